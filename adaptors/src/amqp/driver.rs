@@ -1,0 +1,268 @@
+//! The one task of an AMQP connection: moves octets between a transport and its port.
+//!
+//! ```text
+//!  socket readable -> read all there is (bounded) -> port.receive
+//!                                                        |
+//!  mailbox, timer, write room ------------------> port.turn (takes the core at most once or twice)
+//!                                                        |
+//!  socket <- one vectored write for everything <- port.output
+//! ```
+//!
+//! A poll does a bounded amount of work, then yields to other tasks by waking itself.
+
+use crate::clock;
+use crate::transport::{Transport, TransportError};
+use amqp_core::Instant;
+use router_engine::core::ids::ConnId;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
+use router_engine::port::{AmqpPort, PortError, PortState};
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+
+use super::params::Authenticator;
+
+/// Octets read before the port gets its turn.
+const READ_BUDGET: usize = 256 * 1024;
+/// Rounds of read, turn and write before other tasks get the thread.
+const ROUNDS: usize = 8;
+/// Slices handed to the kernel, or gathered into TLS records, at a time.
+const MAX_SLICES: usize = 64;
+
+/// Called once when both opens were exchanged.
+pub type OnOpened = Box<dyn FnOnce(&AmqpPort) + Send>;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// In good order.
+    Closed,
+    /// With an error of the protocol, told to the peer where that was possible.
+    Protocol(PortError),
+    /// Cut without a word. With an error when it was not by request.
+    Dropped(Option<PortError>),
+    /// The peer went away without closing.
+    Aborted,
+    /// The transport failed.
+    Transport(TransportError),
+}
+
+/// The driver of one connection: a future that ends with the connection.
+pub struct Driver<S> {
+    transport: Transport<S>,
+    port: AmqpPort,
+    id: ConnId,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer fires.
+    armed: Option<Instant>,
+    input_open: bool,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    on_opened: Option<OnOpened>,
+}
+
+/// What a part of a round found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Everything there was is done.
+    Idle,
+    /// There is more to do right away.
+    More,
+    /// The socket takes nothing now; it will wake us.
+    Blocked,
+}
+
+/// What to do after a round.
+enum Round {
+    Again,
+    /// Everything that can wake us is armed.
+    Sleep,
+    End(Ending),
+}
+
+// === impl Driver ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Joins a transport whose handshake is done to a port.
+    pub fn new(transport: Transport<S>, port: AmqpPort, id: ConnId) -> Self {
+        Self {
+            transport,
+            port,
+            id,
+            timer: None,
+            armed: None,
+            input_open: true,
+            authenticator: None,
+            on_opened: None,
+        }
+    }
+
+    /// Who checks passwords of this connection's peer.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        self.authenticator = authenticator;
+        self
+    }
+
+    /// What to call when the connection is open.
+    #[must_use]
+    pub fn with_on_opened(mut self, on_opened: OnOpened) -> Self {
+        self.on_opened = Some(on_opened);
+        self
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>) -> Round {
+        let now = clock::now();
+        if self.port.poll_timeout().is_some_and(|due| due <= now) {
+            self.port.handle_timeout(now);
+        }
+        let read = match self.read(cx) {
+            Ok(progress) => progress,
+            Err(error) => return Round::End(Ending::Transport(error)),
+        };
+        let turn = self.port.turn(now);
+        self.after_turn(now);
+        if let PortState::Dropped(error) = self.port.state() {
+            return Round::End(Ending::Dropped(error));
+        }
+        let write = match self.write(cx) {
+            Ok(progress) => progress,
+            // The peer may have closed in good order without waiting for our last frames.
+            Err(_) if matches!(self.port.state(), PortState::Closing(None)) => return Round::End(Ending::Closed),
+            Err(error) => return Round::End(Ending::Transport(error)),
+        };
+        if let PortState::Closing(error) = self.port.state() {
+            if write == Progress::Blocked && self.input_open {
+                return if self.sleep(cx) { Round::Sleep } else { Round::Again };
+            }
+            return Round::End(error.map_or(Ending::Closed, Ending::Protocol));
+        }
+        if !self.input_open {
+            return Round::End(Ending::Aborted);
+        }
+        let busy = read == Progress::More || (turn && write != Progress::Blocked);
+        if busy || !self.port.park(cx.waker()) || !self.sleep(cx) { Round::Again } else { Round::Sleep }
+    }
+
+    /// Reads until nothing is there, the port wants no more, or the budget is used up.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, TransportError> {
+        let mut budget = READ_BUDGET;
+        while self.input_open && self.port.wants_input() {
+            match self.transport.poll_read(cx)? {
+                Poll::Ready(Some(data)) => {
+                    budget = budget.saturating_sub(data.len());
+                    self.port.receive(data);
+                    if budget == 0 {
+                        return Ok(Progress::More);
+                    }
+                }
+                Poll::Ready(None) => self.input_open = false,
+                Poll::Pending => break,
+            }
+        }
+        Ok(Progress::Idle)
+    }
+
+    fn after_turn(&mut self, now: Instant) {
+        if let Some(credentials) = self.port.take_auth_request() {
+            let ok = self.authenticator.as_ref().is_some_and(|a| a.check(&credentials));
+            self.port.auth_result(ok);
+            self.port.turn(now);
+        }
+        for line in self.port.take_trace() {
+            log!(LogModule::Protocol, Level::Debug, "[C{}]:FRAME: {line}", self.id);
+        }
+        if self.on_opened.is_some()
+            && self.port.opened()
+            && let Some(on_opened) = self.on_opened.take()
+        {
+            on_opened(&self.port);
+        }
+    }
+
+    /// Writes everything that waits, as far as the socket takes it.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<Progress, TransportError> {
+        loop {
+            let output = self.port.output();
+            if output.is_empty() {
+                break;
+            }
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = output.fill_slices(&mut slices);
+            match self.transport.poll_write(cx, &slices[..filled])? {
+                Poll::Ready(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
+                Poll::Ready(n) => output.advance(n),
+                Poll::Pending => return Ok(Progress::Blocked),
+            }
+        }
+        match self.transport.poll_flush(cx)? {
+            Poll::Ready(()) => Ok(Progress::Idle),
+            Poll::Pending => Ok(Progress::Blocked),
+        }
+    }
+
+    /// Arms the timer. False when it is due already.
+    ///
+    /// Deadlines mostly move back as the connection is used; then the timer is left to fire early,
+    /// which is cheaper than to move it with every round.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.port.poll_timeout() else { return true };
+        if self.armed.is_none_or(|armed| due < armed) {
+            let at = clock::to_std(due).into();
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+            self.armed = Some(due);
+        }
+        let Some(timer) = &mut self.timer else { return true };
+        if timer.as_mut().poll(cx).is_ready() {
+            self.armed = None;
+            return false;
+        }
+        true
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = Ending;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        for _ in 0..ROUNDS {
+            match self.round(cx) {
+                Round::Again => {}
+                Round::Sleep => return Poll::Pending,
+                Round::End(ending) => {
+                    self.port.transport_closed(clock::now());
+                    return Poll::Ready(ending);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Ends the transport after the future was ready: shuts the sending direction down and waits a
+    /// little for the peer to do the same, so that the last frames are not lost to a reset.
+    pub async fn linger(mut self) {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+        let finish = async {
+            std::future::poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
+            while std::future::poll_fn(|cx| self.transport.poll_read(cx)).await?.is_some() {}
+            Ok::<_, TransportError>(())
+        };
+        let _ = tokio::time::timeout(PATIENCE, finish).await;
+    }
+}
+
+impl<S> std::fmt::Debug for Driver<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! AMQP listeners and the connections that they accept.
+
+use super::driver::{Driver, Ending};
+use super::params::ListenerParams;
+use super::start::{StartError, StartParams, begin};
+use crate::net::{self, io_text};
+use crate::runtime::Io;
+use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
+use crate::transport::{Transport, TransportError};
+use crate::clock;
+use parking_lot::Mutex;
+use router_engine::Action;
+use router_engine::core::connection::{ConnHandle, ConnParams};
+use router_engine::core::ids::ConnId;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
+use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// How long to wait after an accept failed, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// An AMQP listener. Dropping the handle does not end it: [`Self::delete`] does.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    params: ListenerParams,
+    io: Io,
+    tls: Mutex<Option<TlsServer>>,
+    deleted: watch::Sender<bool>,
+    /// Connections accepted with TLS, by the ordinal of the credentials.
+    secured: Mutex<Vec<(ConnId, u64)>>,
+    bound: Mutex<Vec<SocketAddr>>,
+}
+
+/// A socket could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{description} ({condition})")]
+pub struct ListenError {
+    /// The condition symbol.
+    pub condition: &'static str,
+    /// Text for people.
+    pub description: String,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Configures a listener; [`Self::activate`] opens its socket.
+    ///
+    /// # Errors
+    /// When its TLS profile cannot be used.
+    pub fn create(params: ListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
+        let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
+        log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
+        let shared = Shared {
+            params,
+            io: io.clone(),
+            tls: Mutex::new(tls),
+            deleted: watch::Sender::new(false),
+            secured: Mutex::new(Vec::new()),
+            bound: Mutex::new(Vec::new()),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens the socket and accepts connections from now on. May block on name resolution.
+    ///
+    /// # Errors
+    /// When no socket could be opened; this is also logged.
+    pub fn activate(&self) -> Result<(), ListenError> {
+        let endpoint = &self.shared.params.endpoint;
+        let address = endpoint.address();
+        let opened = net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
+            .and_then(|found| net::listen_on_all(&found, net::MAX_BACKLOG))
+            .and_then(|sockets| self.shared.adopt(sockets));
+        let sockets = opened.map_err(|error| {
+            let error = ListenError { condition: "proton:io", description: io_text(&error, "listen on", &address) };
+            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
+            error
+        })?;
+        if net::port_number(&endpoint.port) == Some(0) {
+            if let Some(bound) = self.shared.bound.lock().first() {
+                log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
+            }
+        } else {
+            log!(LogModule::Server, Level::Info, "Listening on {address}");
+        }
+        for socket in sockets {
+            self.shared.io.spawn(accept_all(Arc::clone(&self.shared), socket));
+        }
+        Ok(())
+    }
+
+    /// The addresses that the listener is bound to.
+    #[must_use]
+    pub fn bound(&self) -> Vec<SocketAddr> {
+        self.shared.bound.lock().clone()
+    }
+
+    /// Stops accepting. Connections live on.
+    pub fn delete(&self) {
+        if !self.shared.deleted.send_replace(true) {
+            let endpoint = &self.shared.params.endpoint;
+            log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", endpoint.describe());
+        }
+    }
+
+    /// Uses new values of the TLS profile for new connections, and closes connections whose
+    /// credentials are no longer valid.
+    ///
+    /// # Errors
+    /// When the profile cannot be used; then nothing has changed.
+    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        *self.shared.tls.lock() = Some(loaded);
+        let mut expired = Vec::new();
+        self.shared.secured.lock().retain(|&(conn, ordinal)| {
+            let valid = ordinal >= profile.oldest_valid_ordinal;
+            if !valid {
+                expired.push(conn);
+            }
+            valid
+        });
+        for conn in expired {
+            log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+            self.shared.io.router().close_connection(conn, None, false);
+        }
+        Ok(())
+    }
+}
+
+fn load(profile: &TlsProfile, params: &ListenerParams) -> Result<TlsServer, TlsConfigError> {
+    let options = ServerOptions { authenticate_peer: params.demand_certificate, alpn: Vec::new() };
+    TlsServer::load(profile, Consumer::Amqp, &options).inspect_err(|error| {
+        let name = &params.endpoint.name;
+        log!(LogModule::ConnMgr, Level::Error, "Failed to configure TLS for Listener {name}: Configuration: {error}");
+    })
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn adopt(&self, sockets: Vec<std::net::TcpListener>) -> std::io::Result<Vec<TcpListener>> {
+        let _executor = self.io.enter();
+        let mut bound = Vec::new();
+        let mut adopted = Vec::new();
+        for socket in sockets {
+            bound.push(socket.local_addr()?);
+            adopted.push(TcpListener::from_std(socket)?);
+        }
+        *self.bound.lock() = bound;
+        Ok(adopted)
+    }
+
+    fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
+        let endpoint = &self.params.endpoint;
+        ConnParams {
+            role: endpoint.role,
+            initiator: false,
+            host: peer.to_string(),
+            local_socket: stream.local_addr().ok().map(|a| a.to_string()),
+            origin_name: endpoint.name.clone(),
+            origin_address: endpoint.address(),
+            cost: endpoint.cost,
+            link_capacity: endpoint.link_capacity,
+            strip_in: endpoint.strip_in,
+            strip_out: endpoint.strip_out,
+            group_correlator: None,
+            group_ordinal: None,
+            access_id: self.params.access_id.clone(),
+            open_properties: endpoint.open_properties.clone(),
+            failover_list: self.params.failover_list.clone(),
+            protocol: "amqp",
+            container: String::new(),
+        }
+    }
+}
+
+async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
+    let mut deleted = shared.deleted.subscribe();
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let task = serve(Arc::clone(&shared), stream, peer);
+                    shared.io.spawn(task);
+                }
+                Err(error) => {
+                    log!(LogModule::Server, Level::Error, "Accept failed on {}: {error}", shared.params.endpoint.address());
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            _ = deleted.wait_for(|d| *d) => break,
+            () = shared.io.stopped() => break,
+        }
+    }
+    drop(socket);
+    log!(LogModule::Server, Level::Debug, "Listener closed on {}", shared.params.endpoint.address());
+}
+
+/// The life of an accepted connection.
+async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+    let _ = stream.set_nodelay(true);
+    let conn = shared.conn_params(&stream, peer);
+    let address = shared.params.endpoint.address();
+    let handle = shared.io.router().connect(conn.clone(), clock::now());
+    let id = handle.id;
+    log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
+    let ended = tokio::select! {
+        ended = run(&shared, stream, conn, handle) => ended,
+        () = shared.io.stopped() => {
+            log!(LogModule::Server, Level::Info, "[C{id}] Closing connection on shutdown");
+            return;
+        }
+    };
+    shared.secured.lock().retain(|&(conn, _)| conn != id);
+    if let Some(failure) = ended {
+        let text = format!("{} {}", failure.condition, failure.description);
+        let text = text.trim_end();
+        log!(LogModule::Server, Level::Error, "[C{id}] Connection from {peer} (to {address}) failed: {text}");
+    }
+}
+
+/// Runs an accepted connection to its end; returns what to report.
+async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnHandle) -> Option<PortError> {
+    let id = handle.id;
+    let started = clock::now();
+    let mut transport = Transport::plain(stream);
+    let start = StartParams {
+        tls: shared.tls.lock().clone(),
+        require_encryption: shared.params.require_encryption || shared.params.require_ssl,
+    };
+    let begun = match shared.params.handshake_timeout {
+        None => begin(&mut transport, &start).await,
+        Some(limit) => match tokio::time::timeout(limit, begin(&mut transport, &start)).await {
+            Ok(begun) => begun,
+            Err(_) => {
+                log!(LogModule::Error, Level::Error, "Run Time: Timeout waiting for initial handshake");
+                never_opened(shared, id);
+                return None;
+            }
+        },
+    };
+    let first = match begun {
+        Ok(first) => first,
+        Err(error) => {
+            never_opened(shared, id);
+            return start_failure(error, &conn.host);
+        }
+    };
+    let port = make_port(shared, &transport, &start, conn, handle, started, first);
+    let mut driver = Driver::new(transport, port, id).with_authenticator(shared.params.authenticator.clone());
+    let ending = (&mut driver).await;
+    let report = report(ending, &mut Some(driver)).await;
+    report.map(|(error, host)| if host { error } else { error })
+}

@@ -1,0 +1,153 @@
+//! Parameters of AMQP listeners and connectors.
+
+use crate::net::Family;
+use crate::tls::TlsProfile;
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::port::{PlainCredentials, PortParams, SaslParams};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Checks user names and passwords.
+pub trait Authenticator: Send + Sync {
+    /// Whether the credentials are good. Called on an IO thread.
+    fn check(&self, credentials: &PlainCredentials) -> bool;
+}
+
+/// What listeners and connectors have in common.
+#[derive(Debug, Clone)]
+pub struct EndpointParams {
+    /// The configured name, or the entity's default one.
+    pub name: String,
+    /// The configured host; the empty host of a listener means every local address.
+    pub host: String,
+    /// The configured port: a number or a service name.
+    pub port: String,
+    /// Restricts the protocol family.
+    pub family: Option<Family>,
+    /// The role.
+    pub role: ConnectionRole,
+    /// The cost, at least 1.
+    pub cost: u32,
+    /// The max-frame-size to advertise.
+    pub max_frame_size: u32,
+    /// How many sessions at most, 1..=32768.
+    pub max_sessions: u32,
+    /// The incoming-window of each session in frames; `None` computes it.
+    pub max_session_frames: Option<u32>,
+    /// Give up when nothing is received for this long; zero is never.
+    pub idle_timeout: Duration,
+    /// Initial credit of incoming links.
+    pub link_capacity: u32,
+    /// `stripAnnotations` covers what comes in.
+    pub strip_in: bool,
+    /// `stripAnnotations` covers what goes out.
+    pub strip_out: bool,
+    /// Extra open properties.
+    pub open_properties: Map,
+    /// The TLS profile.
+    pub tls: Option<TlsProfile>,
+}
+
+/// An AMQP listener.
+#[derive(Clone)]
+pub struct ListenerParams {
+    /// What connectors have too.
+    pub endpoint: EndpointParams,
+    /// Peers must authenticate.
+    pub authenticate_peer: bool,
+    /// Peers must encrypt.
+    pub require_encryption: bool,
+    /// Peers must use TLS.
+    pub require_ssl: bool,
+    /// SASL mechanisms to offer, in order.
+    pub mechanisms: Vec<String>,
+    /// The text of `saslMechanisms` contains `EXTERNAL`: a client certificate is demanded.
+    pub demand_certificate: bool,
+    /// Drop peers whose open has not come in this time.
+    pub handshake_timeout: Option<Duration>,
+    /// The list for the open property `failover-server-list`.
+    pub failover_list: Option<Value>,
+    /// `qd.access-id` for router roles.
+    pub access_id: Option<String>,
+    /// Who checks passwords; without, PLAIN fails.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+/// An AMQP connector.
+#[derive(Debug, Clone)]
+pub struct ConnectorParams {
+    /// What listeners have too.
+    pub endpoint: EndpointParams,
+    /// The server's certificate must name the host.
+    pub verify_hostname: bool,
+    /// The only SASL mechanisms to use.
+    pub mechanisms: Option<Vec<String>>,
+    /// User name for PLAIN.
+    pub sasl_username: Option<String>,
+    /// Password for PLAIN, resolved.
+    pub sasl_password: Option<String>,
+    /// Data connections beside the control connection (role inter-router only).
+    pub data_connections: DataConnections,
+}
+
+/// The attribute `dataConnectionCount`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataConnections {
+    /// By the number of worker threads.
+    Auto,
+    /// A fixed number.
+    Count(u32),
+}
+
+// === impl EndpointParams ===
+
+impl EndpointParams {
+    /// `host:port` as configured.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// `<host:port> proto=<family>, role=<role>[, sslProfile=<name>]`: the text in log lines.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let family = self.family.map_or("any", Family::name);
+        let tls = self.tls.as_ref().map(|p| format!(", sslProfile={}", p.name)).unwrap_or_default();
+        format!("{} proto={family}, role={}{tls}", self.address(), role_name(self.role))
+    }
+
+    pub(super) fn port_params(&self, conn: ConnParams, sasl: SaslParams) -> PortParams {
+        PortParams {
+            conn,
+            max_frame_size: self.max_frame_size,
+            max_sessions: self.max_sessions,
+            session_window: self.max_session_frames,
+            idle_timeout: self.idle_timeout,
+            hostname: None,
+            sasl,
+            handshake_timeout: None,
+        }
+    }
+}
+
+/// The name of a role in configuration and logs.
+#[must_use]
+pub const fn role_name(role: ConnectionRole) -> &'static str {
+    match role {
+        ConnectionRole::Normal => "normal",
+        ConnectionRole::InterRouter => "inter-router",
+        ConnectionRole::RouteContainer => "route-container",
+        ConnectionRole::Edge => "edge",
+        ConnectionRole::InterRouterData => "inter-router-data",
+        ConnectionRole::InterEdge => "inter-edge",
+        ConnectionRole::InterNetwork => "inter-network",
+    }
+}
+
+impl std::fmt::Debug for ListenerParams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListenerParams").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! How an accepted connection begins: recognising TLS (spec `amqp-endpoint.md` 1.1, 1.2).
+
+use crate::transport::{Transport, TransportError};
+use bytes::{Bytes, BytesMut};
+use std::future::poll_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::tls::TlsServer;
+
+/// What the peer asked for with its first octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Not enough octets yet.
+    Undecided,
+    /// A TLS record.
+    Tls,
+    /// The AMQP header that asks for TLS; so many octets are not part of TLS.
+    TlsHeader,
+    /// Anything else, for the AMQP engine to judge.
+    Clear,
+}
+
+/// What a listener allows.
+#[derive(Debug, Clone)]
+pub(super) struct StartParams {
+    pub(super) tls: Option<TlsServer>,
+    pub(super) require_encryption: bool,
+}
+
+/// Why a connection did not begin.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// TLS is asked for but not configured, or encryption is demanded and not used: cut silently.
+    Refused(Option<&'static str>),
+    /// The peer left before its first header was complete.
+    NoHeader,
+    /// TLS or the socket failed.
+    Transport(TransportError),
+}
+
+const HEADER: usize = 8;
+
+/// Judges the first octets.
+fn judge(data: &[u8]) -> Opening {
+    const TLS_HANDSHAKE: u8 = 0x16;
+    match data {
+        [] | [TLS_HANDSHAKE] => Opening::Undecided,
+        [TLS_HANDSHAKE, 3, ..] => Opening::Tls,
+        [b'A', b'M', b'Q', b'P', 2, 1, 0, 0, ..] => Opening::TlsHeader,
+        _ if data.len() < HEADER && b"AMQP".starts_with(&data[..data.len().min(4)]) => Opening::Undecided,
+        _ => Opening::Clear,
+    }
+}
+
+/// Reads the first octets, and does the TLS handshake if the peer wants it. Returns the cleartext
+/// octets that were read too far.
+pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: &mut Transport<S>,
+    params: &StartParams,
+) -> Result<Bytes, StartError> {
+    let mut first = BytesMut::new();
+    let opening = loop {
+        match judge(&first) {
+            Opening::Undecided => {}
+            decided => break decided,
+        }
+        match poll_fn(|cx| transport.poll_read(cx)).await.map_err(StartError::Transport)? {
+            Some(data) => first.extend_from_slice(&data),
+            None => return Err(StartError::NoHeader),
+        }
+    };
+    let skip = match opening {
+        Opening::Tls => 0,
+        Opening::TlsHeader if params.tls.is_some() => HEADER,
+        _ if params.require_encryption => return Err(StartError::Refused(Some("Client connection unencrypted - forbidden"))),
+        _ => return Ok(first.freeze()),
+    };
+    let Some(tls) = &params.tls else { return Err(StartError::Refused(None)) };
+    let session = tls.session(&first[skip..]).map_err(|e| StartError::Transport(e.into()))?;
+    transport.start_tls(session);
+    poll_fn(|cx| transport.poll_handshake(cx)).await.map_err(StartError::Transport)?;
+    Ok(Bytes::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_octets() {
+        for (data, expected) in [
+            (&b""[..], Opening::Undecided),
+            (b"\x16", Opening::Undecided),
+            (b"\x16\x03\x01", Opening::Tls),
+            (b"\x16\x02\x01", Opening::Clear),
+            (b"A", Opening::Undecided),
+            (b"AMQP\x02\x01\x00", Opening::Undecided),
+            (b"AMQP\x02\x01\x00\x00", Opening::TlsHeader),
+            (b"AMQP\x03\x01\x00\x00", Opening::Clear),
+            (b"AMQP\x00\x01\x00\x00", Opening::Clear),
+            (b"AX", Opening::Clear),
+            (b"GET ", Opening::Clear),
+        ] {
+            assert_eq!(judge(data), expected, "{data:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn cleartext_passes_and_is_refused_when_encryption_is_demanded() {
+        use tokio::io::AsyncWriteExt;
+        for (require_encryption, ok) in [(false, true), (true, false)] {
+            let (a, mut b) = tokio::io::duplex(100);
+            b.write_all(b"AMQP\x03\x01\x00\x00xyz").await.unwrap();
+            let mut transport = Transport::plain(a);
+            let params = StartParams { tls: None, require_encryption };
+            match begin(&mut transport, &params).await {
+                Ok(first) => assert!(ok && first == &b"AMQP\x03\x01\x00\x00xyz"[..]),
+                Err(error) => assert!(!ok && matches!(error, StartError::Refused(Some(_)))),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_without_configuration_and_early_end() {
+        use tokio::io::AsyncWriteExt;
+        let params = StartParams { tls: None, require_encryption: false };
+        let (a, mut b) = tokio::io::duplex(100);
+        b.write_all(b"\x16\x03\x01\x00").await.unwrap();
+        assert!(matches!(begin(&mut Transport::plain(a), &params).await, Err(StartError::Refused(None))));
+        let (a, b) = tokio::io::duplex(100);
+        drop(b);
+        assert!(matches!(begin(&mut Transport::plain(a), &params).await, Err(StartError::NoHeader)));
+    }
+}

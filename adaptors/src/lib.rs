@@ -1,0 +1,19 @@
+//! All input and output of the router: sockets, TLS, TCP services, and the clock.
+//!
+//! ```text
+//!  amqp::{listener, connector} --> amqp::driver --- router_engine::port::AmqpPort
+//!                                      |                        |
+//!                                  transport (plain | tls)   mailbox, streams, core
+//!                                      |                        |
+//!  tcp::{listener, connector} --> tcp::task ------- tcp::flow (pure)
+//! ```
+//!
+//! One task owns one socket. Tasks meet only in mailboxes and body streams of `router-engine`;
+//! octets read into a pooled segment travel as shared views to the task that writes them.
+
+pub mod clock;
+pub mod net;
+pub mod pool;
+pub mod tcp;
+pub mod tls;
+pub mod transport;

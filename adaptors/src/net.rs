@@ -1,0 +1,212 @@
+//! Names, ports and socket options.
+
+use crate::tls::secret::os_text;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// The protocol family that an operator restricted a socket to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `IPv4`.
+    V4,
+    /// `IPv6`.
+    V6,
+}
+
+/// What the kernel takes for a backlog at most, whatever is asked for.
+pub const MAX_BACKLOG: i32 = 4096;
+
+// === impl Family ===
+
+impl Family {
+    /// The attribute's value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// Parses the attribute `socketAddressFamily`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "IPv4" => Some(Self::V4),
+            "IPv6" => Some(Self::V6),
+            _ => None,
+        }
+    }
+
+    const fn admits(family: Option<Self>, address: &SocketAddr) -> bool {
+        match family {
+            None => true,
+            Some(Self::V4) => address.is_ipv4(),
+            Some(Self::V6) => address.is_ipv6(),
+        }
+    }
+}
+
+/// The number of a port given as text: a number or a service name.
+#[must_use]
+pub fn port_number(text: &str) -> Option<u16> {
+    match text {
+        "amqp" => Some(5672),
+        "amqps" => Some(5671),
+        _ => text.parse().ok().or_else(|| service_port(text)),
+    }
+}
+
+fn service_port(name: &str) -> Option<u16> {
+    let services = std::fs::read_to_string("/etc/services").ok()?;
+    services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let first = words.next()?;
+        let (port, protocol) = words.next()?.split_once('/')?;
+        let named = first == name || words.any(|alias| alias == name);
+        if named && protocol == "tcp" { port.parse().ok() } else { None }
+    })
+}
+
+/// The addresses to listen on; the empty host means every local address. May block on name resolution.
+///
+/// # Errors
+/// When the host or port does not resolve.
+pub fn listen_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
+    let number = port_number(port).ok_or_else(unknown_service)?;
+    let mut found: Vec<SocketAddr> = if host.is_empty() {
+        vec![SocketAddr::from(([0; 4], number)), SocketAddr::from(([0u16; 8], number))]
+    } else {
+        (host, number).to_socket_addrs()?.collect()
+    };
+    found.retain(|a| Family::admits(family, a));
+    found.dedup();
+    if found.is_empty() { Err(no_address()) } else { Ok(found) }
+}
+
+/// The addresses to connect to, in the order to be tried.
+///
+/// # Errors
+/// When the host or port does not resolve.
+pub async fn connect_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
+    let number = port_number(port).ok_or_else(unknown_service)?;
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, number)]);
+    }
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host((host, number)).await?.collect();
+    found.retain(|a| Family::admits(family, a));
+    if found.is_empty() { Err(no_address()) } else { Ok(found) }
+}
+
+fn unknown_service() -> io::Error {
+    io::Error::other("Servname not supported for ai_socktype")
+}
+
+fn no_address() -> io::Error {
+    io::Error::other("Name or service not known")
+}
+
+/// Opens a listening socket: not blocking, with address reuse, IPv6 sockets for IPv6 only.
+///
+/// # Errors
+/// Of the operating system.
+pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Opens listening sockets on all the addresses. One that the machine has no protocol for is left
+/// out as long as another works. With port 0, all get the port that the first one was given.
+///
+/// # Errors
+/// Of the operating system.
+pub fn listen_on_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut sockets: Vec<std::net::TcpListener> = Vec::new();
+    let mut failure = None;
+    for address in addresses {
+        let mut address = *address;
+        if address.port() == 0
+            && let Some(first) = sockets.first()
+        {
+            address.set_port(first.local_addr()?.port());
+        }
+        match listen_on(address, backlog) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if sockets.is_empty() => Err(error),
+        _ => Ok(sockets),
+    }
+}
+
+/// Connects to the first address that answers.
+///
+/// # Errors
+/// That of the last address.
+pub async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failure = no_address();
+    for address in addresses {
+        match connect_one(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Before the connection exists, so that it costs nothing later.
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// `<error text> - <what> <host:port>`: how socket errors are worded.
+#[must_use]
+pub fn io_text(error: &io::Error, what: &str, target: &str) -> String {
+    format!("{} - {what} {target}", os_text(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        assert_eq!(port_number("amqp"), Some(5672));
+        assert_eq!(port_number("amqps"), Some(5671));
+        assert_eq!(port_number("0"), Some(0));
+        assert_eq!(port_number("65536"), None);
+        assert_eq!(port_number("no-such-service-name"), None);
+    }
+
+    #[test]
+    fn listens_on_both_families_with_one_port() {
+        let addresses = listen_addresses("", "0", None).unwrap();
+        assert_eq!(addresses.len(), 2);
+        let sockets = listen_on_all(&addresses, 16).unwrap();
+        let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
+        assert!(ports.iter().all(|p| *p == ports[0] && *p != 0));
+        let taken = SocketAddr::from(([0; 4], ports[0]));
+        let error = listen_on_all(&[taken], 16).unwrap_err();
+        assert_eq!(io_text(&error, "listen on", "x:1"), "Address already in use - listen on x:1");
+    }
+
+    #[test]
+    fn family_restricts() {
+        assert!(listen_addresses("", "0", Some(Family::V6)).unwrap().iter().all(SocketAddr::is_ipv6));
+        assert!(listen_addresses("127.0.0.1", "0", Some(Family::V6)).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! What all adaptors share: the routing core, the executor, the shutdown signal, and housekeeping.
+
+use crate::{clock, pool};
+use router_engine::Router;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often the pools let go of what was not needed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest sleep of the core's timer: bounds how late a deadline is noticed that the core
+/// moved forward while the timer slept.
+const TIMER_NAP: Duration = Duration::from_millis(100);
+
+/// Access to the core and the executor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Io {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    router: Arc<Router>,
+    handle: Handle,
+    workers: usize,
+    shutdown: watch::Sender<bool>,
+}
+
+// === impl Io ===
+
+impl Io {
+    /// Adaptors for a core, on an executor with so many worker threads.
+    #[must_use]
+    pub fn new(router: Arc<Router>, handle: Handle, workers: usize) -> Self {
+        Self { inner: Arc::new(Inner { router, handle, workers, shutdown: watch::Sender::new(false) }) }
+    }
+
+    /// The routing core.
+    #[must_use]
+    pub fn router(&self) -> &Arc<Router> {
+        &self.inner.router
+    }
+
+    /// Worker threads of the executor.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.inner.workers
+    }
+
+    /// Runs a task.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.inner.handle.spawn(future)
+    }
+
+    /// Enters the executor, for calls that create sockets outside of a task.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.inner.handle.enter()
+    }
+
+    /// Starts what runs for as long as the router does: the core's timer and the pools' trimming.
+    pub fn start(&self) {
+        self.spawn(until_shutdown(self.clone(), run_core_timer(Arc::clone(self.router()))));
+        self.spawn(until_shutdown(self.clone(), run_trim()));
+    }
+
+    /// Tells every listener, connector and connection to end. Sockets are closed without ceremony.
+    pub fn shutdown(&self) {
+        self.inner.shutdown.send_replace(true);
+    }
+
+    /// Ready once [`Self::shutdown`] was called.
+    pub async fn stopped(&self) {
+        let mut signal = self.inner.shutdown.subscribe();
+        // The sender lives as long as self does.
+        let _ = signal.wait_for(|stop| *stop).await;
+    }
+}
+
+async fn until_shutdown(io: Io, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = io.stopped() => {}
+        () = work => {}
+    }
+}
+
+async fn run_core_timer(router: Arc<Router>) {
+    loop {
+        let now = clock::now();
+        let due = router.poll_timeout();
+        if due <= now {
+            router.handle_timeout(now);
+        } else {
+            tokio::time::sleep(due.since(now).min(TIMER_NAP)).await;
+        }
+    }
+}
+
+async fn run_trim() {
+    let mut ticks = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        ticks.tick().await;
+        pool::trim();
+    }
+}

@@ -1,0 +1,254 @@
+//! tcpConnector: consumes client streams of a service address and opens a server socket for each
+//! (spec `tcp-adaptor.md` 7.2).
+
+use super::encap::{self, HeadError};
+use super::flow::{Flow, Inbound, Outbound, Role, modified, reader_of};
+use super::service::Service;
+use super::setup::{Identity, consumer, join, producer};
+use crate::clock;
+use crate::net;
+use crate::transport::Transport;
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use router_engine::core::connection::ConnHandle;
+use router_engine::core::effect::Push;
+use router_engine::log::{Level, LogModule};
+use router_engine::stream::{Pull, Reader};
+use router_engine::{Action, Effect, Mailbox, OutId, Router, Side};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+/// Octets of a head that may be read before it is complete.
+const HEAD_PULL: usize = 64 * 1024;
+
+/// Configuration of a tcpConnector.
+#[derive(Debug, Clone)]
+pub struct TcpConnectorParams {
+    /// The entity's name.
+    pub name: String,
+    /// The service address, with the tenant prefix.
+    pub address: String,
+    /// The server's host.
+    pub host: String,
+    /// The server's port number or service name.
+    pub port: String,
+}
+
+/// A running tcpConnector.
+#[derive(Debug)]
+pub struct TcpConnector {
+    shared: Arc<Shared>,
+    dispatcher: ConnHandle,
+    task: AbortHandle,
+    router: Arc<Router>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    params: TcpConnectorParams,
+    service: Arc<Service>,
+}
+
+/// A client stream whose server socket is still to be opened.
+struct Start {
+    out: OutId,
+    reader: Reader,
+    mailbox: Arc<Mailbox>,
+    pending: VecDeque<Bytes>,
+}
+
+// === impl TcpConnector ===
+
+impl TcpConnector {
+    /// Attaches to the address and serves.
+    #[must_use]
+    pub fn start(params: TcpConnectorParams, router: &Arc<Router>) -> Self {
+        router_engine::log!(
+            LogModule::TcpAdaptor,
+            Level::Info,
+            "Configured TcpConnector for {}, {}:{}",
+            params.address,
+            params.host,
+            params.port
+        );
+        let shared = Arc::new(Shared { params, service: Arc::default() });
+        // The dispatcher counts as a connection of the connector.
+        shared.service.count_opened();
+        let identity = Identity {
+            initiator: true,
+            host: "egress-dispatch".to_owned(),
+            local_socket: None,
+            name: &shared.params.name,
+        };
+        let request = consumer("tcp.connector.out", Some(&shared.params.address), false);
+        let joined = join(router, Arc::default(), identity, [request]);
+        let run = dispatch(Arc::clone(&shared), Arc::clone(router), joined.conn.clone(), joined.rest);
+        let task = tokio::spawn(run).abort_handle();
+        Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn params(&self) -> &TcpConnectorParams {
+        &self.shared.params
+    }
+
+    /// Connections opened and closed.
+    #[must_use]
+    pub fn service(&self) -> &Arc<Service> {
+        &self.shared.service
+    }
+
+    /// Leaves the address; with `drop_connections` closes the server connections.
+    pub fn delete(self, drop_connections: bool) {
+        self.task.abort();
+        self.router.submit(self.dispatcher.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        if drop_connections {
+            self.shared.service.close_all();
+        }
+        let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
+        router_engine::log!(
+            LogModule::TcpAdaptor,
+            Level::Info,
+            "Deleted TcpConnector for {address}, {host}:{port}"
+        );
+    }
+}
+
+/// Starts a flow for every client stream.
+async fn dispatch(shared: Arc<Shared>, router: Arc<Router>, conn: ConnHandle, mut effects: Vec<Effect>) {
+    let mut ready = Vec::new();
+    loop {
+        for effect in effects.drain(..) {
+            if let Effect::Push(push) = effect {
+                tokio::spawn(serve(Arc::clone(&shared), Arc::clone(&router), conn.clone(), *push));
+            }
+        }
+        std::future::poll_fn(|cx| {
+            let taken = conn.mailbox.take(&mut effects, &mut ready);
+            ready.clear();
+            if !effects.is_empty() {
+                Poll::Ready(())
+            } else if !taken && conn.mailbox.park(cx.waker()) {
+                Poll::Pending
+            } else {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// One client stream: reads its head, opens the server socket, then copies.
+async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle, mut push: Push) {
+    let mailbox = Arc::new(Mailbox::default());
+    let reader = reader_of(&mut push, &mailbox);
+    let mut start = Start { out: push.id, reader, mailbox, pending: VecDeque::new() };
+    drop(push);
+    let refuse = |state: DeliveryState| {
+        let delivery = Side::Out(start.out);
+        let mut actions =
+            vec![Action::Sent { delivery: start.out }, Action::Update { delivery, state: Some(state), settled: true }];
+        router.submit(dispatcher.id, &mut actions, &mut Vec::new(), clock::now());
+    };
+    let head = match read_head(&start.reader, &start.mailbox, &mut start.pending).await {
+        Ok(head) => head,
+        Err(HeadError::Malformed) => return refuse(DeliveryState::Rejected(None)),
+        Err(error @ HeadError::WrongEncapsulation) => {
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", dispatcher.id);
+            return refuse(DeliveryState::Released);
+        }
+    };
+    let Some(reply_to) = head.reply_to else { return refuse(DeliveryState::Rejected(None)) };
+    Outbound::consume(&mut start.pending, head.len);
+    let params = &shared.params;
+    let stream = match connect(params).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            router_engine::log!(
+                LogModule::TcpAdaptor,
+                Level::Info,
+                "[C{}] Connection failed: {}",
+                dispatcher.id,
+                net::io_text(&error, "on connect", &format!("{}:{}", params.host, params.port))
+            );
+            return refuse(modified());
+        }
+    };
+    if let Some(flow) = open(&shared, &router, start, stream, reply_to) {
+        flow.run().await;
+    }
+}
+
+async fn connect(params: &TcpConnectorParams) -> io::Result<TcpStream> {
+    net::connect(&net::connect_addresses(&params.host, &params.port, None).await?).await
+}
+
+fn open(
+    shared: &Arc<Shared>,
+    router: &Arc<Router>,
+    start: Start,
+    stream: TcpStream,
+    reply_to: String,
+) -> Option<Flow> {
+    let _ = stream.set_nodelay(true);
+    let Start { out, reader, mailbox, pending } = start;
+    let params = &shared.params;
+    let identity = Identity {
+        initiator: true,
+        host: format!("{}:{}", params.host, params.port),
+        local_socket: stream.local_addr().ok().map(|a| a.to_string()),
+        name: &params.name,
+    };
+    let member = shared.service.join(&mailbox);
+    let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
+    let mut joined = join(router, mailbox, identity, requests);
+    let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else { return None };
+    let inbound = Inbound::new(into.link, encap::server_head(&reply_to), &joined.conn.mailbox, true);
+    let actions = vec![Action::Move { delivery: out, link: out_of.link }, inbound.deliver(Some(reply_to))];
+    let mut flow = Flow {
+        role: Role::Connector,
+        router: Arc::clone(router),
+        conn: joined.conn,
+        transport: Transport::plain(stream),
+        inbound,
+        outbound: Outbound::started(out, reader, pending),
+        _member: member,
+        actions,
+        accepted: Vec::new(),
+        failed: false,
+    };
+    flow.submit();
+    Some(flow)
+}
+
+/// Pulls until the head is complete.
+async fn read_head(
+    reader: &Reader,
+    mailbox: &Mailbox,
+    pending: &mut VecDeque<Bytes>,
+) -> Result<encap::Head, HeadError> {
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    std::future::poll_fn(|cx| {
+        loop {
+            mailbox.take(&mut effects, &mut ready);
+            ready.clear();
+            let pull = reader.pull(HEAD_PULL, pending);
+            if pull == Pull::Aborted {
+                return Poll::Ready(Err(HeadError::Malformed));
+            }
+            match encap::parse(pending.make_contiguous(), pull == Pull::Done) {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(None) if pull == Pull::Empty && mailbox.park(cx.waker()) => return Poll::Pending,
+                Ok(None) => {}
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,431 @@
+//! One TCP socket of a service: copies between the socket and two streams
+//! (spec `tcp-adaptor.md` sections 7 to 9).
+//!
+//! ```text
+//!  socket --read--> inbound Stream  --> (mesh)      window: stop at WINDOW unreported octets
+//!  socket <-write-- outbound Reader <-- (mesh)      window: report every REPORT_EVERY octets
+//! ```
+//!
+//! The core sees the start and the end of each stream; payload passes it by. Both directions of a
+//! socket are driven by one task.
+
+use super::encap::{self, HeadError};
+use super::service::Member;
+use super::window::{ReceiveWindow, SendWindow};
+use crate::clock;
+use crate::transport::Transport;
+use amqp_core::performative::{DeliveryState, Modified};
+use bytes::Bytes;
+use router_engine::annotations::{Annotations, flags};
+use router_engine::core::Accepted;
+use router_engine::core::connection::ConnHandle;
+use router_engine::core::effect::Push;
+use router_engine::log::{Level, LogModule};
+use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
+use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+
+/// Mailbox key: the inbound stream has room again.
+const ROOM: u64 = 0;
+/// Mailbox key: the outbound stream has data.
+const DATA: u64 = 1;
+/// Rounds of reading and writing before other tasks get their turn.
+const ROUNDS: usize = 8;
+/// Octets pulled from the outbound stream at once.
+const PULL: usize = 256 * 1024;
+/// Slices handed to one write.
+const SLICES: usize = 16;
+
+/// Which end of the service a flow is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The client's socket, accepted by a tcpListener.
+    Listener,
+    /// The server's socket, opened by a tcpConnector.
+    Connector,
+}
+
+/// A socket and its two streams.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) role: Role,
+    pub(super) router: Arc<Router>,
+    pub(super) conn: ConnHandle,
+    pub(super) transport: Transport<TcpStream>,
+    pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
+    /// Held for as long as the flow lives.
+    pub(super) _member: Member,
+    pub(super) actions: Vec<Action>,
+    pub(super) accepted: Vec<Accepted>,
+    pub(super) failed: bool,
+}
+
+/// From the socket to the mesh.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    link: LinkId,
+    stream: Arc<Stream>,
+    id: Option<InId>,
+    window: SendWindow,
+    /// Reading has begun: a client is read only once its server stream has come.
+    flowing: bool,
+    /// The stream is full.
+    blocked: bool,
+    ended: bool,
+    settled: bool,
+}
+
+/// From the mesh to the socket.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    out: Option<OutId>,
+    reader: Option<Reader>,
+    /// The head is still to come; on the connector side it was read before the socket was opened.
+    heading: bool,
+    pending: VecDeque<Bytes>,
+    window: ReceiveWindow,
+    source_ended: bool,
+    shut: bool,
+    settled: bool,
+}
+
+/// The reader of an outgoing stream, whatever form its payload has.
+pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
+    let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
+    if let Some(reader) = push.reader.take() {
+        reader.set_notify(notify);
+        return reader;
+    }
+    let whole = |chunks: &[Bytes]| {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        for chunk in chunks {
+            stream.push(chunk.clone());
+        }
+        stream.finish();
+        stream
+    };
+    match &push.payload {
+        Payload::Stream(stream) => stream.reader(Some(notify)),
+        Payload::One(chunk) => whole(std::slice::from_ref(chunk)).reader(Some(notify)),
+        Payload::Many(chunks) => whole(chunks).reader(Some(notify)),
+    }
+}
+
+/// The outcome of a stream whose socket is gone or was never opened.
+pub(super) fn modified() -> DeliveryState {
+    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+}
+
+// === impl Inbound ===
+
+impl Inbound {
+    /// A stream into the mesh on `link` that begins with `head`.
+    pub(super) fn new(link: LinkId, head: Bytes, mailbox: &Arc<Mailbox>, flowing: bool) -> Self {
+        let notify = Notify { mailbox: Arc::clone(mailbox), key: ROOM };
+        let stream = Stream::new(StreamLimits::DEFAULT, Some(notify));
+        stream.push(head);
+        Self {
+            link,
+            stream,
+            id: None,
+            window: SendWindow::default(),
+            flowing,
+            blocked: false,
+            ended: false,
+            settled: false,
+        }
+    }
+
+    /// The delivery that carries the stream.
+    pub(super) fn deliver(&self, to: Option<String>) -> Action {
+        let annotations =
+            Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
+        Action::Deliver(Box::new(Deliver {
+            link: self.link,
+            token: InToken(0),
+            settled: false,
+            payload: Payload::Stream(Arc::clone(&self.stream)),
+            to: to.map(Bytes::from),
+            annotations,
+            priority: 4,
+            state: None,
+        }))
+    }
+
+    fn reads(&self) -> bool {
+        self.flowing && !self.ended && !self.blocked && !self.window.is_closed()
+    }
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// Waits for the server stream.
+    pub(super) fn waiting() -> Self {
+        Self {
+            out: None,
+            reader: None,
+            heading: true,
+            pending: VecDeque::new(),
+            window: ReceiveWindow::default(),
+            source_ended: false,
+            shut: false,
+            settled: false,
+        }
+    }
+
+    /// Continues a stream whose head was read; `pending` came behind it.
+    pub(super) fn started(out: OutId, reader: Reader, pending: VecDeque<Bytes>) -> Self {
+        Self { out: Some(out), reader: Some(reader), heading: false, pending, ..Self::waiting() }
+    }
+
+    /// Takes octets off the front of what waits to be written.
+    pub(super) fn consume(pending: &mut VecDeque<Bytes>, mut octets: usize) {
+        while octets > 0 {
+            let Some(front) = pending.front_mut() else { return };
+            if front.len() > octets {
+                *front = front.slice(octets..);
+                return;
+            }
+            octets -= front.len();
+            pending.pop_front();
+        }
+    }
+}
+
+// === impl Flow ===
+
+impl Flow {
+    /// Copies until both directions have ended or the flow failed, then leaves the core.
+    pub(super) async fn run(mut self) {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.actions.push(Action::Closed);
+        self.submit();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            self.take_mail();
+            let mut busy = false;
+            if !self.failed {
+                busy |= self.poll_inbound(cx);
+            }
+            if !self.failed {
+                busy |= self.poll_outbound(cx);
+            }
+            if self.failed || (self.inbound.ended && self.outbound.shut) {
+                self.finish();
+                return Poll::Ready(());
+            }
+            self.submit();
+            if !busy && self.conn.mailbox.park(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take_mail(&mut self) {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        if !self.conn.mailbox.take(&mut effects, &mut ready) {
+            return;
+        }
+        if ready.contains(&ROOM) {
+            self.inbound.blocked = false;
+        }
+        for effect in effects {
+            self.on_effect(effect);
+        }
+    }
+
+    fn on_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Push(mut push) => {
+                if self.outbound.out.is_some() {
+                    let delivery = Side::Out(push.id);
+                    self.actions.push(Action::Update { delivery, state: Some(DeliveryState::Released), settled: true });
+                    return;
+                }
+                self.outbound.out = Some(push.id);
+                self.outbound.reader = Some(reader_of(&mut push, &self.conn.mailbox));
+            }
+            Effect::UpdateIn { state, settled, .. } => self.on_sender_update(state, settled),
+            Effect::UpdateOut { settled: true, .. } => self.outbound.settled = true,
+            Effect::AbortOut { .. } | Effect::Close { .. } => self.failed = true,
+            _ => {}
+        }
+    }
+
+    /// The far end reports on our stream.
+    fn on_sender_update(&mut self, state: Option<DeliveryState>, settled: bool) {
+        match state {
+            Some(DeliveryState::Received { section_offset, .. }) => self.inbound.window.on_report(section_offset),
+            Some(DeliveryState::Accepted) | None => {}
+            Some(_) => self.failed = true,
+        }
+        if settled {
+            self.inbound.settled = true;
+            self.inbound.window.lift();
+        }
+    }
+
+    /// Reads the socket into the inbound stream. True: something was done.
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.inbound.reads() {
+            return false;
+        }
+        match self.transport.poll_read(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(Some(data))) => {
+                self.inbound.window.produce(data.len());
+                self.inbound.blocked = self.inbound.stream.push(data) == Pressure::Full;
+            }
+            Poll::Ready(Ok(None)) => self.end_inbound(),
+            Poll::Ready(Err(error)) => self.fail(&error.to_string()),
+        }
+        true
+    }
+
+    fn end_inbound(&mut self) {
+        if !std::mem::replace(&mut self.inbound.ended, true) {
+            self.inbound.stream.finish();
+            if let Some(delivery) = self.inbound.id {
+                self.actions.push(Action::Complete { delivery, aborted: false });
+            }
+        }
+    }
+
+    /// Writes the outbound stream to the socket. True: something was done.
+    fn poll_outbound(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.outbound.shut {
+            return false;
+        }
+        let pulled = self.outbound.pending.is_empty() && self.pull();
+        if self.outbound.heading || self.failed {
+            return pulled;
+        }
+        if !self.outbound.pending.is_empty() {
+            return self.poll_write(cx) || pulled;
+        }
+        if self.transport.wants_flush() {
+            match self.transport.poll_flush(cx) {
+                Poll::Pending => return pulled,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.fail(&error.to_string());
+                    return true;
+                }
+            }
+        }
+        if self.outbound.source_ended {
+            return self.poll_shutdown(cx) || pulled;
+        }
+        pulled
+    }
+
+    /// Moves what the stream holds to `pending`, without the head. True: something came.
+    fn pull(&mut self) -> bool {
+        let outbound = &mut self.outbound;
+        let Some(reader) = outbound.reader.as_ref().filter(|_| !outbound.source_ended) else { return false };
+        let pull = reader.pull(PULL, &mut outbound.pending);
+        if matches!(pull, Pull::Done | Pull::Aborted) {
+            outbound.source_ended = true;
+        }
+        if outbound.heading {
+            self.read_head();
+        }
+        pull != Pull::Empty
+    }
+
+    fn read_head(&mut self) {
+        let outbound = &mut self.outbound;
+        match encap::parse(outbound.pending.make_contiguous(), outbound.source_ended) {
+            Ok(None) => {}
+            Ok(Some(head)) => {
+                outbound.heading = false;
+                Outbound::consume(&mut outbound.pending, head.len);
+                self.inbound.flowing = true;
+            }
+            Err(error) => {
+                if error == HeadError::WrongEncapsulation {
+                    router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.conn.id);
+                }
+                self.settle_outbound(DeliveryState::Rejected(None));
+                self.failed = true;
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let outbound = &mut self.outbound;
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = outbound.pending.iter().zip(&mut slices).map(|(data, slice)| *slice = IoSlice::new(data)).count();
+        match self.transport.poll_write(cx, &slices[..count]) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(octets)) => {
+                Outbound::consume(&mut outbound.pending, octets);
+                if let (Some(total), Some(out)) = (outbound.window.write(octets), outbound.out) {
+                    if !outbound.source_ended && !outbound.settled {
+                        let state = DeliveryState::Received { section_number: 0, section_offset: total };
+                        self.actions.push(Action::Update {
+                            delivery: Side::Out(out),
+                            state: Some(state),
+                            settled: false,
+                        });
+                    }
+                }
+            }
+            Poll::Ready(Err(error)) => self.fail(&error.to_string()),
+        }
+        true
+    }
+
+    /// Everything was written: closes the sending half of the socket and accepts the stream.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.transport.poll_shutdown(cx) {
+            Poll::Pending => return false,
+            // A socket that the peer closed already is as shut as it can be.
+            Poll::Ready(_) => self.outbound.shut = true,
+        }
+        self.settle_outbound(DeliveryState::Accepted);
+        true
+    }
+
+    fn settle_outbound(&mut self, state: DeliveryState) {
+        let Some(delivery) = self.outbound.out else { return };
+        self.outbound.reader = None;
+        self.actions.push(Action::Sent { delivery });
+        if !std::mem::replace(&mut self.outbound.settled, true) {
+            self.actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: true });
+        }
+    }
+
+    fn fail(&mut self, error: &str) {
+        router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{}] {:?} side failed: {error}", self.conn.id, self.role);
+        self.failed = true;
+    }
+
+    /// Completes what is still open (spec `tcp-adaptor.md` 8.4).
+    fn finish(&mut self) {
+        self.end_inbound();
+        if !self.outbound.shut {
+            self.settle_outbound(modified());
+        }
+    }
+
+    pub(super) fn submit(&mut self) {
+        if self.actions.is_empty() {
+            return;
+        }
+        self.router.submit(self.conn.id, &mut self.actions, &mut self.accepted, clock::now());
+        for accepted in self.accepted.drain(..) {
+            self.inbound.id = Some(accepted.id);
+        }
+    }
+}

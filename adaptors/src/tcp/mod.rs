@@ -1,0 +1,20 @@
+//! TCP services: tcpListener and tcpConnector (spec `tcp-adaptor.md`).
+//!
+//! ```text
+//!  client --> listener -> flow ==client stream==> (mesh) ==> connector -> flow --> server
+//!             listener    flow <==server stream== (mesh) <==              flow
+//! ```
+
+mod connector;
+mod encap;
+mod flow;
+mod listener;
+mod service;
+mod setup;
+mod window;
+
+pub use connector::{TcpConnector, TcpConnectorParams};
+pub use encap::{Head, HeadError};
+pub use listener::{TcpListener, TcpListenerParams};
+pub use service::Service;
+pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};

@@ -1,0 +1,174 @@
+//! Who the peer is by its certificate (spec `security-and-policy.md` 1.3).
+
+use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use std::fmt::Write as _;
+use x509_parser::oid_registry::{
+    OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
+    OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME, Oid,
+};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
+
+/// A validated `uidFormat`: which parts of a certificate make a user id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UidFormat(String);
+
+// === impl UidFormat ===
+
+impl UidFormat {
+    const MAX: usize = 7;
+
+    /// Checks a format: at most seven of `csloun125`, at most one of them a digit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let known = text.chars().all(|c| "csloun125".contains(c));
+        let digests = text.chars().filter(char::is_ascii_digit).count();
+        (known && !text.is_empty() && text.len() <= Self::MAX && digests <= 1).then(|| Self(text.to_owned()))
+    }
+}
+
+/// The user id of a certificate by a format; `None` when no part of it is present.
+#[must_use]
+pub fn user_id(certificate: &CertificateDer<'_>, format: &UidFormat) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let parts: Vec<String> = format
+        .0
+        .chars()
+        .filter_map(|code| match code {
+            'c' => first(&parsed, &OID_X509_COUNTRY_NAME),
+            's' => first(&parsed, &OID_X509_STATE_OR_PROVINCE_NAME),
+            'l' => first(&parsed, &OID_X509_LOCALITY_NAME),
+            'o' => first(&parsed, &OID_X509_ORGANIZATION_NAME),
+            'u' => first(&parsed, &OID_X509_ORGANIZATIONAL_UNIT),
+            'n' => first(&parsed, &OID_X509_COMMON_NAME),
+            '1' => Some(hex_digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate)),
+            '2' => Some(hex_digest(&digest::SHA256, certificate)),
+            '5' => Some(hex_digest(&digest::SHA512, certificate)),
+            _ => None,
+        })
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(";"))
+}
+
+/// The subject in RFC 2253 form: most specific name first.
+#[must_use]
+pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let mut names: Vec<String> = parsed
+        .subject()
+        .iter_rdn()
+        .map(|rdn| {
+            let parts: Vec<String> =
+                rdn.iter().map(|a| format!("{}={}", short_name(a.attr_type()), escape(&text(a)))).collect();
+            parts.join("+")
+        })
+        .collect();
+    names.reverse();
+    Some(names.join(","))
+}
+
+fn first(certificate: &X509Certificate<'_>, oid: &Oid<'_>) -> Option<String> {
+    certificate.subject().iter_by_oid(oid).next().map(text)
+}
+
+fn text(attribute: &AttributeTypeAndValue<'_>) -> String {
+    String::from_utf8_lossy(attribute.attr_value().data).into_owned()
+}
+
+fn short_name(oid: &Oid<'_>) -> String {
+    let dotted = oid.to_id_string();
+    let name = match dotted.as_str() {
+        "2.5.4.3" => "CN",
+        "2.5.4.4" => "SN",
+        "2.5.4.5" => "serialNumber",
+        "2.5.4.6" => "C",
+        "2.5.4.7" => "L",
+        "2.5.4.8" => "ST",
+        "2.5.4.9" => "street",
+        "2.5.4.10" => "O",
+        "2.5.4.11" => "OU",
+        "2.5.4.12" => "title",
+        "2.5.4.42" => "GN",
+        "0.9.2342.19200300.100.1.1" => "UID",
+        "0.9.2342.19200300.100.1.25" => "DC",
+        "1.2.840.113549.1.9.1" => "emailAddress",
+        _ => return dotted,
+    };
+    name.to_owned()
+}
+
+/// Escapes a value as RFC 2253 section 2.4 wants.
+fn escape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (i, c) in value.chars().enumerate() {
+        match c {
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => out.extend(['\\', c]),
+            '#' if i == 0 => out.push_str("\\#"),
+            ' ' if i == 0 || i == last => out.push_str("\\ "),
+            c if c.is_control() => {
+                let mut buf = [0; 4];
+                for byte in c.encode_utf8(&mut buf).bytes() {
+                    let _ = write!(out, "\\{byte:02X}");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn hex_digest(algorithm: &'static digest::Algorithm, data: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in digest::digest(algorithm, data).as_ref() {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    fn certificate() -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in [
+            (DnType::CountryName, "US"),
+            (DnType::StateOrProvinceName, "CA"),
+            (DnType::LocalityName, "San Francisco"),
+            (DnType::OrganizationalUnitName, "Dev"),
+            (DnType::OrganizationName, "Client"),
+            (DnType::CommonName, "127.0.0.1"),
+        ] {
+            params.distinguished_name.push(kind, value);
+        }
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    #[test]
+    fn formats() {
+        for (text, valid) in [("1cs", true), ("cs5", true), ("scounl", true), ("1x", false), ("abxd", false), ("12", false), ("", false), ("csloun1c", false)] {
+            assert_eq!(UidFormat::parse(text).is_some(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn identities() {
+        let cert = certificate();
+        let id = |f: &str| user_id(&cert, &UidFormat::parse(f).unwrap()).unwrap();
+        assert_eq!(subject_name(&cert).unwrap(), "CN=127.0.0.1,O=Client,OU=Dev,L=San Francisco,ST=CA,C=US");
+        assert_eq!(id("nsuco"), "127.0.0.1;CA;Dev;US;Client");
+        assert_eq!(id("scounl"), "CA;US;Client;Dev;127.0.0.1;San Francisco");
+        assert_eq!(id("2cs").len(), 64 + ";US;CA".len());
+        assert!(id("cs5").starts_with("US;CA;"));
+        assert_eq!(id("1").len(), 40);
+    }
+
+    #[test]
+    fn special_characters_are_escaped() {
+        assert_eq!(escape(" a,b+c; "), "\\ a\\,b\\+c\\;\\ ");
+        assert_eq!(escape("#x#"), "\\#x#");
+    }
+}

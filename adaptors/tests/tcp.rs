@@ -1,0 +1,239 @@
+//! TCP services on one router, with real sockets.
+
+use adaptors::clock;
+use adaptors::tcp::{TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
+use router_engine::Router;
+use router_engine::core::{Mode, RouterConfig};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener as Server, TcpStream};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Bed {
+    router: Arc<Router>,
+    listener: TcpListener,
+    connector: TcpConnector,
+    port: u16,
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
+
+fn router() -> Arc<Router> {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    Arc::new(Router::new(config, 1, 1, clock::now()))
+}
+
+fn listener(router: &Arc<Router>, port: u16) -> TcpListener {
+    let params = TcpListenerParams {
+        name: "l".into(),
+        address: "svc".into(),
+        host: "127.0.0.1".into(),
+        port: port.to_string(),
+        backlog: 0,
+    };
+    TcpListener::start(params, router)
+}
+
+fn connector(router: &Arc<Router>, server: u16) -> TcpConnector {
+    let params = TcpConnectorParams {
+        name: "c".into(),
+        address: "svc".into(),
+        host: "127.0.0.1".into(),
+        port: server.to_string(),
+    };
+    TcpConnector::start(params, router)
+}
+
+impl Bed {
+    fn new(server: u16) -> Self {
+        let router = router();
+        let port = free_port();
+        Self { listener: listener(&router, port), connector: connector(&router, server), router, port }
+    }
+
+    async fn client(&self) -> TcpStream {
+        connect(self.port).await
+    }
+
+    /// Waits until every flow has left the core.
+    async fn settled(&self) {
+        timeout(PATIENCE, async {
+            while self.router.connection_rows(clock::now()).len() > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("flows end");
+        assert_eq!(self.listener.service().opened(), self.listener.service().closed());
+        assert_eq!(self.connector.service().opened(), self.connector.service().closed() + 1);
+    }
+}
+
+async fn connect(port: u16) -> TcpStream {
+    timeout(PATIENCE, async {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => return stream,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the listener opens")
+}
+
+async fn server() -> (Server, u16) {
+    let server = Server::bind("127.0.0.1:0").await.expect("a server");
+    let port = server.local_addr().expect("bound").port();
+    (server, port)
+}
+
+/// Echoes until the client's end of stream, then closes.
+fn echo(server: Server) {
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = server.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+                let _ = write.shutdown().await;
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_flows_are_echoed_and_leave_nothing_behind() {
+    let (server, port) = server().await;
+    echo(server);
+    let bed = Bed::new(port);
+    bed.client().await;
+    let mut flows = tokio::task::JoinSet::new();
+    for i in 0..200_u32 {
+        let port = bed.port;
+        flows.spawn(async move {
+            let mut client = connect(port).await;
+            let data = i.to_be_bytes().repeat(1000);
+            let (mut read, mut write) = client.split();
+            let mut back = Vec::new();
+            let send = async {
+                write.write_all(&data).await.expect("sent");
+                write.shutdown().await.expect("half-closed");
+            };
+            let (_, received) = tokio::join!(send, read.read_to_end(&mut back));
+            received.expect("received");
+            assert_eq!(back, data);
+        });
+    }
+    timeout(PATIENCE, async { while let Some(done) = flows.join_next().await { done.expect("a flow") } })
+        .await
+        .expect("all flows end");
+    bed.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_transfer_arrives_in_order_through_the_window() {
+    let (server, port) = server().await;
+    echo(server);
+    let bed = Bed::new(port);
+    let client = bed.client().await;
+    let (mut read, mut write) = client.into_split();
+    const BLOCKS: u64 = 4096;
+    let sender = tokio::spawn(async move {
+        for i in 0..BLOCKS {
+            write.write_all(&i.to_be_bytes().repeat(2048)).await.expect("sent");
+        }
+        write.shutdown().await.expect("half-closed");
+    });
+    let mut block = vec![0; 16 * 1024];
+    for i in 0..BLOCKS {
+        timeout(PATIENCE, read.read_exact(&mut block)).await.expect("in time").expect("received");
+        assert_eq!(block, i.to_be_bytes().repeat(2048));
+    }
+    assert_eq!(read.read(&mut block).await.expect("end"), 0);
+    sender.await.expect("sender");
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn the_server_may_speak_first_and_close_first() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port);
+    let mut client = bed.client().await;
+    let (mut peer, _) = server.accept().await.expect("connected before any client data");
+    peer.write_all(b"hello").await.expect("sent");
+    peer.shutdown().await.expect("half-closed");
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.expect("received");
+    assert_eq!(text, "hello");
+    client.write_all(b"still open").await.expect("sent");
+    client.shutdown().await.expect("half-closed");
+    let mut text = String::new();
+    peer.read_to_string(&mut text).await.expect("received");
+    assert_eq!(text, "still open");
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn a_refused_server_closes_the_client() {
+    let bed = Bed::new(free_port());
+    let mut client = bed.client().await;
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("closed").expect("in good order");
+    assert!(rest.is_empty());
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn a_reset_reaches_the_other_side_as_an_end() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port);
+    let client = bed.client().await;
+    let (mut peer, _) = server.accept().await.expect("connected");
+    peer.write_all(b"x").await.expect("sent");
+    client.readable().await.expect("flowing");
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
+    drop(client);
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("closed");
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn the_socket_listens_only_while_the_address_is_reachable() {
+    let (server, port) = server().await;
+    echo(server);
+    let router = router();
+    let listen = free_port();
+    let listener = listener(&router, listen);
+    assert!(TcpStream::connect(("127.0.0.1", listen)).await.is_err());
+    let first = connector(&router, port);
+    let mut client = connect(listen).await;
+    client.write_all(b"a").await.expect("sent");
+    assert_eq!(client.read_u8().await.expect("echo"), b'a');
+    assert!(listener.status().0);
+    first.delete(false);
+    timeout(PATIENCE, async {
+        while TcpStream::connect(("127.0.0.1", listen)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the listener closes");
+    client.write_all(b"b").await.expect("the old flow lives on");
+    assert_eq!(client.read_u8().await.expect("echo"), b'b');
+    let second = connector(&router, port);
+    let mut again = connect(listen).await;
+    again.write_all(b"c").await.expect("sent");
+    assert_eq!(again.read_u8().await.expect("echo"), b'c');
+    second.delete(true);
+    let _ = timeout(PATIENCE, again.read_u8()).await.expect("dropped with its connector").expect_err("closed");
+    listener.delete(true);
+    let _ = timeout(PATIENCE, client.read_u8()).await.expect("dropped with its listener").expect_err("closed");
+}

@@ -1,0 +1,8 @@
+//! Two engines talking to each other in virtual time.
+
+mod fuzz;
+mod limits;
+mod links;
+mod opening;
+mod pair;
+mod streaming;

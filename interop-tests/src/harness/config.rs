@@ -1,0 +1,81 @@
+//! Router configuration text.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::Certificates;
+
+/// Name of the TLS profile that [`RouterConfig::tls_profile`] writes.
+pub(crate) const TLS_PROFILE: &str = "mesh";
+
+/// A configuration file in the making.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    id: String,
+    text: String,
+    listeners: Vec<String>,
+}
+
+// === impl RouterConfig ===
+
+impl RouterConfig {
+    /// Configuration of an interior router.
+    pub fn interior(id: &str) -> Self {
+        Self::new("interior", id)
+    }
+
+    /// Configuration of a router without inter-router connections.
+    pub fn standalone(id: &str) -> Self {
+        Self::new("standalone", id)
+    }
+
+    fn new(mode: &str, id: &str) -> Self {
+        let empty = Self { id: id.to_owned(), text: String::new(), listeners: Vec::new() };
+        empty.section("router", &[("mode", mode), ("id", id)])
+    }
+
+    /// Adds a section with the given attributes.
+    #[must_use]
+    pub fn section(mut self, kind: &str, attributes: &[(&str, &str)]) -> Self {
+        let _ = writeln!(self.text, "{kind} {{");
+        for (name, value) in attributes {
+            let _ = writeln!(self.text, "    {name}: {value}");
+        }
+        let _ = writeln!(self.text, "}}");
+        if kind == "listener" {
+            let value = |wanted| attributes.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
+            self.listeners.push(format!("{}:{}", value("host"), value("port")));
+        }
+        self
+    }
+
+    /// Adds the TLS profile of the mesh.
+    #[must_use]
+    pub fn tls_profile(self, files: &Certificates) -> Self {
+        let path = |path: &Path| path.display().to_string();
+        self.section(
+            "sslProfile",
+            &[
+                ("name", TLS_PROFILE),
+                ("caCertFile", &path(&files.ca)),
+                ("certFile", &path(&files.certificate)),
+                ("privateKeyFile", &path(&files.key)),
+            ],
+        )
+    }
+
+    /// The router's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `host:port` of the AMQP listeners.
+    pub fn listeners(&self) -> &[String] {
+        &self.listeners
+    }
+
+    /// The file's content.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}

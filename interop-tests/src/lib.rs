@@ -1,0 +1,24 @@
+//! Interoperability tests of the router with third-party AMQP peers and with the C router.
+//!
+//! ```text
+//!   tests/*.rs          one file per theme; each test names a topology and a scenario
+//!       |
+//!   scenarios           what is checked, independent of which routers carry it
+//!       |        \
+//!   peers       tcp     foreign AMQP clients as processes or libraries; TCP servers and clients
+//!       |        /
+//!   topology            lines of routers, their links and services, started and waited for
+//!       |
+//!   harness             one router process, its log, ports, certificates, waiting
+//! ```
+//!
+//! Nothing here knows the internals of the router: it is a process with a configuration file, a log and sockets, so
+//! the same tests drive any implementation. `README.md` beside the manifest lists the environment variables.
+
+pub mod harness;
+pub mod hostile;
+pub mod http;
+pub mod peers;
+pub mod scenarios;
+pub mod tcp;
+pub mod topology;

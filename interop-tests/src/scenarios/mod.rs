@@ -1,0 +1,4 @@
+//! What is checked, whichever routers carry it.
+
+pub mod amqp;
+pub mod tcp;

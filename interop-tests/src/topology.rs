@@ -1,0 +1,339 @@
+//! Lines of routers: one, two or three of them, joined by plain or mutually authenticated connections.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::harness::{
+    Binary, Certificates, Entity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
+};
+
+/// How two neighbours are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// No TLS, SASL ANONYMOUS.
+    Plain,
+    /// TLS with certificates on both sides, SASL EXTERNAL.
+    MutualTls,
+}
+
+/// Which of two neighbours opens the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialler {
+    /// The earlier router in the line has the connector.
+    Left,
+    /// The later router in the line has the connector.
+    Right,
+}
+
+/// A TCP service across the line.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Service address, and name of the listener.
+    pub address: String,
+    /// Index of the router with the tcpListener.
+    pub listener: usize,
+    /// Index of the router with the tcpConnector, if it is configured from the start.
+    pub connector: Option<usize>,
+    /// Where the server is.
+    pub server: SocketAddr,
+}
+
+/// Description of a line, before it is started.
+#[derive(Debug)]
+pub struct LineBuilder {
+    binaries: Vec<Binary>,
+    security: Security,
+    dialler: Dialler,
+    services: Vec<Service>,
+    addresses: Vec<(String, String)>,
+}
+
+/// Running routers in a line.
+#[derive(Debug)]
+pub struct Line {
+    nodes: Vec<Node>,
+    services: Vec<(Service, Port)>,
+    certificates: Certificates,
+    // Last, so that the routers are gone before their files are.
+    folder: TempDir,
+}
+
+/// One router of a line.
+#[derive(Debug)]
+pub struct Node {
+    /// The process.
+    pub router: Router,
+    amqp: Port,
+    amqps: Port,
+    inter_router: Port,
+}
+
+// === impl LineBuilder ===
+
+impl LineBuilder {
+    /// A line of the given routers, joined with mutual TLS, each dialling its left neighbour.
+    pub fn new(binaries: impl IntoIterator<Item = Binary>) -> Self {
+        Self {
+            binaries: binaries.into_iter().collect(),
+            security: Security::MutualTls,
+            dialler: Dialler::Right,
+            services: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// A line of `count` routers under test.
+    pub fn ours(count: usize) -> Result<Self> {
+        let binary = Binary::ours()?;
+        Ok(Self::new(std::iter::repeat_n(binary, count)))
+    }
+
+    /// Sets how neighbours are joined.
+    #[must_use]
+    pub fn joined(mut self, security: Security, dialler: Dialler) -> Self {
+        (self.security, self.dialler) = (security, dialler);
+        self
+    }
+
+    /// Adds a TCP service with its listener on router `listener` and its connector on router `connector`.
+    #[must_use]
+    pub fn service(mut self, address: &str, listener: usize, connector: usize, server: SocketAddr) -> Self {
+        let connector = Some(connector);
+        self.services.push(Service { address: address.to_owned(), listener, connector, server });
+        self
+    }
+
+    /// Adds a TCP listener whose service has no connector yet.
+    #[must_use]
+    pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
+        self.services.push(Service { address: address.to_owned(), listener, connector: None, server });
+        self
+    }
+
+    /// Sets the treatment of addresses with a prefix, on every router.
+    #[must_use]
+    pub fn distribution(mut self, prefix: &str, distribution: &str) -> Self {
+        self.addresses.push((prefix.to_owned(), distribution.to_owned()));
+        self
+    }
+
+    /// Starts the routers and waits until all see each other and all services with a connector listen.
+    pub fn start(self) -> Result<Line> {
+        let folder = tempfile::Builder::new().prefix("interop-").tempdir()?;
+        let certificates = Certificates::make(folder.path())?;
+        let services = self.services.iter().map(|service| Ok((service.clone(), Port::reserve()?)));
+        let services: Vec<_> = services.collect::<Result<_>>()?;
+        let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
+        let ports: Vec<_> = ports.collect::<Result<_>>()?;
+        let configs: Vec<_> =
+            (0..self.binaries.len()).map(|index| self.config(index, &ports, &services, &certificates)).collect();
+        let mut nodes = Vec::new();
+        for ((binary, config), [amqp, amqps, inter_router]) in self.binaries.iter().zip(&configs).zip(ports) {
+            let router = Router::start(binary, config, folder.path())?;
+            nodes.push(Node { router, amqp, amqps, inter_router });
+        }
+        let line = Line { nodes, services, certificates, folder };
+        line.wait_until_joined()?;
+        for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
+            line.wait_until_listening(&service.address, Mark::default())?;
+        }
+        Ok(line)
+    }
+
+    fn config(
+        &self,
+        index: usize,
+        ports: &[[Port; 3]],
+        services: &[(Service, Port)],
+        certificates: &Certificates,
+    ) -> RouterConfig {
+        let id = format!("{}{index}", self.binaries[index].name());
+        let mode = if self.binaries.len() > 1 { RouterConfig::interior } else { RouterConfig::standalone };
+        let [amqp, amqps, inter_router] = &ports[index];
+        let mut config = mode(&id)
+            .tls_profile(certificates)
+            .section("listener", &plain_listener("amqp", &amqp.number().to_string()))
+            .section("listener", &tls_listener("amqps", "normal", &amqps.number().to_string()));
+        for (prefix, distribution) in &self.addresses {
+            config = config.section("address", &[("prefix", prefix), ("distribution", distribution)]);
+        }
+        if self.binaries.len() > 1 {
+            config = config.section("listener", &self.inter_router_listener(&inter_router.number().to_string()));
+            for neighbour in self.dialled_by(index) {
+                let port = ports[neighbour][2].number().to_string();
+                let name = format!("to-{neighbour}");
+                config = config.section("connector", &self.inter_router_connector(&name, &port));
+            }
+        }
+        for (service, port) in services {
+            let listen = port.number().to_string();
+            let server = (service.server.ip().to_string(), service.server.port().to_string());
+            let address = ("address", service.address.as_str());
+            if service.listener == index {
+                let listener = [("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
+                config = config.section("tcpListener", &listener);
+            }
+            if service.connector == Some(index) {
+                // Names are unique among all entities of a router.
+                let name = format!("{}-connector", service.address);
+                let connector = [("name", name.as_str()), address, ("host", &server.0), ("port", &server.1)];
+                config = config.section("tcpConnector", &connector);
+            }
+        }
+        config
+    }
+
+    /// Indices of the neighbours that router `index` connects to.
+    fn dialled_by(&self, index: usize) -> Vec<usize> {
+        let neighbour = match self.dialler {
+            Dialler::Left => Some(index + 1),
+            Dialler::Right => index.checked_sub(1),
+        };
+        neighbour.filter(|neighbour| *neighbour < self.binaries.len()).into_iter().collect()
+    }
+
+    fn inter_router_listener<'a>(&self, port: &'a str) -> Vec<(&'a str, &'a str)> {
+        match self.security {
+            Security::MutualTls => tls_listener("inter-router", "inter-router", port),
+            Security::Plain => {
+                [plain_listener("inter-router", port), vec![("role", "inter-router")]].concat()
+            }
+        }
+    }
+
+    fn inter_router_connector<'a>(&self, name: &'a str, port: &'a str) -> Vec<(&'a str, &'a str)> {
+        // The certificate names `localhost`, so the connector checks the host name too.
+        let common = [("name", name), ("role", "inter-router"), ("host", "localhost"), ("port", port)];
+        let security = match self.security {
+            Security::Plain => vec![("saslMechanisms", "ANONYMOUS")],
+            Security::MutualTls => vec![("sslProfile", TLS_PROFILE), ("saslMechanisms", "EXTERNAL")],
+        };
+        [common.to_vec(), security].concat()
+    }
+}
+
+fn plain_listener<'a>(name: &'a str, port: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("name", name),
+        ("host", "127.0.0.1"),
+        ("port", port),
+        ("authenticatePeer", "no"),
+        ("saslMechanisms", "ANONYMOUS"),
+    ]
+}
+
+fn tls_listener<'a>(name: &'a str, role: &'a str, port: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("name", name),
+        ("role", role),
+        ("host", "127.0.0.1"),
+        ("port", port),
+        ("sslProfile", TLS_PROFILE),
+        ("requireSsl", "yes"),
+        ("authenticatePeer", "yes"),
+        ("saslMechanisms", "EXTERNAL"),
+    ]
+}
+
+// === impl Line ===
+
+impl Line {
+    /// The router at `index`.
+    pub fn node(&self, index: usize) -> &Node {
+        &self.nodes[index]
+    }
+
+    /// The router at `index`, to stop and start it.
+    pub fn router_mut(&mut self, index: usize) -> &mut Router {
+        &mut self.nodes[index].router
+    }
+
+    /// All routers.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The first router.
+    pub fn first(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// The last router; the first one in a line of one.
+    pub fn last(&self) -> &Node {
+        &self.nodes[self.nodes.len() - 1]
+    }
+
+    /// Files of the identity that every router and client of this line uses.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// A folder that lives as long as the line.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Where the TCP listener of a service listens.
+    pub fn listen_address(&self, service: &str) -> Result<SocketAddr> {
+        let found = self.services.iter().find(|(known, _)| known.address == service);
+        Ok(found.with_context(|| format!("no service {service}"))?.1.address())
+    }
+
+    /// Waits until every router knows a way to every other one.
+    pub fn wait_until_joined(&self) -> Result<()> {
+        if self.nodes.len() < 2 {
+            return Ok(());
+        }
+        for node in &self.nodes {
+            let mut management = node.management()?;
+            eventually(&format!("{} knows all routers", node.router.id()), || {
+                let reachable = management.query("router.node")?;
+                // Neighbours have a link, farther routers a next hop.
+                let has_way = |row: &&Entity| !row["nextHop"].is_null() || !row["routerLink"].is_null();
+                let known = reachable.iter().filter(has_way).count();
+                ensure!(known == self.nodes.len(), "{known} of {} routers: {reachable:?}", self.nodes.len());
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the listener of a service logs, after `since`, that it listens.
+    pub fn wait_until_listening(&self, service: &str, since: Mark) -> Result<()> {
+        let found = self.services.iter().find(|(known, _)| known.address == service);
+        let listener = found.with_context(|| format!("no service {service}"))?.0.listener;
+        let text = format!("Listener {service}: listening for client connections");
+        self.nodes[listener].router.log().wait_for(since, &text).map(drop)
+    }
+
+    /// Fails if any router logged an error, ever, that none of `explained` explains.
+    pub fn expect_no_errors(&self, explained: &[&str]) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.router.expect_no_errors(explained))
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Address of the listener for clients without TLS.
+    pub fn amqp(&self) -> SocketAddr {
+        self.amqp.address()
+    }
+
+    /// Address of the listener for clients with TLS and a certificate.
+    pub fn amqps(&self) -> SocketAddr {
+        self.amqps.address()
+    }
+
+    /// Address of the listener for other routers.
+    pub fn inter_router(&self) -> SocketAddr {
+        self.inter_router.address()
+    }
+
+    /// A new management connection to this router.
+    pub fn management(&self) -> Result<Management> {
+        Management::connect(self.amqp())
+    }
+}

@@ -1,0 +1,126 @@
+//! What has to hold among the entities of a configuration (spec `management-protocol.md` 3.8).
+
+use super::EntityConfig;
+use crate::attributes::Attributes;
+use crate::notation::{LiveEntity, RawEntity};
+use crate::schema::EntityType;
+use amqp_core::Value;
+use std::fmt::Display;
+
+/// Why entities cannot be together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SetError(pub String);
+
+/// How entities show in error texts: as raw maps while a file is read, by kind in a running router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Show {
+    Raw,
+    Live,
+}
+
+/// Checks all entities of a file.
+///
+/// # Errors
+/// Tells the first rule that is broken.
+pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
+    let mut seen: Vec<(EntityType, &Attributes)> = Vec::with_capacity(entities.len());
+    for entity in entities {
+        let entity = (entity.ty, &entity.attributes);
+        check_against(entity, seen.iter().copied(), Show::Raw)?;
+        seen.push(entity);
+    }
+    let router = entities.iter().find(|e| e.ty == EntityType::Router);
+    if let Some(id) = router.and_then(|r| r.attributes.text("id")) {
+        if id.contains(['|', '$']) {
+            return Err(SetError(format!("Router ID \"{id}\" containes at least one illegal character (\"|$\").")));
+        }
+    }
+    let mode = router.and_then(|r| r.attributes.text("mode")).unwrap_or("standalone");
+    for entity in entities {
+        let show = || RawEntity(entity.ty, &entity.attributes).to_string();
+        if let Some(error) = role_error(entity.ty, &entity.attributes, mode, show) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Checks a new entity of a running router against those that exist.
+///
+/// # Errors
+/// When it is a second singleton, or has a name or identity that is taken.
+pub fn check_singletons_and_names<'a>(
+    new: (EntityType, &'a Attributes),
+    existing: impl Iterator<Item = (EntityType, &'a Attributes)>,
+) -> Result<(), SetError> {
+    check_against(new, existing, Show::Live)
+}
+
+fn check_against<'a>(
+    new: (EntityType, &'a Attributes),
+    existing: impl Iterator<Item = (EntityType, &'a Attributes)>,
+    show: Show,
+) -> Result<(), SetError> {
+    let text = |(ty, attributes): (EntityType, &Attributes)| match show {
+        Show::Raw => RawEntity(ty, attributes).to_string(),
+        Show::Live => LiveEntity(ty, attributes).to_string(),
+    };
+    for old in existing {
+        if new.0 == old.0 && new.0.def().singleton {
+            return Err(SetError(format!("Adding {} singleton {} when {} already exists", new.0, text(new), text(old))));
+        }
+        for key in ["name", "identity"] {
+            let value = new.1.get(key);
+            if value.is_some() && value == old.1.get(key) {
+                return Err(SetError(format!(
+                    "adding {} duplicates unique attribute '{key}' from existing {}",
+                    text(new),
+                    text(old)
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the role of a listener or connector fits the mode of the router.
+pub fn role_error<T: Display>(
+    ty: EntityType,
+    attributes: &Attributes,
+    mode: &str,
+    show: impl FnOnce() -> T,
+) -> Option<SetError> {
+    if !matches!(ty, EntityType::Listener | EntityType::Connector) {
+        return None;
+    }
+    let role = attributes.text("role").unwrap_or("normal");
+    if mode == "standalone" && matches!(role, "inter-router" | "edge") {
+        return Some(SetError(
+            "role='standalone' not allowed to connect to or accept connections from other routers.".to_owned(),
+        ));
+    }
+    let interior_only = role == "inter-router" && mode != "interior"
+        || role == "edge" && mode == "edge" && ty == EntityType::Listener;
+    interior_only.then(|| SetError(format!("role='{role}' only allowed with router mode='interior' for {}", show())))
+}
+
+/// Names that `openProperties` may not use.
+const RESERVED: [&str; 5] = ["product", "version", "failover-server-list", "network-host", "port"];
+
+/// Beginnings of names that `openProperties` may not use.
+const RESERVED_PREFIXES: [&str; 2] = ["qd.", "x-opt-qd."];
+
+/// Whether the open properties of a listener or connector are allowed. Checked on creation.
+pub(crate) fn open_properties_error(attributes: &Attributes) -> Option<SetError> {
+    let properties = attributes.get("openProperties").and_then(Value::as_map)?;
+    let role = attributes.text("role").unwrap_or("normal");
+    if matches!(role, "inter-router" | "edge") {
+        return Some(SetError(format!("openProperties not allowed for role {role}")));
+    }
+    properties
+        .iter()
+        .filter_map(|(key, _)| key.as_str())
+        .find(|key| RESERVED.contains(key) || RESERVED_PREFIXES.iter().any(|p| key.starts_with(p)))
+        .map(|key| SetError(format!("Reserved key '{key}' not allowed in openProperties")))
+}

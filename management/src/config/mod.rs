@@ -1,0 +1,111 @@
+//! Configuration files: from text to validated entities.
+
+pub mod env;
+mod json;
+mod legacy;
+mod order;
+mod sections;
+mod check;
+
+pub use check::{SetError, check_set, check_singletons_and_names, role_error};
+pub use order::creation_order;
+
+use crate::attributes::Attributes;
+use crate::error::{ErrorClass, RouterError};
+use crate::schema::EntityType;
+use router_engine::log::{Level, LogModule};
+use std::path::Path;
+
+/// One entity of a configuration, its attributes complete and converted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntityConfig {
+    /// The type.
+    pub ty: EntityType,
+    /// The attributes, `type` included.
+    pub attributes: Attributes,
+}
+
+/// Reads a configuration file. The entities are in file order, with the singletons that the file
+/// leaves out at the end.
+///
+/// # Errors
+/// When the file cannot be read, is empty, or holds something that is not valid (spec
+/// `management-protocol.md` 7.3).
+pub fn load(path: &str) -> Result<Vec<EntityConfig>, RouterError> {
+    let text = read(path)?;
+    parse(&text, path.ends_with(".json"))
+        .map_err(|text| RouterError::python(format!("Exception: Cannot load configuration file {path}: {text}")))
+}
+
+fn read(path: &str) -> Result<String, RouterError> {
+    let octets = std::fs::read(Path::new(path))
+        .map_err(|_| RouterError::new(ErrorClass::NotFound, "Configuration file could not be opened"))?;
+    if octets.is_empty() {
+        return Err(RouterError::configuration("Configuration file was empty"));
+    }
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// Parses and validates the text of a configuration file.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
+    let json = if is_json { without_comments(text) } else { legacy::to_json(text) };
+    let value = json::parse(&json).inspect_err(|_| dump(&json, is_json))?;
+    let mut entities = sections::entities(value)?;
+    for ty in [EntityType::Router, EntityType::Network, EntityType::Policy] {
+        if !entities.iter().any(|e| e.ty == ty) {
+            entities.push(sections::entity(ty, Attributes::new())?);
+        }
+    }
+    check::check_set(&entities).map_err(|e| e.0)?;
+    Ok(entities)
+}
+
+/// The vhosts in the JSON files of a policy directory, by file name. Other entities there are ignored.
+///
+/// # Errors
+/// When the directory or a file cannot be read or is not valid.
+pub fn load_policy_dir(dir: &str) -> Result<Vec<EntityConfig>, RouterError> {
+    let missing = |e: &std::io::Error| {
+        let (number, text) = match e.raw_os_error() {
+            Some(20) => (20, "Not a directory"),
+            Some(13) => (13, "Permission denied"),
+            _ => (2, "No such file or directory"),
+        };
+        let kind = if number == 2 { "FileNotFoundError" } else { "OSError" };
+        RouterError::python(format!("{kind}: [Errno {number}] {text}: '{dir}'"))
+    };
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .map_err(|e| missing(&e))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    files.sort();
+    let mut vhosts = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        let broken = |text: String| RouterError::python(format!("Exception: Cannot load configuration file {name}: {text}"));
+        let text = std::fs::read_to_string(&file).map_err(|e| broken(e.to_string()))?;
+        let value = json::parse(&without_comments(&text)).map_err(broken)?;
+        vhosts.extend(sections::entities(value).map_err(broken)?.into_iter().filter(|e| e.ty == EntityType::Vhost));
+    }
+    Ok(vhosts)
+}
+
+/// The text without lines whose first character is `#`, blanks aside.
+fn without_comments(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with('#')).collect()
+}
+
+fn dump(json: &str, is_json: bool) {
+    let form = if is_json { " json-format" } else { "" };
+    router_engine::log!(LogModule::Agent, Level::Error, "Contents of failed{form} config file");
+    for (index, line) in json.lines().enumerate() {
+        router_engine::log!(LogModule::Agent, Level::Error, "Line {} |{line}", index + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+
+fn refused(text: &str) -> String {
+    parse(text, false).expect_err("must be refused")
+}
+
+#[test]
+fn both_forms_say_the_same() {
+    let conf = "router {\n mode: interior\n id: A\n}\nlistener {\n port: 0\n ssl-profile: p\n}\naddress {\n prefix: a\n}\n";
+    let json = "# no\n[[\"router\", {\"mode\": \"interior\", \"id\": \"A\"}],\n #no\n\
+        [\"listener\", {\"port\": 0, \"sslProfile\": \"p\"}], [\"address\", {\"prefix\": \"a\"}]]";
+    let entities = parse(conf, false).expect("valid");
+    assert_eq!(entities, parse(json, true).expect("valid"));
+    let types: Vec<_> = entities.iter().map(|e| e.ty).collect();
+    use EntityType::{ConfigAddress, Listener, Network, Policy, Router};
+    assert_eq!(types, [Router, Listener, ConfigAddress, Network, Policy]);
+    assert_eq!(entities[1].attributes.text("sslProfile"), Some("p"));
+    assert_eq!(entities[1].attributes.iter().next().map(|(n, _)| n), Some("type"));
+}
+
+#[test]
+fn blank_text_gives_a_standalone_router() {
+    let entities = parse("\n\n", false).expect("valid");
+    assert_eq!(entities[0].attributes.text("mode"), Some("standalone"));
+}
+
+#[test]
+fn refusals_have_known_texts() {
+    assert_eq!(refused("bogus {\n}"), "No such entity type 'io.skupper.router.bogus'");
+    assert_eq!(
+        refused("router {\n bogus: 1\n}"),
+        "io.skupper.router.router: Unknown attribute 'bogus' for 'io.skupper.router.router'"
+    );
+    assert_eq!(refused("router {\n mode: interior"), "Expecting ',' delimiter: line 2 column 19 (char 32)");
+    assert_eq!(
+        refused("router {\n id: a$b\n}"),
+        "Router ID \"a$b\" containes at least one illegal character (\"|$\")."
+    );
+    assert_eq!(
+        refused("listener {\n role: inter-router\n}"),
+        "role='standalone' not allowed to connect to or accept connections from other routers."
+    );
+    let edge = refused("listener {\n role: edge\n}\nrouter {\n mode: edge\n}");
+    assert!(
+        edge.starts_with(
+            "role='edge' only allowed with router mode='interior' for {'type': 'io.skupper.router.listener', \
+             'role': EnumValue('edge', 3), 'host': '', 'port': 'amqp', 'cost': 1,"
+        ),
+        "{edge}"
+    );
+    let twice = refused("listener {\n name: x\n}\nconnector {\n name: x\n}");
+    assert!(twice.starts_with("adding {'type': 'io.skupper.router.connector', 'name': 'x',"), "{twice}");
+    assert!(twice.contains("duplicates unique attribute 'name' from existing {'type': 'io.skupper.router.listener',"));
+    let two = refused("router {\n id: a\n}\nrouter {\n id: b\n}");
+    assert!(two.starts_with("Adding io.skupper.router.router singleton {'type': "), "{two}");
+}
+
+#[test]
+fn trace_is_debug_in_log_levels() {
+    let entities = parse("log {\n module: AGENT\n enable: trace+\n}", false).expect("valid");
+    assert_eq!(entities[0].attributes.text("enable"), Some("debug+"));
+}
+
+#[test]
+fn open_properties() {
+    let check = |text: &str| {
+        let entities = parse(text, false).expect("valid");
+        check::open_properties_error(&entities[0].attributes).map(|e| e.0)
+    };
+    assert_eq!(
+        check("listener {\n openProperties: {\n \"product\": 1\n }\n}").as_deref(),
+        Some("Reserved key 'product' not allowed in openProperties")
+    );
+    assert_eq!(check("listener {\n openProperties: {\n \"a\": 1\n }\n}"), None);
+}
+
+#[test]
+fn sockets_are_created_last() {
+    let entities = parse("listener {\n}\nconnector {\n}\nsslProfile {\n}\nlog {\n module: AGENT\n}", false).expect("valid");
+    let types: Vec<_> = creation_order(entities).iter().map(|e| e.ty).collect();
+    use EntityType::{Connector, Listener, Log, Network, Policy, Router, SslProfile};
+    assert_eq!(types, [Log, Router, Network, Policy, SslProfile, Connector, Listener]);
+}
+
+#[test]
+fn files_that_are_not_there_or_empty() {
+    let missing = load("/nowhere/x.conf").expect_err("no file");
+    assert_eq!(missing.to_string(), "Not found: Configuration file could not be opened");
+    let missing = load_policy_dir("/nowhere").expect_err("no directory");
+    assert_eq!(missing.to_string(), "Python: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'");
+}

@@ -1,0 +1,18 @@
+//! Management: schema, configuration files, logging, and the management agent.
+//!
+//! [`schema`] is the one table that the rest derives from. [`config`] turns a file into validated
+//! entities, [`params`] turns those into typed parameters, [`agent`] answers management requests,
+//! and [`log`] writes what the lower crates log through [`router_engine::log`].
+
+pub mod attributes;
+pub mod config;
+pub mod error;
+pub mod log;
+pub mod notation;
+pub mod params;
+pub mod schema;
+
+pub use attributes::Attributes;
+pub use config::EntityConfig;
+pub use error::{ErrorClass, RouterError};
+pub use schema::EntityType;

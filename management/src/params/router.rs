@@ -1,0 +1,151 @@
+//! Parameters of `router`, `network` and `policy`.
+
+use super::{Distribution, count, owned, text};
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use router_engine::core::Mode;
+use std::time::Duration;
+
+/// How many connections carry streams beside an inter-router connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataConnections {
+    /// As many as the number of worker threads suggests.
+    Auto,
+    /// That many.
+    Count(u32),
+}
+
+/// Parameters of the router.
+#[derive(Debug, Clone)]
+pub struct RouterParams {
+    /// The configured id.
+    pub id: Option<String>,
+    /// The mode.
+    pub mode: Mode,
+    /// Period of greetings to neighbours.
+    pub hello_interval: Duration,
+    /// Silence after which a neighbour is lost.
+    pub hello_max_age: Duration,
+    /// Period of advertisements when nothing changes.
+    pub ra_interval: Duration,
+    /// Period of advertisements while the topology changes.
+    pub ra_interval_flux: Duration,
+    /// Age at which link state of others is dropped.
+    pub remote_ls_max_age: Duration,
+    /// How long addresses of an unreachable router are kept.
+    pub unreachable_holdoff: Duration,
+    /// Worker threads, at least one.
+    pub worker_threads: usize,
+    /// Directory of the SASL configuration.
+    pub sasl_config_dir: Option<String>,
+    /// Name of the SASL configuration.
+    pub sasl_config_name: String,
+    /// Log times in UTC.
+    pub timestamps_in_utc: bool,
+    /// Pattern of log times.
+    pub timestamp_format: Option<String>,
+    /// Distribution of addresses that are not configured.
+    pub default_distribution: Distribution,
+    /// Connections for streams.
+    pub data_connections: DataConnections,
+    /// Cut TCP flows when their listener or connector is deleted.
+    pub drop_tcp_connections: bool,
+    /// The older spelling of the tenant id.
+    pub van_id: Option<String>,
+}
+
+/// Parameters of the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkParams {
+    /// The network id.
+    pub network_id: Option<String>,
+    /// The tenant id.
+    pub tenant_id: Option<String>,
+}
+
+/// Parameters of the policy of the router as a whole.
+#[derive(Debug, Clone)]
+pub struct PolicyParams {
+    /// Client connections at a time.
+    pub max_connections: u64,
+    /// Octets in the largest message; zero is no limit.
+    pub max_message_size: u64,
+    /// Apply vhost rules.
+    pub enable_vhost_policy: bool,
+    /// Vhost names are patterns.
+    pub enable_vhost_name_patterns: bool,
+    /// Directory of files with vhosts.
+    pub policy_dir: Option<String>,
+    /// The vhost for what no other covers.
+    pub default_vhost: String,
+}
+
+/// No router does more with more threads than this.
+const MAX_WORKERS: usize = 1024;
+
+impl TryFrom<&EntityConfig> for RouterParams {
+    type Error = RouterError;
+
+    fn try_from(entity: &EntityConfig) -> Result<Self, RouterError> {
+        let a = &entity.attributes;
+        let id = owned(a, "id");
+        if let Some(c) = id.iter().flat_map(|id| id.chars()).find(|c| c.is_control() || c.is_whitespace()) {
+            let id = id.as_deref().unwrap_or_default();
+            return Err(RouterError::python(format!(
+                "AttributeError: Router id attribute containing character '{c}' in id '{id}' is disallowed."
+            )));
+        }
+        let seconds = |name| Duration::from_secs(count(a, name));
+        Ok(Self {
+            id,
+            mode: match a.text("mode") {
+                Some("interior") => Mode::Interior,
+                Some("edge") => Mode::Edge,
+                _ => Mode::Standalone,
+            },
+            hello_interval: seconds("helloIntervalSeconds"),
+            hello_max_age: seconds("helloMaxAgeSeconds"),
+            ra_interval: seconds("raIntervalSeconds"),
+            ra_interval_flux: seconds("raIntervalFluxSeconds"),
+            remote_ls_max_age: seconds("remoteLsMaxAgeSeconds"),
+            unreachable_holdoff: seconds("unreachableHoldoffSeconds"),
+            worker_threads: usize::try_from(count(a, "workerThreads")).unwrap_or(1).clamp(1, MAX_WORKERS),
+            sasl_config_dir: owned(a, "saslConfigDir"),
+            sasl_config_name: text(a, "saslConfigName"),
+            timestamps_in_utc: a.flag("timestampsInUTC"),
+            timestamp_format: owned(a, "timestampFormat"),
+            default_distribution: Distribution::of(a, "defaultDistribution"),
+            data_connections: match a.text("dataConnectionCount").and_then(|t| t.trim().parse().ok()) {
+                Some(count) => DataConnections::Count(count),
+                None => DataConnections::Auto,
+            },
+            drop_tcp_connections: a.flag("dropTcpConnections"),
+            van_id: owned(a, "vanId"),
+        })
+    }
+}
+
+impl TryFrom<&EntityConfig> for NetworkParams {
+    type Error = RouterError;
+
+    fn try_from(entity: &EntityConfig) -> Result<Self, RouterError> {
+        let a = &entity.attributes;
+        Ok(Self { network_id: owned(a, "networkId"), tenant_id: owned(a, "tenantId") })
+    }
+}
+
+impl TryFrom<&EntityConfig> for PolicyParams {
+    type Error = RouterError;
+
+    fn try_from(entity: &EntityConfig) -> Result<Self, RouterError> {
+        let a = &entity.attributes;
+        Ok(Self {
+            max_connections: count(a, "maxConnections"),
+            max_message_size: count(a, "maxMessageSize"),
+            enable_vhost_policy: a.flag("enableVhostPolicy"),
+            enable_vhost_name_patterns: a.flag("enableVhostNamePatterns"),
+            policy_dir: owned(a, "policyDir").filter(|dir| !dir.is_empty()),
+            default_vhost: text(a, "defaultVhost"),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+use super::validate::complete;
+use super::*;
+use crate::attributes::Attributes;
+use amqp_core::Value;
+use router_engine::log::LogModule;
+use serde_json::Value as Json;
+
+fn error(ty: EntityType, attributes: Attributes) -> String {
+    complete(ty, attributes).expect_err("must be refused").0
+}
+
+fn attributes() -> Attributes {
+    Attributes::new().with("type", "x")
+}
+
+#[test]
+fn names_resolve_with_and_without_prefix() {
+    assert_eq!(EntityType::parse("listener"), Some(EntityType::Listener));
+    assert_eq!(EntityType::parse("io.skupper.router.listener"), Some(EntityType::Listener));
+    assert_eq!(EntityType::parse("org.amqp.management"), Some(EntityType::AmqpManagement));
+    assert_eq!(EntityType::parse("router"), Some(EntityType::Router));
+    assert_eq!(EntityType::parse("io.skupper.router.router.link"), Some(EntityType::Link));
+    assert_eq!(EntityType::parse("Listener"), None);
+    assert_eq!(EntityType::parse_full("listener"), None);
+    assert_eq!(EntityType::ConfigAddress.identity_prefix(), "address");
+}
+
+#[test]
+fn log_modules_agree_with_the_facade() {
+    assert!(LogModule::ALL.iter().map(|m| m.name()).eq(logging::MODULES.iter().copied()));
+}
+
+#[test]
+fn operations_and_attributes_are_inherited() {
+    let ops: Vec<_> = EntityType::SslProfile.operations().collect();
+    assert_eq!(ops, ["CREATE", "UPDATE", "DELETE", "READ"]);
+    assert_eq!(EntityType::SslProfile.attributes().count(), 13);
+    assert_eq!(EntityType::ALL.len(), 31);
+    let mut names: Vec<_> = EntityType::ALL.iter().flat_map(|t| t.attributes()).map(|a| a.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 247);
+}
+
+#[test]
+fn defaults_follow_what_was_given() {
+    let given = attributes().with("port", 5).with("arg", Value::Null);
+    let done = complete(EntityType::Connector, given).expect("valid");
+    let names: Vec<_> = done.iter().map(|(n, _)| n).collect();
+    assert_eq!(names[..4], ["type", "port", "host", "role"]);
+    assert_eq!(done.text("port"), Some("5"));
+    assert_eq!(done.number("cost"), Some(1));
+    assert_eq!(complete(EntityType::Router, attributes()).expect("valid").text("area"), Some("0"));
+}
+
+#[test]
+fn refusals_have_known_texts() {
+    let zz = error(EntityType::Dummy, attributes().with("num1", "zz"));
+    assert!(zz.starts_with("io.skupper.router.dummy: invalid literal for int() with base 10: 'zz':<traceback"), "{zz}");
+    assert_eq!(
+        error(EntityType::Listener, attributes().with("http", "maybe")),
+        "io.skupper.router.listener: Invalid Boolean value ''maybe''"
+    );
+    assert_eq!(
+        error(EntityType::TcpListener, attributes().with("observer", "x")),
+        "io.skupper.router.tcpListener: Invalid value for enum['none', 'auto', 'http1', 'http2']: 'x'"
+    );
+    assert_eq!(
+        error(EntityType::ListenerAddress, attributes().with("address", "a")),
+        "io.skupper.router.listenerAddress: Missing required attribute 'value'"
+    );
+    assert_eq!(
+        error(EntityType::Router, attributes().with("bogus", "a")),
+        "io.skupper.router.router: Unknown attribute 'bogus' for 'io.skupper.router.router'"
+    );
+    assert_eq!(
+        error(EntityType::Listener, attributes().with("openProperties", 1)),
+        "io.skupper.router.listener: Properties must be a map"
+    );
+}
+
+#[test]
+fn values_are_converted() {
+    let given = attributes().with("cost", " 1_0 ").with("role", "-1").with("http", "ON").with("host", true);
+    let done = complete(EntityType::Listener, given).expect("valid");
+    assert_eq!(done.number("cost"), Some(10));
+    assert_eq!(done.text("role"), Some("inter-network"));
+    assert!(done.flag("http"));
+    assert_eq!(done.text("host"), Some("True"));
+}
+
+#[test]
+fn json_text_has_both_layouts() {
+    let json: Json = serde_json::json!({"a": [1, "\u{e9}"], "b": {}});
+    assert_eq!(dump::json_text(&json, None), r#"{"a": [1, "\u00e9"], "b": {}}"#);
+    assert_eq!(dump::json_text(&json, Some(1)), "{\n \"a\": [\n  1,\n  \"\\u00e9\"\n ],\n \"b\": {}\n}");
+}
+
+#[test]
+fn dump_leaves_out_what_says_nothing() {
+    let schema = dump::schema();
+    let types = schema.get("entityTypes").and_then(Value::as_map).expect("a map");
+    assert_eq!(types.len(), 31);
+    let entity = types.get("entity").and_then(Value::as_map).expect("a map");
+    assert!(entity.get("operations").is_none());
+    let listener = types.get("listener").and_then(Value::as_map).expect("a map");
+    let attributes = listener.get("attributes").and_then(Value::as_map).expect("a map");
+    assert!(attributes.get("type").is_none());
+    assert!(attributes.get("host").and_then(Value::as_map).is_some_and(|a| a.get("default").is_none()));
+    assert!(types.get("autoLink").is_some());
+}
+
+/// Holds the table against the reference facts, where they are at hand.
+#[test]
+fn table_agrees_with_the_reference() {
+    let Ok(path) = std::env::var("MANAGEMENT_SCHEMA_JSON") else {
+        println!("skipped: MANAGEMENT_SCHEMA_JSON names no file");
+        return;
+    };
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let reference: Json = serde_json::from_str(&text).expect("JSON");
+    let entities = reference["entities"].as_array().expect("a list");
+    assert_eq!(entities.len(), EntityType::ALL.len());
+    for (expected, &ty) in entities.iter().zip(EntityType::ALL) {
+        let def = ty.def();
+        assert_eq!(expected["name"], def.name);
+        assert_eq!(expected["qualified"], ty.full());
+        assert_eq!(expected["extends"].as_str(), def.extends.map(EntityType::short), "{}", def.name);
+        assert_eq!(expected["singleton"], def.singleton, "{}", def.name);
+        assert_eq!(expected["referential"], def.referential, "{}", def.name);
+        assert_eq!(expected["operations"], ty.operations().collect::<Json>(), "{}", def.name);
+        assert_eq!(expected["attribute_order"], ty.attributes().map(|a| a.name).collect::<Json>());
+        assert_eq!(expected["bases"], ty.bases().map(EntityType::short).collect::<Json>());
+        let own = expected["attributes_own"].as_array().expect("a list");
+        assert_eq!(own.len(), def.attributes.len(), "{}", def.name);
+        for (expected, a) in own.iter().zip(def.attributes) {
+            compare(def.name, expected, a);
+        }
+    }
+}
+
+fn compare(entity: &str, expected: &Json, a: &Attribute) {
+    let place = format!("{entity}.{}", a.name);
+    assert_eq!(expected["name"], a.name, "{place}");
+    assert_eq!(expected["type"], a.ty.name(), "{place}");
+    if let ValueType::Enum(words) = a.ty {
+        assert_eq!(expected["values"], words.iter().copied().collect::<Json>(), "{place}");
+    }
+    let default = match a.default {
+        None => Json::Null,
+        Some(Default::Text(t)) => t.into(),
+        Some(Default::Number(n)) => n.into(),
+        Some(Default::Flag(f)) => f.into(),
+    };
+    assert_eq!(expected.get("default").cloned().unwrap_or_default(), default, "{place}");
+    let flags = [
+        ("required", a.required),
+        ("unique", a.unique),
+        ("create", a.create),
+        ("update", a.update),
+        ("hidden", a.hidden),
+        ("graph", a.graph),
+    ];
+    for (name, value) in flags {
+        assert_eq!(expected[name], value, "{place} {name}");
+    }
+}

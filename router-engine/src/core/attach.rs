@@ -1,0 +1,373 @@
+//! Links: attach, bind to addresses, detach (spec `amqp-endpoint.md` sections 7, 15).
+
+use super::Core;
+use super::action::{AttachRequest, Direction};
+use super::connection::ConnectionRole;
+use super::effect::{AttachReply, Effect};
+use super::ids::{LinkId, OutId};
+use super::objects::{Conn, Link, LinkCounters, LinkKind};
+use super::table::List;
+use crate::address::name;
+use crate::forward::Treatment;
+use crate::log::{Level, LogModule};
+use amqp_core::Instant;
+use amqp_core::performative::{Error, Source, Target};
+use amqp_core::value::Symbol;
+use bytes::Bytes;
+
+/// Terminus capability of control links.
+pub(super) const CAP_ROUTER: &str = "qd.router";
+/// Terminus capability of data links between routers.
+pub(super) const CAP_ROUTER_DATA: &str = "qd.router-data";
+const CAP_STREAMING: &str = "qd.streaming-deliveries";
+const CAP_RESEND: &str = "qd.resend-released";
+
+/// What an attach asks for, once its node-naming terminus is understood.
+enum Node {
+    Anonymous,
+    Dynamic,
+    Named(String),
+}
+
+/// An attach that is granted.
+struct Grant {
+    kind: LinkKind,
+    address: Option<u32>,
+    terminus: Option<Bytes>,
+    streaming: bool,
+    resend_released: bool,
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(super) fn on_attach(&mut self, conn: u32, mut request: AttachRequest) {
+        let decided = self.decide(conn, &mut request);
+        match decided {
+            Ok(grant) => self.accept(conn, request, grant),
+            Err(error) => self.refuse(conn, &request, error),
+        }
+    }
+
+    fn decide(&mut self, conn: u32, request: &mut AttachRequest) -> Result<Grant, Error> {
+        let incoming = request.direction == Direction::In;
+        let (address, dynamic, capabilities) = node_terminus(request);
+        let has = |name: &str| capabilities.iter().any(|s| s.0 == name);
+        let grant = Grant {
+            kind: LinkKind::Endpoint,
+            address: None,
+            terminus: None,
+            streaming: incoming && has(CAP_STREAMING),
+            resend_released: incoming && has(CAP_RESEND),
+        };
+        if has(CAP_ROUTER) || has(CAP_ROUTER_DATA) {
+            return self.decide_router_link(conn, request.direction, has(CAP_ROUTER), grant);
+        }
+        let c = &self.conns[conn];
+        if c.role == ConnectionRole::InterRouter && c.router.as_ref().is_none_or(|r| r.control_out.is_none()) {
+            crate::log!(
+                LogModule::RouterCore,
+                Level::Error,
+                "[C{}] Endpoint attach forbidden on inter-router connection",
+                c.id
+            );
+            return Err(Error::new("qd:connection-role", "Link attach forbidden on inter-router connection"));
+        }
+        let node = match address {
+            _ if dynamic => Node::Dynamic,
+            Some(text) if !text.is_empty() => Node::Named(text),
+            _ => Node::Anonymous,
+        };
+        match node {
+            // The TCP adaptor's out-links take over streams by [`super::action::Action::Move`].
+            Node::Anonymous if incoming || self.conns[conn].params.protocol == "tcp" => Ok(grant),
+            Node::Anonymous => Err(no_route()),
+            Node::Dynamic => Ok(self.decide_dynamic(request, grant)),
+            Node::Named(text) => self.decide_named(request.direction, &text, grant),
+        }
+    }
+
+    fn decide_router_link(
+        &mut self,
+        conn: u32,
+        direction: Direction,
+        control: bool,
+        grant: Grant,
+    ) -> Result<Grant, Error> {
+        if self.conns[conn].role != ConnectionRole::InterRouter || self.conns[conn].router.is_none() {
+            crate::log!(
+                LogModule::RouterCore,
+                Level::Error,
+                "[C{}] Router attach forbidden on non-inter-router connection",
+                self.conns[conn].id
+            );
+            return Err(Error::new("qd:forbidden", "Connectivity to the node is forbidden"));
+        }
+        let kind = if control { LinkKind::Control } else { self.next_data_kind(conn, direction) };
+        Ok(Grant { kind, ..grant })
+    }
+
+    fn decide_dynamic(&mut self, request: &mut AttachRequest, grant: Grant) -> Grant {
+        loop {
+            let discriminator = name::discriminator(&mut self.rng);
+            let text = match request.direction {
+                Direction::Out => self.names.dynamic_source(self.config.tenant_id.as_deref(), &discriminator),
+                Direction::In => name::dynamic_target(&discriminator),
+            };
+            let key = self.key_of(&text);
+            if self.by_key.contains_key(&key) {
+                continue;
+            }
+            let address = self.create_address(key, Treatment::Balanced, None);
+            match request.direction {
+                Direction::Out => request.source.get_or_insert_default().address = Some(text.clone()),
+                Direction::In => request.target.get_or_insert_default().address = Some(text.clone()),
+            }
+            return Grant { address: Some(address), terminus: Some(Bytes::from(text)), ..grant };
+        }
+    }
+
+    fn decide_named(&mut self, direction: Direction, text: &str, grant: Grant) -> Result<Grant, Error> {
+        let key = self.key_of(text);
+        if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
+            return Err(no_route());
+        }
+        let (treatment, priority) = self.configured(&key);
+        let address = match self.by_key.get(&key) {
+            Some(&slot) => {
+                self.addresses[slot].priority = priority;
+                slot
+            }
+            None if treatment == Treatment::Unavailable => return Err(Error::new("amqp:not-found", "Node not found")),
+            None => self.create_address(key, treatment, priority),
+        };
+        Ok(Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(text.as_bytes())), ..grant })
+    }
+
+    fn accept(&mut self, conn: u32, request: AttachRequest, grant: Grant) {
+        let AttachRequest { token, name, direction, source, target, settle_on_send } = request;
+        let slot = self.insert_link(conn, name, direction, grant.kind);
+        let link = &mut self.links[slot];
+        link.up = true;
+        link.terminus = grant.terminus;
+        link.settle_on_send = settle_on_send;
+        link.streaming = grant.streaming;
+        link.resend_released = grant.resend_released;
+        let id = link.id;
+        let anonymous = direction == Direction::In && grant.address.is_none();
+        let reply = AttachReply {
+            token,
+            link: Ok(id),
+            source: Some(with_expiry(source)),
+            target: Some(with_expiry_target(target)),
+            anonymous,
+            streaming: grant.streaming,
+            annotations: carries_annotations(&self.conns[conn], direction),
+        };
+        self.stage(conn, Effect::AttachReply(Box::new(reply)));
+        if let Some(address) = grant.address {
+            self.bind(slot, address);
+        }
+        match grant.kind {
+            LinkKind::Endpoint => {}
+            _ => self.router_link_up(slot),
+        }
+        if direction == Direction::In {
+            self.grant_initial(slot);
+        }
+    }
+
+    fn refuse(&mut self, conn: u32, request: &AttachRequest, error: Error) {
+        let incoming = request.direction == Direction::In;
+        let addressed = request.source.as_ref().filter(|s| s.address.is_some() || s.dynamic);
+        let reply = AttachReply {
+            token: request.token,
+            link: Err(Box::new(error)),
+            source: if incoming { addressed.cloned() } else { None },
+            target: if incoming { None } else { request.target.clone().or_else(|| Some(Box::default())) },
+            anonymous: false,
+            streaming: false,
+            annotations: false,
+        };
+        self.stage(conn, Effect::AttachReply(Box::new(reply)));
+    }
+
+    /// Creates a link record on a connection.
+    pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
+        let capacity = self.conns[conn].params.link_capacity;
+        let slot = self.links.insert_with(|slot, number| Link {
+            id: LinkId { slot, number },
+            conn,
+            name,
+            direction,
+            kind,
+            address: None,
+            terminus: None,
+            up: false,
+            capacity,
+            settle_on_send: false,
+            streaming: false,
+            resend_released: false,
+            deliveries: List::default(),
+            moved_streams: 0,
+            idle: false,
+            moved_from: None,
+            credit_withheld: 0,
+            credit_due: 0,
+            draining: false,
+            peer_credit: 0,
+            zero_credit_since: None,
+            counters: LinkCounters::default(),
+        });
+        self.conns[conn].links.push(slot);
+        slot
+    }
+
+    pub(super) fn on_attached(
+        &mut self,
+        link: LinkId,
+        _source: Option<Box<Source>>,
+        _target: Option<Box<Target>>,
+        settle_on_send: bool,
+    ) {
+        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let link = &mut self.links[slot];
+        if link.up {
+            return;
+        }
+        link.up = true;
+        link.settle_on_send = settle_on_send;
+        if link.direction == Direction::In {
+            self.grant_initial(slot);
+        }
+        if self.links[slot].kind != LinkKind::Endpoint {
+            self.router_link_up(slot);
+        }
+    }
+
+    pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId], now: Instant) {
+        let _ = error;
+        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let conn = self.links[slot].conn;
+        self.conns[conn].links.retain(|&l| l != slot);
+        self.drop_link(slot, unsent, now);
+    }
+
+    /// Detaches a link from our side.
+    pub(super) fn detach_link(&mut self, slot: u32, error: Option<Error>, now: Instant) {
+        let (conn, link) = (self.links[slot].conn, self.links[slot].id);
+        self.conns[conn].links.retain(|&l| l != slot);
+        self.stage(conn, Effect::Detach { link, error: error.map(Box::new) });
+        self.drop_link(slot, &[], now);
+    }
+
+    /// Unbinds a link, settles what was outstanding on it, and forgets it.
+    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], now: Instant) {
+        if self.links.get(slot).is_none() {
+            return;
+        }
+        self.unbind(slot);
+        if self.links[slot].kind != LinkKind::Endpoint {
+            self.router_link_lost(slot, now);
+        }
+        match self.links[slot].direction {
+            Direction::Out => self.settle_lost_outgoing(slot, unsent, now),
+            Direction::In => self.settle_lost_incoming(slot, now),
+        }
+        self.stream_moved_back(slot);
+        self.links.remove(slot);
+    }
+
+    /// Makes a link a consumer or producer of an address.
+    pub(super) fn bind(&mut self, slot: u32, address: u32) {
+        let link = &mut self.links[slot];
+        link.address = Some(address);
+        let direction = link.direction;
+        let internal = self.conns[link.conn].is_internal();
+        let a = &mut self.addresses[address];
+        let first_path = a.paths() == 0;
+        match direction {
+            Direction::In => a.producers.push(slot),
+            Direction::Out if internal => {
+                // In-process consumers come first, which only closest knows (spec `amqp-endpoint.md` 12.2).
+                if !a.treatment.is_multicast() {
+                    a.treatment = Treatment::Closest;
+                }
+                a.subscribers.push(slot);
+            }
+            Direction::Out => a.consumers.push(slot),
+        }
+        if direction == Direction::Out {
+            if first_path {
+                self.restart_producers(address);
+            }
+            if !internal && self.addresses[address].consumers.len() == 1 {
+                self.local_destination_changed(address, true);
+            }
+        }
+        self.notify_watches(address);
+    }
+
+    pub(super) fn unbind(&mut self, slot: u32) {
+        let link = &mut self.links[slot];
+        let Some(address) = link.address.take() else { return };
+        let direction = link.direction;
+        let a = &mut self.addresses[address];
+        let had_consumers = !a.consumers.is_empty();
+        match direction {
+            Direction::In => a.producers.retain(|&l| l != slot),
+            Direction::Out => {
+                a.consumers.retain(|&l| l != slot);
+                a.subscribers.retain(|&l| l != slot);
+            }
+        }
+        if had_consumers && self.addresses[address].consumers.is_empty() {
+            self.local_destination_changed(address, false);
+        }
+        self.notify_watches(address);
+        self.release_address(address);
+    }
+}
+
+/// The terminus that names the node: the target of an incoming link, the source of an outgoing one.
+fn node_terminus(request: &AttachRequest) -> (Option<String>, bool, Vec<Symbol>) {
+    match request.direction {
+        Direction::In => request
+            .target
+            .as_ref()
+            .map_or((None, false, Vec::new()), |t| (t.address.clone(), t.dynamic, t.capabilities.clone())),
+        Direction::Out => request
+            .source
+            .as_ref()
+            .map_or((None, false, Vec::new()), |s| (s.address.clone(), s.dynamic, s.capabilities.clone())),
+    }
+}
+
+fn no_route() -> Error {
+    Error::new("qd:no-route-to-dest", "No route to the destination node")
+}
+
+fn with_expiry(source: Option<Box<Source>>) -> Box<Source> {
+    let mut source = source.unwrap_or_default();
+    source.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
+    source
+}
+
+fn with_expiry_target(target: Option<Box<Target>>) -> Box<Target> {
+    let mut target = target.unwrap_or_default();
+    target.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
+    // There is no transaction support: a coordinator is answered by an ordinary target.
+    target.coordinator = false;
+    target
+}
+
+/// Whether the router annotations section is read (incoming) or written (outgoing) on links of a connection.
+pub(super) fn carries_annotations(conn: &Conn, direction: Direction) -> bool {
+    match conn.role {
+        ConnectionRole::Normal | ConnectionRole::RouteContainer => match direction {
+            Direction::In => !conn.params.strip_in,
+            Direction::Out => !conn.params.strip_out,
+        },
+        _ => true,
+    }
+}

@@ -1,0 +1,89 @@
+//! Configuration of the core.
+
+use super::Core;
+use super::Router;
+use crate::address::name::AddressContext;
+use crate::forward::Treatment;
+
+/// The mode of a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// Not part of a network.
+    #[default]
+    Standalone,
+    /// Takes part in link-state routing.
+    Interior,
+    /// Attached to an interior router.
+    Edge,
+}
+
+/// Configuration of the router entity as far as the core needs it.
+#[derive(Debug, Clone, Default)]
+pub struct RouterConfig {
+    /// The router id.
+    pub id: String,
+    /// The mode.
+    pub mode: Mode,
+    /// Treatment of addresses without a configuration.
+    pub default_treatment: Treatment,
+    /// The network id, when one is configured.
+    pub network_id: Option<String>,
+    /// The tenant id, when one is configured.
+    pub tenant_id: Option<String>,
+}
+
+/// Configuration of the addresses that match a pattern (spec `amqp-endpoint.md` 8.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressConfig {
+    /// The treatment.
+    pub treatment: Treatment,
+    /// Priority 0..=9 for choosing inter-router links; `None` uses the message's.
+    pub priority: Option<u8>,
+}
+
+// === impl RouterConfig ===
+
+impl RouterConfig {
+    pub(super) fn address_context(&self) -> AddressContext {
+        AddressContext::new(&self.id, self.mode, self.network_id.as_deref())
+    }
+
+    /// `0/<id>`: the router as named in router annotations.
+    #[must_use]
+    pub fn node_id(&self) -> String {
+        format!("0/{}", self.id)
+    }
+}
+
+// === impl Router ===
+
+impl Router {
+    /// Adds an address configuration. A prefix `p` is given as the pattern `p/#`.
+    ///
+    /// # Errors
+    /// When the same pattern (after normalisation) exists already.
+    pub fn add_address_config(&self, pattern: &str, config: AddressConfig) -> Result<(), AddressConfig> {
+        self.with(|core| core.patterns.insert(pattern, config))
+    }
+
+    /// Removes an address configuration. Existing address records keep their treatment.
+    pub fn remove_address_config(&self, pattern: &str) -> Option<AddressConfig> {
+        self.with(|core| core.patterns.remove(pattern))
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Treatment and priority of an address by its key; only mobile addresses are configurable.
+    pub(super) fn configured(&self, key: &str) -> (Treatment, Option<u8>) {
+        match key.as_bytes().first() {
+            Some(b'M') => match self.patterns.best_match(&key[1..]) {
+                Some(config) => (config.treatment, config.priority),
+                None => (self.config.default_treatment, None),
+            },
+            Some(b'R') => (Treatment::Closest, None),
+            _ => (Treatment::Balanced, None),
+        }
+    }
+}

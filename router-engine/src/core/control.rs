@@ -1,0 +1,168 @@
+//! The control plane: joins the mesh state machine to addresses, links and connections.
+
+use super::Core;
+use super::forwarding::Route;
+use super::objects::ControlAddress;
+use crate::forward::Treatment;
+use crate::mesh::{Mesh, MeshOutput};
+use crate::stream::Payload;
+use amqp_core::codec::{Decode, Reader};
+use amqp_core::value::Map;
+use amqp_core::{Instant, Value};
+use bytes::Bytes;
+
+/// Ticks between scans for surplus streaming links.
+const SCRUB_TICKS: u64 = 30;
+
+impl Core {
+    pub(super) fn mesh_tick(&mut self, now: Instant) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SCRUB_TICKS) {
+            self.scrub_pools(now);
+        }
+        self.drive_mesh(now, |mesh| mesh.tick(now));
+    }
+
+    pub(super) fn mesh_link_lost(&mut self, bit: u8, now: Instant) {
+        self.drive_mesh(now, |mesh| mesh.link_lost(bit, now));
+    }
+
+    /// A local destination of an address came first (`added`) or went last.
+    pub(super) fn local_destination_changed(&mut self, address: u32, added: bool) {
+        let Some(mesh) = self.mesh.as_mut() else { return };
+        let a = &self.addresses[address];
+        if !is_propagated(&a.key) {
+            return;
+        }
+        if added {
+            mesh.local_added(&a.key, a.treatment.code(), a.producers.len() as u32);
+        } else {
+            mesh.local_removed(&a.key);
+        }
+    }
+
+    /// A message to one of the control addresses, from a neighbour.
+    pub(super) fn on_control_message(&mut self, _address: ControlAddress, route: &Route, payload: &Payload) {
+        let Payload::One(message) = payload else { return };
+        let Some(from) = route.conn.and_then(|c| self.conns[c].router.as_ref()) else { return };
+        let (bit, cost) = (from.bit, from.cost);
+        let Some((opcode, body)) = parse(message) else { return };
+        let now = route.now;
+        // A message of an old, retired connection of a neighbour says nothing about a link.
+        self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, bit.map(|bit| (bit, cost)), now));
+    }
+
+    fn drive_mesh(&mut self, now: Instant, input: impl FnOnce(&mut Mesh)) {
+        let Some(mesh) = self.mesh.as_mut() else { return };
+        input(mesh);
+        // Outputs may lead back here (a message of our own is never looped to ourselves, but
+        // routes change credit); each is taken singly so that the mesh is never borrowed meanwhile.
+        while let Some(output) = self.mesh.as_mut().and_then(Mesh::poll_output) {
+            self.on_mesh_output(output, now);
+        }
+    }
+
+    fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
+        match output {
+            MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
+            MeshOutput::NodeAdded { bit, id } => {
+                self.peers.add_node(bit, &id);
+                let key = format!("R{id}");
+                let address = match self.by_key.get(&key) {
+                    Some(&slot) => slot,
+                    None => self.create_address(key, Treatment::Closest, None),
+                };
+                self.map_remote(address, bit);
+            }
+            MeshOutput::NodeRemoved { bit } => {
+                self.flush_node(bit, true);
+                self.peers.remove_node(bit);
+            }
+            MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
+                if let Some((n, l, c, v)) = self.peers.node_mut(bit) {
+                    (*n, *l, *c, *v) = (next_hop, link, cost, valid_origins);
+                }
+            }
+            MeshOutput::Radius(radius) => self.peers.radius = radius,
+            MeshOutput::MapAddress { bit, key, treatment } => self.map_address(bit, key, treatment),
+            MeshOutput::UnmapAddress { bit, key } => {
+                if let Some(&address) = self.by_key.get(&key) {
+                    self.unmap_remote(address, bit);
+                }
+            }
+            MeshOutput::FlushNode { bit } => self.flush_node(bit, false),
+            MeshOutput::Log { module, level, text } => crate::log!(module, level, "{text}"),
+            MeshOutput::TopologyChanged => self.last_topology_change = Some(now),
+        }
+    }
+
+    fn map_address(&mut self, bit: u8, key: String, hint: u8) {
+        let address = match self.by_key.get(&key) {
+            Some(&slot) => slot,
+            None => {
+                let Some(treatment) = self.treatment_of_remote(&key, hint) else { return };
+                let (_, priority) = self.configured(&key);
+                self.create_address(key, treatment, priority)
+            }
+        };
+        self.map_remote(address, bit);
+    }
+
+    /// Treatment of an address that another router advertised; none when it is unavailable here (8.4).
+    fn treatment_of_remote(&self, key: &str, hint: u8) -> Option<Treatment> {
+        let configured = key.strip_prefix('M').and_then(|text| self.patterns.best_match(text)).map(|c| c.treatment);
+        let treatment = configured.or(Treatment::from_code(hint)).unwrap_or_else(|| match self.config.default_treatment {
+            Treatment::Unavailable => Treatment::Balanced,
+            treatment => treatment,
+        });
+        (treatment != Treatment::Unavailable).then_some(treatment)
+    }
+
+    fn map_remote(&mut self, address: u32, bit: u8) {
+        let a = &mut self.addresses[address];
+        let first_path = a.paths() == 0;
+        a.remotes |= 1 << bit;
+        if first_path {
+            self.restart_producers(address);
+        }
+        self.notify_watches(address);
+    }
+
+    fn unmap_remote(&mut self, address: u32, bit: u8) {
+        self.addresses[address].remotes &= !(1 << bit);
+        self.notify_watches(address);
+        self.release_address(address);
+    }
+
+    /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
+    fn flush_node(&mut self, bit: u8, forgotten: bool) {
+        for address in self.addresses.slots() {
+            let a = &self.addresses[address];
+            if a.remotes & (1 << bit) != 0 && (forgotten || a.class() != b'R') {
+                self.unmap_remote(address, bit);
+            }
+        }
+    }
+}
+
+/// Whether an address of this key is advertised to other routers (spec `inter-router-protocol.md` 8.1).
+fn is_propagated(key: &str) -> bool {
+    matches!(key.as_bytes().first(), Some(b'M' | b'N' | b'H')) && key != "M$management" && !key.starts_with("M_$qd.")
+}
+
+/// Opcode and body of a routing protocol message (spec `inter-router-protocol.md` 6.1).
+fn parse(message: &Bytes) -> Option<(String, Map)> {
+    let mut reader = Reader::from_bytes(message);
+    let (mut opcode, mut body) = (None, None);
+    while !reader.is_empty() {
+        let Ok(Value::Described(section)) = Value::decode(&mut reader) else { return None };
+        match (section.descriptor.as_u64()?, section.value) {
+            (0x74, Value::Map(properties)) => {
+                opcode = properties.get("opcode").and_then(Value::as_str).map(str::to_owned);
+            }
+            (0x77, Value::Map(map)) => body = Some(map),
+            _ => {}
+        }
+    }
+    Some((opcode?, body?))
+}

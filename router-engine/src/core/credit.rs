@@ -1,0 +1,105 @@
+//! Credit of incoming links (spec `amqp-endpoint.md` section 10).
+
+use super::Core;
+use super::effect::Effect;
+use super::ids::LinkId;
+use super::objects::LinkKind;
+use amqp_core::Instant;
+
+impl Core {
+    /// Grants the first credit of a link that was just attached.
+    pub(super) fn grant_initial(&mut self, slot: u32) {
+        let link = &self.links[slot];
+        let capacity = link.capacity;
+        let reachable = match link.address {
+            None => true,
+            Some(address) => self.addresses[address].paths() > 0,
+        };
+        if reachable {
+            self.give_credit(slot, capacity);
+        } else {
+            self.links[slot].credit_withheld = capacity;
+        }
+    }
+
+    /// Adds credit, to be granted at the end of the batch.
+    pub(super) fn give_credit(&mut self, slot: u32, credit: u32) {
+        let link = &mut self.links[slot];
+        if link.credit_due == 0 {
+            self.dirty_links.push(slot);
+        }
+        link.credit_due += credit;
+    }
+
+    pub(super) fn flush_credit(&mut self) {
+        while let Some(slot) = self.dirty_links.pop() {
+            let Some(link) = self.links.get_mut(slot) else { continue };
+            let credit = std::mem::take(&mut link.credit_due);
+            if credit > 0 {
+                link.draining = false;
+                let (conn, link) = (link.conn, link.id);
+                self.stage(conn, Effect::Credit { link, credit, drain: false });
+            }
+        }
+    }
+
+    /// A delivery on a targeted link found no path: its credit is kept back and the link drained (10.3).
+    pub(super) fn withhold_and_drain(&mut self, slot: u32) {
+        let link = &mut self.links[slot];
+        link.credit_withheld = (link.credit_withheld + 1).min(link.capacity);
+        if !link.draining {
+            link.draining = true;
+            let (conn, link) = (link.conn, link.id);
+            self.stage(conn, Effect::Credit { link, credit: 0, drain: true });
+        }
+    }
+
+    pub(super) fn on_drained(&mut self, link: LinkId) {
+        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let link = &mut self.links[slot];
+        if link.draining {
+            link.credit_withheld = link.capacity;
+            // The path may have returned while the drain was under way.
+            if link.address.is_some_and(|a| self.addresses[a].paths() > 0) {
+                self.release_withheld(slot);
+            }
+        }
+    }
+
+    fn release_withheld(&mut self, slot: u32) {
+        let credit = std::mem::take(&mut self.links[slot].credit_withheld);
+        if credit > 0 {
+            self.give_credit(slot, credit);
+        }
+    }
+
+    /// The first path of an address has come: its producers get what was kept back.
+    pub(super) fn restart_producers(&mut self, address: u32) {
+        for i in 0..self.addresses[address].producers.len() {
+            let slot = self.addresses[address].producers[i];
+            self.release_withheld(slot);
+        }
+    }
+
+    pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32, now: Instant) {
+        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let link = &mut self.links[slot];
+        link.peer_credit = credit;
+        link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(now));
+    }
+
+    /// The port refused a delivery by itself.
+    pub(super) fn on_refused(&mut self, link: LinkId) {
+        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let link = &mut self.links[slot];
+        link.counters.deliveries += 1;
+        link.counters.rejected += 1;
+        self.give_credit(slot, 1);
+    }
+
+    /// Whether credit comes back when a delivery is forwarded rather than when it is settled.
+    pub(super) fn credit_at_forward(&self, slot: u32) -> bool {
+        let link = &self.links[slot];
+        matches!(link.kind, LinkKind::Control | LinkKind::Data(_))
+    }
+}

@@ -1,0 +1,177 @@
+//! What the core tells ports, through their [`crate::Mailbox`].
+
+use super::action::{Direction, InToken};
+use super::ids::{LinkId, OutId};
+use crate::annotations::Annotations;
+use crate::stream::{Payload, Reader};
+use amqp_core::performative::{DeliveryState, Error, Source, Target};
+
+/// Which session a router-initiated link goes on; links of one class share a session unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionClass {
+    /// The control links.
+    Control,
+    /// The pair of data links of one priority (0..=9).
+    Priority(u8),
+    /// Every streaming link has a session of its own, so that a stalled stream stalls nothing else.
+    Streaming,
+    /// Auto-links.
+    AutoLink,
+    /// Links of core endpoints.
+    Endpoint,
+}
+
+/// A link that the core wants attached.
+#[derive(Debug, Clone)]
+pub struct AttachOut {
+    /// The link.
+    pub link: LinkId,
+    /// The link name.
+    pub name: String,
+    /// `In`: the router is the receiver.
+    pub direction: Direction,
+    /// The source terminus.
+    pub source: Box<Source>,
+    /// The target terminus.
+    pub target: Box<Target>,
+    /// Which session.
+    pub session: SessionClass,
+}
+
+/// The answer to an [`super::action::AttachRequest`].
+#[derive(Debug, Clone)]
+pub struct AttachReply {
+    /// The port's name of the link.
+    pub token: u32,
+    /// The link's id when accepted. A refused attach is answered and then detached with `error`.
+    pub link: Result<LinkId, Box<Error>>,
+    /// The source to answer with; `None` is encoded as null.
+    pub source: Option<Box<Source>>,
+    /// The target to answer with; `None` is encoded as null.
+    pub target: Option<Box<Target>>,
+    /// Incoming link without an address: the port must supply [`super::action::Deliver::to`].
+    pub anonymous: bool,
+    /// Incoming deliveries are forwarded before they are complete.
+    pub streaming: bool,
+    /// Router annotations are read on this (incoming) or written on this (outgoing) link.
+    pub annotations: bool,
+}
+
+/// An outgoing delivery for a link.
+#[derive(Debug)]
+pub struct Push {
+    /// The outgoing link.
+    pub link: LinkId,
+    /// The delivery.
+    pub id: OutId,
+    /// Sent settled.
+    pub settled: bool,
+    /// The message without a router annotations section.
+    pub payload: Payload,
+    /// Of a stream with several consumers: this consumer's place, made by the core so that every
+    /// copy begins at the beginning. `None` for a stream with one consumer: attach a new reader.
+    pub reader: Option<Reader>,
+    /// What to write in the router annotations section, where the link carries one.
+    pub annotations: Annotations,
+    /// State to carry on the transfer.
+    pub state: Option<DeliveryState>,
+}
+
+/// How many there are of each kind on a watched address (spec `tcp-adaptor.md` section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WatchCounts {
+    /// Consumer links on this router.
+    pub local: u32,
+    /// In-process consumers.
+    pub in_process: u32,
+    /// Routers that advertise the address.
+    pub remote: u32,
+    /// Producer links on this router.
+    pub producers: u32,
+}
+
+// === impl WatchCounts ===
+
+impl WatchCounts {
+    /// Whether anything consumes the address anywhere.
+    #[must_use]
+    pub const fn reachable(&self) -> bool {
+        self.local + self.in_process + self.remote > 0
+    }
+}
+
+/// One thing that a port must do. Applied in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer a peer's attach.
+    AttachReply(Box<AttachReply>),
+    /// Attach a link.
+    Attach(Box<AttachOut>),
+    /// Detach a link, with an error or in good order.
+    Detach {
+        /// The link.
+        link: LinkId,
+        /// Why.
+        error: Option<Box<Error>>,
+    },
+    /// Grant credit on an incoming link. Grants are coalesced by the port.
+    Credit {
+        /// The link.
+        link: LinkId,
+        /// Credit to add.
+        credit: u32,
+        /// Set drain mode (with or without new credit); false leaves drain mode.
+        drain: bool,
+    },
+    /// Queue a delivery on an outgoing link.
+    Push(Box<Push>),
+    /// State or settlement for a delivery that came in on this port. When the delivery is not yet
+    /// complete the port sends the state at once and settles after the last frame, reading and
+    /// discarding what is still to come if `discard`.
+    UpdateIn {
+        /// The incoming link.
+        link: LinkId,
+        /// The port's name of the delivery.
+        token: InToken,
+        /// The new state.
+        state: Option<DeliveryState>,
+        /// Settle.
+        settled: bool,
+        /// What is still arriving of this delivery goes nowhere.
+        discard: bool,
+    },
+    /// State or settlement by the sender for a delivery that went out (or waits) on this port.
+    UpdateOut {
+        /// The outgoing link.
+        link: LinkId,
+        /// The delivery.
+        id: OutId,
+        /// The new state.
+        state: Option<DeliveryState>,
+        /// Settle.
+        settled: bool,
+    },
+    /// Abandon an outgoing delivery: drop it when nothing was sent, else abort it.
+    AbortOut {
+        /// The outgoing link.
+        link: LinkId,
+        /// The delivery.
+        id: OutId,
+    },
+    /// Close the connection: with a close frame, or (`hard`) by cutting the transport in both directions.
+    Close {
+        /// Why.
+        error: Option<Box<Error>>,
+        /// No close frame.
+        hard: bool,
+    },
+    /// What a watched address can reach has changed (see [`super::Router::watch`]).
+    Watch {
+        /// The key given with the watch.
+        key: u64,
+        /// Destinations and producers now.
+        counts: WatchCounts,
+    },
+    /// Turn the frame trace of this connection on or off.
+    Trace(bool),
+}

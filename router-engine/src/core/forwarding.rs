@@ -1,0 +1,358 @@
+//! Forwarding: from an address to outgoing links (spec `inter-router-protocol.md` section 10).
+
+use super::Core;
+use super::effect::{Effect, Push};
+use super::ids::OutId;
+use super::objects::{LinkKind, Out};
+use super::table::Hook;
+use crate::annotations::Annotations;
+use crate::forward::Treatment;
+use crate::forward::choose::{Balanced, Candidate};
+use crate::stream::Payload;
+use amqp_core::Instant;
+use amqp_core::performative::DeliveryState;
+
+/// Where a delivery comes from and how it travels.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The record of the incoming delivery; `None` when nothing will come back.
+    pub(super) origin: Option<u32>,
+    /// The connection it came in on; `None` when the core itself sends.
+    pub(super) conn: Option<u32>,
+    /// It travels on control links only.
+    pub(super) control: bool,
+    pub(super) settled: bool,
+    pub(super) priority: u8,
+    pub(super) now: Instant,
+}
+
+/// The content of a delivery on its way out.
+struct Content<'a> {
+    payload: &'a Payload,
+    annotations: &'a Annotations,
+    state: Option<&'a DeliveryState>,
+    /// More copies than one are made: streams need a reader per copy at once.
+    several: bool,
+}
+
+/// A chosen destination.
+#[derive(Debug, Clone, Copy)]
+enum Destination {
+    Local(u32),
+    /// Node bit of the router.
+    Remote(u8),
+}
+
+impl Core {
+    /// Makes the copies of a delivery and returns their number.
+    pub(super) fn forward(
+        &mut self,
+        route: &Route,
+        address: u32,
+        payload: &Payload,
+        annotations: &Annotations,
+        state: Option<&DeliveryState>,
+    ) -> usize {
+        let a = &self.addresses[address];
+        if a.control.is_some() && route.conn.is_some() && !route.control {
+            // Routing protocol messages are believed on control links only.
+            return 0;
+        }
+        let treatment = a.treatment;
+        let mut content = Content { payload, annotations, state, several: treatment.is_multicast() };
+        match treatment {
+            Treatment::Flood | Treatment::Multicast => {
+                if let Some(origin) = route.origin {
+                    self.ins[origin].multicast = true;
+                }
+                self.multicast(route, address, treatment == Treatment::Flood, &content)
+            }
+            Treatment::Closest => {
+                content.several = false;
+                self.closest(route, address, &content)
+            }
+            Treatment::Balanced => self.balanced(route, address, &content),
+            Treatment::Unavailable => 0,
+        }
+    }
+
+    fn multicast(&mut self, route: &Route, address: u32, flood: bool, content: &Content<'_>) -> usize {
+        let a = &self.addresses[address];
+        let class = a.class();
+        let control = a.control;
+        let mut copies = 0;
+        let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
+            Vec::new()
+        } else {
+            a.consumers.iter().chain(&a.subscribers).copied().collect()
+        };
+        for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
+            if let Some(link) = self.router_link(conn, route, address, content.payload) {
+                copies += 1;
+                self.push(route, link, Some(address), None, content);
+            }
+        }
+        for link in local {
+            copies += 1;
+            self.push(route, link, Some(address), None, content);
+        }
+        if let Some(control) = control.filter(|_| route.conn.is_some()) {
+            copies += 1;
+            self.on_control_message(control, route, content.payload);
+        }
+        copies
+    }
+
+    /// The neighbour connections (slots) that get a copy of a multicast message.
+    fn multicast_neighbours(&self, route: &Route, address: u32, flood: bool, annotations: &Annotations) -> Vec<u32> {
+        let a = &self.addresses[address];
+        let set = if a.class() == b'T' { self.peers.known() } else { a.remotes };
+        if set == 0 {
+            return Vec::new();
+        }
+        let origin = match annotations.ingress.as_deref() {
+            None => Some(0),
+            Some(ingress) => self.peers.origin(ingress),
+        };
+        let Some(origin) = origin.or(flood.then_some(0)) else { return Vec::new() };
+        let excluded = self.peers.excluded(&annotations.trace);
+        let mut bits: u128 = 0;
+        for node in bits_of(set) {
+            let Some(bit) = self.peers.neighbour_towards(node) else { continue };
+            let valid = flood || self.peers.is_valid_origin(node, origin);
+            if valid && excluded & (1 << bit) == 0 {
+                bits |= 1 << bit;
+            }
+        }
+        let _ = route;
+        bits_of(bits).filter_map(|bit| self.peers.conn(bit)).collect()
+    }
+
+    fn closest(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
+        let a = &mut self.addresses[address];
+        if !a.subscribers.is_empty() {
+            a.subscribers.rotate_left(1);
+            let link = a.subscribers[a.subscribers.len() - 1];
+            self.push(route, link, Some(address), None, content);
+            return 1;
+        }
+        if let Some(control) = a.control.filter(|_| route.conn.is_some()) {
+            self.on_control_message(control, route, content.payload);
+            return 1;
+        }
+        let chosen = (0..a.consumers.len()).find(|&i| !self.is_invalidated(route, self.addresses[address].consumers[i]));
+        if let Some(i) = chosen {
+            let consumers = &mut self.addresses[address].consumers;
+            let link = consumers[i];
+            consumers[i..].rotate_left(1);
+            self.push(route, link, Some(address), None, content);
+            return 1;
+        }
+        let Some(node) = self.closest_remote(route, address, content.annotations) else { return 0 };
+        self.addresses[address].last_remote = node;
+        self.push_remote(route, address, node, content)
+    }
+
+    /// The nearest acceptable remote router; among equally near ones the one after the last choice.
+    fn closest_remote(&self, route: &Route, address: u32, annotations: &Annotations) -> Option<u8> {
+        let a = &self.addresses[address];
+        let origin = self.peers.anycast_origin(annotations);
+        let mut best: Option<(u32, bool, u8)> = None;
+        for node in bits_of(a.remotes) {
+            if !self.is_usable(route, node, origin) {
+                continue;
+            }
+            // After the last choice comes first, then wrap around.
+            let key = (self.peers.cost(node), node <= a.last_remote, node);
+            if best.is_none_or(|b| key < b) {
+                best = Some(key);
+            }
+        }
+        best.map(|(_, _, node)| node)
+    }
+
+    fn balanced(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
+        let mut best = Balanced::new();
+        let a = &self.addresses[address];
+        for &slot in &a.consumers {
+            if self.is_invalidated(route, slot) {
+                continue;
+            }
+            let link = &self.links[slot];
+            let value = link.deliveries.len() + link.moved_streams;
+            best.offer(Candidate { target: Destination::Local(slot), value, eligible: value < link.capacity });
+            if best.is_idle() {
+                break;
+            }
+        }
+        if !best.is_idle() && a.remotes != 0 {
+            let origin = self.peers.anycast_origin(content.annotations);
+            for node in bits_of(a.remotes) {
+                if !self.is_usable(route, node, origin) {
+                    continue;
+                }
+                let Some(bit) = self.peers.neighbour_towards(node) else { continue };
+                let load = a.outstanding(bit);
+                let capacity = self.peers.conn(bit).map_or(0, |c| self.conns[c].params.link_capacity);
+                let value = load.saturating_add(self.peers.cost(node));
+                best.offer(Candidate { target: Destination::Remote(node), value, eligible: load < capacity });
+            }
+        }
+        let idle = best.is_idle();
+        match best.pick() {
+            Some(Destination::Local(link)) => {
+                if idle {
+                    let consumers = &mut self.addresses[address].consumers;
+                    if consumers.len() > 1 {
+                        consumers.rotate_left(1);
+                    }
+                }
+                self.push(route, link, Some(address), None, content);
+                1
+            }
+            Some(Destination::Remote(node)) => self.push_remote(route, address, node, content),
+            None => 0,
+        }
+    }
+
+    fn push_remote(&mut self, route: &Route, address: u32, node: u8, content: &Content<'_>) -> usize {
+        let Some(bit) = self.peers.neighbour_towards(node) else { return 0 };
+        let Some(conn) = self.peers.conn(bit) else { return 0 };
+        let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
+        let counted = (!route.settled && self.addresses[address].treatment == Treatment::Balanced).then_some(bit);
+        self.push(route, link, Some(address), counted, content);
+        1
+    }
+
+    fn is_usable(&self, route: &Route, node: u8, origin: u8) -> bool {
+        let Some(bit) = self.peers.neighbour_towards(node) else { return false };
+        let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
+        self.peers.conn(bit).is_some()
+            && resend.is_none_or(|r| r.neighbours & (1 << bit) == 0)
+            && self.peers.is_valid_origin(node, origin)
+    }
+
+    fn is_invalidated(&self, route: &Route, link: u32) -> bool {
+        let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
+        resend.is_some_and(|r| r.links.contains(&link))
+    }
+
+    /// The link of a neighbour connection for a delivery: control, by priority, or a streaming link.
+    fn router_link(&mut self, conn: u32, route: &Route, address: u32, payload: &Payload) -> Option<u32> {
+        let router = self.conns[conn].router.as_ref()?;
+        if route.control {
+            return router.control_out;
+        }
+        if is_incomplete(payload) {
+            return self.streaming_link(conn);
+        }
+        let priority = usize::from(self.addresses[address].priority.unwrap_or(route.priority).min(9));
+        router.data_out[..=priority].iter().rev().find_map(|l| *l)
+    }
+
+    /// Queues a copy on a link.
+    fn push(&mut self, route: &Route, link: u32, address: Option<u32>, bit: Option<u8>, content: &Content<'_>) {
+        let base = link;
+        let link = self.stream_moved(link, content.payload);
+        let l = &self.links[link];
+        let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
+        let settled = route.settled || settle_on_send;
+        let stream = matches!(content.payload, Payload::Stream(_));
+        let reader = match content.payload {
+            Payload::Stream(stream) if content.several => Some(stream.reader(None)),
+            _ => None,
+        };
+        // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.
+        let origin = route.origin;
+        let slot = self.outs.insert_with(|slot, number| Out {
+            id: OutId { slot, number },
+            link,
+            hook: Hook::default(),
+            origin,
+            presettled: settled,
+            sent: false,
+            stream,
+            outcome: None,
+            outstanding: address.zip(bit),
+            address,
+            born: route.now,
+        });
+        self.links[link].deliveries.push_back(&mut self.outs, slot);
+        if let Some((address, bit)) = address.zip(bit) {
+            self.addresses[address].add_outstanding(bit, true);
+        }
+        if let Some(origin) = origin {
+            self.ins[origin].outs.push(slot);
+        }
+        let id = self.outs[slot].id;
+        self.count_egress(route, conn, address);
+        debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
+        self.stage(
+            conn,
+            Effect::Push(Box::new(Push {
+                link: link_id,
+                id,
+                settled,
+                payload: content.payload.clone(),
+                reader,
+                annotations: content.annotations.clone(),
+                state: content.state.cloned(),
+            })),
+        );
+    }
+
+    fn count_egress(&mut self, route: &Route, conn: u32, address: Option<u32>) {
+        let to_router = self.conns[conn].is_router();
+        let from_router = route.conn.is_some_and(|c| self.conns[c].is_router());
+        let internal = self.conns[conn].is_internal();
+        let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
+        if to_router && from_router {
+            a.counters.transit += 1;
+            self.totals.transit += 1;
+        } else if internal {
+            a.counters.to_container += 1;
+        } else if !to_router {
+            a.counters.egress += 1;
+            self.totals.egress += 1;
+            if self.conns[conn].role == super::connection::ConnectionRole::RouteContainer {
+                self.totals.egress_route_container += 1;
+            }
+        }
+    }
+
+    /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
+    pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes, now: Instant) {
+        let Some(address) = self.lookup(to) else { return };
+        let route = Route { origin: None, conn: None, control: true, settled: true, priority: 4, now };
+        self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
+    }
+
+    /// The streaming link that takes an incomplete message instead of `link`, or `link` itself.
+    fn stream_moved(&mut self, link: u32, payload: &Payload) -> u32 {
+        let l = &self.links[link];
+        let conn = l.conn;
+        if l.kind != LinkKind::Endpoint || l.streaming || !is_incomplete(payload) || !self.conns[conn].streaming_links {
+            return link;
+        }
+        let base = l.id;
+        let Some(moved) = self.streaming_link(conn) else { return link };
+        self.links[moved].moved_from = Some(base);
+        self.links[link].moved_streams += 1;
+        moved
+    }
+}
+
+fn is_incomplete(payload: &Payload) -> bool {
+    matches!(payload, Payload::Stream(stream) if !stream.is_finished())
+}
+
+/// The numbers of the bits set, ascending.
+pub(super) fn bits_of(mut set: u128) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        (set != 0).then(|| {
+            let bit = set.trailing_zeros() as u8;
+            set &= set - 1;
+            bit
+        })
+    })
+}

@@ -1,0 +1,115 @@
+//! Connections: opening, closing, the tick.
+
+use super::action::PeerOpen;
+use super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
+use super::effect::Effect;
+use super::ids::ConnId;
+use super::objects::{Conn, RouterConn};
+use super::{Core, Router};
+use crate::Mailbox;
+use amqp_core::Instant;
+use amqp_core::performative::Error;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+impl Router {
+    /// Closes a connection by request: with a close frame, or (`hard`) by cutting the transport.
+    pub fn close_connection(&self, conn: ConnId, error: Option<Error>, hard: bool) {
+        self.with(|core| {
+            if let Some(slot) = core.conns.find(conn.slot, conn.number) {
+                core.conns[slot].admin_deleted = true;
+                core.stage(slot, Effect::Close { error: error.map(Box::new), hard });
+            }
+        });
+    }
+}
+
+impl Core {
+    pub(super) fn connect(&mut self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
+        let role = params.role;
+        let slot = self.conns.insert_with(|slot, number| Conn {
+            id: ConnId { slot, number },
+            params,
+            role,
+            mailbox: Arc::clone(&mailbox),
+            staged: Vec::new(),
+            peer: None,
+            links: Vec::new(),
+            opened_at: now,
+            last_delivery: None,
+            streaming_links: false,
+            pool: VecDeque::new(),
+            admin_deleted: false,
+            router: None,
+        });
+        ConnHandle { id: self.conns[slot].id, mailbox }
+    }
+
+    pub(super) fn on_opened(&mut self, slot: u32, peer: PeerOpen, now: Instant) {
+        let conn = &mut self.conns[slot];
+        if conn.peer.is_some() {
+            return;
+        }
+        let offers = |name: &str| peer.offered_capabilities.iter().any(|s| s.0 == name);
+        conn.opened_at = now;
+        conn.streaming_links = offers(STREAMING_LINKS);
+        let trunking = offers(CONNECTION_TRUNKING);
+        let property = |key: &str| peer.properties.get(key);
+        if conn.role == ConnectionRole::InterRouter {
+            if property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4) {
+                conn.role = ConnectionRole::InterRouterData;
+            }
+        }
+        if conn.is_router() {
+            let remote_cost = property("qd.inter-router-cost").and_then(amqp_core::Value::as_i64).unwrap_or(1);
+            let remote_cost = u32::try_from(remote_cost).unwrap_or(1);
+            let own = conn.params.initiator;
+            let correlator = if own {
+                conn.params.group_correlator.clone()
+            } else {
+                // The group key is 15 octets; more of it is ignored.
+                property("qd.group-correlator")
+                    .and_then(amqp_core::Value::as_str)
+                    .map(|s| s.chars().take(15).collect())
+            };
+            let ordinal = if own {
+                conn.params.group_ordinal.unwrap_or(0)
+            } else {
+                property("qd.group-ordinal").and_then(amqp_core::Value::as_u64).unwrap_or(0)
+            };
+            conn.streaming_links = true;
+            conn.router = Some(Box::new(RouterConn {
+                cost: conn.params.cost.max(remote_cost),
+                correlator,
+                ordinal,
+                trunking,
+                ..RouterConn::default()
+            }));
+        }
+        let role = conn.role;
+        conn.peer = Some(peer);
+        match role {
+            ConnectionRole::InterRouter => self.control_connection_opened(slot),
+            ConnectionRole::InterRouterData => self.data_connection_opened(slot),
+            _ => {}
+        }
+    }
+
+    /// Tears a connection down; also when it never opened.
+    pub(super) fn close(&mut self, slot: u32, now: Instant) {
+        let links = std::mem::take(&mut self.conns[slot].links);
+        for link in links.into_iter().rev() {
+            self.drop_link(link, &[], now);
+        }
+        self.router_connection_closed(slot, now);
+        self.conns.remove(slot);
+        self.conns.shrink();
+        self.links.shrink();
+        self.ins.shrink();
+        self.outs.shrink();
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.mesh_tick(now);
+    }
+}

@@ -1,0 +1,276 @@
+//! The routing core: a plain struct that consumes actions and produces effects.
+//!
+//! [`Router`] wraps [`Core`] in the one lock that whoever has a batch takes. Effects are staged per
+//! connection while a batch is applied, posted to the mailboxes at its end, and the sleeping ports
+//! are woken after the lock is released.
+//!
+//! ```text
+//!  port --Action--> submit [ lock: lifecycle | attach | transfer -> forward | settle | credit ]
+//!                                                    |
+//!  port <--Effect-- Mailbox <---- staged per connection, one post and one wake per batch
+//! ```
+
+pub mod action;
+mod attach;
+mod config;
+pub mod connection;
+mod control;
+mod credit;
+pub mod effect;
+mod forwarding;
+pub mod ids;
+mod lifecycle;
+mod objects;
+mod peers;
+mod settle;
+pub mod snapshot;
+mod table;
+mod transfer;
+mod watch;
+
+pub use config::{AddressConfig, Mode, RouterConfig};
+pub use objects::{AddressCounters, LinkCounters};
+pub use watch::WatchId;
+
+use crate::Mailbox;
+use crate::address::name::AddressContext;
+use crate::address::pattern::PatternTree;
+use crate::mesh::Mesh;
+use crate::rng::SplitMix64;
+use action::{Action, InToken};
+use amqp_core::Instant;
+use connection::{ConnHandle, ConnParams};
+use effect::Effect;
+use ids::{ConnId, InId};
+use objects::{Address, Conn, In, Link, Out};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+use table::Table;
+
+/// Tells a port the core's id of a delivery that it gave with [`Action::Deliver`]. Only deliveries
+/// that are unsettled or still arriving get one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The port's name of the delivery.
+    pub token: InToken,
+    /// The core's id.
+    pub id: InId,
+}
+
+/// The routing core. See the module documentation.
+#[derive(Debug)]
+pub struct Core {
+    config: RouterConfig,
+    names: AddressContext,
+    rng: SplitMix64,
+    conns: Table<Conn>,
+    links: Table<Link>,
+    addresses: Table<Address>,
+    by_key: HashMap<String, u32>,
+    ins: Table<In>,
+    outs: Table<Out>,
+    patterns: PatternTree<AddressConfig>,
+    mesh: Option<Mesh>,
+    peers: peers::Peers,
+    totals: Totals,
+    next_watch: u64,
+    started: Instant,
+    next_tick: Instant,
+    ticks: u64,
+    last_topology_change: Option<Instant>,
+    /// Connections with staged effects.
+    dirty_conns: Vec<u32>,
+    /// Incoming links with credit due.
+    dirty_links: Vec<u32>,
+    /// Wakers to call once the lock is released.
+    wakers: Vec<Waker>,
+    /// Reused for address keys.
+    scratch: String,
+}
+
+/// Router-wide counters (spec `amqp-endpoint.md` 18.2).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Outcomes of deliveries that entered on endpoint links.
+    pub outcomes: LinkCounters,
+    /// Deliveries received on endpoint links.
+    pub ingress: u64,
+    /// Deliveries sent on endpoint links.
+    pub egress: u64,
+    /// Deliveries from router to router.
+    pub transit: u64,
+    /// Received from route containers.
+    pub ingress_route_container: u64,
+    /// Sent to route containers.
+    pub egress_route_container: u64,
+}
+
+/// The core behind its lock.
+#[derive(Debug)]
+pub struct Router {
+    core: Mutex<Core>,
+    id: String,
+    mode: Mode,
+}
+
+/// Period of the core's timer (spec `inter-router-protocol.md`: a tick is one second).
+const TICK: Duration = Duration::from_secs(1);
+
+// === impl Router ===
+
+impl Router {
+    /// A router. `seed` feeds names and dynamic addresses; `instance` is the boot time in seconds
+    /// since the Unix epoch, which peers use to notice a restart.
+    #[must_use]
+    pub fn new(config: RouterConfig, seed: u64, instance: i64, now: Instant) -> Self {
+        let (id, mode) = (config.id.clone(), config.mode);
+        Self { core: Mutex::new(Core::new(config, seed, instance, now)), id, mode }
+    }
+
+    /// The router id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The router mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Registers a connection before its first byte, and gives it a number.
+    pub fn connect(&self, params: ConnParams, now: Instant) -> ConnHandle {
+        self.connect_at(params, Arc::default(), now)
+    }
+
+    /// As [`Self::connect`], for a port that brings its mailbox.
+    pub fn connect_at(&self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
+        self.core.lock().connect(params, mailbox, now)
+    }
+
+    /// Applies a batch of actions in order, drains `actions`, appends to `accepted`, and wakes the ports concerned.
+    pub fn submit(&self, conn: ConnId, actions: &mut Vec<Action>, accepted: &mut Vec<Accepted>, now: Instant) {
+        self.with(|core| core.apply(conn, actions, accepted, now));
+    }
+
+    /// Runs the core's timers; to be called at [`Router::poll_timeout`].
+    pub fn handle_timeout(&self, now: Instant) {
+        self.with(|core| core.handle_timeout(now));
+    }
+
+    /// When [`Router::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        self.core.lock().next_tick
+    }
+
+    /// Runs `f` on the core, then posts what it staged and wakes the ports concerned.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.core.lock();
+        let result = f(&mut core);
+        core.flush();
+        // Swapping would lose the buffer's capacity to this call; wakers are few, so they are moved out.
+        let wakers = std::mem::take(&mut core.wakers);
+        drop(core);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn new(config: RouterConfig, seed: u64, instance: i64, now: Instant) -> Self {
+        let names = config.address_context();
+        let mesh = (config.mode == Mode::Interior).then(|| Mesh::new(&config.id, instance));
+        let mut core = Self {
+            names,
+            rng: SplitMix64::new(seed),
+            conns: Table::default(),
+            links: Table::default(),
+            addresses: Table::default(),
+            by_key: HashMap::new(),
+            ins: Table::default(),
+            outs: Table::default(),
+            patterns: PatternTree::default(),
+            mesh,
+            peers: peers::Peers::default(),
+            totals: Totals::default(),
+            next_watch: 0,
+            started: now,
+            next_tick: now + TICK,
+            ticks: 0,
+            last_topology_change: None,
+            dirty_conns: Vec::new(),
+            dirty_links: Vec::new(),
+            wakers: Vec::new(),
+            scratch: String::new(),
+            config,
+        };
+        core.create_control_addresses();
+        core
+    }
+
+    fn apply(&mut self, conn: ConnId, actions: &mut Vec<Action>, accepted: &mut Vec<Accepted>, now: Instant) {
+        let Some(conn) = self.conns.find(conn.slot, conn.number) else {
+            actions.clear();
+            return;
+        };
+        for action in actions.drain(..) {
+            match action {
+                Action::Opened(peer) => self.on_opened(conn, *peer, now),
+                Action::Attach(request) => self.on_attach(conn, *request),
+                Action::Attached { link, source, target, settle_on_send } => {
+                    self.on_attached(link, source, target, settle_on_send);
+                }
+                Action::Detached { link, error, unsent } => self.on_detached(link, error.as_deref(), &unsent, now),
+                Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit, now),
+                Action::Drained { link } => self.on_drained(link),
+                Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted, now),
+                Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted, now),
+                Action::Refused { link } => self.on_refused(link),
+                Action::Update { delivery, state, settled } => self.on_update(delivery, state, settled, now),
+                Action::Move { delivery, link } => self.on_move(conn, delivery, link),
+                Action::Sent { delivery } => self.on_sent(delivery, now),
+                Action::Dropped { delivery } => self.on_dropped(delivery, now),
+                Action::Closed => {
+                    self.close(conn, now);
+                    break;
+                }
+            }
+        }
+        actions.clear();
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if now < self.next_tick {
+            return;
+        }
+        // A late tick is not made up for: the next one counts from now.
+        self.next_tick = now + TICK;
+        self.tick(now);
+    }
+
+    /// Stages an effect for the port of a connection.
+    fn stage(&mut self, conn: u32, effect: Effect) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if c.staged.is_empty() {
+            self.dirty_conns.push(conn);
+        }
+        c.staged.push(effect);
+    }
+
+    /// Ends a batch: grants the credit that became due and posts staged effects.
+    fn flush(&mut self) {
+        self.flush_credit();
+        while let Some(slot) = self.dirty_conns.pop() {
+            if let Some(conn) = self.conns.get_mut(slot) {
+                self.wakers.extend(conn.mailbox.post_all(&mut conn.staged));
+            }
+        }
+    }
+}

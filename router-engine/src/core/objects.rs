@@ -1,0 +1,333 @@
+//! The objects of the core.
+
+use super::action::{Direction, InToken, PeerOpen};
+use super::connection::{ConnParams, ConnectionRole};
+use super::effect::Effect;
+use super::ids::{ConnId, InId, LinkId, OutId};
+use super::table::{Entry, Hook, List, Listed};
+use crate::Mailbox;
+use crate::annotations::Annotations;
+use crate::forward::Treatment;
+use crate::stream::{Notify, Payload};
+use amqp_core::Instant;
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Number of message priorities.
+pub(crate) const PRIORITIES: usize = 10;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) id: ConnId,
+    pub(crate) params: ConnParams,
+    /// The configured role, or what the peer's open made of it.
+    pub(crate) role: ConnectionRole,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Effects of the running batch, posted to the mailbox at its end.
+    pub(crate) staged: Vec<Effect>,
+    pub(crate) peer: Option<PeerOpen>,
+    pub(crate) links: Vec<u32>,
+    pub(crate) opened_at: Instant,
+    pub(crate) last_delivery: Option<Instant>,
+    /// Streaming links may be opened towards this peer.
+    pub(crate) streaming_links: bool,
+    /// Idle streaming links, oldest first.
+    pub(crate) pool: VecDeque<u32>,
+    pub(crate) admin_deleted: bool,
+    pub(crate) router: Option<Box<RouterConn>>,
+}
+
+/// What an inter-router (control or data) connection has beyond others.
+#[derive(Debug, Default)]
+pub(crate) struct RouterConn {
+    /// Effective cost.
+    pub(crate) cost: u32,
+    /// The neighbour bit of a control connection.
+    pub(crate) bit: Option<u8>,
+    pub(crate) control_in: Option<u32>,
+    pub(crate) control_out: Option<u32>,
+    /// Outgoing data links by priority.
+    pub(crate) data_out: [Option<u32>; PRIORITIES],
+    /// Standing data links that were attached per direction; further ones are streaming links.
+    pub(crate) data_in_count: usize,
+    pub(crate) data_out_count: usize,
+    pub(crate) correlator: Option<String>,
+    pub(crate) ordinal: u64,
+    pub(crate) trunking: bool,
+    /// Data connections of the group (slots), on the control connection.
+    pub(crate) members: Vec<u32>,
+    pub(crate) next_member: usize,
+}
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkKind {
+    /// An ordinary link.
+    Endpoint,
+    /// Carries routing protocol messages.
+    Control,
+    /// Carries complete messages of one priority between routers.
+    Data(u8),
+    /// Carries one incomplete message at a time.
+    Streaming,
+}
+
+/// A link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) conn: u32,
+    pub(crate) name: String,
+    pub(crate) direction: Direction,
+    pub(crate) kind: LinkKind,
+    /// The bound address.
+    pub(crate) address: Option<u32>,
+    /// Text of the terminus address, for management and for the to-override annotation.
+    pub(crate) terminus: Option<Bytes>,
+    /// Both attaches are exchanged.
+    pub(crate) up: bool,
+    pub(crate) capacity: u32,
+    pub(crate) settle_on_send: bool,
+    pub(crate) streaming: bool,
+    pub(crate) resend_released: bool,
+    /// Deliveries of this link: incoming ones or outgoing ones.
+    pub(crate) deliveries: List,
+    /// Outgoing streams that were moved from this link to streaming links.
+    pub(crate) moved_streams: u32,
+    /// Of a streaming link: it waits in its connection's pool.
+    pub(crate) idle: bool,
+    /// Of a streaming link: the link that its stream was moved from.
+    pub(crate) moved_from: Option<LinkId>,
+    /// Credit to grant when the address gets a path.
+    pub(crate) credit_withheld: u32,
+    /// Credit to grant at the end of the batch.
+    pub(crate) credit_due: u32,
+    pub(crate) draining: bool,
+    /// Credit as known from the peer's flow (outgoing).
+    pub(crate) peer_credit: u32,
+    pub(crate) zero_credit_since: Option<Instant>,
+    pub(crate) counters: LinkCounters,
+}
+
+/// Counters of a link (spec `amqp-endpoint.md` 18.2, 18.3).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkCounters {
+    /// Deliveries received, or completely sent.
+    pub deliveries: u64,
+    /// Of these, pre-settled.
+    pub presettled: u64,
+    /// Pre-settled and dropped.
+    pub dropped_presettled: u64,
+    /// Accepted.
+    pub accepted: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// Released.
+    pub released: u64,
+    /// Modified.
+    pub modified: u64,
+    /// Took more than one second.
+    pub delayed_1sec: u64,
+    /// Took more than ten seconds.
+    pub delayed_10sec: u64,
+}
+
+/// An address record.
+#[derive(Debug)]
+pub(crate) struct Address {
+    pub(crate) serial: u32,
+    /// Class character and text.
+    pub(crate) key: String,
+    pub(crate) treatment: Treatment,
+    /// Configured priority.
+    pub(crate) priority: Option<u8>,
+    /// Outgoing links, in rotation order.
+    pub(crate) consumers: Vec<u32>,
+    /// Incoming links.
+    pub(crate) producers: Vec<u32>,
+    /// In-process consumers: outgoing links of internal connections.
+    pub(crate) subscribers: Vec<u32>,
+    /// The core itself consumes messages to this address.
+    pub(crate) control: Option<ControlAddress>,
+    /// Routers (node bits) that advertise the address.
+    pub(crate) remotes: u128,
+    /// The remote router that was chosen last by closest.
+    pub(crate) last_remote: u8,
+    /// Unsettled deliveries outstanding per neighbour bit (balanced).
+    pub(crate) outstanding: SmallVec<[(u8, u32); 2]>,
+    pub(crate) watches: Vec<Watch>,
+    /// Incoming deliveries and other holders that refer to this record.
+    pub(crate) holds: u32,
+    pub(crate) counters: AddressCounters,
+}
+
+/// Counters of an address.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AddressCounters {
+    /// Deliveries that entered the network here.
+    pub ingress: u64,
+    /// Deliveries that left the network here.
+    pub egress: u64,
+    /// Deliveries between routers.
+    pub transit: u64,
+    /// Deliveries to in-process consumers.
+    pub to_container: u64,
+    /// Deliveries from in-process producers.
+    pub from_container: u64,
+}
+
+/// Routing protocol addresses that the core consumes (spec `inter-router-protocol.md` 5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ControlAddress {
+    /// `Lqdhello`
+    Hello,
+    /// `Lqdrouter`, `Tqdrouter`, `Lqdrouter.ma`, `Tqdrouter.ma`
+    Router,
+}
+
+/// Somebody who wants to know whether an address is reachable.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) id: u64,
+    pub(crate) notify: Notify,
+}
+
+/// A delivery that came in.
+#[derive(Debug)]
+pub(crate) struct In {
+    pub(crate) id: InId,
+    pub(crate) link: u32,
+    pub(crate) hook: Hook,
+    pub(crate) token: InToken,
+    pub(crate) presettled: bool,
+    /// All frames are received.
+    pub(crate) complete: bool,
+    pub(crate) multicast: bool,
+    /// The copies that are still open.
+    pub(crate) outs: SmallVec<[u32; 1]>,
+    /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
+    pub(crate) state: Option<DeliveryState>,
+    /// A credit is owed to the link when the delivery is settled.
+    pub(crate) credit_at_settlement: bool,
+    pub(crate) resend: Option<Box<Resend>>,
+}
+
+/// What is needed to forward a released delivery again (spec `amqp-endpoint.md` 14.6).
+#[derive(Debug)]
+pub(crate) struct Resend {
+    pub(crate) payload: Payload,
+    pub(crate) annotations: Annotations,
+    pub(crate) priority: u8,
+    pub(crate) state: Option<DeliveryState>,
+    /// Links that released it.
+    pub(crate) links: SmallVec<[u32; 2]>,
+    /// Neighbour bits that released it.
+    pub(crate) neighbours: u128,
+}
+
+/// A copy of a delivery that goes out.
+#[derive(Debug)]
+pub(crate) struct Out {
+    pub(crate) id: OutId,
+    pub(crate) link: u32,
+    pub(crate) hook: Hook,
+    /// The incoming delivery, while it lives.
+    pub(crate) origin: Option<u32>,
+    pub(crate) presettled: bool,
+    /// Known to have left completely; only streams and pre-settled ones report it.
+    pub(crate) sent: bool,
+    pub(crate) stream: bool,
+    /// A terminal state was seen from the receiver.
+    pub(crate) outcome: Option<DeliveryState>,
+    /// Counted as outstanding: (address slot, neighbour bit).
+    pub(crate) outstanding: Option<(u32, u8)>,
+    pub(crate) address: Option<u32>,
+    pub(crate) born: Instant,
+}
+
+// === impls ===
+
+macro_rules! entry {
+    ($type:ident, $hook:ident) => {
+        impl Entry for $type {
+            fn serial(&self) -> u32 {
+                self.id.number
+            }
+        }
+
+        impl Listed for $type {
+            fn hook(&mut self) -> &mut Hook {
+                &mut self.$hook
+            }
+        }
+    };
+}
+
+entry!(In, hook);
+entry!(Out, hook);
+
+impl Entry for Conn {
+    fn serial(&self) -> u32 {
+        self.id.number
+    }
+}
+
+impl Entry for Link {
+    fn serial(&self) -> u32 {
+        self.id.number
+    }
+}
+
+impl Entry for Address {
+    fn serial(&self) -> u32 {
+        self.serial
+    }
+}
+
+impl Conn {
+    /// In-process peers of the router itself (the management agent).
+    pub(crate) fn is_internal(&self) -> bool {
+        self.params.protocol == "internal"
+    }
+
+    /// A connection to another router of this network, on which streams and complete messages are routed by `to`.
+    pub(crate) fn is_router(&self) -> bool {
+        matches!(self.role, ConnectionRole::InterRouter | ConnectionRole::InterRouterData)
+    }
+}
+
+impl Address {
+    pub(crate) fn class(&self) -> u8 {
+        self.key.as_bytes().first().copied().unwrap_or(b'M')
+    }
+
+    /// Destinations of every kind.
+    pub(crate) fn paths(&self) -> usize {
+        self.consumers.len()
+            + self.subscribers.len()
+            + usize::from(self.control.is_some())
+            + self.remotes.count_ones() as usize
+    }
+
+    pub(crate) fn outstanding(&self, bit: u8) -> u32 {
+        self.outstanding.iter().find(|(b, _)| *b == bit).map_or(0, |(_, n)| *n)
+    }
+
+    pub(crate) fn add_outstanding(&mut self, bit: u8, up: bool) {
+        match self.outstanding.iter().position(|(b, _)| *b == bit) {
+            Some(i) if up => self.outstanding[i].1 += 1,
+            Some(i) => {
+                self.outstanding[i].1 = self.outstanding[i].1.saturating_sub(1);
+                if self.outstanding[i].1 == 0 {
+                    self.outstanding.swap_remove(i);
+                }
+            }
+            None if up => self.outstanding.push((bit, 1)),
+            None => {}
+        }
+    }
+}

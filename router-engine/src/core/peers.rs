@@ -1,0 +1,437 @@
+//! Neighbour routers: their connections, links and connection groups
+//! (spec `inter-router-protocol.md` sections 2.5, 3.2, 12.2).
+
+use super::Core;
+use super::action::Direction;
+use super::connection::ConnectionRole;
+use super::effect::{AttachOut, Effect, SessionClass};
+use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
+use super::objects::{LinkKind, PRIORITIES, RouterConn};
+use crate::address::name;
+use crate::annotations::{Annotations, Trace};
+use crate::log::{Level, LogModule};
+use amqp_core::Instant;
+use amqp_core::performative::{Source, Target};
+use amqp_core::value::Symbol;
+use std::collections::HashMap;
+
+/// Routers that can be told apart, and neighbour connections, at most.
+pub(super) const MAX_ROUTERS: usize = 128;
+/// Idle streaming links that a connection keeps.
+const POOL_KEPT: usize = 128;
+/// Idle streaming links detached per scan and connection.
+const POOL_BATCH: usize = 10;
+
+/// What forwarding needs to know of the network. Node bit 0 is this router.
+#[derive(Debug)]
+pub(super) struct Peers {
+    nodes: Vec<Option<Node>>,
+    by_id: HashMap<Box<[u8]>, u8>,
+    /// Active control connections by neighbour bit.
+    active: Vec<Option<u32>>,
+    /// Neighbour bits given out, active or not.
+    taken: u128,
+    /// Data connections without a control connection.
+    unallocated: Vec<u32>,
+    /// Largest hop count to a reachable router.
+    pub(super) radius: u32,
+}
+
+/// A remote router.
+#[derive(Debug, Clone, Default)]
+struct Node {
+    id: String,
+    /// Node bit of the first router on the way.
+    next_hop: Option<u8>,
+    /// Neighbour bit, when it is a neighbour.
+    link: Option<u8>,
+    cost: u32,
+    valid_origins: u128,
+}
+
+// === impl Peers ===
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            nodes: vec![None; MAX_ROUTERS],
+            by_id: HashMap::new(),
+            active: vec![None; MAX_ROUTERS],
+            taken: 0,
+            unallocated: Vec::new(),
+            radius: 0,
+        }
+    }
+}
+
+impl Peers {
+    fn node(&self, bit: u8) -> Option<&Node> {
+        self.nodes.get(usize::from(bit)).and_then(Option::as_ref)
+    }
+
+    pub(super) fn node_mut(&mut self, bit: u8) -> Option<(&mut Option<u8>, &mut Option<u8>, &mut u32, &mut u128)> {
+        let node = self.nodes.get_mut(usize::from(bit))?.as_mut()?;
+        Some((&mut node.next_hop, &mut node.link, &mut node.cost, &mut node.valid_origins))
+    }
+
+    pub(super) fn add_node(&mut self, bit: u8, id: &str) {
+        if let Some(place) = self.nodes.get_mut(usize::from(bit)) {
+            *place = Some(Node { id: id.to_owned(), ..Node::default() });
+            self.by_id.insert(id.as_bytes().into(), bit);
+        }
+    }
+
+    pub(super) fn remove_node(&mut self, bit: u8) -> Option<String> {
+        let node = self.nodes.get_mut(usize::from(bit))?.take()?;
+        self.by_id.remove(node.id.as_bytes());
+        Some(node.id)
+    }
+
+    /// Bits of all known remote routers.
+    pub(super) fn known(&self) -> u128 {
+        self.by_id.values().fold(0, |set, bit| set | 1 << bit)
+    }
+
+    /// The id of a remote router.
+    pub(super) fn name(&self, bit: u8) -> Option<String> {
+        self.node(bit).map(|n| n.id.clone())
+    }
+
+    /// Number of known remote routers.
+    pub(super) fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Node bit of a router as named in annotations (`0/<id>`), if it is a known remote one.
+    pub(super) fn origin(&self, node_id: &[u8]) -> Option<u8> {
+        let slash = node_id.iter().position(|b| *b == b'/')?;
+        self.by_id.get(&node_id[slash + 1..]).copied()
+    }
+
+    /// Origin for anycast: an absent or unknown ingress counts as this router (10.2).
+    pub(super) fn anycast_origin(&self, annotations: &Annotations) -> u8 {
+        annotations.ingress.as_deref().and_then(|i| self.origin(i)).unwrap_or(0)
+    }
+
+    /// Neighbour bits that lead to neighbours named in the trace.
+    pub(super) fn excluded(&self, trace: &Trace) -> u128 {
+        trace
+            .iter()
+            .filter_map(|entry| self.origin(entry))
+            .filter_map(|bit| self.node(bit).and_then(|n| n.link))
+            .fold(0, |set, bit| set | 1 << bit)
+    }
+
+    /// The neighbour bit on the way to a router.
+    pub(super) fn neighbour_towards(&self, node: u8) -> Option<u8> {
+        let n = self.node(node)?;
+        match n.next_hop {
+            Some(hop) => self.node(hop).and_then(|h| h.link),
+            None => n.link,
+        }
+    }
+
+    pub(super) fn is_valid_origin(&self, node: u8, origin: u8) -> bool {
+        self.node(node).is_some_and(|n| n.valid_origins & (1 << origin) != 0)
+    }
+
+    pub(super) fn cost(&self, node: u8) -> u32 {
+        self.node(node).map_or(u32::MAX, |n| n.cost)
+    }
+
+    /// The active control connection of a neighbour bit.
+    pub(super) fn conn(&self, bit: u8) -> Option<u32> {
+        self.active.get(usize::from(bit)).copied().flatten()
+    }
+
+    fn take_bit(&mut self) -> Option<u8> {
+        let bit = (!self.taken).trailing_zeros() as u8;
+        (usize::from(bit) < MAX_ROUTERS).then(|| {
+            self.taken |= 1 << bit;
+            bit
+        })
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(super) fn control_connection_opened(&mut self, conn: u32) {
+        let Some(bit) = self.claim_bit(conn) else {
+            self.stage(conn, Effect::Close { error: None, hard: true });
+            return;
+        };
+        if let Some(router) = self.conns[conn].router.as_mut() {
+            router.bit = Some(bit);
+        }
+        if self.conns[conn].params.initiator {
+            self.attach_standing_links(conn);
+        }
+    }
+
+    /// The neighbour bit for a new control connection; none when it must be closed (2.5).
+    fn claim_bit(&mut self, conn: u32) -> Option<u8> {
+        let (correlator, ordinal) = self.group(conn)?;
+        if !correlator.is_empty() {
+            let rival = self.conns.slots().into_iter().find(|&other| {
+                other != conn
+                    && self.conns[other].role == ConnectionRole::InterRouter
+                    && self.conns[other].router.as_ref().is_some_and(|r| {
+                        r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str())
+                    })
+            });
+            if let Some(router) = rival.and_then(|r| self.conns[r].router.as_ref()) {
+                // A newer generation takes the bit over; it becomes active with its control links.
+                return if ordinal > router.ordinal { router.bit } else { None };
+            }
+        }
+        let bit = self.peers.take_bit();
+        if bit.is_none() {
+            crate::log!(LogModule::RouterCore, Level::Error, "Exceeded maximum inter-router link count");
+        }
+        bit
+    }
+
+    fn group(&self, conn: u32) -> Option<(String, u64)> {
+        let router = self.conns[conn].router.as_ref()?;
+        Some((router.correlator.clone().unwrap_or_default(), router.ordinal))
+    }
+
+    fn attach_standing_links(&mut self, conn: u32) {
+        let both = [Direction::In, Direction::Out];
+        for direction in both {
+            self.attach_router_link(conn, direction, LinkKind::Control, SessionClass::Control);
+        }
+        for priority in 0..PRIORITIES as u8 {
+            for direction in both {
+                self.attach_router_link(conn, direction, LinkKind::Data(priority), SessionClass::Priority(priority));
+            }
+        }
+        if let Some(router) = self.conns[conn].router.as_mut() {
+            router.data_in_count = PRIORITIES;
+            router.data_out_count = PRIORITIES;
+        }
+    }
+
+    fn attach_router_link(&mut self, conn: u32, direction: Direction, kind: LinkKind, session: SessionClass) -> u32 {
+        let name = name::link_name(&mut self.rng);
+        let slot = self.insert_link(conn, name.clone(), direction, kind);
+        let capability = match kind {
+            LinkKind::Control => vec![Symbol::from_static(CAP_ROUTER)],
+            LinkKind::Data(_) => vec![Symbol::from_static(CAP_ROUTER_DATA)],
+            LinkKind::Streaming if self.conns[conn].role == ConnectionRole::InterRouter => {
+                vec![Symbol::from_static(CAP_ROUTER_DATA)]
+            }
+            LinkKind::Streaming | LinkKind::Endpoint => Vec::new(),
+        };
+        let expiry = || Some(Symbol::from_static("link-detach"));
+        let source =
+            Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
+        let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
+        let link = self.links[slot].id;
+        let attach =
+            AttachOut { link, name, direction, source: Box::new(source), target: Box::new(target), session };
+        self.stage(conn, Effect::Attach(Box::new(attach)));
+        slot
+    }
+
+    /// Priority of the next data link that a peer attaches: positional, then streaming links.
+    pub(super) fn next_data_kind(&mut self, conn: u32, direction: Direction) -> LinkKind {
+        let Some(router) = self.conns[conn].router.as_mut() else { return LinkKind::Streaming };
+        let count = match direction {
+            Direction::In => &mut router.data_in_count,
+            Direction::Out => &mut router.data_out_count,
+        };
+        if *count < PRIORITIES {
+            *count += 1;
+            LinkKind::Data((*count - 1) as u8)
+        } else {
+            LinkKind::Streaming
+        }
+    }
+
+    /// A router link is attached on both sides.
+    pub(super) fn router_link_up(&mut self, slot: u32) {
+        let link = &self.links[slot];
+        let (conn, direction, kind) = (link.conn, link.direction, link.kind);
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        match (kind, direction) {
+            (LinkKind::Control, Direction::In) => router.control_in = Some(slot),
+            (LinkKind::Control, Direction::Out) => router.control_out = Some(slot),
+            (LinkKind::Data(priority), Direction::Out) => {
+                router.data_out[usize::from(priority).min(PRIORITIES - 1)] = Some(slot);
+            }
+            _ => {}
+        }
+        if kind != LinkKind::Control {
+            return;
+        }
+        if router.control_in.is_some() && router.control_out.is_some() {
+            self.activate_neighbour(conn);
+        }
+        if direction == Direction::Out {
+            if let Some(hello) = self.by_key.get("Lqdhello").copied() {
+                self.bind(slot, hello);
+            }
+        }
+    }
+
+    /// Both control links are there: the connection carries traffic to the neighbour from now on.
+    fn activate_neighbour(&mut self, conn: u32) {
+        let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
+        if let Some(old) = self.peers.active[usize::from(bit)].replace(conn).filter(|&old| old != conn) {
+            self.retire_control_connection(old);
+        }
+        let Some((correlator, ordinal)) = self.group(conn) else { return };
+        if correlator.is_empty() {
+            return;
+        }
+        let (members, rest): (Vec<u32>, Vec<u32>) =
+            std::mem::take(&mut self.peers.unallocated).into_iter().partition(|&data| {
+                self.conns[data]
+                    .router
+                    .as_ref()
+                    .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
+            });
+        self.peers.unallocated = rest;
+        if let Some(router) = self.conns[conn].router.as_mut() {
+            router.members = members;
+        }
+    }
+
+    /// A newer generation took the bit over: the old connection only finishes its streams.
+    fn retire_control_connection(&mut self, conn: u32) {
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        router.bit = None;
+        let members = std::mem::take(&mut router.members);
+        let control = [router.control_in.take(), router.control_out.take()];
+        self.peers.unallocated.extend(members);
+        if self.conns[conn].params.initiator {
+            let now = self.next_tick;
+            for link in control.into_iter().flatten() {
+                self.detach_link(link, None, now);
+            }
+        }
+    }
+
+    pub(super) fn data_connection_opened(&mut self, conn: u32) {
+        let Some((correlator, ordinal)) = self.group(conn) else { return };
+        let control = self.peers.active.iter().flatten().copied().find(|&c| {
+            !correlator.is_empty()
+                && self.conns[c]
+                    .router
+                    .as_ref()
+                    .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
+        });
+        match control.and_then(|c| self.conns[c].router.as_mut()) {
+            Some(router) => router.members.push(conn),
+            None => self.peers.unallocated.push(conn),
+        }
+        let container = |c: u32| self.conns[c].peer.as_ref().map(|p| p.container_id.as_str());
+        if control.is_some_and(|c| container(c) != container(conn)) {
+            crate::log!(
+                LogModule::RouterCore,
+                Level::Error,
+                "Connection group failure: connections split across routers"
+            );
+        }
+    }
+
+    pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
+        let link = &self.links[slot];
+        let (conn, kind) = (link.conn, link.kind);
+        if kind == LinkKind::Streaming {
+            self.conns[conn].pool.retain(|&l| l != slot);
+        }
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
+            if *place == Some(slot) {
+                *place = None;
+            }
+        }
+        if kind == LinkKind::Control {
+            self.neighbour_lost(conn, now);
+        }
+    }
+
+    fn neighbour_lost(&mut self, conn: u32, now: Instant) {
+        let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
+        if self.peers.active[usize::from(bit)] == Some(conn) {
+            self.peers.active[usize::from(bit)] = None;
+            self.mesh_link_lost(bit, now);
+        }
+    }
+
+    pub(super) fn router_connection_closed(&mut self, conn: u32, now: Instant) {
+        self.peers.unallocated.retain(|&c| c != conn);
+        for control in self.peers.active.iter().flatten() {
+            if let Some(router) = self.conns[*control].router.as_mut() {
+                router.members.retain(|&c| c != conn);
+            }
+        }
+        self.neighbour_lost(conn, now);
+        let Some(router) = self.conns[conn].router.take() else { return };
+        self.peers.unallocated.extend(&router.members);
+        if let Some(bit) = router.bit {
+            let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.bit == Some(bit)));
+            if !shared {
+                self.peers.taken &= !(1 << bit);
+            }
+        }
+    }
+
+    /// A link for one stream on a connection, or on a data connection of its group.
+    pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
+        let conn = self.trunk(conn);
+        while let Some(slot) = self.conns[conn].pool.pop_front() {
+            if let Some(link) = self.links.get_mut(slot) {
+                link.idle = false;
+                return Some(slot);
+            }
+        }
+        Some(self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming))
+    }
+
+    fn trunk(&mut self, conn: u32) -> u32 {
+        let Some(router) = self.conns[conn].router.as_mut() else { return conn };
+        let RouterConn { trunking, members, next_member, .. } = &mut **router;
+        if !*trunking || members.is_empty() {
+            return conn;
+        }
+        *next_member = (*next_member + 1) % members.len();
+        members[*next_member]
+    }
+
+    /// A stream has left a streaming link: the link waits for the next one.
+    pub(super) fn stream_link_idle(&mut self, slot: u32) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        if link.kind != LinkKind::Streaming || link.direction != Direction::Out || link.idle {
+            return;
+        }
+        link.idle = true;
+        let conn = link.conn;
+        self.conns[conn].pool.push_back(slot);
+        self.stream_moved_back(slot);
+    }
+
+    /// A moved stream no longer counts on the link it was moved from.
+    pub(super) fn stream_moved_back(&mut self, slot: u32) {
+        let Some(base) = self.links[slot].moved_from.take() else { return };
+        if let Some(base) = self.links.find(base.slot, base.number) {
+            let base = &mut self.links[base];
+            base.moved_streams = base.moved_streams.saturating_sub(1);
+        }
+    }
+
+    /// Detaches streaming links that have been idle beyond what a connection keeps.
+    pub(super) fn scrub_pools(&mut self, now: Instant) {
+        for conn in self.conns.slots() {
+            let surplus = self.conns[conn].pool.len().saturating_sub(POOL_KEPT).min(POOL_BATCH);
+            for _ in 0..surplus {
+                if let Some(slot) = self.conns[conn].pool.pop_front() {
+                    self.detach_link(slot, None, now);
+                }
+            }
+        }
+    }
+}

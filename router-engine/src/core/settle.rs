@@ -1,0 +1,418 @@
+//! Outcomes and settlement (spec `amqp-endpoint.md` sections 14, 15.2).
+
+use super::Core;
+use super::action::Side;
+use super::effect::Effect;
+use super::forwarding::Route;
+use super::ids::{InId, LinkId, OutId};
+use super::objects::{In, LinkCounters, LinkKind, Out};
+use crate::annotations::flags;
+use crate::stream::Payload;
+use amqp_core::Instant;
+use amqp_core::performative::{DeliveryState, Modified};
+use std::collections::HashSet;
+
+impl Core {
+    pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool, now: Instant) {
+        match side {
+            Side::Out(id) => {
+                if let Some(slot) = self.outs.find(id.slot, id.number) {
+                    self.update_out(slot, state, settled, now);
+                }
+            }
+            Side::In(id) => {
+                if let Some(slot) = self.ins.find(id.slot, id.number) {
+                    self.update_in(slot, state.as_ref(), settled);
+                }
+            }
+        }
+    }
+
+    /// The receiver of a copy reports.
+    fn update_out(&mut self, slot: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
+        let out = &mut self.outs[slot];
+        let decided = out.outcome.is_some();
+        if let Some(state) = state.as_ref().filter(|s| !decided && s.is_terminal()) {
+            out.outcome = Some(state.clone());
+        }
+        let Some(origin) = out.origin else {
+            if settled {
+                self.remove_out(slot, now);
+            }
+            return;
+        };
+        if self.ins[origin].multicast {
+            self.update_multicast(slot, origin, settled, now);
+        } else {
+            let state = state.filter(|_| !decided);
+            self.update_anycast(slot, origin, state, settled, now);
+        }
+    }
+
+    fn update_anycast(
+        &mut self,
+        slot: u32,
+        origin: u32,
+        state: Option<DeliveryState>,
+        settled: bool,
+        now: Instant,
+    ) {
+        if let Some(state) = &state {
+            if self.ins[origin].resend.is_some() && state.is_terminal() {
+                if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
+                    return;
+                }
+                self.end_resend(origin);
+            }
+        }
+        if settled {
+            self.remove_out(slot, now);
+            if !self.ins[origin].presettled || !self.ins[origin].complete {
+                self.settle_in(origin, state, true);
+            } else {
+                self.remove_in(origin);
+            }
+            return;
+        }
+        let Some(state) = state else { return };
+        if state.is_terminal() {
+            self.ins[origin].state = Some(state.clone());
+        }
+        self.tell_sender(origin, Some(state), false);
+    }
+
+    /// Tells the sender of a delivery a state without forgetting the delivery.
+    fn tell_sender(&mut self, origin: u32, state: Option<DeliveryState>, settled: bool) {
+        let delivery = &self.ins[origin];
+        if delivery.presettled {
+            return;
+        }
+        let token = delivery.token;
+        let link = &self.links[delivery.link];
+        let (conn, link) = (link.conn, link.id);
+        self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
+    }
+
+    /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3).
+    fn update_multicast(&mut self, slot: u32, origin: u32, settled: bool, now: Instant) {
+        let outcome = self.outs[slot].outcome.clone();
+        let rank = outcome.as_ref().map_or(0, rank);
+        if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
+            // Details of one copy's outcome say nothing about the others: only the kind is kept.
+            self.ins[origin].state = Some(bare(rank));
+        }
+        if settled {
+            self.remove_out(slot, now);
+            if self.ins[origin].outs.is_empty() {
+                let state = self.ins[origin].state.clone();
+                if self.ins[origin].complete {
+                    self.settle_in(origin, state, true);
+                } else {
+                    // Every consumer is gone while the message still comes in.
+                    self.settle_in(origin, state.or(Some(DeliveryState::Released)), true);
+                }
+                return;
+            }
+        }
+        let all = self.ins[origin].outs.iter().all(|&o| self.outs[o].outcome.is_some());
+        if all && !settled {
+            let state = self.ins[origin].state.clone();
+            self.tell_sender(origin, state, false);
+        }
+    }
+
+    /// The sender of a delivery reports a state or settles first.
+    fn update_in(&mut self, slot: u32, state: Option<&DeliveryState>, settled: bool) {
+        let outs = self.ins[slot].outs.clone();
+        for out in outs {
+            let link = &self.links[self.outs[out].link];
+            let (conn, link, id) = (link.conn, link.id, self.outs[out].id);
+            if !self.outs[out].presettled {
+                self.stage(conn, Effect::UpdateOut { link, id, state: state.cloned(), settled });
+            }
+            if settled {
+                self.orphan_out(out);
+            }
+        }
+        if settled {
+            let delivery = &self.ins[slot];
+            let (link, owed) = (delivery.link, delivery.credit_at_settlement);
+            let outcome = delivery.state.clone();
+            self.count_in(slot, outcome.as_ref());
+            if owed {
+                self.give_credit(link, 1);
+            }
+            self.remove_in(slot);
+        }
+    }
+
+    pub(super) fn on_complete(&mut self, id: InId, aborted: bool, now: Instant) {
+        let Some(slot) = self.ins.find(id.slot, id.number) else { return };
+        let delivery = &mut self.ins[slot];
+        delivery.complete = true;
+        let (link, presettled, owed) = (delivery.link, delivery.presettled, delivery.credit_at_settlement);
+        if !(aborted || presettled) {
+            return;
+        }
+        // The copies end by themselves: their ports see the end of the stream and report `Sent`.
+        self.orphan_outs(slot);
+        if aborted && owed {
+            self.give_credit(link, 1);
+        }
+        self.count_in(slot, None);
+        self.remove_in(slot);
+        let _ = now;
+    }
+
+    /// A port takes an outgoing stream over to a link of its own (spec `tcp-adaptor.md` 7.2).
+    pub(super) fn on_move(&mut self, conn: u32, delivery: OutId, link: LinkId) {
+        let (Some(slot), Some(to)) =
+            (self.outs.find(delivery.slot, delivery.number), self.links.find(link.slot, link.number))
+        else {
+            return;
+        };
+        let from = self.outs[slot].link;
+        if self.links[to].conn != conn || from == to || self.links[to].moved_from.is_some() {
+            return;
+        }
+        self.links[from].deliveries.remove(&mut self.outs, slot);
+        self.links[from].moved_streams += 1;
+        self.links[to].moved_from = Some(self.links[from].id);
+        self.links[to].deliveries.push_back(&mut self.outs, slot);
+        self.outs[slot].link = to;
+    }
+
+    pub(super) fn on_sent(&mut self, id: OutId, now: Instant) {
+        let Some(slot) = self.outs.find(id.slot, id.number) else { return };
+        let out = &mut self.outs[slot];
+        out.sent = true;
+        let (link, presettled, origin) = (out.link, out.presettled, out.origin);
+        self.links[link].counters.deliveries += 1;
+        self.links[link].counters.presettled += u64::from(presettled);
+        self.stream_link_idle(link);
+        if !presettled {
+            if origin.is_none() {
+                self.remove_out(slot, now);
+            }
+            return;
+        }
+        match origin {
+            // Settled on sending for an unsettled sender: sending was acceptance.
+            Some(origin) if !self.ins[origin].presettled => {
+                self.update_out(slot, Some(DeliveryState::Accepted), true, now);
+            }
+            _ => self.remove_out(slot, now),
+        }
+    }
+
+    pub(super) fn on_dropped(&mut self, id: OutId, now: Instant) {
+        let Some(slot) = self.outs.find(id.slot, id.number) else { return };
+        let link = self.outs[slot].link;
+        self.links[link].counters.dropped_presettled += 1;
+        self.totals.outcomes.dropped_presettled += 1;
+        match self.outs[slot].origin {
+            Some(origin) if !self.ins[origin].presettled => {
+                self.update_out(slot, Some(DeliveryState::Released), true, now);
+            }
+            _ => self.remove_out(slot, now),
+        }
+    }
+
+    /// Sends a released delivery to somebody else. False when nobody is left.
+    fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
+        let link = self.outs[slot].link;
+        let conn = self.links[link].conn;
+        let base = self.links[link].moved_from.map_or(link, |l| l.slot);
+        let bit = self.conns[conn].router.as_ref().and_then(|r| r.bit);
+        let Some(mut resend) = self.ins[origin].resend.take() else { return false };
+        match bit {
+            Some(bit) => resend.neighbours |= 1 << bit,
+            None => resend.links.push(base),
+        }
+        let Some(address) = self.outs[slot].address else { return false };
+        let (payload, annotations, state, priority) =
+            (resend.payload.clone(), resend.annotations.clone(), resend.state.clone(), resend.priority);
+        self.ins[origin].resend = Some(resend);
+        let (id, link_id) = (self.outs[slot].id, self.links[link].id);
+        let streaming = self.outs[slot].stream && !self.outs[slot].sent;
+        let route = Route {
+            origin: Some(origin),
+            conn: Some(self.links[self.ins[origin].link].conn),
+            control: false,
+            settled: false,
+            priority,
+            now,
+        };
+        if self.forward(&route, address, &payload, &annotations, state.as_ref()) == 0 {
+            return false;
+        }
+        if streaming {
+            self.stage(conn, Effect::AbortOut { link: link_id, id });
+        } else {
+            // The released copy may still be unsettled at its receiver: the router settles it.
+            self.stage(conn, Effect::UpdateOut { link: link_id, id, state: None, settled: true });
+        }
+        self.remove_out(slot, now);
+        true
+    }
+
+    fn end_resend(&mut self, slot: u32) {
+        if let Some(resend) = self.ins[slot].resend.take() {
+            if let Payload::Stream(stream) = &resend.payload {
+                stream.set_retain(false);
+            }
+            debug_assert!(resend.annotations.flags & flags::RESEND_RELEASED != 0);
+        }
+    }
+
+    /// An outgoing link is gone: what was not sent is released, what was sent is modified.
+    pub(super) fn settle_lost_outgoing(&mut self, link: u32, unsent: &[OutId], now: Instant) {
+        let unsent: HashSet<OutId> = unsent.iter().copied().collect();
+        while let Some(slot) = self.links[link].deliveries.head() {
+            let out = &self.outs[slot];
+            let untold = unsent.contains(&out.id) || (out.stream && !out.sent);
+            if out.presettled {
+                if untold {
+                    self.links[link].counters.dropped_presettled += 1;
+                    self.totals.outcomes.dropped_presettled += 1;
+                }
+                if out.origin.is_none_or(|o| self.ins[o].presettled && self.ins[o].complete) {
+                    self.remove_out(slot, now);
+                    continue;
+                }
+            }
+            let state = if untold { DeliveryState::Released } else { failed() };
+            self.update_out(slot, Some(state), true, now);
+        }
+    }
+
+    /// An incoming link is gone: incomplete deliveries end by abort, complete ones are settled as modified.
+    pub(super) fn settle_lost_incoming(&mut self, link: u32, now: Instant) {
+        while let Some(slot) = self.links[link].deliveries.head() {
+            let delivery = &self.ins[slot];
+            if delivery.complete && !delivery.presettled {
+                self.update_in(slot, Some(&failed()), true);
+            } else {
+                if let Some(Payload::Stream(stream)) = delivery.resend.as_ref().map(|r| &r.payload) {
+                    stream.abort();
+                }
+                let id = delivery.id;
+                self.on_complete(id, true, now);
+            }
+        }
+    }
+
+    fn orphan_outs(&mut self, slot: u32) {
+        let outs = std::mem::take(&mut self.ins[slot].outs);
+        for out in outs {
+            self.outs[out].origin = None;
+            if self.outs[out].sent || !self.outs[out].stream {
+                self.forget_out(out);
+            }
+        }
+    }
+
+    /// The sender no longer cares about a copy: it goes once it has left completely.
+    fn orphan_out(&mut self, out: u32) {
+        if let Some(origin) = self.outs[out].origin.take() {
+            self.ins[origin].outs.retain(|o| *o != out);
+        }
+        if self.outs[out].sent || !self.outs[out].stream {
+            self.forget_out(out);
+        }
+    }
+
+    /// Removes a copy and counts its outcome.
+    pub(super) fn remove_out(&mut self, slot: u32, now: Instant) {
+        self.count_out(slot, now);
+        if let Some(origin) = self.outs[slot].origin {
+            self.ins[origin].outs.retain(|o| *o != slot);
+        }
+        self.forget_out(slot);
+    }
+
+    fn forget_out(&mut self, slot: u32) {
+        let link = self.outs[slot].link;
+        self.links[link].deliveries.remove(&mut self.outs, slot);
+        if let Some((address, bit)) = self.outs[slot].outstanding {
+            if let Some(a) = self.addresses.get_mut(address) {
+                a.add_outstanding(bit, false);
+                self.release_address(address);
+            }
+        }
+        if self.outs[slot].stream && !self.outs[slot].sent {
+            self.stream_link_idle(link);
+        }
+        self.outs.remove(slot);
+    }
+
+    pub(super) fn remove_in(&mut self, slot: u32) {
+        self.end_resend(slot);
+        self.orphan_outs(slot);
+        let link = self.ins[slot].link;
+        self.links[link].deliveries.remove(&mut self.ins, slot);
+        self.ins.remove(slot);
+    }
+
+    pub(super) fn count_in(&mut self, slot: u32, outcome: Option<&DeliveryState>) {
+        let In { link, presettled, .. } = self.ins[slot];
+        let total = self.links[link].kind == LinkKind::Endpoint && !self.conns[self.links[link].conn].is_router();
+        if presettled {
+            self.totals.outcomes.presettled += u64::from(total);
+            return;
+        }
+        count(&mut self.links[link].counters, outcome);
+        if total {
+            count(&mut self.totals.outcomes, outcome);
+        }
+    }
+
+    fn count_out(&mut self, slot: u32, now: Instant) {
+        let Out { link, presettled, stream, born, .. } = self.outs[slot];
+        let counters = &mut self.links[link].counters;
+        if !presettled {
+            counters.deliveries += u64::from(!stream);
+            let outcome = self.outs[slot].outcome.as_ref();
+            count(counters, outcome);
+        }
+        let age = now.since(born).as_secs();
+        if !stream && age > 1 {
+            if age > 10 { counters.delayed_10sec += 1 } else { counters.delayed_1sec += 1 }
+        }
+    }
+}
+
+fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>) {
+    match outcome {
+        Some(DeliveryState::Accepted) => counters.accepted += 1,
+        Some(DeliveryState::Rejected(_)) => counters.rejected += 1,
+        Some(DeliveryState::Released) => counters.released += 1,
+        Some(DeliveryState::Modified(_)) => counters.modified += 1,
+        _ => {}
+    }
+}
+
+/// The outcome of a delivery whose consumer is lost after it was sent.
+fn failed() -> DeliveryState {
+    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+}
+
+fn rank(state: &DeliveryState) -> u8 {
+    match state {
+        DeliveryState::Released => 1,
+        DeliveryState::Modified(_) => 2,
+        DeliveryState::Accepted => 3,
+        // There are no transactions over several consumers: declared counts as rejected.
+        DeliveryState::Rejected(_) | DeliveryState::Other { .. } => 4,
+        DeliveryState::Received { .. } => 0,
+    }
+}
+
+fn bare(rank: u8) -> DeliveryState {
+    match rank {
+        4 => DeliveryState::Rejected(None),
+        3 => DeliveryState::Accepted,
+        2 => failed(),
+        _ => DeliveryState::Released,
+    }
+}

@@ -1,0 +1,183 @@
+//! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
+
+use super::action::Deliver;
+use super::effect::Effect;
+use super::forwarding::Route;
+use super::ids::InId;
+use super::objects::{In, LinkKind, Resend};
+use super::table::Hook;
+use super::{Accepted, Core};
+use crate::annotations::flags;
+use crate::forward::Treatment;
+use crate::stream::Payload;
+use amqp_core::Instant;
+use amqp_core::performative::{DeliveryState, Error};
+use smallvec::SmallVec;
+
+impl Core {
+    pub(super) fn on_deliver(&mut self, conn: u32, deliver: Deliver, accepted: &mut Vec<Accepted>, now: Instant) {
+        let Some(link) = self.links.find(deliver.link.slot, deliver.link.number) else { return };
+        let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
+        self.conns[conn].last_delivery = Some(now);
+        let l = &mut self.links[link];
+        l.counters.deliveries += 1;
+        l.counters.presettled += u64::from(settled);
+        if l.resend_released {
+            annotations.flags |= flags::RESEND_RELEASED;
+        }
+        if l.streaming {
+            annotations.flags |= flags::STREAMING;
+        }
+        let targeted = l.address.is_some();
+        if let Some(text) = l.terminus.as_ref().filter(|_| targeted) {
+            annotations.to_override = Some(text.clone());
+        }
+        let address = match l.address {
+            Some(address) => Some(address),
+            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.lookup(to)),
+        };
+        let complete = !matches!(&payload, Payload::Stream(s) if !s.is_finished());
+        let early_credit = settled || self.credit_at_forward(link);
+        self.count_ingress(conn, link, address);
+
+        // A settled message that is complete has no future: nothing remembers it.
+        let in_slot = (!(settled && complete)).then(|| {
+            let slot = self.ins.insert_with(|slot, number| In {
+                id: InId { slot, number },
+                link,
+                hook: Hook::default(),
+                token,
+                presettled: settled,
+                complete,
+                multicast: false,
+                outs: SmallVec::new(),
+                state: None,
+                credit_at_settlement: !early_credit,
+                resend: None,
+            });
+            self.links[link].deliveries.push_back(&mut self.ins, slot);
+            slot
+        });
+        let route = Route {
+            origin: in_slot,
+            conn: Some(conn),
+            control: self.links[link].kind == LinkKind::Control,
+            settled,
+            priority,
+            now,
+        };
+        let within_radius = annotations.trace.count() <= self.peers.radius + 1;
+        let copies = match address {
+            Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
+            _ => 0,
+        };
+        if copies == 0 {
+            self.undeliverable(in_slot, link, address, to.as_deref(), within_radius);
+            return;
+        }
+        if early_credit {
+            self.give_credit(link, 1);
+        }
+        if let Some(slot) = in_slot {
+            if annotations.flags & flags::RESEND_RELEASED != 0 && !settled && !self.ins[slot].multicast {
+                if let Payload::Stream(stream) = &payload {
+                    stream.set_retain(true);
+                }
+                self.ins[slot].resend = Some(Box::new(Resend {
+                    payload,
+                    annotations,
+                    priority,
+                    state,
+                    links: SmallVec::new(),
+                    neighbours: 0,
+                }));
+            }
+            accepted.push(Accepted { token, id: self.ins[slot].id });
+        }
+    }
+
+    /// Nobody takes the delivery: released, or rejected where the address is unavailable, or dropped.
+    fn undeliverable(
+        &mut self,
+        in_slot: Option<u32>,
+        link: u32,
+        address: Option<u32>,
+        to: Option<&[u8]>,
+        within_radius: bool,
+    ) {
+        let router = self.conns[self.links[link].conn].is_router();
+        let targeted = self.links[link].address.is_some();
+        let unavailable = within_radius && !router && self.is_unavailable(address, to);
+        if let Some(slot) = in_slot {
+            let delivery = &self.ins[slot];
+            let state = (!delivery.presettled).then(|| {
+                if unavailable {
+                    DeliveryState::Rejected(Some(Box::new(Error::new(
+                        "amqp:not-found",
+                        "Deliveries cannot be sent to an unavailable address",
+                    ))))
+                } else {
+                    DeliveryState::Released
+                }
+            });
+            self.settle_in(slot, state, false);
+        } else {
+            self.links[link].counters.dropped_presettled += 1;
+            self.totals.outcomes.dropped_presettled += 1;
+        }
+        if targeted && !router {
+            self.withhold_and_drain(link);
+        } else {
+            self.give_credit(link, 1);
+        }
+    }
+
+    fn is_unavailable(&mut self, address: Option<u32>, to: Option<&[u8]>) -> bool {
+        if let Some(slot) = address {
+            return self.addresses[slot].treatment == Treatment::Unavailable;
+        }
+        let Some(to) = to.and_then(|to| std::str::from_utf8(to).ok()) else { return false };
+        let key = self.key_of(to);
+        self.configured(&key).0 == Treatment::Unavailable
+    }
+
+    fn count_ingress(&mut self, conn: u32, link: u32, address: Option<u32>) {
+        let conn = &self.conns[conn];
+        if self.links[link].kind != LinkKind::Endpoint || conn.is_router() {
+            return;
+        }
+        if conn.is_internal() {
+            if let Some(a) = address {
+                self.addresses[a].counters.from_container += 1;
+            }
+            return;
+        }
+        self.totals.ingress += 1;
+        if conn.role == super::connection::ConnectionRole::RouteContainer {
+            self.totals.ingress_route_container += 1;
+        }
+        if let Some(a) = address {
+            self.addresses[a].counters.ingress += 1;
+        }
+    }
+
+    /// Tells the sender the end of a delivery and forgets it. Its copies must be gone already.
+    pub(super) fn settle_in(&mut self, slot: u32, state: Option<DeliveryState>, credit: bool) {
+        let delivery = &self.ins[slot];
+        let (link, token, presettled, complete) =
+            (delivery.link, delivery.token, delivery.presettled, delivery.complete);
+        let owed = delivery.credit_at_settlement && credit;
+        // Settlement repeats the outcome that was told before.
+        let outcome = state.or_else(|| delivery.state.clone());
+        if !(presettled && complete) {
+            let (conn, id) = (self.links[link].conn, self.links[link].id);
+            let state = outcome.clone();
+            self.stage(conn, Effect::UpdateIn { link: id, token, state, settled: true, discard: true });
+        }
+        self.count_in(slot, outcome.as_ref());
+        if owed {
+            self.give_credit(link, 1);
+        }
+        self.remove_in(slot);
+    }
+}

@@ -1,0 +1,82 @@
+//! Where the core and body streams leave work for a port.
+
+use crate::core::effect::Effect;
+use parking_lot::Mutex;
+use std::task::Waker;
+
+/// The inbox of one port. Filled by the core (under the core's lock) and by streams; emptied by
+/// the port's driver. Bounded by what the core may have in flight to one port: link credit and
+/// queued deliveries are bounded there.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    effects: Vec<Effect>,
+    ready: Vec<u64>,
+    waker: Option<Waker>,
+}
+
+// === impl Mailbox ===
+
+impl Mailbox {
+    /// Adds an effect and returns the waker to call once no lock is held, when the port sleeps.
+    #[must_use = "wake the port after releasing locks"]
+    pub fn post(&self, effect: Effect) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        inner.effects.push(effect);
+        inner.waker.take()
+    }
+
+    /// Adds a batch of effects, draining it, and returns the waker to call once no lock is held.
+    #[must_use = "wake the port after releasing locks"]
+    pub fn post_all(&self, effects: &mut Vec<Effect>) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        if inner.effects.is_empty() {
+            std::mem::swap(&mut inner.effects, effects);
+        } else {
+            inner.effects.append(effects);
+        }
+        inner.waker.take()
+    }
+
+    /// Notes that the stream named `key` has data or room, and returns the waker to call.
+    #[must_use = "wake the port after releasing locks"]
+    pub fn ready(&self, key: u64) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        inner.ready.push(key);
+        inner.waker.take()
+    }
+
+    /// Moves everything out by swapping with the given empty vectors. Returns whether there was anything.
+    pub fn take(&self, effects: &mut Vec<Effect>, ready: &mut Vec<u64>) -> bool {
+        let mut inner = self.inner.lock();
+        if effects.is_empty() {
+            std::mem::swap(&mut inner.effects, effects);
+        } else {
+            effects.append(&mut inner.effects);
+        }
+        if ready.is_empty() {
+            std::mem::swap(&mut inner.ready, ready);
+        } else {
+            ready.append(&mut inner.ready);
+        }
+        !(effects.is_empty() && ready.is_empty())
+    }
+
+    /// Arms the wake-up: the next post calls `waker`. Returns false when there is work already,
+    /// in which case the port must not sleep.
+    #[must_use]
+    pub fn park(&self, waker: &Waker) -> bool {
+        let mut inner = self.inner.lock();
+        if !(inner.effects.is_empty() && inner.ready.is_empty()) {
+            return false;
+        }
+        if !inner.waker.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            inner.waker = Some(waker.clone());
+        }
+        true
+    }
+}

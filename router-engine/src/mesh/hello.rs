@@ -1,0 +1,99 @@
+//! Neighbour discovery (spec `inter-router-protocol.md` 6.2).
+
+use super::fields::{Fields, Malformed};
+use super::{HELLO_MAX_AGE, LINK_STATE_VERSION, MAX_NODES, Mesh, wire};
+use crate::log::{Level, LogModule};
+use amqp_core::{Instant, Value};
+use std::collections::BTreeMap;
+
+const HELLO_TO: &str = "amqp:/_local/qdhello";
+
+/// Whom we hear.
+#[derive(Debug, Default)]
+pub(super) struct Hello {
+    /// Routers with the time of their last HELLO; bounded by [`MAX_NODES`].
+    heard: BTreeMap<String, Instant>,
+    duplicate_reported: bool,
+}
+
+impl Mesh {
+    pub(super) fn expire_hellos(&mut self, now: Instant) {
+        self.hello.heard.retain(|_, heard| now.since(*heard) <= HELLO_MAX_AGE);
+    }
+
+    pub(super) fn send_hello(&mut self) {
+        let seen: Vec<&str> = self.hello.heard.keys().map(String::as_str).collect();
+        let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION)
+            .number("instance", self.instance)
+            .texts("seen", seen.into_iter());
+        self.send(HELLO_TO.to_owned(), "HELLO", body);
+    }
+
+    pub(super) fn on_hello(
+        &mut self,
+        fields: Fields<'_>,
+        from: Option<(u8, u32)>,
+        now: Instant,
+    ) -> Result<(), Malformed> {
+        let log_here = |malformed: Malformed| malformed.log_to(LogModule::RouterHello);
+        let id = fields.id().map_err(log_here)?;
+        let version = fields.int_or_zero("pv").map_err(log_here)?;
+        let instance = fields.int_or_zero("instance").map_err(log_here)?;
+        let seen = fields.list("seen").map_err(log_here)?;
+        let seen = seen.ok_or(Malformed { module: LogModule::RouterHello, what: Some("seen") })?;
+        if id == self.id {
+            self.on_own_id(instance);
+            return Ok(());
+        }
+        if !self.version_is_known("HELLO", id, version, LINK_STATE_VERSION, LogModule::RouterHello) {
+            return Ok(());
+        }
+        let Some((bit, cost)) = from else { return Ok(()) };
+        if self.hello.heard.len() >= MAX_NODES && !self.hello.heard.contains_key(id) {
+            return Ok(());
+        }
+        self.hello.heard.insert(id.to_owned(), now);
+        if seen.iter().any(|s| Value::as_str(s) == Some(&self.id)) {
+            self.refresh_neighbour(id, (bit, cost), instance, version, now);
+        }
+        Ok(())
+    }
+
+    fn on_own_id(&mut self, instance: i64) {
+        if instance != self.instance && !std::mem::replace(&mut self.hello.duplicate_reported, true) {
+            let text = format!("Detected Neighbor Router with a Duplicate ID - {}", self.id);
+            self.log(LogModule::RouterHello, Level::Critical, text);
+        }
+    }
+
+    /// A neighbour hears us (spec 6.6, HELLO refresh).
+    fn refresh_neighbour(&mut self, id: &str, (bit, cost): (u8, u32), instance: i64, version: i64, now: Instant) {
+        // A control link leads to one router: whoever is there and alive keeps it.
+        let rival = self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= HELLO_MAX_AGE);
+        if rival {
+            return;
+        }
+        let Some(node) = self.node_or_new(id, Some(instance), version) else { return };
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        node.refreshed = now;
+        match node.link {
+            Some(link) if link == bit => node.link_heard = now,
+            // Of several connections to one router the first is used as long as it is alive;
+            // changing with every HELLO would cost an LSR and LSU each (quirk Q1).
+            Some(_) if now.since(node.link_heard) <= HELLO_MAX_AGE => {}
+            _ => {
+                node.link = Some(bit);
+                node.link_heard = now;
+                node.next_hop = None;
+                node.need_lsr = true;
+            }
+        }
+        if !self.ls.peers.contains_key(id) {
+            self.ls.peers.insert(id.to_owned(), cost.max(1));
+            self.ls.local_change = true;
+            let text = format!("New neighbor router {id} on link_tag={bit} with cost {cost}");
+            self.log(LogModule::RouterHello, Level::Info, text);
+        }
+        self.check_instance(id, instance, version);
+    }
+}

@@ -1,0 +1,338 @@
+//! The link-state protocol (spec `inter-router-protocol.md` 6.3 to 6.7).
+
+use super::fields::{Fields, Malformed};
+use super::path::{self, Peers};
+use super::{
+    FLUX, HELLO_MAX_AGE, HOLD_OFF_TICKS, LINK_STATE_MAX_AGE, LINK_STATE_VERSION, Mesh, MeshOutput, Node, RA_INTERVAL,
+    RA_INTERVAL_FLUX, wire,
+};
+use crate::log::{Level, LogModule};
+use amqp_core::{Instant, Value};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const RA_TO: &str = "amqp:/_topo/0/all/qdrouter";
+
+/// Between requests that are triggered by copies of an RA.
+const LSR_PACE: Duration = Duration::from_secs(1);
+
+/// Ticks that a router without peers, link or mention is kept.
+const MAX_EMPTY_TICKS: u8 = 2;
+
+/// Own link state, and what is to be done about changes.
+#[derive(Debug, Default)]
+pub(super) struct LinkState {
+    pub(super) seq: i64,
+    /// Own neighbours.
+    pub(super) peers: Peers,
+    /// Own neighbours changed since the last tick.
+    pub(super) local_change: bool,
+    /// Some link state changed since the last computation.
+    pub(super) recompute: bool,
+    pub(super) last_change: Option<Instant>,
+    pub(super) radius: u32,
+    last_ra: Option<Instant>,
+    /// Node bits that the last computation found no way to.
+    unreachable: Vec<u8>,
+    /// Ticks until these are flushed.
+    hold_off: Option<u8>,
+}
+
+// === messages ===
+
+impl Mesh {
+    pub(super) fn send_ra(&mut self, now: Instant) {
+        self.ls.last_ra = Some(now);
+        let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION)
+            .number("instance", self.instance)
+            .number("ls_seq", self.ls.seq)
+            .number("mobile_seq", self.mobile.seq);
+        self.send(RA_TO.to_owned(), "RA", body);
+    }
+
+    fn send_lsr(&mut self, target: &str) {
+        let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION);
+        self.send(format!("amqp:/_topo/0/{target}/qdrouter"), "LSR", body);
+    }
+
+    fn send_lsu(&mut self, target: &str) {
+        let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION)
+            .number("instance", self.instance)
+            .number("ls_seq", self.ls.seq)
+            .link_state_of("ls", &self.id, self.ls.seq, &self.ls.peers);
+        self.send(format!("amqp:/_topo/0/{target}/qdrouter"), "LSU", body);
+    }
+
+    /// The sender of a link-state message; `None` when the message is to be ignored.
+    fn link_state_sender<'a>(&mut self, opcode: &str, fields: Fields<'a>) -> Result<Option<(&'a str, i64)>, Malformed> {
+        let id = fields.id()?;
+        let version = fields.int_or_zero("pv")?;
+        let mine = id == self.id;
+        let known = mine || self.version_is_known(opcode, id, version, LINK_STATE_VERSION, LogModule::RouterLs);
+        Ok((known && !mine).then_some((id, version)))
+    }
+
+    pub(super) fn on_ra(&mut self, fields: Fields<'_>, now: Instant) -> Result<(), Malformed> {
+        let Some((id, version)) = self.link_state_sender("RA", fields)? else { return Ok(()) };
+        let instance = fields.int_or_zero("instance")?;
+        let (ls_seq, mobile_seq) = (fields.int("ls_seq")?, fields.int("mobile_seq")?);
+        if self.node_or_new(id, Some(instance), version).is_none() {
+            return Ok(());
+        }
+        self.check_instance(id, instance, version);
+        let Some(node) = self.nodes.by_id_mut(id) else { return Ok(()) };
+        node.last_seen = now;
+        node.need_mar |= node.mobile_seq < mobile_seq;
+        if node.ls_seq < ls_seq {
+            // Flooding brings an RA by several ways at once: the first copy is answered at once, and
+            // what follows within a tick by one request at its end.
+            if node.lsr_sent.is_some_and(|sent| now.since(sent) < LSR_PACE) {
+                node.need_lsr = true;
+            } else {
+                node.lsr_sent = Some(now);
+                self.send_lsr(id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_lsr(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+        let Some((id, version)) = self.link_state_sender("LSR", fields)? else { return Ok(()) };
+        if self.node_or_new(id, None, version).is_some() {
+            self.send_lsu(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_lsu(&mut self, fields: Fields<'_>, now: Instant) -> Result<(), Malformed> {
+        let Some((id, version)) = self.link_state_sender("LSU", fields)? else { return Ok(()) };
+        let instance = fields.int_or_zero("instance")?;
+        let state = fields.map("ls")?;
+        let malformed = |what| Malformed { module: LogModule::RouterLs, what: Some(what) };
+        if state.id()? != id {
+            return Err(malformed("ls.id"));
+        }
+        let ls_seq = state.int("ls_seq")?;
+        let peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
+        let Some(bit) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
+        if self.nodes.get(bit).is_none_or(|node| node.ls_seq >= ls_seq) {
+            return Ok(());
+        }
+        // A router that finds no place in the table cannot be routed to nor through.
+        let peers: Peers = peers
+            .into_iter()
+            .filter(|(peer, _)| *peer != id && (*peer == self.id || self.node_or_new(peer, None, 0).is_some()))
+            .map(|(peer, cost)| (peer.to_owned(), cost))
+            .collect();
+        if let Some(node) = self.nodes.get_mut(bit) {
+            node.ls_seq = ls_seq;
+            node.peers = peers;
+            node.last_seen = now;
+        }
+        self.ls.recompute = true;
+        Ok(())
+    }
+
+    /// Notices restarts (spec 6.6, instance check).
+    pub(super) fn check_instance(&mut self, id: &str, instance: i64, version: i64) {
+        let Some(node) = self.nodes.by_id_mut(id) else { return };
+        let before = node.instance.replace(instance);
+        if before.is_none() {
+            node.version = version;
+        }
+        if before.is_none_or(|before| before == instance) {
+            return;
+        }
+        node.version = version;
+        node.peers.clear();
+        node.ls_seq = 0;
+        node.need_lsr = true;
+        let bit = node.bit();
+        if node.forget_addresses() {
+            self.output.push_back(MeshOutput::FlushNode { bit });
+        }
+        self.ls.recompute = true;
+        self.log(LogModule::RouterLs, Level::Info, format!("Detected Restart of Router Node {id}"));
+    }
+
+    pub(super) fn on_link_lost(&mut self, bit: u8) {
+        let owners: Vec<u8> = self.nodes.iter().filter(|n| n.link == Some(bit)).map(Node::bit).collect();
+        for owner in owners {
+            self.drop_neighbour(owner);
+            self.log(LogModule::RouterLs, Level::Info, format!("Link to Neighbor Router Lost - link_tag={bit}"));
+        }
+    }
+
+    fn drop_neighbour(&mut self, node: u8) {
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        node.link = None;
+        self.ls.peers.remove(node.id());
+        self.ls.local_change = true;
+    }
+}
+
+// === the tick ===
+
+impl Mesh {
+    pub(super) fn ra_is_due(&self, now: Instant) -> bool {
+        let flux = self.ls.last_change.is_some_and(|change| now.since(change) < FLUX);
+        let interval = if flux { RA_INTERVAL_FLUX } else { RA_INTERVAL };
+        self.ls.last_ra.is_none_or(|last| now.since(last) >= interval)
+    }
+
+    /// Step 4.
+    pub(super) fn expire_nodes(&mut self, now: Instant) {
+        let stale: Vec<u8> = self
+            .nodes
+            .iter()
+            .filter(|n| n.link.is_some() && now.since(n.refreshed) > HELLO_MAX_AGE)
+            .map(Node::bit)
+            .collect();
+        for bit in stale {
+            let id = self.nodes.get(bit).map_or("", Node::id);
+            let text = format!("Neighbor router {id} is silent");
+            self.log(LogModule::RouterLs, Level::Info, text);
+            self.drop_neighbour(bit);
+        }
+        for node in self.nodes.iter_mut() {
+            if now.since(node.last_seen) > LINK_STATE_MAX_AGE && !node.peers.is_empty() {
+                node.peers.clear();
+                node.ls_seq = 0;
+                self.ls.recompute |= node.has_way();
+            }
+        }
+        for bit in self.count_empty() {
+            self.remove_node(bit);
+        }
+    }
+
+    /// Counts the ticks of routers that nothing is known of, and returns those to delete.
+    fn count_empty(&mut self) -> Vec<u8> {
+        let mentioned: BTreeSet<u8> =
+            self.nodes.iter().flat_map(|n| n.peers.keys()).filter_map(|id| self.nodes.bit_of(id)).collect();
+        let mut gone = Vec::new();
+        for node in self.nodes.iter_mut() {
+            if node.peers.is_empty() && node.link.is_none() && !mentioned.contains(&node.bit()) {
+                node.empty += 1;
+                if node.empty > MAX_EMPTY_TICKS {
+                    gone.push(node.bit());
+                }
+            }
+        }
+        gone
+    }
+
+    /// Steps 5 to 7. Returns whether the own link state changed.
+    pub(super) fn settle_topology(&mut self, now: Instant) -> bool {
+        let local_change = std::mem::take(&mut self.ls.local_change);
+        let recompute = std::mem::take(&mut self.ls.recompute);
+        if local_change || recompute {
+            self.ls.last_change = Some(now);
+            self.output.push_back(MeshOutput::TopologyChanged);
+            self.ls.seq += i64::from(local_change);
+            self.compute_routes();
+        }
+        local_change
+    }
+
+    /// Step 7.
+    fn compute_routes(&mut self) {
+        let states: Vec<(&str, &Peers)> = std::iter::once((self.id.as_str(), &self.ls.peers))
+            .chain(self.nodes.iter().map(|n| (n.id(), &n.peers)))
+            .collect();
+        let result = path::compute(&self.id, &states);
+        let text = describe(&result);
+        let bit_of = |id: &str| self.nodes.bit_of(id);
+        let routes: Vec<(u8, Option<u8>, u32, u128)> = result
+            .paths
+            .iter()
+            .filter_map(|(id, path)| {
+                let next_hop = if path.next_hop == *id { None } else { bit_of(path.next_hop) };
+                let origins = path.valid_origins.iter().filter_map(|o| bit_of(o)).fold(1, |set, bit| set | 1 << bit);
+                Some((bit_of(id)?, next_hop, path.cost, origins))
+            })
+            .collect();
+        self.ls.unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
+        self.ls.hold_off = Some(HOLD_OFF_TICKS);
+        let radius = result.radius;
+        for (bit, next_hop, cost, valid_origins) in routes {
+            if let Some(node) = self.nodes.get_mut(bit) {
+                (node.next_hop, node.cost, node.valid_origins) = (next_hop, cost, valid_origins);
+            }
+        }
+        if radius != self.ls.radius {
+            self.ls.radius = radius;
+            self.output.push_back(MeshOutput::Radius(radius));
+        }
+        for text in text {
+            self.log(LogModule::RouterLs, Level::Debug, text);
+        }
+    }
+
+    /// Step 8.
+    pub(super) fn flush_unreachable(&mut self) {
+        let Some(ticks) = self.ls.hold_off else { return };
+        if ticks > 0 {
+            self.ls.hold_off = Some(ticks - 1);
+            return;
+        }
+        self.ls.hold_off = None;
+        for bit in std::mem::take(&mut self.ls.unreachable) {
+            let Some(node) = self.nodes.get_mut(bit).filter(|n| n.mobile_seq > 0) else { continue };
+            let text = format!("Invalidating addresses on unreachable node: {}", node.id());
+            if node.forget_addresses() {
+                self.output.push_back(MeshOutput::FlushNode { bit });
+            }
+            self.log(LogModule::RouterLs, Level::Debug, text);
+        }
+    }
+
+    /// Step 9.
+    pub(super) fn send_requests(&mut self) {
+        let mut requests = Vec::new();
+        for node in self.nodes.iter_mut().filter(|n| n.has_way()) {
+            let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
+            if need.0 || need.1 {
+                requests.push((node.id().to_owned(), need, node.mobile_seq));
+            }
+        }
+        for (id, (need_lsr, need_mar), have_seq) in requests {
+            if need_lsr {
+                self.send_lsr(&id);
+            }
+            if need_mar {
+                self.send_mar(&id, have_seq);
+            }
+        }
+    }
+}
+
+/// Peers with costs from 1 up.
+fn parse_peers(peers: Fields<'_>) -> Option<Vec<(&str, u32)>> {
+    peers
+        .entries()
+        .map(|(id, cost)| {
+            let id = id.as_str().filter(|id| !id.is_empty())?;
+            let cost = u32::try_from(Value::as_i64(cost)?).ok().filter(|cost| *cost > 0)?;
+            Some((id, cost))
+        })
+        .collect()
+}
+
+/// The result of a computation, for the log.
+fn describe(result: &path::Paths<'_>) -> [String; 4] {
+    let map = |value: &dyn Fn(&path::Path<'_>) -> String| {
+        let entries: Vec<String> = result.paths.iter().map(|(id, path)| format!("'{id}': {}", value(path))).collect();
+        format!("{{{}}}", entries.join(", "))
+    };
+    let list = |ids: &mut dyn Iterator<Item = &&str>| {
+        let ids: Vec<String> = ids.map(|id| format!("'{id}'")).collect();
+        format!("[{}]", ids.join(", "))
+    };
+    [
+        format!("Computed next hops: {}", map(&|path| format!("'{}'", path.next_hop))),
+        format!("Computed costs: {}", map(&|path| path.cost.to_string())),
+        format!("Computed valid origins: {}", map(&|path| list(&mut path.valid_origins.iter()))),
+        format!("Unreachable_ids: {}", list(&mut result.unreachable.iter())),
+    ]
+}

@@ -1,0 +1,355 @@
+//! Which router has consumers for which address (spec `inter-router-protocol.md` section 8).
+
+use super::fields::{Fields, Malformed};
+use super::wire::Descriptor;
+use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
+use crate::log::{Level, LogModule};
+use amqp_core::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Without a scheme, unlike all other destinations.
+const MAU_ALL_TO: &str = "_topo/0/all/qdrouter.ma";
+
+/// Addresses that are kept per router; what it advertises beyond is ignored.
+const MAX_ADDRESSES: usize = 1 << 18;
+
+/// Own addresses, and what the others were not told yet.
+#[derive(Debug, Default)]
+pub(super) struct MobileSync {
+    pub(super) seq: i64,
+    local: HashMap<String, Local>,
+    /// Keys of addresses with pending changes, in the order of the changes.
+    pending: BTreeMap<u64, String>,
+    next_stamp: u64,
+}
+
+/// An address with consumers here, or that had some when the others were told last.
+#[derive(Debug)]
+struct Local {
+    /// Orders addresses by their first appearance.
+    born: u64,
+    treatment: u8,
+    in_links: u32,
+    mesh_id: Option<String>,
+    /// The mesh id that the others were told.
+    told_mesh_id: Option<String>,
+    /// The change that the others were not told, and its place in [`MobileSync::pending`].
+    change: Option<(Change, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Add,
+    Update,
+    Delete,
+}
+
+/// An address as another router advertises it.
+#[derive(Debug)]
+struct Advertised<'a> {
+    key: &'a str,
+    hint: u8,
+    mesh_id: Option<&'a str>,
+}
+
+/// The address lists of a MAU.
+enum Update<'a> {
+    Absolute(&'a [Value]),
+    Differential { add: &'a [Value], delete: &'a [Value] },
+}
+
+// === local addresses ===
+
+impl Mesh {
+    /// An address got its first local destination. `treatment` is a code 0..=4, `in_links` the
+    /// number of local incoming links. Keys of other classes than M, N and H are not advertised.
+    pub fn local_added(&mut self, key: &str, treatment: u8, in_links: u32) {
+        if !is_mobile(key) {
+            return;
+        }
+        let sync = &mut self.mobile;
+        match sync.local.get_mut(key) {
+            None => {
+                let born = sync.next_stamp;
+                let local = Local { born, treatment, in_links, mesh_id: None, told_mesh_id: None, change: None };
+                sync.local.insert(key.to_owned(), local);
+                sync.change(key, Change::Add);
+            }
+            Some(local) => {
+                (local.treatment, local.in_links) = (treatment, in_links);
+                if matches!(local.change, Some((Change::Delete, _))) {
+                    sync.unchange(key);
+                    sync.check_mesh_id(key);
+                }
+            }
+        }
+    }
+
+    /// An address lost its last local destination.
+    pub fn local_removed(&mut self, key: &str) {
+        match self.mobile.local.get(key).map(|local| local.change) {
+            Some(Some((Change::Add, _))) => {
+                self.mobile.unchange(key);
+                self.mobile.local.remove(key);
+            }
+            Some(None | Some((Change::Update, _))) => self.mobile.change(key, Change::Delete),
+            Some(Some((Change::Delete, _))) | None => {}
+        }
+    }
+
+    /// Tells what is advertised of an address beside its key. Only another `mesh_id` (the edge mesh
+    /// that all local destinations lead to) makes others be told; the rest goes with the next message.
+    pub fn local_updated(&mut self, key: &str, treatment: u8, in_links: u32, mesh_id: Option<&str>) {
+        let Some(local) = self.mobile.local.get_mut(key) else { return };
+        (local.treatment, local.in_links) = (treatment, in_links);
+        if local.mesh_id.as_deref() != mesh_id {
+            local.mesh_id = mesh_id.map(str::to_owned);
+            self.mobile.check_mesh_id(key);
+        }
+    }
+
+    /// The edge mesh that all consumers of an address at a remote router are in, if they are in one.
+    #[must_use]
+    pub fn edge_mesh(&self, node: u8, key: &str) -> Option<&str> {
+        self.nodes.get(node)?.addresses.get(key)?.as_deref()
+    }
+
+    /// Advertises what changed. Returns whether anything did.
+    pub(super) fn send_address_changes(&mut self) -> bool {
+        let sync = &mut self.mobile;
+        if sync.pending.is_empty() {
+            return false;
+        }
+        sync.seq += 1;
+        let (mut add, mut updated, mut delete) = (Vec::new(), Vec::new(), Vec::new());
+        for key in std::mem::take(&mut sync.pending).into_values() {
+            let Some(local) = sync.local.get_mut(&key) else { continue };
+            match local.change.take() {
+                Some((Change::Delete, _)) => {
+                    drop(sync.local.remove(&key));
+                    delete.push(Descriptor { key, details: None, mesh_id: None });
+                }
+                Some((Change::Update, _)) => updated.push(local.tell(key)),
+                _ => add.push(local.tell(key)),
+            }
+        }
+        add.append(&mut updated);
+        let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
+            .number("mobile_seq", self.mobile.seq)
+            .addresses("add", &add)
+            .addresses("del", &delete);
+        self.send(MAU_ALL_TO.to_owned(), "MAU", body);
+        true
+    }
+}
+
+// === messages ===
+
+impl Mesh {
+    pub(super) fn send_mar(&mut self, target: &str, have_seq: i64) {
+        let body = wire::Body::mobile(&self.id, MOBILE_VERSION).number("have_seq", have_seq);
+        self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAR", body);
+    }
+
+    fn send_absolute_mau(&mut self, target: &str) {
+        let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
+            .number("mobile_seq", self.mobile.seq)
+            .addresses("exist", &self.mobile.told());
+        self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAU", body);
+    }
+
+    /// The sender of a mobile address message, which must be a known router; `None` when the
+    /// message is to be ignored.
+    fn mobile_sender<'a>(&mut self, opcode: &str, fields: Fields<'a>) -> Result<Option<(&'a str, u8)>, Malformed> {
+        let id = fields.id()?;
+        let version = fields.int_or_zero("pv")?;
+        if id == self.id || !self.version_is_known(opcode, id, version, MOBILE_VERSION, LogModule::RouterMa) {
+            return Ok(None);
+        }
+        let bit = self.nodes.bit_of(id);
+        if bit.is_none() {
+            let text = format!("Received {opcode} from an unknown router with router id {id}");
+            self.log(LogModule::RouterMa, Level::Warning, text);
+        }
+        Ok(bit.map(|bit| (id, bit)))
+    }
+
+    pub(super) fn on_mar(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+        let log_here = |malformed: Malformed| malformed.log_to(LogModule::RouterMa);
+        let Some((id, _)) = self.mobile_sender("MAR", fields).map_err(log_here)? else { return Ok(()) };
+        if fields.int("have_seq").map_err(log_here)? < self.mobile.seq {
+            self.send_absolute_mau(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_mau(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+        // The text of this complaint names no field.
+        let malformed = Malformed { module: LogModule::RouterMa, what: None };
+        let Some((id, bit)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
+        let seq = fields.int("mobile_seq").map_err(|_| malformed)?;
+        let lists = [fields.list("exist"), fields.list("add"), fields.list("del")];
+        let update = match lists {
+            [Ok(Some(exist)), Ok(None), Ok(None)] => Update::Absolute(exist),
+            [Ok(None), Ok(Some(add)), Ok(Some(delete))] => Update::Differential { add, delete },
+            _ => return Err(malformed),
+        };
+        let Some(node) = self.nodes.get_mut(bit) else { return Ok(()) };
+        if matches!(update, Update::Differential { .. }) && node.mobile_seq.checked_add(1) != Some(seq) {
+            let have_seq = node.mobile_seq;
+            if !std::mem::replace(&mut node.mar_sent, true) {
+                self.send_mar(id, have_seq);
+            }
+            return Ok(());
+        }
+        if seq <= 0 {
+            // Nothing was ever advertised under such a number, so nothing may be kept under it.
+            if node.forget_addresses() {
+                self.output.push_back(MeshOutput::FlushNode { bit });
+            }
+            return Ok(());
+        }
+        node.mobile_seq = seq;
+        node.mar_sent = false;
+        let full = match update {
+            Update::Absolute(exist) => {
+                node.unmap_others(exist, &mut self.output);
+                node.map_all(exist, &mut self.output)
+            }
+            Update::Differential { add, delete } => {
+                let full = node.map_all(add, &mut self.output);
+                node.unmap_all(delete, &mut self.output);
+                full
+            }
+        };
+        if full {
+            let text = format!("Router {id} advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
+            self.log(LogModule::RouterMa, Level::Error, text);
+        }
+        Ok(())
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Maps what is not mapped yet. Returns whether the limit was hit.
+    fn map_all(&mut self, advertised: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) -> bool {
+        let bit = self.bit();
+        let mut full = false;
+        for Advertised { key, hint, mesh_id } in advertised.iter().filter_map(Advertised::parse) {
+            let has_room = self.addresses.len() < MAX_ADDRESSES;
+            match self.addresses.get_mut(key) {
+                Some(known) if known.as_deref() == mesh_id => continue,
+                Some(known) => *known = mesh_id.map(str::to_owned),
+                None if has_room => drop(self.addresses.insert(key.to_owned(), mesh_id.map(str::to_owned))),
+                None => {
+                    full = true;
+                    continue;
+                }
+            }
+            output.push_back(MeshOutput::MapAddress { bit, key: key.to_owned(), treatment: hint });
+        }
+        full
+    }
+
+    fn unmap_all(&mut self, gone: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) {
+        let bit = self.bit();
+        for Advertised { key, .. } in gone.iter().filter_map(Advertised::parse) {
+            if self.addresses.remove(key).is_some() {
+                output.push_back(MeshOutput::UnmapAddress { bit, key: key.to_owned() });
+            }
+        }
+    }
+
+    fn unmap_others(&mut self, kept: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) {
+        let bit = self.bit();
+        let kept: HashSet<&str> = kept.iter().filter_map(Advertised::parse).map(|a| a.key).collect();
+        for (key, _) in self.addresses.extract_if(|key, _| !kept.contains(key.as_str())) {
+            output.push_back(MeshOutput::UnmapAddress { bit, key });
+        }
+    }
+}
+
+// === impl Advertised ===
+
+impl<'a> Advertised<'a> {
+    /// Reads an address descriptor of any length, or a bare key. Other things, and keys that are
+    /// not advertised by rights, are skipped.
+    fn parse(value: &'a Value) -> Option<Self> {
+        let items = match value.as_list() {
+            Some(items) => items,
+            None => std::slice::from_ref(value),
+        };
+        let key = items.first()?.as_str().filter(|key| is_mobile(key))?;
+        let hint = items.get(1).and_then(Value::as_i64).and_then(|hint| u8::try_from(hint).ok());
+        Some(Self {
+            key,
+            hint: hint.filter(|hint| *hint <= 4).unwrap_or(NO_HINT),
+            mesh_id: items.get(4).and_then(Value::as_str),
+        })
+    }
+}
+
+/// Keys of classes that are synchronised (spec 8.1).
+fn is_mobile(key: &str) -> bool {
+    key.len() > 1 && key.starts_with(['M', 'N', 'H'])
+}
+
+// === impl MobileSync ===
+
+impl MobileSync {
+    /// Notes a change of a known address, in place of one that was noted before.
+    fn change(&mut self, key: &str, change: Change) {
+        self.unchange(key);
+        let Some(local) = self.local.get_mut(key) else { return };
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        local.change = Some((change, stamp));
+        self.pending.insert(stamp, key.to_owned());
+    }
+
+    fn unchange(&mut self, key: &str) {
+        if let Some((_, stamp)) = self.local.get_mut(key).and_then(|local| local.change.take()) {
+            self.pending.remove(&stamp);
+        }
+    }
+
+    /// Has others told of a mesh id that they do not know, unless they are told of the address anyway.
+    fn check_mesh_id(&mut self, key: &str) {
+        let Some(local) = self.local.get(key) else { return };
+        let news = local.mesh_id != local.told_mesh_id;
+        match local.change {
+            None if news => self.change(key, Change::Update),
+            Some((Change::Update, _)) if !news => self.unchange(key),
+            _ => {}
+        }
+    }
+
+    /// What the others know after the last differential: with what is about to be deleted,
+    /// without what is about to be added.
+    fn told(&self) -> Vec<Descriptor> {
+        let mut told: Vec<_> =
+            self.local.iter().filter(|(_, local)| !matches!(local.change, Some((Change::Add, _)))).collect();
+        told.sort_unstable_by_key(|(_, local)| local.born);
+        told.into_iter().map(|(key, local)| local.describe(key.clone())).collect()
+    }
+
+    pub(super) fn check_invariants(&self) {
+        debug_assert_eq!(self.pending.len(), self.local.values().filter(|l| l.change.is_some()).count());
+    }
+}
+
+// === impl Local ===
+
+impl Local {
+    /// Describes the address for a differential.
+    fn tell(&mut self, key: String) -> Descriptor {
+        self.told_mesh_id.clone_from(&self.mesh_id);
+        self.describe(key)
+    }
+
+    fn describe(&self, key: String) -> Descriptor {
+        Descriptor { key, details: Some((self.treatment, self.in_links)), mesh_id: self.mesh_id.clone() }
+    }
+}

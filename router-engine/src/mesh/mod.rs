@@ -1,0 +1,353 @@
+//! The control plane of interior routers: who the neighbours are, what the network looks like, and
+//! which router has consumers for which address (spec `inter-router-protocol.md` sections 6 to 8).
+//!
+//! [`Mesh`] is plain state: messages, link events and the 1-second tick go in, [`MeshOutput`]s are
+//! drained after each call. It knows nothing of connections beyond a neighbour bit and a cost, nor
+//! of how messages are forwarded; messages for other routers never get here.
+//!
+//! ```text
+//!   HELLO --> neighbours --> own link state --RA--> others ask with LSR, answered with LSU
+//!                                  |                      |
+//!                                  '----> link states <---'
+//!                                              | path::compute
+//!                                              v
+//!                                Route per node, unreachable nodes flushed
+//!   local addresses --MAU (differential)--> address maps of others; gaps and RA --> MAR --> MAU (absolute)
+//! ```
+
+mod fields;
+mod hello;
+mod link_state;
+mod mobile_sync;
+mod node;
+pub mod path;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use node::Node;
+pub use wire::parse;
+
+use crate::log::{Level, LogModule};
+use amqp_core::Instant;
+use amqp_core::value::Map;
+use bytes::Bytes;
+use fields::{Fields, Malformed};
+use node::NodeTable;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Routers that can be told apart, this one included; node bits are below it.
+pub const MAX_NODES: usize = 128;
+
+/// The treatment hint of an address for which the other router gave none.
+pub const NO_HINT: u8 = u8::MAX;
+
+/// Version of HELLO, RA, LSR and LSU.
+pub const LINK_STATE_VERSION: i64 = 1;
+
+/// Version of MAU and MAR.
+pub const MOBILE_VERSION: i64 = 2;
+
+/// A HELLO counts for this long.
+const HELLO_MAX_AGE: Duration = Duration::from_secs(3);
+/// Between router advertisements while nothing changes.
+const RA_INTERVAL: Duration = Duration::from_secs(30);
+/// Between router advertisements after a topology change.
+const RA_INTERVAL_FLUX: Duration = Duration::from_secs(4);
+/// How long a topology change keeps the shorter interval.
+const FLUX: Duration = Duration::from_secs(8);
+/// A link state counts for this long after the last sign of its router.
+const LINK_STATE_MAX_AGE: Duration = Duration::from_secs(60);
+/// Ticks from a computation to the flush of the routers that it found unreachable.
+const HOLD_OFF_TICKS: u8 = 1;
+
+/// The control plane of one interior router.
+#[derive(Debug)]
+pub struct Mesh {
+    id: String,
+    instance: i64,
+    nodes: NodeTable,
+    hello: hello::Hello,
+    ls: link_state::LinkState,
+    mobile: mobile_sync::MobileSync,
+    /// Routers whose protocol version was complained about; bounded by [`MAX_NODES`].
+    warned: BTreeSet<String>,
+    /// The table was full and that was logged.
+    full_reported: bool,
+    output: VecDeque<MeshOutput>,
+}
+
+/// What the owner of a [`Mesh`] must do. Node bits name remote routers (0 is this router),
+/// neighbour bits name control connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeshOutput {
+    /// Send a message, pre-settled, on control links.
+    Send {
+        /// The address to route by: `qdhello` goes out of every control link, `all` is flooded (RA)
+        /// or multicast (MAU), others go to one router.
+        to: String,
+        /// `HELLO`, `RA`, `LSR`, `LSU`, `MAR` or `MAU`.
+        opcode: &'static str,
+        /// The message without a router annotations section.
+        payload: Bytes,
+    },
+    /// A remote router is known now.
+    NodeAdded {
+        /// Its node bit.
+        bit: u8,
+        /// Its router id.
+        id: String,
+    },
+    /// A remote router is forgotten, and with it its routes and all that it advertised.
+    NodeRemoved {
+        /// Its node bit, free for another router from now on.
+        bit: u8,
+    },
+    /// The way to a remote router changed. Told only when something is different.
+    Route {
+        /// The router.
+        bit: u8,
+        /// Node bit of the first router on the way; none when the way is its own link.
+        next_hop: Option<u8>,
+        /// Neighbour bit of its own link, when it is a neighbour.
+        link: Option<u8>,
+        /// Path cost.
+        cost: u32,
+        /// Node bits of the routers whose messages for `bit` come through here; bit 0 is this router.
+        /// Zero until a way is found for the first time.
+        valid_origins: u128,
+    },
+    /// The largest number of hops to a reachable router.
+    Radius(u32),
+    /// A router has consumers for an address. Repeated when its edge mesh changed, see [`Mesh::edge_mesh`].
+    MapAddress {
+        /// The router.
+        bit: u8,
+        /// The address key, of class M, N or H.
+        key: String,
+        /// Treatment code 0..=4 used by that router, or [`NO_HINT`].
+        treatment: u8,
+    },
+    /// A router has no consumers for an address any more.
+    UnmapAddress {
+        /// The router.
+        bit: u8,
+        /// The address key.
+        key: String,
+    },
+    /// Nothing is known any more of the consumers of a router.
+    FlushNode {
+        /// The router.
+        bit: u8,
+    },
+    /// Something for the log.
+    Log {
+        /// The module.
+        module: LogModule,
+        /// The level.
+        level: Level,
+        /// The text.
+        text: String,
+    },
+    /// The topology changed at the time of this call.
+    TopologyChanged,
+}
+
+// === impl Mesh ===
+
+impl Mesh {
+    /// The control plane of the router `id`; `instance` is its boot time in seconds since the Unix epoch.
+    #[must_use]
+    pub fn new(id: &str, instance: i64) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance,
+            nodes: NodeTable::default(),
+            hello: hello::Hello::default(),
+            ls: link_state::LinkState::default(),
+            mobile: mobile_sync::MobileSync::default(),
+            warned: BTreeSet::new(),
+            full_reported: false,
+            output: VecDeque::new(),
+        }
+    }
+
+    /// Takes a routing protocol message for this router. `from` is neighbour bit and effective cost
+    /// of the control connection that it came in on; a HELLO without it is ignored. Unknown
+    /// opcodes are ignored, malformed bodies logged and dropped (spec 6.1).
+    pub fn handle_message(&mut self, opcode: &str, body: &Map, from: Option<(u8, u32)>, now: Instant) {
+        let fields = Fields::new(body);
+        let result = match opcode {
+            "HELLO" => self.on_hello(fields, from, now),
+            "RA" => self.on_ra(fields, now),
+            "LSR" => self.on_lsr(fields),
+            "LSU" => self.on_lsu(fields, now),
+            "MAR" => self.on_mar(fields),
+            "MAU" => self.on_mau(fields),
+            _ => return,
+        };
+        if let Err(Malformed { module, what }) = result {
+            let id = fields.id().unwrap_or("unknown");
+            let text = match what {
+                Some(what) => format!("Received malformed {opcode} from {id}: {what}"),
+                None => format!("Received malformed {opcode} from {id}"),
+            };
+            self.log(module, Level::Error, text);
+        }
+        self.publish_routes();
+        self.check_invariants();
+    }
+
+    /// The control links of a neighbour bit are gone.
+    pub fn link_lost(&mut self, bit: u8, now: Instant) {
+        let _ = now;
+        self.on_link_lost(bit);
+        self.publish_routes();
+        self.check_invariants();
+    }
+
+    /// The 1-second tick, in the order of spec 6.7; address changes are advertised last, and
+    /// before the router advertisement that tells of them.
+    pub fn tick(&mut self, now: Instant) {
+        self.expire_hellos(now);
+        self.send_hello();
+        if self.ra_is_due(now) {
+            self.send_ra(now);
+        }
+        self.expire_nodes(now);
+        let links_changed = self.settle_topology(now);
+        // Whoever routes the requests that follow must know the new ways.
+        self.publish_routes();
+        self.flush_unreachable();
+        self.send_requests();
+        let addresses_changed = self.send_address_changes();
+        if links_changed || addresses_changed {
+            self.send_ra(now);
+        }
+        self.publish_routes();
+        self.check_invariants();
+    }
+
+    /// The next thing to do; to be called until it returns `None` after each other call.
+    pub fn poll_output(&mut self) -> Option<MeshOutput> {
+        self.output.pop_front()
+    }
+
+    /// The router id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Boot time in seconds since the Unix epoch.
+    #[must_use]
+    pub const fn instance(&self) -> i64 {
+        self.instance
+    }
+
+    /// Known remote routers, by node bit.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+
+    /// The remote router with this node bit.
+    #[must_use]
+    pub fn node(&self, bit: u8) -> Option<&Node> {
+        self.nodes.get(bit)
+    }
+
+    /// The node bit of a known remote router.
+    #[must_use]
+    pub fn bit_of(&self, id: &str) -> Option<u8> {
+        self.nodes.bit_of(id)
+    }
+
+    /// Own neighbours with the cost of the link to each.
+    #[must_use]
+    pub const fn peers(&self) -> &path::Peers {
+        &self.ls.peers
+    }
+
+    /// Ids of the remote routers in a set of node bits, such as valid origins, in the order of the bits.
+    pub fn ids_of(&self, bits: u128) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter(move |n| bits & (1 << n.bit()) != 0).map(Node::id)
+    }
+
+    /// The largest number of hops to a reachable router.
+    #[must_use]
+    pub const fn radius(&self) -> u32 {
+        self.ls.radius
+    }
+
+    /// When the topology changed last, if it ever did.
+    #[must_use]
+    pub const fn last_topology_change(&self) -> Option<Instant> {
+        self.ls.last_change
+    }
+
+    /// Sequence number of the own link state, and of the own mobile addresses.
+    #[must_use]
+    pub const fn sequences(&self) -> (i64, i64) {
+        (self.ls.seq, self.mobile.seq)
+    }
+
+    fn log(&mut self, module: LogModule, level: Level, text: String) {
+        self.output.push_back(MeshOutput::Log { module, level, text });
+    }
+
+    fn send(&mut self, to: String, opcode: &'static str, body: wire::Body) {
+        let payload = body.message(&to, opcode);
+        self.output.push_back(MeshOutput::Send { to, opcode, payload });
+    }
+
+    /// Whether the version of a message is understood; complains once per router when it is not.
+    fn version_is_known(&mut self, opcode: &str, id: &str, version: i64, known: i64, module: LogModule) -> bool {
+        if version <= known {
+            return true;
+        }
+        if self.warned.len() < MAX_NODES && self.warned.insert(id.to_owned()) {
+            let text = format!("Received {opcode} at protocol version {version} from {id}.  Ignoring.");
+            self.log(module, Level::Warning, text);
+        }
+        false
+    }
+
+    /// The node of a remote router, which is created when it is unknown and there is room.
+    fn node_or_new(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<u8> {
+        if let Some(bit) = self.nodes.bit_of(id) {
+            return Some(bit);
+        }
+        let bit = self.nodes.insert(id, instance, version);
+        if let Some(bit) = bit {
+            self.output.push_back(MeshOutput::NodeAdded { bit, id: id.to_owned() });
+        } else if !std::mem::replace(&mut self.full_reported, true) {
+            self.log(LogModule::RouterLs, Level::Error, format!("Exceeded maximum router count: {id} is ignored"));
+        }
+        bit
+    }
+
+    fn remove_node(&mut self, bit: u8) {
+        if self.nodes.remove(bit).is_some() {
+            self.full_reported = false;
+            self.output.push_back(MeshOutput::NodeRemoved { bit });
+        }
+    }
+
+    fn publish_routes(&mut self) {
+        for node in self.nodes.iter_mut() {
+            if let Some(route) = node.take_route_change() {
+                self.output.push_back(route);
+            }
+        }
+    }
+
+    fn check_invariants(&self) {
+        if cfg!(debug_assertions) {
+            self.nodes.check_invariants();
+            self.mobile.check_invariants();
+            debug_assert!(self.ls.peers.keys().all(|id| *id != self.id), "a router is not its own neighbour");
+        }
+    }
+}

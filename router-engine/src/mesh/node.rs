@@ -1,0 +1,239 @@
+//! What is known of the other routers (spec `inter-router-protocol.md` 6.6).
+
+use super::{MAX_NODES, MeshOutput, path::Peers};
+use amqp_core::Instant;
+use std::collections::HashMap;
+
+/// A remote router.
+#[derive(Debug)]
+pub struct Node {
+    bit: u8,
+    id: String,
+    pub(super) version: i64,
+    pub(super) instance: Option<i64>,
+    /// Neighbour bit of its control connection. Set exactly as long as it is in our own peers.
+    pub(super) link: Option<u8>,
+    /// Last HELLO over `link`.
+    pub(super) link_heard: Instant,
+    /// Last HELLO over any connection that named us.
+    pub(super) refreshed: Instant,
+    pub(super) peers: Peers,
+    pub(super) ls_seq: i64,
+    /// Last RA, or LSU that brought something new.
+    pub(super) last_seen: Instant,
+    pub(super) next_hop: Option<u8>,
+    pub(super) cost: u32,
+    pub(super) valid_origins: u128,
+    pub(super) need_lsr: bool,
+    pub(super) lsr_sent: Option<Instant>,
+    pub(super) need_mar: bool,
+    /// A sequence gap was answered with MAR and no MAU was accepted since.
+    pub(super) mar_sent: bool,
+    pub(super) mobile_seq: i64,
+    /// Advertised address keys, with the edge mesh that all consumers are in.
+    pub(super) addresses: HashMap<String, Option<String>>,
+    /// Ticks without peers, link or mention; never reset.
+    pub(super) empty: u8,
+    /// What the owner of the mesh was told last.
+    told: Option<Route>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Route {
+    next_hop: Option<u8>,
+    link: Option<u8>,
+    cost: u32,
+    valid_origins: u128,
+}
+
+/// Remote routers by node bit and by id.
+#[derive(Debug)]
+pub(super) struct NodeTable {
+    /// Index is the node bit; 0 is this router and never used.
+    slots: Vec<Option<Box<Node>>>,
+    by_id: HashMap<String, u8>,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The node bit, 1..=127.
+    #[must_use]
+    pub const fn bit(&self) -> u8 {
+        self.bit
+    }
+
+    /// The router id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Version of its routing protocol; 0 when unknown.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Its boot time in seconds since the Unix epoch, when known.
+    #[must_use]
+    pub const fn instance(&self) -> Option<i64> {
+        self.instance
+    }
+
+    /// Neighbour bit of the direct connection, if it is a neighbour.
+    #[must_use]
+    pub const fn link(&self) -> Option<u8> {
+        self.link
+    }
+
+    /// Node bit of the first router on the way to it; none when the way is the direct connection, or
+    /// there is no way.
+    #[must_use]
+    pub const fn next_hop(&self) -> Option<u8> {
+        self.next_hop
+    }
+
+    /// Path cost; 0 before a way was found.
+    #[must_use]
+    pub const fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// Node bits of valid origins, with bit 0 for this router.
+    #[must_use]
+    pub const fn valid_origins(&self) -> u128 {
+        self.valid_origins
+    }
+
+    /// Its neighbours, with the cost of the link to each.
+    #[must_use]
+    pub const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// Sequence numbers of its link state and of its mobile addresses.
+    #[must_use]
+    pub const fn sequences(&self) -> (i64, i64) {
+        (self.ls_seq, self.mobile_seq)
+    }
+
+    /// Keys of the addresses that it advertises.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.addresses.keys().map(String::as_str)
+    }
+
+    /// A neighbour, or reachable through others as far as was known last.
+    pub(super) const fn has_way(&self) -> bool {
+        self.link.is_some() || self.next_hop.is_some()
+    }
+
+    /// Forgets what it advertises. Returns whether addresses were known.
+    pub(super) fn forget_addresses(&mut self) -> bool {
+        self.mobile_seq = 0;
+        self.mar_sent = false;
+        let known = !self.addresses.is_empty();
+        self.addresses = HashMap::new();
+        known
+    }
+
+    /// The route as output, if it is not what was told last.
+    pub(super) fn take_route_change(&mut self) -> Option<MeshOutput> {
+        let Self { bit, next_hop, link, cost, valid_origins, .. } = *self;
+        let route = Some(Route { next_hop, link, cost, valid_origins });
+        if self.told == route {
+            return None;
+        }
+        self.told = route;
+        Some(MeshOutput::Route { bit, next_hop, link, cost, valid_origins })
+    }
+}
+
+// === impl NodeTable ===
+
+impl Default for NodeTable {
+    fn default() -> Self {
+        Self { slots: (0..MAX_NODES).map(|_| None).collect(), by_id: HashMap::new() }
+    }
+}
+
+impl NodeTable {
+    pub(super) fn bit_of(&self, id: &str) -> Option<u8> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn get(&self, bit: u8) -> Option<&Node> {
+        self.slots.get(usize::from(bit))?.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, bit: u8) -> Option<&mut Node> {
+        self.slots.get_mut(usize::from(bit))?.as_deref_mut()
+    }
+
+    pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut Node> {
+        self.get_mut(self.bit_of(id)?)
+    }
+
+    /// Nodes in the order of their bits.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.slots.iter().filter_map(Option::as_deref)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.slots.iter_mut().filter_map(Option::as_deref_mut)
+    }
+
+    /// Adds an unknown router under the lowest free bit; `None` when the table is full.
+    pub(super) fn insert(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<u8> {
+        let index = (1..MAX_NODES).find(|&i| self.slots[i].is_none())?;
+        let bit = u8::try_from(index).ok()?;
+        self.slots[index] = Some(Box::new(Node {
+            bit,
+            id: id.to_owned(),
+            version,
+            instance,
+            link: None,
+            link_heard: Instant::default(),
+            refreshed: Instant::default(),
+            peers: Peers::new(),
+            ls_seq: 0,
+            last_seen: Instant::default(),
+            next_hop: None,
+            cost: 0,
+            valid_origins: 0,
+            need_lsr: true,
+            lsr_sent: None,
+            need_mar: false,
+            mar_sent: false,
+            mobile_seq: 0,
+            addresses: HashMap::new(),
+            empty: 0,
+            told: Some(Route { next_hop: None, link: None, cost: 0, valid_origins: 0 }),
+        }));
+        self.by_id.insert(id.to_owned(), bit);
+        Some(bit)
+    }
+
+    /// Takes a router out. The bit may be given to another one soon, so no route may still name it.
+    pub(super) fn remove(&mut self, bit: u8) -> Option<Box<Node>> {
+        let node = self.slots.get_mut(usize::from(bit))?.take()?;
+        self.by_id.remove(&node.id);
+        for other in self.iter_mut() {
+            other.valid_origins &= !(1 << bit);
+            if other.next_hop == Some(bit) {
+                other.next_hop = None;
+            }
+        }
+        Some(node)
+    }
+
+    pub(super) fn check_invariants(&self) {
+        debug_assert_eq!(self.by_id.len(), self.iter().count());
+        for node in self.iter() {
+            debug_assert_eq!(self.bit_of(&node.id), Some(node.bit));
+            debug_assert!(node.next_hop.is_none_or(|hop| self.get(hop).is_some()), "{node:?}");
+            debug_assert!(node.peers.keys().all(|id| *id != node.id), "{node:?}");
+            debug_assert!(node.mobile_seq > 0 || node.addresses.is_empty(), "{node:?}");
+        }
+    }
+}

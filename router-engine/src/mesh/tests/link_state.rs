@@ -1,0 +1,366 @@
+//! HELLO, RA, LSR, LSU and the tick.
+
+use super::*;
+
+#[test]
+fn the_first_tick_sends_hello_and_ra() {
+    let mut a = Fixture::new();
+    let out = a.tick();
+    assert_eq!(sent(&out), [("HELLO", "amqp:/_local/qdhello"), ("RA", "amqp:/_topo/0/all/qdrouter")]);
+    let hello = &bodies(&out, "HELLO")[0];
+    assert_eq!(hello.get("seen"), Some(&Value::List(vec![])));
+    assert_eq!(int(hello, "instance"), 1000);
+    let ra = &bodies(&out, "RA")[0];
+    assert_eq!((int(ra, "ls_seq"), int(ra, "mobile_seq"), int(ra, "pv")), (0, 0, 1));
+    for tick in 1..30 {
+        assert_eq!(sent(&a.tick()).len(), 1, "tick {tick}");
+    }
+    assert_eq!(sent(&a.tick()).len(), 2, "30 seconds later");
+}
+
+#[test]
+fn seen_names_senders_for_three_seconds() {
+    let mut a = Fixture::new();
+    let body = sender("B").with("instance", 1).with("seen", Vec::<Value>::new());
+    a.mesh.handle_message("HELLO", &body, Some((0, 1)), a.now);
+    for want in [vec!["B"], vec!["B"], vec!["B"], vec![]] {
+        let out = a.tick();
+        let hello = &bodies(&out, "HELLO")[0];
+        let seen: Vec<&str> = hello.get("seen").and_then(Value::as_list).expect("list").iter().filter_map(Value::as_str).collect();
+        assert_eq!(seen, want);
+    }
+    assert_eq!(a.mesh.nodes().count(), 0, "one-way hearing makes no neighbour");
+}
+
+#[test]
+fn adjacency_changes_the_own_link_state() {
+    let mut a = Fixture::new();
+    a.tick();
+    let out = a.hello("B", 3);
+    assert_eq!(out[0], MeshOutput::NodeAdded { bit: 1, id: "B".to_owned() });
+    assert_eq!(a.mesh.sequences(), (0, 0));
+    let out = a.tick();
+    assert!(out.contains(&MeshOutput::TopologyChanged));
+    assert!(out.contains(&MeshOutput::Radius(1)));
+    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: Some(3), cost: 1, valid_origins: 1 }));
+    assert_eq!(
+        sent(&out),
+        [
+            ("HELLO", "amqp:/_local/qdhello"),
+            ("LSR", "amqp:/_topo/0/B/qdrouter"),
+            ("RA", "amqp:/_topo/0/all/qdrouter")
+        ]
+    );
+    let ra = &bodies(&out, "RA")[0];
+    assert_eq!(int(ra, "ls_seq"), 1);
+    assert_eq!(a.mesh.last_topology_change(), Some(a.now));
+    let route = out.iter().position(|o| matches!(o, MeshOutput::Route { .. }));
+    let request = out.iter().position(|o| matches!(o, MeshOutput::Send { opcode: "LSR", .. }));
+    assert!(route < request, "the request needs the route");
+}
+
+#[test]
+fn routes_have_no_valid_origins_until_computed() {
+    let mut a = Fixture::new();
+    let out = a.hello("B", 3);
+    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: Some(3), cost: 0, valid_origins: 0 }));
+}
+
+#[test]
+fn flux_shortens_the_interval_for_eight_seconds() {
+    let mut a = Fixture::new();
+    a.hello("B", 3);
+    let mut at = Vec::new();
+    for second in 1..60 {
+        a.hello("B", 3);
+        if sent(&a.tick()).iter().any(|(opcode, _)| *opcode == "RA") {
+            at.push(second);
+        }
+    }
+    // The change is at 1. In flux at 5, no longer at 9: the next one is 30 seconds after the last.
+    assert_eq!(at, [1, 5, 35]);
+}
+
+#[test]
+fn requests_are_answered_at_once() {
+    let mut a = Fixture::with_neighbour("B");
+    let out = a.receive("LSR", &sender("B"));
+    assert_eq!(sent(&out), [("LSU", "amqp:/_topo/0/B/qdrouter")]);
+    let lsu = &bodies(&out, "LSU")[0];
+    let state = lsu.get("ls").and_then(Value::as_map).expect("map");
+    assert_eq!((int(lsu, "ls_seq"), int(state, "ls_seq")), (1, 1));
+    assert_eq!(state.get("peers").and_then(Value::as_map).map(|p| int(p, "B")), Some(1));
+    // A stranger is created and answered.
+    let out = a.receive("LSR", &sender("Z"));
+    assert_eq!(sent(&out), [("LSU", "amqp:/_topo/0/Z/qdrouter")]);
+    assert!(a.mesh.bit_of("Z").is_some());
+}
+
+#[test]
+fn a_stream_of_requests_is_survived() {
+    let mut a = Fixture::with_neighbour("B");
+    let before = a.mesh.sequences();
+    for _ in 0..100 {
+        assert_eq!(sent(&a.receive("LSR", &sender("B"))).len(), 1);
+    }
+    assert_eq!((a.mesh.sequences(), a.mesh.nodes().count()), (before, 1));
+}
+
+#[test]
+fn newer_advertisements_are_asked_about_once_per_tick() {
+    let mut a = Fixture::with_neighbour("B");
+    assert_eq!(sent(&a.ra("B", 7, 1, 0)), []);
+    assert_eq!(sent(&a.ra("B", 7, 2, 0)), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
+    assert_eq!(sent(&a.ra("B", 7, 2, 0)), [], "another copy of the flooded message");
+    a.hello("B", 3);
+    assert!(sent(&a.tick()).contains(&("LSR", "amqp:/_topo/0/B/qdrouter")));
+    assert!(!sent(&a.tick()).contains(&("LSR", "amqp:/_topo/0/B/qdrouter")));
+}
+
+#[test]
+fn only_newer_updates_are_taken() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 5, &[("A", 1), ("C", 2)]);
+    assert!(a.mesh.bit_of("C").is_some(), "named routers are created");
+    a.lsu("B", 5, &[]);
+    a.lsu("B", 4, &[]);
+    let b = a.mesh.bit_of("B").and_then(|b| a.mesh.node(b)).expect("known");
+    assert_eq!((b.sequences().0, b.peers().len()), (5, 2));
+    let out = a.tick();
+    let c = a.mesh.bit_of("C").expect("known");
+    let b = b_bit(&a);
+    assert!(out.contains(&MeshOutput::Route { bit: c, next_hop: Some(b), link: None, cost: 3, valid_origins: 1 }));
+    assert!(sent(&out).contains(&("LSR", "amqp:/_topo/0/C/qdrouter")));
+}
+
+fn b_bit(fixture: &Fixture) -> u8 {
+    fixture.mesh.bit_of("B").expect("known")
+}
+
+#[test]
+fn a_lost_link_takes_the_neighbour_away() {
+    let mut a = Fixture::with_neighbour("B");
+    a.mesh.link_lost(4, a.now);
+    assert_eq!(a.drain(), [], "not a neighbour's link");
+    a.mesh.link_lost(3, a.now);
+    let out = a.drain();
+    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag=3")]);
+    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: None, cost: 1, valid_origins: 1 }));
+    let out = a.tick();
+    assert!(out.contains(&MeshOutput::Radius(0)));
+    let text = |want: &str| out.iter().any(|o| matches!(o, MeshOutput::Log { text, .. } if text == want));
+    assert!(text("Computed next hops: {}") && text("Unreachable_ids: ['B']"));
+    assert_eq!(a.mesh.sequences().0, 2);
+}
+
+#[test]
+fn a_silent_neighbour_expires_after_three_seconds() {
+    let mut a = Fixture::with_neighbour("B");
+    a.ticks(2);
+    assert_eq!(a.mesh.peers().len(), 1);
+    a.tick();
+    assert_eq!(a.mesh.peers().len(), 0);
+}
+
+#[test]
+fn unreachable_routers_are_flushed_a_tick_later() {
+    let mut a = Fixture::with_neighbour("B");
+    a.mau("B", 4, &[("exist", &["Mx"])]);
+    a.mesh.link_lost(3, a.now);
+    let flushed = |out: &[MeshOutput]| out.contains(&MeshOutput::FlushNode { bit: 1 });
+    assert!(!flushed(&a.drain()));
+    assert!(!flushed(&a.tick()));
+    let out = a.tick();
+    assert!(flushed(&out));
+    assert!(out.iter().any(
+        |o| matches!(o, MeshOutput::Log { text, .. } if text == "Invalidating addresses on unreachable node: B")
+    ));
+    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+    assert!(!flushed(&a.tick()));
+}
+
+#[test]
+fn link_states_expire_after_sixty_seconds_and_empty_routers_after_three_ticks_more() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+    a.mesh.link_lost(3, a.now);
+    a.ticks(59);
+    assert_eq!(a.mesh.nodes().count(), 2);
+    a.ticks(2);
+    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((0, 0)));
+    a.tick();
+    assert_eq!(a.mesh.nodes().count(), 2);
+    let out = a.tick();
+    assert!(out.contains(&MeshOutput::NodeRemoved { bit: 1 }) && out.contains(&MeshOutput::NodeRemoved { bit: 2 }));
+    assert_eq!(a.mesh.nodes().count(), 0);
+}
+
+#[test]
+fn deletion_leaves_no_stale_bits() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+    a.lsu("C", 1, &[("B", 1), ("D", 1)]);
+    a.tick();
+    a.mesh.link_lost(3, a.now);
+    for _ in 0..80 {
+        // Something keeps D alive while the way to it is gone.
+        a.lsu("D", 1, &[("C", 1)]);
+        a.ra("D", 7, 1, 0);
+        a.tick();
+    }
+    let d = a.mesh.bit_of("D").expect("known");
+    let others: u128 = a.mesh.nodes().fold(1, |set, n| set | 1 << n.bit());
+    assert_eq!(a.mesh.node(d).map(|n| n.valid_origins() & !others), Some(0));
+}
+
+#[test]
+fn a_restart_resets_what_is_known() {
+    let mut a = Fixture::with_neighbour("B");
+    a.mau("B", 4, &[("exist", &["Mx"])]);
+    let out = a.ra("B", 8, 1, 1);
+    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Detected Restart of Router Node B")]);
+    assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
+    assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
+    let b = a.mesh.node(1).expect("known");
+    assert_eq!((b.instance(), b.sequences(), b.peers().len()), (Some(8), (0, 0), 0));
+    assert_eq!(logs(&a.ra("B", 8, 1, 1)), []);
+    let out = a.tick();
+    let have = bodies(&out, "MAR");
+    assert_eq!(have.iter().map(|b| int(b, "have_seq")).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn an_unknown_instance_is_stored_without_a_restart() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+    let c = a.mesh.bit_of("C").expect("known");
+    assert_eq!(a.mesh.node(c).and_then(Node::instance), None);
+    assert_eq!(logs(&a.ra("C", 9, 0, 0)), []);
+    assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(9));
+}
+
+#[test]
+fn own_messages_are_ignored() {
+    let mut a = Fixture::new();
+    assert_eq!(a.ra("A", 1000, 9, 9), []);
+    assert_eq!(a.lsu("A", 9, &[("B", 1)]), []);
+    assert_eq!(a.receive("LSR", &sender("A")), []);
+    assert_eq!(a.mau("A", 9, &[("exist", &["Mx"])]), []);
+    assert_eq!(a.mesh.nodes().count(), 0);
+}
+
+#[test]
+fn a_duplicate_id_is_reported_once() {
+    let mut a = Fixture::new();
+    let body = |instance: i32| sender("A").with("instance", instance).with("seen", Vec::<Value>::new());
+    assert_eq!(a.receive("HELLO", &body(1000)), []);
+    let want = "Detected Neighbor Router with a Duplicate ID - A";
+    assert_eq!(logs(&a.receive("HELLO", &body(1001))), [(LogModule::RouterHello, Level::Critical, want)]);
+    assert_eq!(a.receive("HELLO", &body(1001)), []);
+}
+
+#[test]
+fn later_versions_are_ignored_with_one_warning() {
+    let mut a = Fixture::new();
+    let body = Map::new().with("id", "B").with("pv", 2).with("ls_seq", 1).with("mobile_seq", 1);
+    let want = "Received RA at protocol version 2 from B.  Ignoring.";
+    assert_eq!(logs(&a.receive("RA", &body)), [(LogModule::RouterLs, Level::Warning, want)]);
+    assert_eq!(a.receive("RA", &body), []);
+    assert_eq!(a.mesh.nodes().count(), 0);
+}
+
+#[test]
+fn any_integer_width_and_either_kind_of_key_will_do() {
+    let mut a = Fixture::new();
+    let body = Map::new()
+        .with(Value::symbol("id"), Value::symbol("B"))
+        .with(Value::symbol("ls_seq"), 3_u8)
+        .with("mobile_seq", 4_u64);
+    assert_eq!(sent(&a.receive("RA", &body)), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
+    assert!(a.mesh.node(1).is_some_and(|b| b.need_mar));
+}
+
+#[test]
+fn malformed_messages_are_dropped() {
+    let mut a = Fixture::new();
+    let dropped = |a: &mut Fixture, opcode: &str, body: Map| {
+        let out = a.receive(opcode, &body);
+        assert!(matches!(&out[..], [MeshOutput::Log { level: Level::Error, .. }]), "{opcode} {body:?}: {out:?}");
+        assert_eq!(a.mesh.nodes().count(), 0);
+    };
+    let state = |peers: Map| Map::new().with("id", "B").with("area", "0").with("ls_seq", 1).with("peers", peers);
+    dropped(&mut a, "HELLO", sender("B").with("instance", 1));
+    dropped(&mut a, "HELLO", sender("B").with("instance", 1).with("seen", "A"));
+    dropped(&mut a, "HELLO", sender("B").with("instance", true).with("seen", Vec::<Value>::new()));
+    dropped(&mut a, "RA", Map::new().with("ls_seq", 1).with("mobile_seq", 1));
+    dropped(&mut a, "RA", sender("").with("ls_seq", 1).with("mobile_seq", 1));
+    dropped(&mut a, "RA", sender("B").with("ls_seq", true).with("mobile_seq", 1));
+    dropped(&mut a, "RA", sender("B").with("ls_seq", 1));
+    dropped(&mut a, "RA", sender("B").with("ls_seq", u64::MAX).with("mobile_seq", 1));
+    dropped(&mut a, "LSR", Map::new().with("id", 5));
+    dropped(&mut a, "LSU", sender("B"));
+    dropped(&mut a, "LSU", sender("B").with("ls", 1));
+    dropped(&mut a, "LSU", sender("C").with("ls", state(Map::new())));
+    dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with("A", 0))));
+    dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with("A", -1))));
+    dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with("A", "x"))));
+    dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with(5, 1))));
+    assert_eq!(a.receive("XYZ", &sender("B")), [], "unknown opcodes are ignored");
+}
+
+#[test]
+fn the_number_of_routers_is_bounded() {
+    let mut a = Fixture::new();
+    let names: Vec<String> = (0..200).map(|i| format!("r{i:03}")).collect();
+    let peers: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+    let out = a.lsu("B", 1, &peers);
+    assert_eq!(a.mesh.nodes().count(), MAX_NODES - 1);
+    assert_eq!(logs(&out).len(), 1, "told once");
+    assert_eq!(a.mesh.node(1).map(|b| b.peers().len()), Some(MAX_NODES - 2));
+    assert_eq!(a.receive("LSR", &sender("late")), []);
+    for i in 0..300 {
+        let body = sender(&format!("h{i}")).with("seen", vec![Value::from("A")]);
+        a.mesh.handle_message("HELLO", &body, Some((1, 1)), a.now);
+    }
+    a.drain();
+    assert_eq!(a.mesh.peers().len(), 0);
+}
+
+#[test]
+fn the_first_of_two_connections_is_kept_while_it_is_alive() {
+    let mut a = Fixture::with_neighbour("B");
+    for _ in 0..5 {
+        a.hello("B", 3);
+        assert_eq!(a.hello("B", 9), []);
+        a.tick();
+    }
+    assert_eq!(a.mesh.node(1).and_then(Node::link), Some(3));
+    // Silence on the first one while the second speaks.
+    for _ in 0..4 {
+        a.hello("B", 9);
+        a.tick();
+    }
+    a.hello("B", 9);
+    assert_eq!(a.mesh.node(1).and_then(Node::link), Some(9));
+    assert_eq!(a.mesh.peers().len(), 1, "it stayed a neighbour all the time");
+}
+
+#[test]
+fn a_control_link_leads_to_one_router() {
+    let mut a = Fixture::with_neighbour("B");
+    a.hello("B", 3);
+    assert_eq!(a.hello("C", 3), []);
+    assert_eq!(a.mesh.peers().len(), 1);
+    a.mesh.link_lost(3, a.now);
+    a.hello("C", 3);
+    assert!(a.mesh.peers().contains_key("C"));
+}
+
+#[test]
+fn the_cost_is_that_of_the_first_hello() {
+    let mut a = Fixture::new();
+    let body = sender("B").with("instance", 7).with("seen", vec![Value::from("A")]);
+    a.mesh.handle_message("HELLO", &body, Some((0, 5)), a.now);
+    a.mesh.handle_message("HELLO", &body, Some((0, 9)), a.now);
+    assert_eq!(a.mesh.peers()["B"], 5);
+}

@@ -1,0 +1,213 @@
+//! MAU and MAR.
+
+use super::*;
+
+/// A neighbour B, and the next messages are about addresses only.
+fn quiet() -> Fixture {
+    let mut a = Fixture::with_neighbour("B");
+    a.tick();
+    a
+}
+
+#[test]
+fn changes_go_out_before_the_advertisement() {
+    let mut a = quiet();
+    a.mesh.local_added("Mx", 3, 1);
+    a.mesh.local_added("Hedge", 3, 0);
+    a.mesh.local_added("Lx", 3, 0);
+    let out = a.tick();
+    let mobile: Vec<_> = sent(&out).into_iter().filter(|(opcode, _)| *opcode != "HELLO").collect();
+    assert_eq!(mobile, [("MAU", "_topo/0/all/qdrouter.ma"), ("RA", "amqp:/_topo/0/all/qdrouter")]);
+    let mau = &bodies(&out, "MAU")[0];
+    assert_eq!((int(mau, "mobile_seq"), int(mau, "pv")), (1, 2));
+    assert_eq!((keys(mau, "add"), keys(mau, "del"), mau.get("exist")), (Some(vec!["Mx", "Hedge"]), Some(vec![]), None));
+    assert_eq!(int(&bodies(&out, "RA")[0], "mobile_seq"), 1);
+    a.mesh.local_removed("Hedge");
+    a.mesh.local_removed("Mx");
+    let out = a.tick();
+    let mau = &bodies(&out, "MAU")[0];
+    assert_eq!((keys(mau, "add"), keys(mau, "del")), (Some(vec![]), Some(vec!["Hedge", "Mx"])));
+    assert_eq!(sent(&a.tick()).len(), 1, "nothing is pending");
+}
+
+#[test]
+fn pending_lists() {
+    let mut a = quiet();
+    let mut next = |events: &dyn Fn(&mut Mesh)| {
+        events(&mut a.mesh);
+        let out = a.tick();
+        let mau = bodies(&out, "MAU").pop()?;
+        let own = |list| keys(&mau, list).map(|keys| keys.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        Some((own("add")?, own("del")?))
+    };
+    let x = || vec!["Mx".to_owned()];
+    let added = |m: &mut Mesh| m.local_added("Mx", 3, 0);
+    let removed = |m: &mut Mesh| m.local_removed("Mx");
+    let meshed = |m: &mut Mesh| m.local_updated("Mx", 3, 0, Some("mesh"));
+    // add, remove: net zero
+    assert_eq!(next(&|m| { added(m); removed(m) }), None);
+    assert_eq!(next(&|m| { added(m); added(m) }), Some((x(), vec![])));
+    // remove, add: net zero
+    assert_eq!(next(&|m| { removed(m); added(m) }), None);
+    // an update of a known address goes in the add list
+    assert_eq!(next(&|m| meshed(m)), Some((x(), vec![])));
+    assert_eq!(next(&|m| meshed(m)), None);
+    // update, then remove
+    assert_eq!(next(&|m| { m.local_updated("Mx", 3, 0, None); removed(m); removed(m) }), Some((vec![], x())));
+    assert_eq!(next(&|m| { removed(m); meshed(m) }), None);
+    // add with a mesh: one entry
+    assert_eq!(next(&|m| { added(m); meshed(m) }), Some((x(), vec![])));
+    // remove, change, add: only the change is left
+    assert_eq!(next(&|m| { removed(m); m.local_updated("Mx", 3, 0, None); added(m) }), Some((x(), vec![])));
+}
+
+#[test]
+fn descriptors_tell_treatment_links_and_mesh() {
+    let mut a = quiet();
+    a.mesh.local_added("Mx", 2, 4);
+    a.mesh.local_updated("Mx", 2, 5, Some("aQSLeBMrVM2nL1M"));
+    let out = a.tick();
+    let mau = &bodies(&out, "MAU")[0];
+    let list = mau.get("add").and_then(Value::as_list).expect("list");
+    let want = [Value::from("Mx"), Value::Int(2), Value::Int(5), Value::Null, Value::from("aQSLeBMrVM2nL1M")];
+    assert_eq!(list[0], Value::List(want.to_vec()));
+}
+
+#[test]
+fn stale_requests_get_what_the_last_differential_left() {
+    let mut a = quiet();
+    let mar = |have: i64| mobile_sender("B").with("have_seq", have);
+    assert_eq!(a.receive("MAR", &mar(0)), [], "nothing was ever advertised");
+    a.mesh.local_added("Mone", 3, 0);
+    a.mesh.local_added("Mtwo", 3, 0);
+    a.tick();
+    a.mesh.local_removed("Mone");
+    a.mesh.local_added("Mthree", 3, 0);
+    let out = a.receive("MAR", &mar(0));
+    assert_eq!(sent(&out), [("MAU", "amqp:/_topo/0/B/qdrouter.ma")]);
+    let mau = &bodies(&out, "MAU")[0];
+    assert_eq!((int(mau, "mobile_seq"), keys(mau, "exist")), (1, Some(vec!["Mone", "Mtwo"])));
+    assert_eq!((mau.get("add"), mau.get("del")), (None, None));
+    assert_eq!(a.receive("MAR", &mar(1)), []);
+    let out = a.receive("MAR", &mobile_sender("Z").with("have_seq", 0_i64));
+    let want = "Received MAR from an unknown router with router id Z";
+    assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Warning, want)]);
+}
+
+fn map(key: &str) -> MeshOutput {
+    MeshOutput::MapAddress { bit: 1, key: key.to_owned(), treatment: 3 }
+}
+
+fn unmap(key: &str) -> MeshOutput {
+    MeshOutput::UnmapAddress { bit: 1, key: key.to_owned() }
+}
+
+#[test]
+fn differentials_apply_in_sequence() {
+    let mut a = quiet();
+    assert_eq!(a.mau("B", 1, &[("add", &["Mx", "My"]), ("del", &[])]), [map("Mx"), map("My")]);
+    assert_eq!(a.mau("B", 2, &[("add", &["Mx", "Mz"]), ("del", &["My", "Mno"])]), [map("Mz"), unmap("My")]);
+    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 2)));
+}
+
+#[test]
+fn a_gap_is_asked_about_once() {
+    let mut a = quiet();
+    a.mau("B", 1, &[("add", &["Mx"]), ("del", &[])]);
+    let out = a.mau("B", 3, &[("add", &["Mz"]), ("del", &[])]);
+    assert_eq!(sent(&out), [("MAR", "amqp:/_topo/0/B/qdrouter.ma")]);
+    assert_eq!(int(&bodies(&out, "MAR")[0], "have_seq"), 1);
+    assert_eq!(a.mau("B", 4, &[("add", &[]), ("del", &[])]), []);
+    let mut out = a.mau("B", 4, &[("exist", &["Mz", "My"])]);
+    assert_eq!(out.remove(0), unmap("Mx"));
+    assert_eq!(out, [map("Mz"), map("My")]);
+    // Accepted: the next gap is asked about again.
+    assert_eq!(sent(&a.mau("B", 6, &[("add", &[]), ("del", &[])])).len(), 1);
+}
+
+#[test]
+fn advertisements_lead_to_requests_at_the_tick() {
+    let mut a = quiet();
+    assert_eq!(sent(&a.ra("B", 7, 1, 5)), []);
+    let out = a.tick();
+    assert!(sent(&out).contains(&("MAR", "amqp:/_topo/0/B/qdrouter.ma")));
+    assert!(!sent(&a.tick()).iter().any(|(opcode, _)| *opcode == "MAR"));
+}
+
+#[test]
+fn unknown_senders_and_later_versions_are_dropped() {
+    let mut a = quiet();
+    let out = a.mau("Z", 1, &[("exist", &["Mx"])]);
+    let want = "Received MAU from an unknown router with router id Z";
+    assert_eq!(out, [MeshOutput::Log { module: LogModule::RouterMa, level: Level::Warning, text: want.to_owned() }]);
+    let body = Map::new().with("id", "B").with("pv", 3).with("mobile_seq", 1).with("exist", Vec::<Value>::new());
+    let want = "Received MAU at protocol version 3 from B.  Ignoring.";
+    assert_eq!(logs(&a.receive("MAU", &body)), [(LogModule::RouterMa, Level::Warning, want)]);
+    assert_eq!(a.receive("MAU", &body), []);
+}
+
+#[test]
+fn malformed_updates_are_dropped() {
+    let mut a = quiet();
+    let empty = Vec::<Value>::new;
+    let body = || mobile_sender("B").with("mobile_seq", 1_i64);
+    for body in [
+        body(),
+        body().with("add", empty()),
+        body().with("del", empty()),
+        body().with("exist", "Mx"),
+        body().with("add", empty()).with("del", 5),
+        body().with("exist", empty()).with("add", empty()),
+        body().with("exist", empty()).with("add", empty()).with("del", empty()),
+        mobile_sender("B").with("exist", empty()),
+        mobile_sender("B").with("mobile_seq", "1").with("exist", empty()),
+    ] {
+        let out = a.receive("MAU", &body);
+        assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Error, "Received malformed MAU from B")], "{body:?}");
+        assert_eq!(out.len(), 1);
+    }
+    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+}
+
+#[test]
+fn descriptors_of_any_length_are_read() {
+    let mut a = quiet();
+    let exist = vec![
+        Value::List(vec!["Mlong".into(), Value::Int(1), Value::Int(0), Value::Null, "m".into(), Value::Bool(true)]),
+        Value::List(vec!["Mshort".into()]),
+        Value::List(vec!["Modd".into(), Value::Int(9)]),
+        Value::List(vec![]),
+        Value::List(vec!["Lqdhello".into(), Value::Int(0)]),
+        Value::List(vec!["RB".into()]),
+        Value::from("Mbare"),
+        Value::Null,
+    ];
+    let out = a.receive("MAU", &mobile_sender("B").with("mobile_seq", 1_i64).with("exist", exist));
+    let hints: Vec<(&str, u8)> = out
+        .iter()
+        .filter_map(|o| match o {
+            MeshOutput::MapAddress { key, treatment, .. } => Some((key.as_str(), *treatment)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(hints, [("Mlong", 1), ("Mshort", NO_HINT), ("Modd", NO_HINT), ("Mbare", NO_HINT)]);
+    assert_eq!(a.mesh.edge_mesh(1, "Mlong"), Some("m"));
+    assert_eq!(a.mesh.edge_mesh(1, "Mshort"), None);
+    // Another mesh is told by mapping again.
+    let list = vec![Value::List(vec!["Mlong".into(), Value::Int(1)])];
+    let body = mobile_sender("B").with("mobile_seq", 2_i64).with("add", list).with("del", Vec::<Value>::new());
+    assert!(matches!(&a.receive("MAU", &body)[..], [MeshOutput::MapAddress { key, .. }] if key == "Mlong"));
+    assert_eq!(a.mesh.edge_mesh(1, "Mlong"), None);
+}
+
+#[test]
+fn sequence_numbers_out_of_range_keep_nothing() {
+    let mut a = quiet();
+    a.mau("B", 1, &[("exist", &["Mx"])]);
+    for seq in [0, -1, i64::MIN] {
+        a.mau("B", seq, &[("exist", &["Mx"])]);
+        assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+    }
+    a.mau("B", i64::MAX, &[("exist", &["Mx"])]);
+    assert_eq!(sent(&a.mau("B", i64::MIN, &[("add", &[]), ("del", &[])])).len(), 1);
+}

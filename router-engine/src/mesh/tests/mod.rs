@@ -1,0 +1,130 @@
+//! Rules of the protocol with one router and hand-made messages ([`link_state`], [`mobile`]), and
+//! whole networks of routers in virtual time ([`network`]).
+
+mod link_state;
+mod mobile;
+mod net;
+mod network;
+
+use super::*;
+use amqp_core::Value;
+
+/// A router under test with hand-made messages from others.
+struct Fixture {
+    mesh: Mesh,
+    now: Instant,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { mesh: Mesh::new("A", 1000), now: Instant::from_micros(5_000_000) }
+    }
+
+    /// A tick one second later, and what came out.
+    fn tick(&mut self) -> Vec<MeshOutput> {
+        self.now = self.now + Duration::from_secs(1);
+        self.mesh.tick(self.now);
+        self.drain()
+    }
+
+    /// Ticks; what came out is not looked at.
+    fn ticks(&mut self, n: usize) {
+        for _ in 0..n {
+            self.tick();
+        }
+    }
+
+    fn drain(&mut self) -> Vec<MeshOutput> {
+        std::iter::from_fn(|| self.mesh.poll_output()).collect()
+    }
+
+    fn receive(&mut self, opcode: &str, body: &Map) -> Vec<MeshOutput> {
+        self.mesh.handle_message(opcode, body, None, self.now);
+        self.drain()
+    }
+
+    /// A HELLO from `id` that names us, over a connection of cost 1.
+    fn hello(&mut self, id: &str, bit: u8) -> Vec<MeshOutput> {
+        let body = sender(id).with("instance", 7).with("seen", vec![Value::from("A")]);
+        self.mesh.handle_message("HELLO", &body, Some((bit, 1)), self.now);
+        self.drain()
+    }
+
+    fn ra(&mut self, id: &str, instance: i32, ls_seq: i32, mobile_seq: i32) -> Vec<MeshOutput> {
+        let body = sender(id).with("instance", instance).with("ls_seq", ls_seq).with("mobile_seq", mobile_seq);
+        self.receive("RA", &body)
+    }
+
+    fn lsu(&mut self, id: &str, ls_seq: i32, peers: &[(&str, i32)]) -> Vec<MeshOutput> {
+        let peers: Map = peers.iter().map(|(id, cost)| (*id, *cost)).collect();
+        let state = Map::new().with("id", id).with("area", "0").with("ls_seq", ls_seq).with("peers", peers);
+        self.receive("LSU", &sender(id).with("instance", 7).with("ls_seq", ls_seq).with("ls", state))
+    }
+
+    /// A neighbour with an LSU, after the tick that computed the way to it.
+    fn with_neighbour(id: &str) -> Self {
+        let mut fixture = Self::new();
+        fixture.hello(id, 3);
+        fixture.lsu(id, 1, &[("A", 1)]);
+        fixture.tick();
+        fixture
+    }
+
+    fn mau(&mut self, id: &str, seq: i64, lists: &[(&'static str, &[&str])]) -> Vec<MeshOutput> {
+        let mut body = mobile_sender(id).with("mobile_seq", seq);
+        for (name, keys) in lists {
+            let keys = keys.iter().map(|key| Value::List(vec![Value::from(*key), Value::Int(3), Value::Int(0)]));
+            body.push(*name, keys.collect::<Vec<_>>());
+        }
+        self.receive("MAU", &body)
+    }
+}
+
+fn sender(id: &str) -> Map {
+    Map::new().with("id", id).with("pv", 1).with("area", "0")
+}
+
+fn mobile_sender(id: &str) -> Map {
+    Map::new().with("id", id).with("pv", 2_i64).with("area", "0")
+}
+
+/// Opcodes and destinations of what is sent.
+fn sent(outputs: &[MeshOutput]) -> Vec<(&'static str, &str)> {
+    outputs
+        .iter()
+        .filter_map(|o| match o {
+            MeshOutput::Send { to, opcode, .. } => Some((*opcode, to.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn bodies(outputs: &[MeshOutput], wanted: &str) -> Vec<Map> {
+    outputs
+        .iter()
+        .filter_map(|o| match o {
+            MeshOutput::Send { opcode, payload, .. } if *opcode == wanted => parse(payload).map(|(_, body)| body),
+            _ => None,
+        })
+        .collect()
+}
+
+fn logs(outputs: &[MeshOutput]) -> Vec<(LogModule, Level, &str)> {
+    outputs
+        .iter()
+        .filter_map(|o| match o {
+            MeshOutput::Log { module, level, text } if *level != Level::Debug => Some((*module, *level, text.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn int(body: &Map, key: &str) -> i64 {
+    body.get(key).and_then(Value::as_i64).expect("an integer")
+}
+
+/// Keys in a list of address descriptors.
+fn keys<'a>(body: &'a Map, list: &str) -> Option<Vec<&'a str>> {
+    let list = body.get(list)?.as_list()?;
+    Some(list.iter().filter_map(|d| d.as_list()?.first()?.as_str()).collect())
+}

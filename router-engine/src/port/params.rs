@@ -1,0 +1,87 @@
+//! What a port is told at birth, and what it tells its driver.
+
+use crate::core::connection::ConnParams;
+use std::time::Duration;
+
+/// How a port shall behave.
+#[derive(Debug, Clone)]
+pub struct PortParams {
+    /// What the core knows of the connection.
+    pub conn: ConnParams,
+    /// The max-frame-size to advertise, octets.
+    pub max_frame_size: u32,
+    /// How many sessions at most, 1..=32768; channel-max is one less.
+    pub max_sessions: u32,
+    /// The incoming-window of each session in frames; `None` computes it from the role
+    /// (spec `amqp-endpoint.md` 5.3).
+    pub session_window: Option<u32>,
+    /// Give up when nothing is received for this long; zero is never.
+    pub idle_timeout: Duration,
+    /// The hostname field of the open (connectors).
+    pub hostname: Option<String>,
+    /// The security layer.
+    pub sasl: SaslParams,
+    /// Drop the connection when the peer's open has not come this long after the start.
+    pub handshake_timeout: Option<Duration>,
+}
+
+/// The security layer of a port.
+#[derive(Debug, Clone)]
+pub enum SaslParams {
+    /// A listener.
+    Server {
+        /// Drop peers that skip authentication, and do not offer ANONYMOUS.
+        require: bool,
+        /// The mechanisms to offer: a subset of ANONYMOUS, PLAIN and EXTERNAL.
+        mechanisms: Vec<String>,
+        /// The identity that TLS established; EXTERNAL is offered only with one.
+        external_identity: Option<String>,
+    },
+    /// A connector.
+    Client {
+        /// The only mechanisms to use; `None` allows all that are known.
+        mechanisms: Option<Vec<String>>,
+        /// User name for PLAIN.
+        username: Option<String>,
+        /// Password for PLAIN.
+        password: Option<String>,
+        /// TLS presents a client certificate, so EXTERNAL can be used.
+        external: bool,
+    },
+    /// No security layer (in tests).
+    None,
+}
+
+/// What TLS established below the port.
+#[derive(Debug, Clone, Default)]
+pub struct TlsInfo {
+    /// The protocol name, for instance `TLSv1.3`.
+    pub protocol: String,
+    /// The cipher name.
+    pub cipher: String,
+    /// Secret bits of the cipher.
+    pub ssf: u32,
+    /// The peer's identity by `uidFormat`, or else its certificate's subject.
+    pub user: Option<String>,
+}
+
+/// Where a port is in its life.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PortState {
+    /// Exchange octets.
+    #[default]
+    Running,
+    /// Write what is in the output, then close the transport.
+    Closing(Option<PortError>),
+    /// Cut the transport now, without writing anything.
+    Dropped(Option<PortError>),
+}
+
+/// Why a connection ended, for logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortError {
+    /// The condition symbol, for instance `amqp:connection:framing-error`.
+    pub condition: String,
+    /// Text for people; may be empty.
+    pub description: String,
+}

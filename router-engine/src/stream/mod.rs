@@ -1,0 +1,19 @@
+//! Message bodies: whole messages as byte slices, and streams through bounded rings.
+
+mod ring;
+
+pub use ring::{Notify, Pressure, Pull, Reader, Stream, StreamLimits};
+
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The octets of a message, without the router annotations section. Cloning shares them.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// A complete message in one slice.
+    One(Bytes),
+    /// A complete message in several slices.
+    Many(Arc<[Bytes]>),
+    /// A message that may still be arriving.
+    Stream(Arc<Stream>),
+}

@@ -1,0 +1,353 @@
+//! The ring between one producer and its consumers.
+//!
+//! ```text
+//!  producer --push--> [chunk chunk chunk ...] --pull--> reader (one cursor each)
+//!     ^                                                    |
+//!     '---- Notify when drained below the low mark <-------'
+//!           Notify the reader when data comes and it had found none
+//! ```
+//!
+//! A chunk is dropped when every reader has passed it. The slowest reader sets the pressure.
+
+use crate::Mailbox;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Whom to tell about a change: a port's mailbox and the key that the port uses for this stream.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// The port.
+    pub mailbox: Arc<Mailbox>,
+    /// Handed back through [`Mailbox::ready`].
+    pub key: u64,
+}
+
+/// Byte bounds of a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    /// The producer is told to stop at this many buffered octets.
+    pub high: usize,
+    /// A stopped producer is told to go on below this many.
+    pub low: usize,
+}
+
+/// What a push tells the producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// Go on.
+    Open,
+    /// Stop; the producer's [`Notify`] fires when there is room.
+    Full,
+    /// No reader is left, or the readers were told to discard: what is pushed goes nowhere.
+    Discarded,
+}
+
+/// What a pull tells the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Octets were added to the output.
+    Data,
+    /// Nothing now; the reader's [`Notify`] fires when there is more, or the end.
+    Empty,
+    /// All octets were read and the producer is done. May come together with octets.
+    Done,
+    /// The producer aborted. Octets pushed before the abort may have been lost.
+    Aborted,
+}
+
+/// A message body on its way. See the module documentation.
+#[derive(Debug)]
+pub struct Stream {
+    inner: Mutex<Inner>,
+    limits: StreamLimits,
+}
+
+#[derive(Debug)]
+struct Inner {
+    chunks: VecDeque<Bytes>,
+    /// Serial number of the first chunk in `chunks`.
+    base: u64,
+    /// Octets in `chunks`.
+    buffered: usize,
+    end: Option<End>,
+    /// The producer was told `Full` and waits.
+    stalled: bool,
+    /// Keep all chunks although read, so that a new reader can start from the beginning.
+    retain: bool,
+    producer: Option<Notify>,
+    readers: SmallVec<[Option<Cursor>; 1]>,
+    /// Whether a first reader was ever attached; before that nothing counts as discarded.
+    attached: bool,
+    discard: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    Aborted,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    next: u64,
+    waiting: bool,
+    notify: Option<Notify>,
+}
+
+/// A consumer's place in a stream. Dropping it gives up the stream.
+#[derive(Debug)]
+pub struct Reader {
+    stream: Arc<Stream>,
+    index: usize,
+}
+
+// === impl StreamLimits ===
+
+impl StreamLimits {
+    /// Magnitudes of spec `amqp-endpoint.md` 16.1: stop at about 256 KiB, go on below half of it.
+    pub const DEFAULT: Self = Self { high: 256 * 1024, low: 128 * 1024 };
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// An empty stream. `producer` is told when room returns after [`Pressure::Full`].
+    #[must_use]
+    pub fn new(limits: StreamLimits, producer: Option<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                chunks: VecDeque::new(),
+                base: 0,
+                buffered: 0,
+                end: None,
+                stalled: false,
+                retain: false,
+                producer,
+                readers: SmallVec::new(),
+                attached: false,
+                discard: false,
+            }),
+            limits,
+        })
+    }
+
+    /// Appends octets. Wakes readers that found nothing before.
+    pub fn push(&self, chunk: Bytes) -> Pressure {
+        let mut wakers = SmallVec::<[Waker; 2]>::new();
+        let pressure = {
+            let mut inner = self.inner.lock();
+            if inner.end.is_some() || inner.discards() {
+                return Pressure::Discarded;
+            }
+            if !chunk.is_empty() {
+                inner.buffered += chunk.len();
+                inner.chunks.push_back(chunk);
+                inner.wake_readers(&mut wakers);
+            }
+            if inner.buffered >= self.limits.high {
+                inner.stalled = true;
+                Pressure::Full
+            } else {
+                Pressure::Open
+            }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        pressure
+    }
+
+    /// No more octets will come.
+    pub fn finish(&self) {
+        self.end(End::Done);
+    }
+
+    /// The message will never be complete.
+    pub fn abort(&self) {
+        self.end(End::Aborted);
+    }
+
+    fn end(&self, end: End) {
+        let mut wakers = SmallVec::<[Waker; 2]>::new();
+        {
+            let mut inner = self.inner.lock();
+            if inner.end.is_none() {
+                inner.end = Some(end);
+                inner.wake_readers(&mut wakers);
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the producer has finished (not aborted) this stream.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inner.lock().end == Some(End::Done)
+    }
+
+    /// Octets held now.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.inner.lock().buffered
+    }
+
+    /// Keeps (true) or stops keeping (false) octets that all readers have passed.
+    pub fn set_retain(&self, retain: bool) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            inner.retain = retain;
+            inner.trim(self.limits)
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Throws away what is held and what will come; the producer is never stalled again.
+    pub fn discard(&self) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            inner.discard = true;
+            inner.chunks.clear();
+            inner.buffered = 0;
+            inner.unstall()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Attaches a reader at the beginning of what is held. `notify` may be set later.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>, notify: Option<Notify>) -> Reader {
+        let mut inner = self.inner.lock();
+        let cursor = Some(Cursor { next: inner.base, waiting: false, notify });
+        inner.attached = true;
+        let index = if let Some(free) = inner.readers.iter().position(Option::is_none) {
+            inner.readers[free] = cursor;
+            free
+        } else {
+            inner.readers.push(cursor);
+            inner.readers.len() - 1
+        };
+        drop(inner);
+        Reader { stream: Arc::clone(self), index }
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn discards(&self) -> bool {
+        self.discard || (self.attached && !self.retain && self.readers.iter().all(Option::is_none))
+    }
+
+    fn wake_readers(&mut self, wakers: &mut SmallVec<[Waker; 2]>) {
+        for cursor in self.readers.iter_mut().flatten() {
+            if cursor.waiting {
+                cursor.waiting = false;
+                if let Some(notify) = &cursor.notify {
+                    wakers.extend(notify.mailbox.ready(notify.key));
+                }
+            }
+        }
+    }
+
+    /// Drops chunks that every reader has passed and un-stalls the producer below the low mark.
+    fn trim(&mut self, limits: StreamLimits) -> Option<Waker> {
+        if !self.retain {
+            let passed = self.readers.iter().flatten().map(|c| c.next).min();
+            let keep_from = match passed {
+                Some(next) => next,
+                None if self.attached => self.base + self.chunks.len() as u64,
+                None => self.base,
+            };
+            while self.base < keep_from {
+                let Some(chunk) = self.chunks.pop_front() else { break };
+                self.buffered -= chunk.len();
+                self.base += 1;
+            }
+        }
+        if self.buffered < limits.low { self.unstall() } else { None }
+    }
+
+    fn unstall(&mut self) -> Option<Waker> {
+        if !std::mem::take(&mut self.stalled) {
+            return None;
+        }
+        self.producer.as_ref().and_then(|n| n.mailbox.ready(n.key))
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The stream that this reads.
+    #[must_use]
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Names whom to tell when data comes after [`Pull::Empty`].
+    pub fn set_notify(&self, notify: Notify) {
+        let mut inner = self.stream.inner.lock();
+        if let Some(cursor) = inner.readers[self.index].as_mut() {
+            cursor.notify = Some(notify);
+        }
+    }
+
+    /// Moves chunks to `out` until at least `max` octets were moved or nothing is left.
+    /// Chunks are never split, so one more chunk than asked for may come.
+    pub fn pull(&self, max: usize, out: &mut VecDeque<Bytes>) -> Pull {
+        let (pull, waker) = {
+            let mut guard = self.stream.inner.lock();
+            let inner = &mut *guard;
+            let only = inner.readers.len() == 1 && !inner.retain;
+            let end = inner.end;
+            let Some(cursor) = inner.readers[self.index].as_mut() else { return Pull::Aborted };
+            let mut moved = 0;
+            if only {
+                while moved < max {
+                    let Some(chunk) = inner.chunks.pop_front() else { break };
+                    moved += chunk.len();
+                    inner.base += 1;
+                    out.push_back(chunk);
+                }
+                inner.buffered -= moved;
+                cursor.next = inner.base;
+            } else {
+                while moved < max {
+                    let at = usize::try_from(cursor.next.saturating_sub(inner.base)).unwrap_or(usize::MAX);
+                    let Some(chunk) = inner.chunks.get(at) else { break };
+                    moved += chunk.len();
+                    cursor.next += 1;
+                    out.push_back(chunk.clone());
+                }
+            }
+            let exhausted = cursor.next >= inner.base + inner.chunks.len() as u64;
+            let pull = match end {
+                Some(End::Aborted) => Pull::Aborted,
+                Some(End::Done) if exhausted => Pull::Done,
+                _ if moved > 0 => Pull::Data,
+                _ => {
+                    cursor.waiting = true;
+                    Pull::Empty
+                }
+            };
+            (pull, inner.trim(self.stream.limits))
+        };
+        waker.into_iter().for_each(Waker::wake);
+        pull
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let waker = {
+            let mut inner = self.stream.inner.lock();
+            inner.readers[self.index] = None;
+            let waker = inner.trim(self.stream.limits);
+            // With nobody left to read, a producer that waits must learn that it can go on.
+            if inner.discards() { waker.or_else(|| inner.unstall()) } else { waker }
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+}

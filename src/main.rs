@@ -1,0 +1,2 @@
+//! Router daemon.
+fn main() {}
