@@ -11,9 +11,11 @@
 //! One task owns one socket. Tasks meet only in mailboxes and body streams of `router-engine`;
 //! octets read into a pooled segment travel as shared views to the task that writes them.
 
+pub mod amqp;
 pub mod clock;
 pub mod net;
 pub mod pool;
+pub mod runtime;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

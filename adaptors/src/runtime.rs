@@ -77,10 +77,13 @@ impl Io {
 
     /// Ready once [`Self::shutdown`] was called.
     pub async fn stopped(&self) {
-        let mut signal = self.inner.shutdown.subscribe();
-        // The sender lives as long as self does.
-        let _ = signal.wait_for(|stop| *stop).await;
+        signalled(&self.inner.shutdown).await;
     }
+}
+
+/// Waits until a signal is set (or its owner is gone).
+pub(crate) async fn signalled(signal: &watch::Sender<bool>) {
+    let _ = signal.subscribe().wait_for(|set| *set).await;
 }
 
 async fn until_shutdown(io: Io, work: impl Future<Output = ()>) {

@@ -269,7 +269,7 @@ async fn openssl_client() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let data = pattern(400_000).into_iter().map(|b| b'a' + b % 20).chain([b'\n']).collect::<Vec<_>>();
+        let data = pattern(400_000).into_iter().map(|b| b'a' + b % 8).chain([b'\n']).collect::<Vec<_>>();
         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let sent = data.clone();
         let writer = std::thread::spawn(move || {

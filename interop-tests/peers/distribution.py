@@ -2,7 +2,7 @@
 
 from proton import Delivery, Message
 
-from harness import Receiver, Sender, Worker, check, unique, wait_for_consumers
+from harness import Receiver, Sender, Worker, check, unique, wait_for_consumers, wait_until
 
 
 def multicast(args):
@@ -26,14 +26,6 @@ class Counter(Receiver):
         super().__init__(url, address, -1, verdict)
 
 
-def end(counters):
-    for counter in counters:
-        # Handlers run in the worker's thread; so must the end.
-        counter._container.stop()
-    for counter in counters:
-        counter._thread.join()
-
-
 def closest(args):
     """A receiver at the sender's own router gets everything; equal receivers take turns."""
     address = unique("closest")
@@ -42,7 +34,8 @@ def closest(args):
     other = Counter(args.recv, address).start().wait_ready()
     wait_for_consumers(args.send, address, *((1, 1) if two_routers else (2, 0)))
     sender = Sender(args.send, address, [Message(body=number) for number in range(100)]).run()
-    end([near, other])
+    near.end()
+    other.end()
     check(sender.states() == [Delivery.ACCEPTED] * 100, "not all accepted")
     spread = [len(near.messages), len(other.messages)]
     check(spread == ([100, 0] if two_routers else [50, 50]), "spread %s" % spread)
@@ -55,34 +48,19 @@ class Holder(Counter):
         super().__init__(url, address, verdict=lambda delivery, message: None)
 
 
-class Flood(Sender):
-    """Sends everything without waiting for outcomes."""
-
-    def on_link_flow(self, event):
-        pass
-
-
 def balanced(args):
     """Receivers that are equally slow get about equally much, wherever they are."""
     address = unique("balanced")
     holders = [Holder(url, address).start().wait_ready() for url in (args.send, args.recv)]
     local, remote = (1, 1) if args.send != args.recv else (2, 0)
     wait_for_consumers(args.send, address, local, remote)
-    sender = Flood(args.send, address, [Message(body=number) for number in range(100)]).start()
-    _until(lambda: sum(len(holder.messages) for holder in holders) == 100, "all messages are held")
+    sender = Sender(args.send, address, [Message(body=number) for number in range(100)]).start()
+    wait_until(lambda: sum(len(holder.messages) for holder in holders) == 100, "all messages are held")
     spread = sorted(len(holder.messages) for holder in holders)
-    end(holders)
-    end([sender])
+    sender.end()
+    for holder in holders:
+        holder.end()
     check(spread[0] >= 40, "spread %s" % spread)
-
-
-def _until(condition, what):
-    import time
-
-    deadline = time.monotonic() + 30
-    while not condition():
-        check(time.monotonic() < deadline, "gave up waiting until " + what)
-        time.sleep(0.01)
 
 
 class Server(Worker):
@@ -144,7 +122,7 @@ def request_reply(args):
     server = Server(args.recv, address).start().wait_ready()
     client = Client(args.send, address, 50).start()
     client.join()
-    end([server])
+    server.end()
     expected = [(number, "QUESTION %d" % number) for number in range(50)]
     check(client.answers == expected, "answers %s" % client.answers[:3])
 

@@ -6,7 +6,7 @@ import uuid
 
 from proton import Endpoint, Message, SSLDomain
 from proton.handlers import MessagingHandler
-from proton.reactor import AtMostOnce, Container
+from proton.reactor import ApplicationEvent, AtMostOnce, Container, EventInjector
 from proton.utils import BlockingConnection, SyncRequestResponse
 
 # Only bounds failing tests: nothing below waits a fixed time.
@@ -42,6 +42,9 @@ class Worker(MessagingHandler):
         self.error = None
         self.connection = None
         self._container = Container(self)
+        # The only way to reach a container from another thread.
+        self._injector = EventInjector()
+        self._container.selectable(self._injector)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self):
@@ -75,11 +78,21 @@ class Worker(MessagingHandler):
         return self.connection
 
     def finish(self):
+        """Ends the connection in an orderly way, from the worker's own thread."""
+        self._injector.close()
         self.connection.close()
+
+    def end(self):
+        """Ends the connection in an orderly way, from another thread, and waits for it."""
+        self._injector.trigger(ApplicationEvent("end_requested"))
+        self.join()
+
+    def on_end_requested(self, event):
+        self.finish()
 
     def fail(self, text):
         self.error = self.error or Failure("%s: %s" % (self.describe(), text))
-        self.connection.close()
+        self.finish()
 
     def on_link_error(self, event):
         self.fail("link error %s" % event.link.remote_condition)
@@ -213,6 +226,14 @@ def wait_for_consumers(url, address, local=0, remote=0):
             time.sleep(0.02)  # only spaces the queries
     finally:
         management.close()
+
+
+def wait_until(condition, what):
+    """For conditions of another thread that announce themselves nowhere."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        check(time.monotonic() < deadline, "gave up waiting: " + what)
+        time.sleep(0.005)
 
 
 def client_tls(ca, certificate, key):

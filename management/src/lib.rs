@@ -10,6 +10,7 @@ pub mod error;
 pub mod log;
 pub mod notation;
 pub mod params;
+pub mod runtime;
 pub mod schema;
 
 pub use attributes::Attributes;

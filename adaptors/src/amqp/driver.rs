@@ -11,6 +11,7 @@
 //! A poll does a bounded amount of work, then yields to other tasks by waking itself.
 
 use crate::clock;
+use crate::net::io_text;
 use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
@@ -50,6 +51,45 @@ pub enum Ending {
     Aborted,
     /// The transport failed.
     Transport(TransportError),
+}
+
+// === impl Ending ===
+
+impl Ending {
+    /// What to report of it; `peer` is how the peer's address is shown.
+    #[must_use]
+    pub fn failure(&self, peer: &str) -> Option<PortError> {
+        match self {
+            Self::Closed => None,
+            Self::Protocol(error) => Some(error.clone()),
+            Self::Dropped(error) => error.clone(),
+            Self::Aborted => Some(PortError {
+                condition: "amqp:connection:framing-error".to_owned(),
+                description: "connection aborted".to_owned(),
+            }),
+            Self::Transport(error) => Some(transport_failure(error, peer)),
+        }
+    }
+
+    /// Whether last frames may still be on their way, so that the socket must not be cut at once.
+    #[must_use]
+    pub const fn lingers(&self) -> bool {
+        matches!(self, Self::Closed | Self::Protocol(_))
+    }
+}
+
+/// How a failure of the transport is reported.
+pub(super) fn transport_failure(error: &TransportError, peer: &str) -> PortError {
+    match error {
+        TransportError::Tls(error) => PortError {
+            condition: "amqp:connection:framing-error".to_owned(),
+            description: format!("SSL Failure: {error}"),
+        },
+        TransportError::Io(error) => PortError {
+            condition: "proton:io".to_owned(),
+            description: format!("{} (connection aborted)", io_text(error, "disconnected", peer)),
+        },
+    }
 }
 
 /// The driver of one connection: a future that ends with the connection.

@@ -1,13 +1,14 @@
 //! AMQP listeners and the connections that they accept.
 
-use super::driver::{Driver, Ending};
+use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
 use super::start::{StartError, StartParams, begin};
 use crate::net::{self, io_text};
-use crate::runtime::Io;
-use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
-use crate::transport::{Transport, TransportError};
+use crate::runtime::{Io, signalled};
 use crate::clock;
+use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
+use crate::transport::Transport;
+use amqp_core::Instant;
 use parking_lot::Mutex;
 use router_engine::Action;
 use router_engine::core::connection::{ConnHandle, ConnParams};
@@ -186,7 +187,6 @@ impl Shared {
 }
 
 async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
-    let mut deleted = shared.deleted.subscribe();
     loop {
         tokio::select! {
             accepted = socket.accept() => match accepted {
@@ -199,7 +199,7 @@ async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            _ = deleted.wait_for(|d| *d) => break,
+            () = signalled(&shared.deleted) => break,
             () = shared.io.stopped() => break,
         }
     }
@@ -245,7 +245,7 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
             Ok(begun) => begun,
             Err(_) => {
                 log!(LogModule::Error, Level::Error, "Run Time: Timeout waiting for initial handshake");
-                never_opened(shared, id);
+                never_opened(&shared.io, id);
                 return None;
             }
         },
@@ -253,13 +253,71 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
     let first = match begun {
         Ok(first) => first,
         Err(error) => {
-            never_opened(shared, id);
-            return start_failure(error, &conn.host);
+            never_opened(&shared.io, id);
+            return start_failure(&error, &conn.host);
         }
     };
-    let port = make_port(shared, &transport, &start, conn, handle, started, first);
+    let (mut port, ordinal) = make_port(shared, &transport, &start, conn.clone(), handle, started);
+    if let Some(ordinal) = ordinal {
+        shared.secured.lock().push((id, ordinal));
+    }
+    if !first.is_empty() {
+        port.receive(first);
+    }
     let mut driver = Driver::new(transport, port, id).with_authenticator(shared.params.authenticator.clone());
     let ending = (&mut driver).await;
-    let report = report(ending, &mut Some(driver)).await;
-    report.map(|(error, host)| if host { error } else { error })
+    let failure = ending.failure(&conn.host);
+    if ending.lingers() {
+        driver.linger().await;
+    }
+    failure
+}
+
+/// The port of a connection that has begun, and the ordinal of the credentials it used.
+fn make_port(
+    shared: &Shared,
+    transport: &Transport<TcpStream>,
+    start: &StartParams,
+    conn: ConnParams,
+    handle: ConnHandle,
+    started: Instant,
+) -> (AmqpPort, Option<u64>) {
+    let params = &shared.params;
+    let secured = transport.info().zip(start.tls.as_ref());
+    let user = secured.and_then(|(info, tls)| tls.user(info.peer_certificate.as_ref()?));
+    let sasl = SaslParams::Server {
+        require: params.authenticate_peer,
+        mechanisms: params.mechanisms.clone(),
+        external_identity: user.clone(),
+    };
+    let mut port_params = params.endpoint.port_params(conn, sasl);
+    // What TLS used up of the time for the handshake is gone.
+    port_params.handshake_timeout = params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
+    let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.io.router()), clock::now());
+    if let Some((info, _)) = secured {
+        port.set_tls(tls_info(info, user));
+    }
+    (port, secured.map(|(_, tls)| tls.ordinal()))
+}
+
+/// What a port is told of TLS below it.
+pub(super) fn tls_info(info: &SessionInfo, user: Option<String>) -> TlsInfo {
+    TlsInfo { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, user }
+}
+
+/// Removes a connection from the core that never got a port.
+pub(super) fn never_opened(io: &Io, id: ConnId) {
+    io.router().submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+}
+
+fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
+    let failure = |condition: &str, description: String| Some(PortError { condition: condition.to_owned(), description });
+    match error {
+        StartError::Refused(None) => None,
+        StartError::Refused(Some(text)) => failure("amqp:connection:policy-error", (*text).to_owned()),
+        StartError::NoHeader => {
+            failure("amqp:connection:framing-error", "No protocol header found (connection aborted)".to_owned())
+        }
+        StartError::Transport(error) => Some(transport_failure(error, peer)),
+    }
 }

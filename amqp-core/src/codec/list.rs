@@ -245,8 +245,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a symbol, or a string in its place if that is ASCII: peers are not strict here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_symbol`].
+    pub fn read_symbol_text(&mut self) -> Result<&'a str, DecodeError> {
+        let code = self.octet()?;
+        self.symbol_text_with(code)
+    }
+
+    fn symbol_text_with(&mut self, code: u8) -> Result<&'a str, DecodeError> {
+        let text = self.text_with(code)?;
+        if text.is_ascii() { Ok(text) } else { Err(DecodeError::InvalidSymbol) }
+    }
+
     /// Reads a field of type "symbol, multiple" (part 1, 1.4): one symbol, an array of them, or,
-    /// leniently, a list of them.
+    /// leniently, a list of them. Strings pass for symbols.
     ///
     /// # Errors
     ///
@@ -262,7 +277,7 @@ impl<'a> Reader<'a> {
                 // Grown as elements turn out to be there, whatever the count claims.
                 let mut symbols = Vec::new();
                 for _ in 0..count {
-                    symbols.push(owned(inner.text_with(code)?));
+                    symbols.push(owned(inner.symbol_text_with(code)?));
                 }
                 Ok(symbols)
             }
@@ -270,11 +285,11 @@ impl<'a> Reader<'a> {
                 let mut items = self.read_list()?;
                 let mut symbols = Vec::new();
                 while let Some(reader) = items.next_element() {
-                    symbols.push(owned(reader.read_text()?));
+                    symbols.push(owned(reader.read_symbol_text()?));
                 }
                 Ok(symbols)
             }
-            _ => Ok(vec![owned(self.read_text()?)]),
+            _ => Ok(vec![owned(self.read_symbol_text()?)]),
         }
     }
 }

@@ -133,6 +133,8 @@ fn symbols_in_every_shape() {
     assert_eq!(read("c0 07 02 a3 01 'a' a3 01 'b'", Reader::read_symbols), expected);
     assert_eq!(read("a3 01 'a'", Reader::read_symbols), Ok(vec![Symbol::from("a")]));
     assert_eq!(read("45", Reader::read_symbols), Ok(vec![]));
+    assert_eq!(read("a1 01 'a'", Reader::read_symbols), Ok(vec![Symbol::from("a")]));
+    assert_eq!(read("a1 02 c3a9", Reader::read_symbols), Err(DecodeError::InvalidSymbol));
     // Four billion symbols in no octets at all.
     assert_eq!(read("f0 00000005 ffffffff a3", Reader::read_symbols), Err(DecodeError::UnexpectedEnd));
 

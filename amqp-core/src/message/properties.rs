@@ -157,7 +157,7 @@ impl Decode for Properties {
             reply_to: f.opt(text)?,
             correlation_id: f.opt(Value::decode)?.unwrap_or_default(),
             content_type: f.opt(Value::decode)?.unwrap_or_default(),
-            content_encoding: f.opt(text)?.map(Symbol::from),
+            content_encoding: f.opt(Reader::read_symbol_text)?.map(|text| Symbol::from(text.to_owned())),
             absolute_expiry_time: f.opt(Reader::read_timestamp)?,
             creation_time: f.opt(Reader::read_timestamp)?,
             group_id: f.opt(text)?,

@@ -71,7 +71,11 @@ fn decode_with(r: &mut Reader<'_>, code: u8) -> Result<Value, DecodeError> {
         }
         f::STR8 | f::STR32 => Value::String(r.str_with(code)?.to_owned()),
         f::SYM8 | f::SYM32 => Value::Symbol(Symbol(Cow::Owned(r.symbol_with(code)?.to_owned()))),
-        f::LIST0 => Value::List(Vec::new()),
+        f::LIST0 => {
+            // Counts as a level like any other list: inside an array it would be written as one.
+            r.enter(&[])?;
+            Value::List(Vec::new())
+        }
         f::LIST8 | f::LIST32 => decode_list(r.compound(code == f::LIST32)?)?,
         f::MAP8 | f::MAP32 => {
             let items = r.compound(code == f::MAP32)?;

@@ -58,7 +58,7 @@ fn mixed_arrays_are_written_as_lists() {
 
 #[test]
 fn nesting_is_limited() {
-    let nested = |levels: u8| (0..levels).fold(Value::Null, |inner, _| list([inner]));
+    let nested = |levels: u8| (1..levels).fold(list([]), |inner, _| list([inner]));
     let deepest = nested(MAX_DEPTH);
     assert_eq!(decode(&deepest.to_bytes()), Ok(deepest));
     assert_eq!(decode(&nested(MAX_DEPTH + 1).to_bytes()), Err(DecodeError::DepthExceeded));

@@ -1,117 +1,310 @@
 //! The glue between an AMQP connection and the routing core.
+//!
+//! ```text
+//!   octets --receive--> engine --events--> actions --submit--> Router (one lock per batch)
+//!   octets <--output--- engine <-operations-- effects, stream notices <-- Mailbox
+//! ```
+//!
+//! A port is owned by one driver task. Payload does not pass through the core: whole messages
+//! travel as shared slices inside a delivery, longer ones through a [`crate::stream::Stream`].
 
+mod annotate;
+mod effects;
+mod egress;
+mod events;
+mod ingress;
+pub mod limits;
+mod link;
+mod open;
 mod params;
 
+#[cfg(test)]
+mod tests;
+
 pub use amqp_core::engine::Output;
+pub use amqp_core::sasl::PlainCredentials;
 pub use params::{PortError, PortParams, PortState, SaslParams, TlsInfo};
 
 use crate::Router;
-use crate::core::connection::ConnHandle;
+use crate::core::action::Action;
+use crate::core::connection::{ConnHandle, ConnectionRole};
+use crate::core::effect::{Effect, SessionClass};
+use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
+use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status};
 use amqp_core::performative::Open;
+use annotate::Composer;
 use bytes::Bytes;
+use link::Links;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-
-/// A user name and password to be checked by whoever knows the users.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PlainCredentials {
-    /// The authorization identity; may be empty.
-    pub authzid: String,
-    /// The user name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
+use std::time::Duration;
 
 /// An AMQP connection joined to the routing core. Owned by one driver task.
-#[allow(missing_debug_implementations, dead_code)]
+#[derive(Debug)]
 pub struct AmqpPort {
     params: PortParams,
     handle: ConnHandle,
     router: Arc<Router>,
-    output: Output,
+    engine: Connection,
+    tls: Option<TlsInfo>,
+    /// When the peer's open must have come.
+    handshake: Option<Instant>,
+    /// The peer's open.
+    remote: Option<Box<Open>>,
+    auth: Option<PlainCredentials>,
+    /// Why the connection ended.
+    error: Option<PortError>,
+    /// The core was told that the connection is gone.
+    core_closed: bool,
+
+    links: Links,
+    /// Sessions of links that the core attached.
+    classes: Vec<(SessionClass, SessionKey)>,
+    /// How many streams keep the window of a session from opening.
+    holds: FxHashMap<SessionKey, u32>,
+    /// Outgoing links with something to do: control links, and others.
+    ready: [VecDeque<u32>; 2],
+    /// Outgoing links that wait for their session's window.
+    blocked: Vec<u32>,
+    /// The incoming stream whose delivery is being submitted.
+    starting: Option<(DeliveryKey, u32)>,
+    annotations: Composer,
+
+    /// To be submitted to the core.
+    actions: Vec<Action>,
+    // Reused from turn to turn.
+    accepted: Vec<Accepted>,
+    effects: Vec<Effect>,
+    keys: Vec<u64>,
+    buffer: VecDeque<Bytes>,
 }
 
+// === impl AmqpPort ===
+
 impl AmqpPort {
-    /// A port whose connection was announced with [`Router::connect`].
+    /// A port whose connection was announced with [`Router::connect`]. A connector's first octets
+    /// are in the output at once.
     #[must_use]
     pub fn new(params: PortParams, handle: ConnHandle, router: Arc<Router>, now: Instant) -> Self {
-        let _ = now;
-        Self { params, handle, router, output: Output::default() }
+        let mut engine = Connection::new(engine_config(&params));
+        if params.conn.initiator {
+            engine.open(open::our_open(&params, router.id(), handle.id));
+        }
+        // Edge routers, and all routers towards another network, keep their path to themselves.
+        let with_path = router.mode() != Mode::Edge && params.conn.role != ConnectionRole::InterNetwork;
+        Self {
+            handshake: params.handshake_timeout.map(|timeout| now + timeout),
+            annotations: Composer::new(router.id(), with_path),
+            params,
+            handle,
+            router,
+            engine,
+            tls: None,
+            remote: None,
+            auth: None,
+            error: None,
+            core_closed: false,
+            links: Links::default(),
+            classes: Vec::new(),
+            holds: FxHashMap::default(),
+            ready: [VecDeque::new(), VecDeque::new()],
+            blocked: Vec::new(),
+            starting: None,
+            actions: Vec::new(),
+            accepted: Vec::new(),
+            effects: Vec::new(),
+            keys: Vec::new(),
+            buffer: VecDeque::new(),
+        }
     }
-    /// Tells what TLS established; before the first octet is received.
+
+    /// Tells what TLS established; before the peer's open.
     pub fn set_tls(&mut self, info: TlsInfo) {
-        let _ = (info, &mut self.output);
+        self.tls = Some(info);
     }
-    /// Takes cleartext octets read from the transport. Processed by [`Self::turn`].
+
+    /// Takes cleartext octets read from the transport. They are processed by [`Self::turn`].
     pub fn receive(&mut self, data: Bytes) {
-        let _ = (data, &mut self.output);
+        self.engine.receive(data);
     }
-    /// Does a bounded amount of work. True: more work is ready, call again after flushing.
+
+    /// Does a bounded amount of work: mailbox to engine, events to the core, bodies to the output.
+    /// True means that more work is ready: call again after flushing the output.
     pub fn turn(&mut self, now: Instant) -> bool {
-        let _ = (now, &mut self.output);
-        false
+        self.take_mailbox();
+        let more_events = self.run_events(now);
+        self.submit(now);
+        // What the core answers at once goes out in the same turn.
+        self.take_mailbox();
+        let more_output = !self.core_closed && self.run_egress();
+        self.submit(now);
+        self.engine.flush(now);
+        if !more_events && !more_output && self.engine.output().is_empty() {
+            self.release();
+        }
+        more_events || more_output
     }
+
     /// The octets to write.
     pub fn output(&mut self) -> &mut Output {
-        &mut self.output
+        self.engine.output()
     }
+
     /// False: do not read from the transport now.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        true
+        self.engine.status() == Status::Running && self.engine.buffered() < limits::INPUT_MAX
     }
+
     /// Arms the wake-up by the core and by streams. False: there is work, call [`Self::turn`].
     #[must_use]
     pub fn park(&self, waker: &Waker) -> bool {
         self.handle.mailbox.park(waker)
     }
+
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let engine = self.engine.poll_timeout();
+        match (engine, self.handshake) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
+
     /// Runs timers that are due; [`Self::turn`] must follow.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = (now, &mut self.output);
+        self.engine.handle_timeout(now);
+        if self.handshake.take_if(|at| *at <= now).is_some() {
+            self.engine.drop_transport();
+            self.error.get_or_insert_with(|| PortError {
+                condition: "amqp:not-allowed".to_owned(),
+                description: "Timeout waiting for initial handshake".to_owned(),
+            });
+            self.close_core();
+            self.submit(now);
+        }
     }
+
     /// Where the port is in its life.
     #[must_use]
     pub fn state(&self) -> PortState {
-        PortState::Running
+        match self.engine.status() {
+            Status::Running => PortState::Running,
+            Status::Closing => PortState::Closing(self.error.clone()),
+            Status::Dropped => PortState::Dropped(self.error.clone()),
+        }
     }
+
     /// The transport ended or failed. Everything is detached in the core.
     pub fn transport_closed(&mut self, now: Instant) {
-        let _ = (now, &mut self.output);
+        // What was received completely before the end still counts.
+        while self.run_events(now) {}
+        if let Some(violation) = self.engine.transport_closed() {
+            self.error.get_or_insert_with(|| PortError::violation(&violation));
+        }
+        self.close_core();
+        self.submit(now);
     }
+
     /// Takes the lines of the frame trace, without their `[C<n>]:FRAME: ` prefix.
     pub fn take_trace(&mut self) -> Vec<String> {
-        let _ = &mut self.output;
-        Vec::new()
+        self.engine.take_trace()
     }
+
+    /// Turns the frame trace on or off.
+    pub fn set_trace(&mut self, on: bool) {
+        self.engine.set_trace(on);
+    }
+
     /// The peer's container id once its open has come.
     #[must_use]
     pub fn remote_container(&self) -> Option<&str> {
-        None
+        self.remote.as_ref().map(|open| open.container_id.as_str())
     }
+
     /// Whether both opens are exchanged.
     #[must_use]
     pub fn opened(&self) -> bool {
-        false
+        self.engine.is_open()
     }
+
     /// The peer's open once it has come, for failover lists.
     #[must_use]
     pub fn remote_open(&self) -> Option<&Open> {
-        None
+        self.remote.as_deref()
     }
+
+    /// The user that the peer authenticated as, and the mechanism.
+    #[must_use]
+    pub fn authentication(&self) -> &amqp_core::engine::Authentication {
+        self.engine.authentication()
+    }
+
     /// Takes a pending request to check a user name and password; to be answered by [`Self::auth_result`].
     pub fn take_auth_request(&mut self) -> Option<PlainCredentials> {
-        let _ = &mut self.output;
-        None
+        self.auth.take()
     }
+
     /// Answers [`Self::take_auth_request`]; [`Self::turn`] must follow.
     pub fn auth_result(&mut self, ok: bool) {
-        let _ = (ok, &mut self.output);
+        self.engine.auth_result(ok);
+    }
+
+    /// How many links the port has.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Gives the gathered actions to the core.
+    fn submit(&mut self, now: Instant) {
+        if self.actions.is_empty() {
+            return;
+        }
+        let mut accepted = std::mem::take(&mut self.accepted);
+        self.router.submit(self.handle.id, &mut self.actions, &mut accepted, now);
+        for Accepted { token, id } in accepted.drain(..) {
+            self.on_accepted(token, id);
+        }
+        self.accepted = accepted;
+    }
+
+    /// Gives back memory that only a busy port needs.
+    fn release(&mut self) {
+        if self.actions.capacity() > 0 {
+            self.actions = Vec::new();
+            self.accepted = Vec::new();
+            self.effects = Vec::new();
+            self.keys = Vec::new();
+            self.buffer = VecDeque::new();
+            self.annotations.release();
+        }
+    }
+}
+
+fn engine_config(params: &PortParams) -> Config {
+    Config {
+        max_frame_size: params.max_frame_size,
+        channel_max: open::channel_max(params),
+        session_window: open::session_window(params),
+        idle_timeout: Some(params.idle_timeout).filter(|t| *t > Duration::ZERO),
+        sasl: sasl_config(params),
+    }
+}
+
+fn sasl_config(params: &PortParams) -> SaslConfig {
+    match params.sasl.clone() {
+        SaslParams::Server { require, mechanisms, external_identity } => {
+            SaslConfig::Server { require, mechanisms, external_identity }
+        }
+        SaslParams::Client { mechanisms, username, password, external } => {
+            SaslConfig::Client { mechanisms, username, password, external, hostname: params.hostname.clone() }
+        }
+        SaslParams::None if params.conn.initiator => SaslConfig::BareClient,
+        SaslParams::None => SaslConfig::Server { require: false, mechanisms: Vec::new(), external_identity: None },
     }
 }

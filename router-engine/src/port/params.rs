@@ -1,6 +1,8 @@
 //! What a port is told at birth, and what it tells its driver.
 
 use crate::core::connection::ConnParams;
+use amqp_core::engine::Violation;
+use amqp_core::performative::Error;
 use std::time::Duration;
 
 /// How a port shall behave.
@@ -84,4 +86,19 @@ pub struct PortError {
     pub condition: String,
     /// Text for people; may be empty.
     pub description: String,
+}
+
+// === impl PortError ===
+
+impl PortError {
+    pub(super) fn violation(violation: &Violation) -> Self {
+        Self { condition: violation.condition().to_owned(), description: violation.to_string() }
+    }
+
+    pub(super) fn of(error: Option<&Error>) -> Self {
+        Self {
+            condition: error.map_or_else(String::new, |e| e.condition.as_str().to_owned()),
+            description: error.and_then(|e| e.description.clone()).unwrap_or_default(),
+        }
+    }
 }

@@ -1,0 +1,509 @@
+//! AMQP connectors: connect, run, retry (spec `amqp-endpoint.md` section 3, `inter-router-protocol.md` 2.5).
+//!
+//! A connector of role inter-router is one control connection and several data connections; each is
+//! a task with a life of its own, all share the group correlator.
+
+use super::driver::{Driver, transport_failure};
+use super::failover::{FailoverList, Target};
+use super::listener::{never_opened, tls_info};
+use super::params::{ConnectorParams, DataConnections};
+use crate::clock;
+use crate::net::{self, io_text};
+use crate::runtime::{Io, signalled};
+use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
+use crate::transport::Transport;
+use parking_lot::Mutex;
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::ids::ConnId;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
+use router_engine::port::{AmqpPort, PortError, SaslParams};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// The pause after an attempt that did not open.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The pause after a connection that had been open.
+const AFTER_LOSS: Duration = Duration::from_secs(2);
+/// The pause when there is another target to try.
+const FAILOVER: Duration = Duration::from_secs(1);
+
+/// Where a connector is in its life; the attribute `connectionStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectorState {
+    /// `INITIALIZING`
+    Initializing,
+    /// `CONNECTING`
+    Connecting,
+    /// `SUCCESS`
+    Success,
+    /// `FAILED`
+    Failed,
+    /// `CLOSING`
+    Closing,
+}
+
+/// What management shows of a connector.
+#[derive(Debug, Clone)]
+pub struct ConnectorStatus {
+    /// `connectionStatus`
+    pub state: ConnectorState,
+    /// `connectionMsg`
+    pub message: String,
+    /// `failoverUrls`
+    pub failover_urls: String,
+}
+
+/// An AMQP connector. Dropping the handle does not end it: [`Self::delete`] does.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    params: ConnectorParams,
+    io: Io,
+    correlator: Option<String>,
+    deleted: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    tls: Option<TlsClient>,
+    /// The credentials' ordinal of the newest set of connections.
+    ordinal: u64,
+    status: ConnectorState,
+    message: String,
+    failover: FailoverList,
+    subs: Vec<Arc<Sub>>,
+}
+
+/// One connection of a connector, or the will to have it.
+#[derive(Debug)]
+struct Sub {
+    role: ConnectionRole,
+    tls: Option<TlsClient>,
+    ordinal: u64,
+    /// The connection that is up or under way.
+    conn: Mutex<Option<ConnId>>,
+    /// Newer credentials took over: do not connect again.
+    retired: AtomicBool,
+    ended: watch::Sender<bool>,
+}
+
+/// How an attempt went.
+struct Attempt {
+    opened: bool,
+    failure: Option<PortError>,
+}
+
+// === impl ConnectorState ===
+
+impl ConnectorState {
+    /// The attribute's value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initializing => "INITIALIZING",
+            Self::Connecting => "CONNECTING",
+            Self::Success => "SUCCESS",
+            Self::Failed => "FAILED",
+            Self::Closing => "CLOSING",
+        }
+    }
+}
+
+// === impl Connector ===
+
+impl Connector {
+    /// Configures a connector; [`Self::activate`] starts it.
+    ///
+    /// # Errors
+    /// When its TLS profile cannot be used.
+    pub fn create(params: ConnectorParams, io: &Io) -> Result<Self, TlsConfigError> {
+        let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
+        log!(LogModule::ConnMgr, Level::Info, "Configured  Connector: {}", params.endpoint.describe());
+        let correlator = (params.endpoint.role == ConnectionRole::InterRouter).then(random_name);
+        let ordinal = tls.as_ref().map_or(0, TlsClient::ordinal);
+        let state = State {
+            tls,
+            ordinal,
+            status: ConnectorState::Initializing,
+            message: String::new(),
+            failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
+            subs: Vec::new(),
+        };
+        let shared = Shared {
+            params,
+            io: io.clone(),
+            correlator,
+            deleted: watch::Sender::new(false),
+            state: Mutex::new(state),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Starts to connect.
+    pub fn activate(&self) {
+        self.start_set();
+    }
+
+    /// Closes the connections in good order and stops.
+    pub fn delete(&self) {
+        if self.shared.deleted.send_replace(true) {
+            return;
+        }
+        log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
+        let subs = {
+            let mut state = self.shared.state.lock();
+            state.status = ConnectorState::Closing;
+            std::mem::take(&mut state.subs)
+        };
+        for sub in subs {
+            sub.close(&self.shared.io, false);
+        }
+    }
+
+    /// What management shows.
+    #[must_use]
+    pub fn status(&self) -> ConnectorStatus {
+        let state = self.shared.state.lock();
+        ConnectorStatus {
+            state: state.status,
+            message: state.message.clone(),
+            failover_urls: state.failover.urls(),
+        }
+    }
+
+    /// Uses new values of the TLS profile. A newer ordinal of a router connection makes a new set of
+    /// connections beside the old one; older ones than the oldest valid are closed.
+    ///
+    /// # Errors
+    /// When the profile cannot be used; then nothing has changed.
+    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        let shared = &self.shared;
+        let tls = load(profile, &shared.params)?;
+        let rotates = matches!(shared.params.endpoint.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
+        let name = &shared.params.endpoint.name;
+        let (expired, newer) = {
+            let mut state = shared.state.lock();
+            state.tls = Some(tls);
+            if !rotates {
+                return Ok(());
+            }
+            let oldest = profile.oldest_valid_ordinal;
+            let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
+            state.subs = keep;
+            let newer = profile.ordinal > state.ordinal;
+            if newer {
+                let previous = state.ordinal;
+                log!(
+                    LogModule::Server,
+                    Level::Debug,
+                    "Connector {name} new TLS ordinal: {}, previous: {previous}",
+                    profile.ordinal
+                );
+                state.ordinal = profile.ordinal;
+                for sub in &state.subs {
+                    sub.retire();
+                }
+            }
+            (expired, newer)
+        };
+        for sub in expired {
+            sub.close(&shared.io, true);
+        }
+        if newer {
+            self.start_set();
+        }
+        Ok(())
+    }
+
+    /// Starts a control connection and its data connections.
+    fn start_set(&self) {
+        let shared = &self.shared;
+        let role = shared.params.endpoint.role;
+        let data = if role == ConnectionRole::InterRouter { self.data_connections() } else { 0 };
+        let mut state = shared.state.lock();
+        for number in 0..=data {
+            let sub = Arc::new(Sub {
+                role: if number == 0 { role } else { ConnectionRole::InterRouterData },
+                tls: state.tls.clone(),
+                ordinal: state.ordinal,
+                conn: Mutex::new(None),
+                retired: AtomicBool::new(false),
+                ended: watch::Sender::new(false),
+            });
+            state.subs.push(Arc::clone(&sub));
+            shared.io.spawn(keep_connected(Arc::clone(shared), sub));
+        }
+    }
+
+    fn data_connections(&self) -> u32 {
+        match self.shared.params.data_connections {
+            DataConnections::Count(count) => {
+                log!(LogModule::ConnMgr, Level::Info, "Inter-router data connections set to {count}");
+                count
+            }
+            DataConnections::Auto => {
+                let count = u32::try_from(self.shared.io.workers().div_ceil(2)).unwrap_or(1);
+                log!(LogModule::ConnMgr, Level::Info, "Inter-router data connections calculated at {count}");
+                count
+            }
+        }
+    }
+}
+
+fn load(profile: &TlsProfile, params: &ConnectorParams) -> Result<TlsClient, TlsConfigError> {
+    let options = ClientOptions { verify_hostname: params.verify_hostname };
+    TlsClient::load(profile, Consumer::Amqp, &options).inspect_err(|error| {
+        log!(LogModule::ConnMgr, Level::Error, "Unable to create connector: Configuration: {error}");
+    })
+}
+
+fn random_name() -> String {
+    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_";
+    let mut octets = [0; 15];
+    // The generator of the TLS library cannot fail once it is seeded; a name of "a"s is still a name.
+    let _ = aws_lc_rs::rand::fill(&mut octets);
+    octets.iter().map(|o| char::from(LETTERS[usize::from(o % 64)])).collect()
+}
+
+// === impl Sub ===
+
+impl Sub {
+    /// No new connection after the present one; gives up at once when there is none.
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        if self.conn.lock().is_none() {
+            self.ended.send_replace(true);
+        }
+    }
+
+    fn close(&self, io: &Io, expired: bool) {
+        self.retired.store(true, Ordering::Release);
+        self.ended.send_replace(true);
+        if let Some(conn) = *self.conn.lock() {
+            if expired {
+                log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+            }
+            io.router().close_connection(conn, None, false);
+        }
+    }
+}
+
+/// The life of one connection of a connector.
+async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
+    // Data connections follow the configured target: only the control connection fails over.
+    let control = sub.role != ConnectionRole::InterRouterData;
+    let mut last_failure = String::new();
+    loop {
+        let target = {
+            let mut state = shared.state.lock();
+            if control && state.status != ConnectorState::Closing {
+                state.status = ConnectorState::Connecting;
+            }
+            state.failover.current().clone()
+        };
+        let attempt = tokio::select! {
+            attempt = attempt(&shared, &sub, &target, &mut last_failure) => attempt,
+            () = shared.io.stopped() => return,
+        };
+        *sub.conn.lock() = None;
+        let pause = {
+            let mut state = shared.state.lock();
+            if control {
+                state.failover.on_failure();
+                if let Some(failure) = &attempt.failure {
+                    let text = format!("{} {}", failure.condition, failure.description);
+                    state.message = format!("Connection to {}:{} failed: {}", target.host, target.port, text.trim_end());
+                    state.status = ConnectorState::Failed;
+                }
+            }
+            match (attempt.opened, state.failover.has_alternatives()) {
+                (_, true) => FAILOVER,
+                (true, false) => AFTER_LOSS,
+                (false, false) => AFTER_FAILURE,
+            }
+        };
+        if sub.retired.load(Ordering::Acquire) {
+            break;
+        }
+        let stop = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = signalled(&sub.ended) => true,
+            () = shared.io.stopped() => true,
+        };
+        if stop {
+            break;
+        }
+    }
+    shared.state.lock().subs.retain(|s| !Arc::ptr_eq(s, &sub));
+}
+
+/// Connects once and runs the connection to its end.
+async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_failure: &mut String) -> Attempt {
+    let address = format!("{}:{}", target.host, target.port);
+    let conn = shared.conn_params(sub, &address);
+    let handle = shared.io.router().connect(conn.clone(), clock::now());
+    let id = handle.id;
+    *sub.conn.lock() = Some(id);
+    log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
+    let attempt = match establish(shared, sub, target, &address).await {
+        Ok(transport) => run(shared, sub, transport, conn, handle, &address).await,
+        Err(failure) => {
+            never_opened(&shared.io, id);
+            Attempt { opened: false, failure: Some(failure) }
+        }
+    };
+    if let Some(failure) = &attempt.failure {
+        let text = format!("{} {}", failure.condition, failure.description);
+        let text = format!("Connection to {address} failed: {}", text.trim_end());
+        if text != *last_failure {
+            log!(LogModule::Server, Level::Error, "[C{id}] {text}");
+            *last_failure = text;
+        }
+    }
+    attempt
+}
+
+/// A connected socket, with TLS if configured.
+async fn establish(
+    shared: &Shared,
+    sub: &Sub,
+    target: &Target,
+    address: &str,
+) -> Result<Transport<TcpStream>, PortError> {
+    let connect = async {
+        let found = net::connect_addresses(&target.host, &target.port, shared.params.endpoint.family).await?;
+        net::connect(&found).await
+    };
+    let connected = tokio::select! {
+        connected = connect => connected,
+        () = signalled(&sub.ended) => Err(std::io::ErrorKind::Interrupted.into()),
+    };
+    let stream = connected.map_err(|error| PortError {
+        condition: "proton:io".to_owned(),
+        description: io_text(&error, "disconnected", address),
+    })?;
+    let Some(tls) = &sub.tls else { return Ok(Transport::plain(stream)) };
+    let session = tls.session(&target.host, None).map_err(|e| transport_failure(&e.into(), address))?;
+    let mut transport = Transport::tls(stream, session);
+    tokio::select! {
+        done = poll_fn(|cx| transport.poll_handshake(cx)) => done.map_err(|e| transport_failure(&e, address))?,
+        () = signalled(&sub.ended) => {
+            return Err(PortError { condition: "proton:io".to_owned(), description: "connection aborted".to_owned() });
+        }
+    }
+    Ok(transport)
+}
+
+async fn run(
+    shared: &Arc<Shared>,
+    sub: &Sub,
+    transport: Transport<TcpStream>,
+    conn: ConnParams,
+    handle: ConnHandle,
+    address: &str,
+) -> Attempt {
+    let id = handle.id;
+    let params = &shared.params;
+    let secured = transport.info().zip(sub.tls.as_ref());
+    let sasl = SaslParams::Client {
+        mechanisms: params.mechanisms.clone(),
+        username: params.sasl_username.clone(),
+        password: params.sasl_password.clone(),
+        external: secured.is_some_and(|(_, tls)| tls.has_certificate()),
+    };
+    let mut port_params = params.endpoint.port_params(conn, sasl);
+    port_params.hostname = Some(shared.state.lock().failover.current().host.clone());
+    let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.io.router()), clock::now());
+    let tls = secured.map(|(info, tls)| {
+        let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
+        tls_info(info, user)
+    });
+    let encrypted = tls.as_ref().map_or_else(|| "no".to_owned(), |info| info.protocol.clone());
+    if let Some(info) = tls {
+        port.set_tls(info);
+    }
+    let opened = Arc::new(AtomicBool::new(false));
+    let on_opened = {
+        let (shared, opened, address) = (Arc::clone(shared), Arc::clone(&opened), address.to_owned());
+        let control = sub.role != ConnectionRole::InterRouterData;
+        Box::new(move |port: &AmqpPort| {
+            opened.store(true, Ordering::Release);
+            if control {
+                shared.on_opened(port, id, &address, &encrypted);
+            }
+        })
+    };
+    let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
+    if *sub.ended.borrow() {
+        shared.io.router().close_connection(id, None, false);
+    }
+    let ending = (&mut driver).await;
+    let failure = ending.failure(address);
+    if ending.lingers() {
+        driver.linger().await;
+    }
+    Attempt { opened: opened.load(Ordering::Acquire), failure }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn conn_params(&self, sub: &Sub, address: &str) -> ConnParams {
+        let endpoint = &self.params.endpoint;
+        ConnParams {
+            role: sub.role,
+            initiator: true,
+            host: address.to_owned(),
+            local_socket: None,
+            origin_name: endpoint.name.clone(),
+            origin_address: address.to_owned(),
+            cost: endpoint.cost,
+            link_capacity: endpoint.link_capacity,
+            strip_in: endpoint.strip_in,
+            strip_out: endpoint.strip_out,
+            group_correlator: self.correlator.clone(),
+            group_ordinal: sub.tls.as_ref().map(|_| sub.ordinal),
+            access_id: None,
+            open_properties: endpoint.open_properties.clone(),
+            failover_list: None,
+            protocol: "amqp",
+            container: String::new(),
+        }
+    }
+
+    fn on_opened(&self, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
+        let mut state = self.state.lock();
+        if let Some(open) = port.remote_open() {
+            state.failover.on_open(open);
+        }
+        if state.status == ConnectorState::Closing {
+            return;
+        }
+        state.status = ConnectorState::Success;
+        let user = self.params.sasl_username.as_deref().unwrap_or("(null)");
+        let container = port.remote_container().unwrap_or_default();
+        state.message = format!(
+            "[C{id}] Connection Opened: dir=out host={address} encrypted={encrypted} auth={} user={user} container_id={container}",
+            self.mechanism(encrypted)
+        );
+    }
+
+    /// The mechanism that was most likely used.
+    fn mechanism(&self, encrypted: &str) -> &'static str {
+        match (&self.params.sasl_password, encrypted) {
+            (Some(_), _) => "PLAIN",
+            (None, "no") => "ANONYMOUS",
+            _ => "EXTERNAL",
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the agent needs of the router it manages.
+
+use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::params::{AddressParams, AutoLinkParams};
+use crate::schema::EntityType;
+use amqp_core::Value;
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+
+/// The router behind the agent. Calls come one at a time and may take locks, but must not wait for
+/// the network.
+pub trait Backend: Send {
+    /// Makes what a configuration entity stands for.
+    ///
+    /// # Errors
+    /// When a subsystem refuses; then nothing was made.
+    fn create(&mut self, entity: &EntityConfig) -> Result<(), RouterError>;
+
+    /// Applies changed attributes.
+    ///
+    /// # Errors
+    /// When a subsystem refuses.
+    fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError>;
+
+    /// Removes what an entity stands for.
+    ///
+    /// # Errors
+    /// When a subsystem refuses; then it stays.
+    fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError>;
+
+    /// Live attributes of a configuration entity, set over the configured ones.
+    fn live(&self, entity: &EntityConfig) -> Attributes;
+
+    /// The entities of a type that come and go by themselves: router.node (this router first),
+    /// allocator, vhostStats. Without name and identity.
+    fn instances(&self, ty: EntityType) -> Vec<Attributes>;
+
+    /// Adds an address configuration. False: there is one for the pattern already.
+    fn add_address(&mut self, params: &AddressParams) -> bool;
+
+    /// Removes an address configuration.
+    fn remove_address(&mut self, params: &AddressParams);
+
+    /// Adds an auto-link under a number.
+    fn add_auto_link(&mut self, number: u64, params: &AutoLinkParams);
+
+    /// Removes an auto-link.
+    fn remove_auto_link(&mut self, number: u64);
+
+    /// How an auto-link stands.
+    fn auto_link_status(&self, number: u64) -> AutoLinkStatus;
+
+    /// All connections, oldest first.
+    fn connections(&self) -> Vec<ConnectionRow>;
+
+    /// All links, oldest first.
+    fn links(&self) -> Vec<LinkRow>;
+
+    /// All addresses, oldest first.
+    fn addresses(&self) -> Vec<AddressRow>;
+
+    /// Figures of the router.
+    fn totals(&self) -> RouterRow;
+
+    /// The id of the router.
+    fn router_id(&self) -> String;
+
+    /// Whether the connection that a request came over may cut connections.
+    fn may_update_admin_status(&self, requester: Option<u32>) -> bool;
+
+    /// Cuts a connection.
+    fn cut_connection(&mut self, number: u32);
+
+    /// Switches the frame trace of a connection.
+    fn trace_connection(&mut self, number: u32, on: bool);
+
+    /// Whether the frame trace of a connection was switched on.
+    fn is_traced(&self, number: u32) -> bool;
+}
+
+/// How an auto-link stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AutoLinkStatus {
+    /// The number of the link that is attached.
+    pub link: Option<u32>,
+    /// The state.
+    pub state: AutoLinkState,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// The state of an auto-link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AutoLinkState {
+    /// No matching connection.
+    #[default]
+    Inactive,
+    /// Attach sent.
+    Attaching,
+    /// Attached.
+    Active,
+    /// Refused or detached by the peer.
+    Failed,
+}
+
+impl AutoLinkState {
+    /// The word for it.
+    #[must_use]
+    pub fn value(self) -> Value {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Attaching => "attaching",
+            Self::Active => "active",
+            Self::Failed => "failed",
+        }
+        .into()
+    }
+}

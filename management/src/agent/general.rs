@@ -1,0 +1,242 @@
+//! READ, CREATE, UPDATE and DELETE of entities that the agent keeps (spec
+//! `management-protocol.md` section 3).
+
+use super::backend::Backend;
+use super::failure::{Failure, Status};
+use super::message::{Request, Response, incoming, incoming_map};
+use super::{Agent, core_config};
+use crate::attributes::Attributes;
+use crate::config::{self, EntityConfig};
+use crate::notation::{LiveEntity, MapLiteral, Names, RawEntity};
+use crate::schema::{EntityType, validate};
+use amqp_core::Value;
+use amqp_core::value::Map;
+
+// === impl Agent ===
+
+impl<B: Backend> Agent<B> {
+    pub(super) fn handle_general(&mut self, request: &Request) -> Result<Response, Failure> {
+        self.refresh();
+        let Some(operation) = request.text("operation") else {
+            return Err(Failure::bad_request(format!("No 'operation' property: {}", request.describe())));
+        };
+        let upper = operation.to_ascii_uppercase();
+        if upper == "CREATE" {
+            return self.create(request);
+        }
+        let target = self.find_target(request)?;
+        let entity = self.store.get(target);
+        check_offered(entity.ty, &upper)?;
+        match upper.as_str() {
+            "READ" => self.read(target, request),
+            "UPDATE" => self.update(target, request),
+            "DELETE" => self.delete(target),
+            "CALLME" => Ok(Response::new(Status::Ok, incoming_map(&request.properties))),
+            _ if entity.ty == EntityType::Management => self.handle_management(&upper, request),
+            _ => Err(Failure::not_implemented(format!(
+                "Operation '{operation}' not implemented on {}",
+                entity.ty
+            ))),
+        }
+    }
+
+    /// The entity that a request is about.
+    fn find_target(&self, request: &Request) -> Result<usize, Failure> {
+        let ty = match request.text("type") {
+            Some(name) => Some(parse_type(name)?),
+            None => None,
+        };
+        let keys: Vec<(&str, &str)> =
+            ["name", "identity"].into_iter().filter_map(|k| Some((k, request.text(k)?))).collect();
+        let Some(&(key, value)) = keys.first() else {
+            return match ty {
+                Some(ty) if !EntityType::Management.is_a(ty) => {
+                    Err(Failure::bad_request(format!("{ty}: No name or identity provided")))
+                }
+                _ => self.require("name", "self", &[]),
+            };
+        };
+        let target = self.require(key, value, &keys)?;
+        let entity = self.store.get(target);
+        for &(key, value) in &keys {
+            if entity.attributes.text(key) != Some(value) {
+                return Err(Failure::bad_request(format!("Conflicting {}", key_list(&keys))));
+            }
+        }
+        match ty {
+            Some(ty) if !entity.ty.is_a(ty) => Err(Failure::bad_request(format!(
+                "Entity type '{}' does not extend requested type '{ty}'",
+                entity.ty
+            ))),
+            _ => Ok(target),
+        }
+    }
+
+    fn require(&self, key: &str, value: &str, keys: &[(&str, &str)]) -> Result<usize, Failure> {
+        let found = self.store.find(key, value)?;
+        found.ok_or_else(|| Failure::not_found(format!("No entity with {}", key_list(keys))))
+    }
+
+    /// All attributes of an entity, live ones included.
+    pub(super) fn view(&self, entity: &EntityConfig) -> Attributes {
+        let mut attributes = entity.attributes.clone();
+        for (name, value) in self.backend.live(entity) {
+            attributes.set(name, value);
+        }
+        attributes
+    }
+
+    fn read(&self, target: usize, request: &Request) -> Result<Response, Failure> {
+        let entity = self.store.get(target);
+        match request.text("type").and_then(EntityType::parse) {
+            Some(ty) if ty != entity.ty => Err(Failure::not_found(format!(
+                "Entity type '{}' does match requested type '{ty}'",
+                entity.ty
+            ))),
+            _ => Ok(Response::new(Status::Ok, self.view(entity).into_map())),
+        }
+    }
+
+    fn create(&mut self, request: &Request) -> Result<Response, Failure> {
+        let Value::Map(body) = incoming(&request.body) else { return Err(no_method(&request.body, "setdefault")) };
+        let mut given = text_keys(body);
+        for key in ["type", "name"] {
+            let property = request.text(key).map_or(Value::Null, Value::from);
+            let in_body = given.get(key).filter(|v| !v.is_null());
+            if !property.is_null() && in_body.is_some_and(|v| *v != property) {
+                return Err(Failure::bad_request(format!("Conflicting values for '{key}'")));
+            }
+            given.set(key, property);
+        }
+        let Some(name) = given.text("type").map(str::to_owned) else {
+            return Err(Failure::bad_request(format!("No 'type' attribute in {}", MapLiteral(&given.into_map()))));
+        };
+        let ty = parse_type(&name)?;
+        check_offered(ty, "CREATE")?;
+        for (name, _) in given.iter() {
+            let attribute = ty.attribute(name).ok_or_else(|| validate::unknown_attribute(ty, name))?;
+            if !attribute.create {
+                return Err(Failure::validation(format!("Cannot set attribute '{name}' in CREATE")));
+            }
+        }
+        given.set("type", ty.full());
+        let attributes = validate::complete(ty, given)?;
+        let index = match ty {
+            EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
+            _ => self.add(EntityConfig { ty, attributes })?,
+        };
+        Ok(Response::new(Status::Created, self.view(self.store.get(index)).into_map()))
+    }
+
+    /// Names, checks, makes and keeps a new entity. Returns its place.
+    pub(super) fn add(&mut self, mut entity: EntityConfig) -> Result<usize, Failure> {
+        let ty = entity.ty;
+        if entity.attributes.get("identity").is_some() {
+            let text = format!("'identity' attribute cannot be specified {}", RawEntity(ty, &entity.attributes));
+            return Err(Failure::bad_request(text));
+        }
+        if ty == EntityType::Router {
+            check_router_id(&entity.attributes)?;
+        }
+        self.store.assign_names(ty, &mut entity.attributes);
+        let existing = self.store.iter().map(|e| (e.ty, &e.attributes));
+        config::check_singletons_and_names((ty, &entity.attributes), existing)?;
+        let show = || LiveEntity(ty, &entity.attributes).to_string();
+        if let Some(error) = config::role_error(ty, &entity.attributes, self.mode(), show) {
+            return Err(error.into());
+        }
+        if matches!(ty, EntityType::Listener | EntityType::Connector) {
+            if let Some(error) = config::open_properties_error(&entity.attributes) {
+                return Err(error.into());
+            }
+        }
+        self.backend.create(&entity)?;
+        self.store.push(entity);
+        Ok(self.store.iter().count() - 1)
+    }
+
+    fn mode(&self) -> &str {
+        let router = self.store.of_type(EntityType::Router).next();
+        // Before the router entity is there nothing that depends on the mode is created.
+        router.and_then(|r| r.attributes.text("mode")).unwrap_or("interior")
+    }
+
+    fn update(&mut self, target: usize, request: &Request) -> Result<Response, Failure> {
+        let Value::Map(body) = incoming(&request.body) else { return Err(no_method(&request.body, "items")) };
+        let entity = self.store.get(target);
+        let ty = entity.ty;
+        let present = self.view(entity);
+        let mut merged = entity.attributes.clone();
+        for (name, value) in text_keys(body) {
+            let attribute = ty.attribute(&name).ok_or_else(|| validate::unknown_attribute(ty, &name))?;
+            if attribute.update {
+                merged.set(attribute.name, value);
+            } else if *present.get(&name).unwrap_or(&Value::Null) != value {
+                return Err(Failure::validation(format!("Cannot update attribute '{name}' in UPDATE")));
+            }
+        }
+        let merged = validate::complete(ty, merged)?;
+        self.store.replace(target, merged);
+        let entity = self.store.get(target).clone();
+        self.backend.update(&entity)?;
+        Ok(Response::new(Status::Ok, self.view(&entity).into_map()))
+    }
+
+    fn delete(&mut self, target: usize) -> Result<Response, Failure> {
+        let entity = self.store.get(target).clone();
+        if !core_config::is_core_copy(entity.ty) {
+            self.backend.delete(&entity)?;
+        }
+        self.store.remove(target);
+        Ok(Response::new(Status::NoContent, Map::new()))
+    }
+}
+
+pub(super) fn parse_type(name: &str) -> Result<EntityType, Failure> {
+    EntityType::parse(name).ok_or_else(|| Failure::validation(format!("No such entity type '{name}'")))
+}
+
+fn check_offered(ty: EntityType, operation: &str) -> Result<(), Failure> {
+    if ty.offers(operation) {
+        return Ok(());
+    }
+    Err(Failure::not_implemented(format!(
+        "Operation '{operation}' not implemented for '{ty}' {}",
+        Names(ty.operations())
+    )))
+}
+
+fn check_router_id(attributes: &Attributes) -> Result<(), Failure> {
+    let id = attributes.text("id").unwrap_or_default();
+    match id.chars().find(|c| c.is_control() || c.is_whitespace()) {
+        None => Ok(()),
+        Some(c) => Err(Failure::internal(
+            "AttributeError",
+            format!("Router id attribute containing character '{c}' in id '{id}' is disallowed."),
+        )),
+    }
+}
+
+fn key_list(keys: &[(&str, &str)]) -> String {
+    keys.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A body that is not a map does not have what maps have.
+pub(super) fn no_method(body: &Value, method: &str) -> Failure {
+    let kind = match body {
+        Value::Null => "NoneType",
+        Value::List(_) => "list",
+        Value::Binary(_) => "bytes",
+        Value::Bool(_) => "bool",
+        other if other.as_str().is_some() => "str",
+        other if other.as_i64().is_some() => "int",
+        _ => "NoneType",
+    };
+    Failure::internal("AttributeError", format!("'{kind}' object has no attribute '{method}'"))
+}
+
+/// The entries of a map whose keys are text.
+fn text_keys(map: Map) -> Attributes {
+    let entries = map.0.into_iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned().into(), value)));
+    entries.collect()
+}

@@ -1,0 +1,139 @@
+//! The management agent: requests in, replies out, over a [`Backend`].
+//!
+//! ```text
+//!  node (task) --Request--> Agent --+-- core tables: connection, link, address, routerMetrics, ...
+//!                                   +-- entities:    configuration, log, nodes, statistics
+//!                                        |
+//!                                     Backend: the router
+//! ```
+//!
+//! Two kinds of entities are served with different manners, as clients expect (spec
+//! `management-protocol.md` section 1): see [`core_agent`] and [`general`].
+
+mod backend;
+mod core_agent;
+mod core_config;
+mod core_rows;
+mod failure;
+mod general;
+mod listing;
+mod message;
+pub mod node;
+mod query;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use backend::{AutoLinkState, AutoLinkStatus, Backend};
+pub use failure::{Failure, Status};
+pub use message::{Request, Response};
+
+use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::schema::EntityType;
+use core_config::CoreConfig;
+use router_engine::log::{Level, LogModule, counts};
+use store::Store;
+
+/// The agent of one router.
+pub struct Agent<B> {
+    backend: B,
+    store: Store,
+    core_config: CoreConfig,
+    profiling: bool,
+}
+
+// === impl Agent ===
+
+impl<B: Backend> Agent<B> {
+    /// An agent that knows only the management entity.
+    pub fn new(backend: B) -> Self {
+        let mut store = Store::default();
+        let mut attributes = Attributes::new();
+        store.assign_names(EntityType::Management, &mut attributes);
+        attributes.set("type", EntityType::Management.full());
+        store.push(EntityConfig { ty: EntityType::Management, attributes });
+        Self { backend, store, core_config: CoreConfig::default(), profiling: false }
+    }
+
+    /// The router behind the agent.
+    pub fn backend(&mut self) -> &mut B {
+        &mut self.backend
+    }
+
+    /// Creates an entity of a configuration file.
+    ///
+    /// # Errors
+    /// When it does not fit those that exist, or a subsystem refuses it.
+    pub fn load(&mut self, entity: EntityConfig) -> Result<(), Failure> {
+        match entity.ty {
+            EntityType::ConfigAddress => self.load_address(entity),
+            EntityType::AutoLink => self.load_auto_link(entity),
+            EntityType::Log
+            | EntityType::Router
+            | EntityType::Network
+            | EntityType::Policy
+            | EntityType::Site
+            | EntityType::Vhost
+            | EntityType::SslProfile
+            | EntityType::ProxyProfile
+            | EntityType::Listener
+            | EntityType::Connector
+            | EntityType::TcpListener
+            | EntityType::TcpConnector
+            | EntityType::ListenerAddress
+            | EntityType::Dummy => self.add(entity).map(|_| ()),
+            ty => Err(Failure::internal(
+                "InternalServerErrorStatus",
+                format!("Can't find implementation '{}' for '{ty}'", class_name(ty)),
+            )),
+        }
+    }
+
+    /// Answers a request. `None`: it gets no answer.
+    pub fn handle(&mut self, request: &Request) -> Option<Response> {
+        let agent = LogModule::Agent;
+        router_engine::log!(agent, Level::Debug, "Management request {}", request.describe());
+        if let Some((table, operation)) = core_agent::route(request) {
+            return Some(self.handle_core(table, operation, request));
+        }
+        request.reply_to.as_ref()?;
+        let operation = request.text("operation").unwrap_or_default();
+        let response = self.handle_general(request).unwrap_or_else(|failure| {
+            router_engine::log!(agent, Level::Error, "Error performing {operation}: {}", failure.description());
+            failure.into()
+        });
+        Some(Response { body: message::outgoing(response.body), ..response })
+    }
+
+    /// Brings the entities that come and go by themselves up to date.
+    pub fn refresh(&mut self) {
+        for ty in [EntityType::Node, EntityType::Allocator] {
+            self.store.sync(ty, self.backend.instances(ty));
+        }
+        self.store.sync(EntityType::LogStats, log_stats());
+        self.store.sync(EntityType::VhostStats, self.backend.instances(EntityType::VhostStats));
+    }
+}
+
+fn log_stats() -> Vec<Attributes> {
+    let row = |module: LogModule| {
+        let [debug, info, warning, error, critical] =
+            counts(module).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        Attributes::new()
+            .with("module", module.name())
+            .with("debugCount", debug)
+            .with("infoCount", info)
+            .with("warningCount", warning)
+            .with("errorCount", error)
+            .with("criticalCount", critical)
+    };
+    LogModule::ALL.into_iter().map(row).collect()
+}
+
+/// What the implementation of a type would be called.
+fn class_name(ty: EntityType) -> String {
+    let live = crate::notation::LiveEntity(ty, &Attributes::new()).to_string();
+    live.trim_end_matches("()").to_owned()
+}

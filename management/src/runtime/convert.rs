@@ -1,0 +1,159 @@
+//! From configured parameters to those of the adaptors.
+
+use crate::error::RouterError;
+use crate::params::{ConnectorParams, Distribution, ListenerParams, PeerParams, SocketFamily, SslProfileParams};
+use adaptors::amqp::EndpointParams;
+use adaptors::net::Family;
+use adaptors::tls::secret::{SecretKind, resolve};
+use adaptors::tls::{TlsProfile, UidFormat};
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::forward::Treatment;
+use router_engine::log::{Level, LogModule};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// SASL mechanisms that a listener without a list of its own offers, preferred ones first.
+const MECHANISMS: [&str; 3] = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
+
+pub(super) const fn treatment(distribution: Distribution) -> Treatment {
+    match distribution {
+        Distribution::Multicast => Treatment::Multicast,
+        Distribution::Closest => Treatment::Closest,
+        Distribution::Balanced => Treatment::Balanced,
+        Distribution::Unavailable => Treatment::Unavailable,
+    }
+}
+
+/// Unavailable has no word in this log line (spec `amqp-endpoint.md` 8.2).
+pub(super) const fn distribution_in_log(distribution: Distribution) -> &'static str {
+    match distribution {
+        Distribution::Unavailable => "(null)",
+        other => other.name(),
+    }
+}
+
+pub(super) fn no_tcp_tls(profile: &str) -> RouterError {
+    RouterError::configuration(format!("TLS on TCP services is not supported yet (sslProfile '{profile}')"))
+}
+
+pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
+    let password = params.password.as_deref().map(|p| resolve(p, SecretKind::Profile)).transpose();
+    let uid_format = params.uid_format.as_deref().and_then(|format| {
+        let parsed = UidFormat::parse(format);
+        if parsed.is_none() {
+            router_engine::log!(
+                LogModule::Agent,
+                Level::Error,
+                "Invalid format for uidFormat field in sslProfile '{}': {format}",
+                params.name
+            );
+        }
+        parsed
+    });
+    Ok(TlsProfile {
+        name: params.name.clone(),
+        ca_cert_file: params.ca_cert_file.clone(),
+        cert_file: params.cert_file.clone(),
+        private_key_file: params.private_key_file.clone(),
+        password: password.map_err(|e| RouterError::configuration(format!("{e:?}")))?,
+        ciphers: params.ciphers.clone(),
+        protocols: params.protocols.clone(),
+        uid_format,
+        display_names: Arc::new(display_names(params)?),
+        ordinal: params.ordinal,
+        oldest_valid_ordinal: params.oldest_valid_ordinal,
+    })
+}
+
+fn display_names(params: &SslProfileParams) -> Result<HashMap<String, String>, RouterError> {
+    let Some(file) = &params.uid_name_mapping_file else { return Ok(HashMap::new()) };
+    let broken = |text: String| {
+        RouterError::configuration(format!("Cannot read uidNameMappingFile '{file}': {text}"))
+    };
+    let text = std::fs::read_to_string(file).map_err(|e| broken(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
+}
+
+fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
+    EndpointParams {
+        name: peer.name,
+        host: peer.host,
+        port: peer.port,
+        family: peer.family.map(|family| match family {
+            SocketFamily::V4 => Family::V4,
+            SocketFamily::V6 => Family::V6,
+        }),
+        role: peer.role,
+        cost: peer.cost,
+        max_frame_size: peer.max_frame_size,
+        max_sessions: peer.max_sessions,
+        max_session_frames: peer.max_session_frames,
+        idle_timeout: peer.idle_timeout,
+        link_capacity: peer.link_capacity,
+        strip_in: peer.strip_in,
+        strip_out: peer.strip_out,
+        open_properties: peer.open_properties,
+        tls,
+    }
+}
+
+pub(super) fn listener(
+    params: ListenerParams,
+    tls: Option<TlsProfile>,
+) -> Result<adaptors::amqp::ListenerParams, RouterError> {
+    let asked = params.peer.sasl_mechanisms.clone();
+    let offered = |name: &&str| asked.as_ref().is_none_or(|a| a.iter().any(|m| m == name));
+    let failover_list = params.failover_urls.as_deref().map(failover_list).transpose()?;
+    Ok(adaptors::amqp::ListenerParams {
+        authenticate_peer: params.authenticate_peer,
+        require_encryption: params.require_encryption,
+        require_ssl: params.require_ssl,
+        mechanisms: MECHANISMS.iter().filter(|m| offered(m)).map(|m| (*m).to_owned()).collect(),
+        demand_certificate: asked.as_ref().is_some_and(|a| a.iter().any(|m| m.contains("EXTERNAL"))),
+        handshake_timeout: params.handshake_timeout,
+        failover_list,
+        access_id: None,
+        authenticator: None,
+        endpoint: endpoint(params.peer, tls),
+    })
+}
+
+pub(super) fn connector(
+    params: ConnectorParams,
+    tls: Option<TlsProfile>,
+    data_connections: adaptors::amqp::DataConnections,
+) -> Result<adaptors::amqp::ConnectorParams, RouterError> {
+    let password = params.sasl_password.as_deref().map(|p| resolve(p, SecretKind::Sasl)).transpose();
+    Ok(adaptors::amqp::ConnectorParams {
+        verify_hostname: params.verify_hostname,
+        mechanisms: params.peer.sasl_mechanisms.clone(),
+        sasl_username: params.sasl_username,
+        sasl_password: password.map_err(|e| RouterError::configuration(format!("{e:?}")))?,
+        data_connections,
+        endpoint: endpoint(params.peer, tls),
+    })
+}
+
+/// `failoverUrls` as the list in the open (spec `amqp-endpoint.md` 4.4).
+fn failover_list(urls: &str) -> Result<Value, RouterError> {
+    let urls: String = urls.chars().filter(|c| !c.is_whitespace()).collect();
+    let mut items = Vec::new();
+    for url in urls.split(',') {
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, url),
+        };
+        let (host, port) = rest.rsplit_once(':').unwrap_or((rest, "5672"));
+        if host.is_empty() {
+            return Err(RouterError::value("No network host in failover item"));
+        }
+        let key = |name: &'static str| Value::symbol(name);
+        let mut item = Map::new().with(key("network-host"), host).with(key("port"), port);
+        if let Some(scheme) = scheme {
+            item.push(key("scheme"), scheme);
+        }
+        items.push(Value::Map(item));
+    }
+    Ok(Value::List(items))
+}

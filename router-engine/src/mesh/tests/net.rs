@@ -1,0 +1,344 @@
+//! A network of routers in virtual time: only what routing protocol messages need of forwarding.
+
+use crate::mesh::path::Peers;
+use crate::mesh::{Mesh, MeshOutput, parse};
+use crate::rng::SplitMix64;
+use amqp_core::Instant;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) struct Net {
+    pub(super) now: Instant,
+    pub(super) routers: Vec<Router>,
+    pub(super) links: Vec<Link>,
+    pub(super) rng: SplitMix64,
+    /// Longest delay of a link, microseconds.
+    latency: u64,
+    queue: BTreeMap<(Instant, u64), Event>,
+    serial: u64,
+    /// Messages by opcode.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+}
+
+pub(super) struct Router {
+    pub(super) mesh: Mesh,
+    pub(super) local: BTreeSet<String>,
+    /// What the outputs said, by node bit.
+    pub(super) nodes: BTreeMap<u8, Known>,
+    /// Flooded messages that were forwarded.
+    flooded: HashSet<u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) id: String,
+    next_hop: Option<u8>,
+    link: Option<u8>,
+    pub(super) cost: u32,
+    valid_origins: u128,
+    pub(super) addresses: BTreeSet<String>,
+}
+
+pub(super) struct Link {
+    pub(super) ends: [usize; 2],
+    pub(super) cost: u32,
+    pub(super) up: bool,
+    /// Loses everything without anybody being told.
+    pub(super) mute: bool,
+    /// Messages of an earlier generation are lost.
+    generation: u64,
+    /// Messages arrive in order.
+    last_arrival: [Instant; 2],
+}
+
+enum Event {
+    Tick(usize),
+    Arrival { link: usize, generation: u64, at: usize, message: Message },
+}
+
+#[derive(Clone)]
+struct Message {
+    serial: u64,
+    to: String,
+    opcode: &'static str,
+    payload: Bytes,
+    trace: Vec<String>,
+}
+
+impl Net {
+    /// `n` routers `r00`, `r01`, ... without links. Their ticks are out of phase unless `latency` is 0.
+    pub(super) fn new(n: usize, seed: u64, latency: u64) -> Self {
+        let mut net = Self {
+            now: Instant::from_micros(100_000_000),
+            routers: Vec::new(),
+            links: Vec::new(),
+            rng: SplitMix64::new(seed),
+            latency,
+            queue: BTreeMap::new(),
+            serial: 0,
+            counts: BTreeMap::new(),
+        };
+        for r in 0..n {
+            let mesh = net.new_mesh(r);
+            let router = Router { mesh, local: BTreeSet::new(), nodes: BTreeMap::new(), flooded: HashSet::new() };
+            net.routers.push(router);
+            let phase = if latency == 0 { 0 } else { net.rng.below(1_000_000) };
+            net.push(net.now + Duration::from_micros(phase), Event::Tick(r));
+        }
+        net
+    }
+
+    fn new_mesh(&mut self, router: usize) -> Mesh {
+        self.serial += 1;
+        Mesh::new(&format!("r{router:02}"), i64::try_from(self.serial).unwrap_or(0))
+    }
+
+    /// A new link, which is up at once.
+    pub(super) fn connect(&mut self, a: usize, b: usize, cost: u32) -> usize {
+        let last_arrival = [self.now; 2];
+        self.links.push(Link { ends: [a, b], cost, up: true, mute: false, generation: 0, last_arrival });
+        self.links.len() - 1
+    }
+
+    pub(super) fn raise(&mut self, link: usize) {
+        self.links[link].up = true;
+        self.links[link].mute = false;
+    }
+
+    /// Cuts a link; both ends notice.
+    pub(super) fn cut(&mut self, link: usize) {
+        if !std::mem::take(&mut self.links[link].up) {
+            return;
+        }
+        self.links[link].generation += 1;
+        for end in self.links[link].ends {
+            self.routers[end].mesh.link_lost(bit(link), self.now);
+            self.drain(end);
+        }
+    }
+
+    /// Ends a router and starts it again with nothing but some addresses.
+    pub(super) fn restart(&mut self, r: usize) {
+        for link in 0..self.links.len() {
+            if self.links[link].ends.contains(&r) && self.links[link].up {
+                self.cut(link);
+                self.links[link].up = true;
+            }
+        }
+        let router = Router {
+            mesh: self.new_mesh(r),
+            local: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            flooded: HashSet::new(),
+        };
+        let old = std::mem::replace(&mut self.routers[r], router);
+        for key in old.local.iter().take(2) {
+            self.add_address(r, key);
+        }
+    }
+
+    pub(super) fn add_address(&mut self, r: usize, key: &str) {
+        if self.routers[r].local.insert(key.to_owned()) {
+            self.routers[r].mesh.local_added(key, 3, 0);
+        }
+    }
+
+    pub(super) fn remove_address(&mut self, r: usize, key: &str) {
+        if self.routers[r].local.remove(key) {
+            self.routers[r].mesh.local_removed(key);
+        }
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(entry) = self.queue.first_entry().filter(|e| e.key().0 <= end) {
+            let ((at, _), event) = entry.remove_entry();
+            self.now = at;
+            match event {
+                Event::Tick(r) => {
+                    self.routers[r].mesh.tick(at);
+                    self.drain(r);
+                    // Timers of a real process are never quite exact.
+                    let jitter = self.rng.below(self.latency.min(20_000) + 1);
+                    self.push(at + SECOND + Duration::from_micros(jitter), Event::Tick(r));
+                }
+                Event::Arrival { link, generation, at, message } => {
+                    let l = &self.links[link];
+                    if l.up && !l.mute && l.generation == generation {
+                        self.arrive(at, link, message);
+                    }
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn push(&mut self, at: Instant, event: Event) {
+        self.serial += 1;
+        self.queue.insert((at, self.serial), event);
+    }
+
+    fn arrive(&mut self, r: usize, link: usize, message: Message) {
+        if message.trace.len() > self.routers[r].mesh.radius() as usize + 1 {
+            return;
+        }
+        let own = self.routers[r].mesh.id().to_owned();
+        let all = message.to.contains("/all/");
+        if all || message.opcode == "HELLO" || message.to.contains(&format!("/{own}/")) {
+            let (opcode, body) = parse(&message.payload).expect("well-formed");
+            assert_eq!(opcode, message.opcode);
+            let from = Some((bit(link), self.links[link].cost));
+            self.routers[r].mesh.handle_message(&opcode, &body, from, self.now);
+            self.drain(r);
+            if !all {
+                return;
+            }
+        }
+        let flooded = message.opcode == "RA" && !self.routers[r].flooded.insert(message.serial);
+        if !flooded {
+            self.forward(r, message);
+        }
+    }
+
+    fn drain(&mut self, r: usize) {
+        while let Some(output) = self.routers[r].mesh.poll_output() {
+            let nodes = &mut self.routers[r].nodes;
+            match output {
+                MeshOutput::Send { to, opcode, payload } => {
+                    self.serial += 1;
+                    *self.counts.entry(opcode).or_default() += 1;
+                    self.forward(r, Message { serial: self.serial, to, opcode, payload, trace: Vec::new() });
+                }
+                MeshOutput::NodeAdded { bit, id } => {
+                    let old = nodes.insert(bit, Known { id, ..Known::default() });
+                    assert!(old.is_none(), "bit {bit} is in use");
+                }
+                MeshOutput::NodeRemoved { bit } => drop(nodes.remove(&bit).expect("a known node")),
+                MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
+                    let node = nodes.get_mut(&bit).expect("a known node");
+                    (node.next_hop, node.link, node.cost, node.valid_origins) = (next_hop, link, cost, valid_origins);
+                }
+                MeshOutput::MapAddress { bit, key, .. } => {
+                    assert!(nodes.get_mut(&bit).expect("a known node").addresses.insert(key), "mapped twice");
+                }
+                MeshOutput::UnmapAddress { bit, key } => {
+                    assert!(nodes.get_mut(&bit).expect("a known node").addresses.remove(&key), "not mapped");
+                }
+                MeshOutput::FlushNode { bit } => nodes.get_mut(&bit).expect("a known node").addresses.clear(),
+                MeshOutput::Radius(_) | MeshOutput::Log { .. } | MeshOutput::TopologyChanged => {}
+            }
+        }
+    }
+
+    /// Sends a message on where it must go from router `r`, by the rules of forwarding.
+    fn forward(&mut self, r: usize, mut message: Message) {
+        let router = &self.routers[r];
+        let own = router.mesh.id().to_owned();
+        let all = message.to.contains("/all/");
+        let origin = match message.trace.first() {
+            None => Some(0),
+            // An unknown origin counts as this router, except for multicast.
+            Some(id) => router.mesh.bit_of(id).or((!all).then_some(0)),
+        };
+        let mut out: BTreeSet<usize> = BTreeSet::new();
+        for (index, link) in self.links.iter().enumerate().filter(|(_, l)| l.up && l.ends.contains(&r)) {
+            if message.opcode == "HELLO" && message.trace.is_empty() {
+                out.insert(index);
+            }
+            let wanted = |node: &Known| {
+                let target = all || message.to.contains(&format!("/{}/", node.id));
+                let valid = origin.is_some_and(|o| node.valid_origins & (1 << o) != 0);
+                target && (message.opcode == "RA" || valid)
+            };
+            let traced = |node: &Known| all && node.link == Some(bit(index)) && message.trace.contains(&node.id);
+            let known = || router.nodes.values();
+            if message.opcode != "HELLO"
+                && !known().any(traced)
+                && known().any(|n| router.towards(n) == Some(bit(index)) && wanted(n))
+            {
+                out.insert(index);
+            }
+            debug_assert!(link.cost > 0);
+        }
+        message.trace.push(own);
+        for link in out {
+            self.transmit(link, r, message.clone());
+        }
+    }
+
+    fn transmit(&mut self, link: usize, from: usize, message: Message) {
+        let delay = Duration::from_micros(1 + self.rng.below(self.latency + 1));
+        let l = &mut self.links[link];
+        let side = usize::from(l.ends[0] == from);
+        let arrival = (self.now + delay).max(l.last_arrival[side]);
+        l.last_arrival[side] = arrival;
+        let event = Event::Arrival { link, generation: l.generation, at: l.ends[side], message };
+        self.push(arrival, event);
+    }
+
+    /// What is wrong with the network, as the outputs of all routers describe it.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let ids: Vec<String> = self.routers.iter().map(|r| r.mesh.id().to_owned()).collect();
+        let mut states: BTreeMap<String, Peers> = ids.iter().map(|id| (id.clone(), Peers::new())).collect();
+        for link in self.links.iter().filter(|l| l.up && !l.mute) {
+            for (a, b) in [(link.ends[0], link.ends[1]), (link.ends[1], link.ends[0])] {
+                states.entry(ids[a].clone()).or_default().insert(ids[b].clone(), link.cost);
+            }
+        }
+        for (r, router) in self.routers.iter().enumerate() {
+            let id = &ids[r];
+            if router.mesh.peers() != &states[id] {
+                faults.push(format!("{id}: peers {:?} instead of {:?}", router.mesh.peers(), states[id]));
+            }
+            let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
+            let paths = crate::mesh::path::compute(id, &all);
+            if router.mesh.radius() != paths.radius {
+                faults.push(format!("{id}: radius {} instead of {}", router.mesh.radius(), paths.radius));
+            }
+            for (other, path) in &paths.paths {
+                let Some(node) = router.nodes.values().find(|n| n.id == *other) else {
+                    faults.push(format!("{id}: does not know {other}"));
+                    continue;
+                };
+                let next_hop = node.next_hop.map_or(*other, |hop| router.nodes[&hop].id.as_str());
+                let origins: BTreeSet<&str> = router.mesh.ids_of(node.valid_origins).collect();
+                let want: BTreeSet<&str> = path.valid_origins.iter().copied().collect();
+                if (next_hop, node.cost) != (path.next_hop, path.cost) || origins != want {
+                    faults.push(format!("{id}: to {other} by {next_hop} ({}) from {origins:?}: {path:?}", node.cost));
+                }
+            }
+            for node in router.mesh.nodes() {
+                let truth = self.routers.iter().find(|o| o.mesh.id() == node.id()).expect("exists");
+                if node.sequences() != truth.mesh.sequences() {
+                    faults.push(format!("{id}: {} at {:?}, not {:?}", node.id(), node.sequences(), truth.mesh.sequences()));
+                }
+            }
+            for node in router.nodes.values() {
+                let truth = self.routers.iter().find(|o| o.mesh.id() == node.id && paths.paths.contains_key(o.mesh.id()));
+                let want = truth.map(|t| t.local.clone()).unwrap_or_default();
+                if node.addresses != want {
+                    faults.push(format!("{id}: {} has {:?}, not {want:?}", node.id, node.addresses));
+                }
+            }
+        }
+        faults
+    }
+}
+
+impl Router {
+    /// The neighbour bit on the way to a router.
+    fn towards(&self, node: &Known) -> Option<u8> {
+        match node.next_hop {
+            Some(hop) => self.nodes.get(&hop)?.link,
+            None => node.link,
+        }
+    }
+}
+
+fn bit(link: usize) -> u8 {
+    u8::try_from(link).expect("few links")
+}

@@ -1,0 +1,185 @@
+//! Whole networks: start-up, loss, restart, and random histories.
+
+use super::net::Net;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs until nothing is wrong, and returns how many seconds that took.
+fn settle(net: &mut Net, limit: u32) -> u32 {
+    for seconds in 0..limit {
+        if net.faults().is_empty() {
+            return seconds;
+        }
+        net.run(SECOND);
+    }
+    let faults = net.faults();
+    assert!(faults.is_empty(), "after {limit} s:\n{}", faults.join("\n"));
+    limit
+}
+
+fn line(n: usize) -> Net {
+    let mut net = Net::new(n, 1, 30_000);
+    for r in 1..n {
+        net.connect(r - 1, r, 1);
+    }
+    net
+}
+
+#[test]
+fn two_routers_find_each_other() {
+    let mut net = line(2);
+    net.add_address(0, "Mx");
+    net.add_address(1, "HE");
+    assert!(settle(&mut net, 10) <= 6);
+    // Nothing goes on but HELLO, and RA twice a minute once the flux is over.
+    net.run(10 * SECOND);
+    net.counts.clear();
+    net.run(60 * SECOND);
+    assert_eq!(net.counts.keys().copied().collect::<Vec<_>>(), ["HELLO", "RA"]);
+    assert!(net.counts["RA"] <= 2 * 3);
+    net.remove_address(0, "Mx");
+    net.add_address(0, "My");
+    assert!(settle(&mut net, 10) <= 2);
+}
+
+#[test]
+fn a_line_of_twelve_settles() {
+    let mut net = line(12);
+    for r in 0..12 {
+        net.add_address(r, &format!("M{r}"));
+        net.add_address(r, "Mshared");
+    }
+    settle(&mut net, 30);
+}
+
+#[test]
+fn a_killed_and_restarted_neighbour() {
+    let mut net = line(2);
+    net.add_address(1, "Mx");
+    settle(&mut net, 10);
+    net.cut(0);
+    net.run(3 * SECOND);
+    assert!(net.faults().is_empty(), "addresses are flushed two ticks after the loss: {:?}", net.faults());
+    net.raise(0);
+    net.restart(1);
+    settle(&mut net, 10);
+}
+
+#[test]
+fn a_silent_link_is_given_up_after_three_seconds() {
+    let mut net = line(3);
+    net.add_address(2, "Mx");
+    settle(&mut net, 20);
+    net.links[1].mute = true;
+    net.run(7 * SECOND);
+    assert!(net.faults().is_empty(), "{:?}", net.faults());
+    net.raise(1);
+    settle(&mut net, 20);
+}
+
+#[test]
+fn a_partition_of_hours_heals() {
+    let mut net = line(6);
+    for r in 0..6 {
+        net.add_address(r, &format!("M{r}"));
+    }
+    settle(&mut net, 30);
+    net.cut(2);
+    net.run(7200 * SECOND);
+    assert!(net.routers.iter().all(|r| r.nodes.len() == 2), "the others are forgotten");
+    net.raise(2);
+    settle(&mut net, 40);
+}
+
+#[test]
+fn a_partition_of_about_a_minute_heals() {
+    for seconds in [55, 60, 65, 70, 75, 80, 90] {
+        let mut net = line(6);
+        (0..6).for_each(|r| net.add_address(r, &format!("M{r}")));
+        settle(&mut net, 30);
+        net.cut(2);
+        net.run(seconds * SECOND);
+        net.raise(2);
+        settle(&mut net, 40);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Cut(usize),
+    Raise(usize),
+    Mute(usize),
+    Restart(usize),
+    Add(usize, u8),
+    Remove(usize, u8),
+    Run(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let any = 0_usize..1000;
+    prop_oneof![
+        2 => any.clone().prop_map(Step::Cut),
+        2 => any.clone().prop_map(Step::Raise),
+        1 => any.clone().prop_map(Step::Mute),
+        1 => any.clone().prop_map(Step::Restart),
+        3 => (any.clone(), 0_u8..6).prop_map(|(r, a)| Step::Add(r, a)),
+        2 => (any, 0_u8..6).prop_map(|(r, a)| Step::Remove(r, a)),
+        4 => (1_u8..100).prop_map(Step::Run),
+    ]
+}
+
+fn apply(net: &mut Net, step: &Step) {
+    let (links, routers) = (net.links.len(), net.routers.len());
+    match *step {
+        Step::Cut(link) => net.cut(link % links),
+        Step::Raise(link) => net.raise(link % links),
+        Step::Mute(link) => net.links[link % links].mute = true,
+        Step::Restart(r) => net.restart(r % routers),
+        Step::Add(r, a) => net.add_address(r % routers, &format!("Ma{a}")),
+        Step::Remove(r, a) => net.remove_address(r % routers, &format!("Ma{a}")),
+        // Some steps follow each other at once, some after a fraction of a second, some later.
+        Step::Run(tenths) => net.run(Duration::from_millis(u64::from(tenths) * 100)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    /// After the last fault every network becomes what its links make of it: shortest ways, the
+    /// agreed valid origins, and exactly the addresses that there are.
+    #[test]
+    fn random_histories_settle(
+        n in 2_usize..=20,
+        seed: u64,
+        extra in 0_usize..20,
+        latency in prop_oneof![Just(1_000_u64), Just(50_000), Just(400_000)],
+        steps in proptest::collection::vec(step(), 0..40),
+    ) {
+        let mut net = Net::new(n, seed, latency);
+        for r in 1..n {
+            let to = net.rng.below(r as u64) as usize;
+            let cost = 1 + net.rng.below(3) as u32;
+            net.connect(to, r, cost);
+        }
+        for _ in 0..extra {
+            let (a, b) = (net.rng.below(n as u64) as usize, net.rng.below(n as u64) as usize);
+            let cost = 1 + net.rng.below(3) as u32;
+            if a != b && !net.links.iter().any(|l| l.ends.contains(&a) && l.ends.contains(&b)) {
+                net.connect(a, b, cost);
+            }
+        }
+        for step in &steps {
+            apply(&mut net, step);
+        }
+        let seconds = settle(&mut net, 145);
+        if std::env::var_os("MESH_TIMES").is_some() {
+            eprintln!("settled in {seconds} s");
+        }
+        // It stays that way.
+        net.run(100 * SECOND);
+        let faults = net.faults();
+        prop_assert!(faults.is_empty(), "later:\n{}", faults.join("\n"));
+    }
+}

@@ -1,0 +1,196 @@
+//! What the core wants done.
+
+use super::AmqpPort;
+use super::link::{PortLink, notified};
+use super::params::PortError;
+use crate::core::action::{Action, Direction};
+use crate::core::connection::{ConnParams, ConnectionRole};
+use crate::core::effect::{AttachOut, AttachReply, Effect, SessionClass};
+use crate::core::ids::LinkId;
+use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, SessionKey};
+use amqp_core::performative::{Error, Role, Source, Target};
+
+/// The terminus capability of control links.
+const CONTROL: &str = "qd.router";
+
+/// The snd-settle-mode that routers put in every attach: mixed (spec `amqp-endpoint.md` 7.1).
+const MIXED: u8 = 2;
+
+// === impl AmqpPort ===
+
+impl AmqpPort {
+    /// Applies what is in the mailbox. True when there was anything.
+    pub(super) fn take_mailbox(&mut self) -> bool {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut keys = std::mem::take(&mut self.keys);
+        let any = self.handle.mailbox.take(&mut effects, &mut keys);
+        for effect in effects.drain(..) {
+            if !self.core_closed {
+                self.apply(effect);
+            }
+        }
+        for key in keys.drain(..) {
+            match notified(&self.links, key) {
+                Some((idx, true)) => self.on_room(idx),
+                Some((idx, false)) => self.make_ready(idx),
+                None => {}
+            }
+        }
+        self.effects = effects;
+        self.keys = keys;
+        any
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Push(push) => self.push(push),
+            Effect::UpdateIn { link, token, state, settled, discard } => {
+                let Some(idx) = self.links.by_id(link) else { return };
+                if !self.update_current(idx, token, state.as_ref(), settled, discard) {
+                    self.engine.update_in(DeliveryKey::from_u64(token.0), state, settled);
+                }
+            }
+            Effect::Credit { link, credit, drain } => {
+                let Some(key) = self.links.by_id(link).and_then(|idx| self.links.get(idx)).map(|l| l.key) else {
+                    return;
+                };
+                self.engine.set_drain(key, drain);
+                self.engine.grant_credit(key, credit);
+            }
+            Effect::UpdateOut { link, id, state, settled } => self.update_out(link, id, state, settled),
+            Effect::AbortOut { link, id } => self.abort_out(link, id),
+            Effect::AttachReply(reply) => self.attach_reply(*reply),
+            Effect::Attach(attach) => self.attach(*attach),
+            Effect::Detach { link, error } => self.detach(link, error),
+            Effect::Close { error, hard } => self.close(error, hard),
+            // Watches are for in-process peers.
+            Effect::Watch { .. } => {}
+            Effect::Trace(on) => self.engine.set_trace(on),
+        }
+    }
+
+    fn attach_reply(&mut self, reply: AttachReply) {
+        let idx = reply.token;
+        let Some(link) = self.links.get_mut(idx) else { return };
+        let key = link.key;
+        link.annotations = reply.annotations;
+        if let Some(incoming) = link.incoming() {
+            incoming.anonymous = reply.anonymous;
+            incoming.streaming = reply.streaming;
+        }
+        let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
+        self.engine.answer_attach(
+            key,
+            AttachAnswer { source: reply.source, target: reply.target, max_message_size: 0 },
+        );
+        match reply.link {
+            Err(error) => {
+                self.engine.detach(key, Some(error));
+                self.links.remove(idx);
+            }
+            Ok(id) if gone => {
+                self.links.remove(idx);
+                self.actions.push(Action::Detached { link: id, error: None, unsent: Vec::new() });
+            }
+            Ok(id) => {
+                self.links.name(idx, id);
+                if early {
+                    let credit = self.engine.credit(key);
+                    let drain = self.links.get_mut(idx).and_then(PortLink::out).is_some_and(|out| out.drain);
+                    self.actions.push(Action::PeerCredit { link: id, credit, drain });
+                    self.make_ready(idx);
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, attach: AttachOut) {
+        let AttachOut { link: id, name, direction, source, target, session: class } = attach;
+        let control = is_control(Some(&source), Some(&target));
+        let attached = self.session_for(class).and_then(|(session, owned)| {
+            let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
+            let params =
+                AttachParams { name, role, source: Some(source), target: Some(target), snd_settle_mode: MIXED };
+            let key = self.engine.attach(session, params);
+            if key.is_none() && owned {
+                self.engine.end_session(session, None);
+            }
+            Some((key?, session, owned))
+        });
+        let Some((key, session, owned)) = attached else {
+            // As if the peer had refused it.
+            let error = Some(Box::new(Error::new("amqp:resource-limit-exceeded", "no session for the link")));
+            self.actions.push(Action::Detached { link: id, error, unsent: Vec::new() });
+            return;
+        };
+        let mut link = PortLink::new(key, session, direction);
+        link.id = Some(id);
+        link.owns_session = owned;
+        link.control = control;
+        link.annotations = carries_annotations(&self.params.conn, direction);
+        self.links.insert(link);
+    }
+
+    fn detach(&mut self, id: LinkId, error: Option<Box<Error>>) {
+        let Some(idx) = self.links.by_id(id) else { return };
+        let Some(mut link) = self.links.remove(idx) else { return };
+        self.engine.detach(link.key, error);
+        self.lose_current(&mut link);
+        self.lose_queue(&mut link);
+        self.link_gone(&link);
+    }
+
+    /// Ends what only existed for a link.
+    pub(super) fn link_gone(&mut self, link: &PortLink) {
+        if link.owns_session {
+            self.engine.end_session(link.session, None);
+            self.holds.remove(&link.session);
+        }
+    }
+
+    fn close(&mut self, error: Option<Box<Error>>, hard: bool) {
+        if hard {
+            self.engine.drop_transport();
+        } else {
+            self.error.get_or_insert_with(|| PortError::of(error.as_deref()));
+            self.engine.close(error);
+        }
+        self.close_core();
+    }
+
+    /// The session for a link of a class, and whether it is the link's own.
+    fn session_for(&mut self, class: SessionClass) -> Option<(SessionKey, bool)> {
+        if class == SessionClass::Streaming
+            && let Some(session) = self.engine.begin_session()
+        {
+            return Some((session, true));
+        }
+        if let Some((_, session)) = self.classes.iter().find(|(c, _)| *c == class) {
+            return Some((*session, false));
+        }
+        match self.engine.begin_session() {
+            Some(session) => {
+                self.classes.push((class, session));
+                Some((session, false))
+            }
+            // No channel is left: share with anybody.
+            None => self.classes.first().map(|(_, session)| (*session, false)),
+        }
+    }
+}
+
+/// Whether the termini are those of a control link.
+pub(super) fn is_control(source: Option<&Source>, target: Option<&Target>) -> bool {
+    let source = source.map_or(&[][..], |s| &s.capabilities);
+    let target = target.map_or(&[][..], |t| &t.capabilities);
+    source.iter().chain(target).any(|c| c.as_str() == CONTROL)
+}
+
+/// Whether links that the core attaches carry router annotations (spec `inter-router-protocol.md` 4.3).
+fn carries_annotations(params: &ConnParams, direction: Direction) -> bool {
+    match (params.role, direction) {
+        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::In) => !params.strip_in,
+        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::Out) => !params.strip_out,
+        _ => true,
+    }
+}

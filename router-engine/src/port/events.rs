@@ -1,0 +1,170 @@
+//! What happens on the wire.
+
+use super::AmqpPort;
+use super::effects::is_control;
+use super::egress::out_id;
+use super::ingress::unpack;
+use super::limits::EVENTS_PER_TURN;
+use super::link::PortLink;
+use super::open::{our_open, peer_open};
+use super::params::PortError;
+use crate::core::action::{Action, AttachRequest, Direction, Side};
+use amqp_core::Instant;
+use amqp_core::engine::{Event, LinkKey, Update};
+use amqp_core::performative::{Attach, Error, Open, Role};
+
+// === impl AmqpPort ===
+
+impl AmqpPort {
+    /// Handles what came in, up to a bound. True when the bound was reached.
+    pub(super) fn run_events(&mut self, now: Instant) -> bool {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(event) = self.engine.poll_event(now) else { return false };
+            self.on_event(event, now);
+        }
+        true
+    }
+
+    fn on_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Transfer(frame) => self.on_transfer(frame, now),
+            Event::Update(update) => self.on_update(update, now),
+            Event::Flow { link, credit, drain } => self.on_flow(link, credit, drain),
+            Event::WindowOpen(session) => self.on_window(session),
+            Event::Drained { link } => {
+                if let Some(link) = self.id_of(link) {
+                    self.actions.push(Action::Drained { link });
+                }
+            }
+            Event::Attach { link, attach } => self.on_attach(link, *attach),
+            Event::Attached { link, attach } => self.on_attached(link, *attach),
+            Event::Detached { link, error } => self.on_detached(link, error),
+            Event::Begun(_) => {}
+            Event::Ended { session, .. } => {
+                self.classes.retain(|(_, s)| *s != session);
+                self.holds.remove(&session);
+            }
+            Event::Auth(credentials) => self.auth = Some(credentials),
+            Event::RemoteOpen(open) => self.on_open(open),
+            Event::Closed { error } => {
+                if let Some(error) = error {
+                    self.error.get_or_insert_with(|| PortError::of(Some(&error)));
+                }
+                self.close_core();
+            }
+            Event::Failed(violation) => {
+                self.error.get_or_insert_with(|| PortError::violation(&violation));
+                self.close_core();
+            }
+        }
+    }
+
+    fn on_open(&mut self, open: Box<Open>) {
+        self.handshake = None;
+        let peer = peer_open(&open, self.engine.authentication(), self.tls.as_ref());
+        self.actions.push(Action::Opened(Box::new(peer)));
+        self.remote = Some(open);
+        if !self.params.conn.initiator {
+            self.engine.open(our_open(&self.params, self.router.id(), self.handle.id));
+        }
+    }
+
+    fn on_attach(&mut self, key: LinkKey, attach: Attach) {
+        let Some(session) = self.engine.link_session(key) else { return };
+        let direction = if attach.role == Role::Sender { Direction::In } else { Direction::Out };
+        let mut link = PortLink::new(key, session, direction);
+        link.control = is_control(attach.source.as_deref(), attach.target.as_deref());
+        let token = self.links.insert(link);
+        self.actions.push(Action::Attach(Box::new(AttachRequest {
+            token,
+            settle_on_send: attach.snd_settle_mode == Some(1),
+            name: attach.name,
+            direction,
+            source: attach.source,
+            target: attach.target,
+        })));
+    }
+
+    fn on_attached(&mut self, key: LinkKey, attach: Attach) {
+        let Some(link) = self.id_of(key) else { return };
+        self.actions.push(Action::Attached {
+            link,
+            settle_on_send: attach.snd_settle_mode == Some(1),
+            source: attach.source,
+            target: attach.target,
+        });
+    }
+
+    fn on_detached(&mut self, key: LinkKey, error: Option<Box<Error>>) {
+        let Some(idx) = self.links.by_key(key) else { return };
+        let Some(link) = self.links.get_mut(idx) else { return };
+        let Some(id) = link.id else {
+            // The core's answer is still to come.
+            link.gone = true;
+            return;
+        };
+        let Some(mut link) = self.links.remove(idx) else { return };
+        self.lose_current(&mut link);
+        let unsent = self.lose_queue(&mut link);
+        self.link_gone(&link);
+        self.actions.push(Action::Detached { link: id, error, unsent });
+    }
+
+    fn on_flow(&mut self, key: LinkKey, credit: u32, drain: bool) {
+        let Some(idx) = self.links.by_key(key) else { return };
+        let Some(link) = self.links.get_mut(idx) else { return };
+        let id = link.id;
+        let Some(out) = link.out() else { return };
+        out.drain = drain;
+        match id {
+            Some(link) => {
+                self.actions.push(Action::PeerCredit { link, credit, drain });
+                self.make_ready(idx);
+            }
+            None => out.early_credit = true,
+        }
+    }
+
+    fn on_update(&mut self, update: Update, now: Instant) {
+        let Update { incoming, delivery, link, token, state, settled } = update;
+        if !incoming {
+            let (Some(idx), Some(token)) = (self.links.by_key(link), token) else { return };
+            let id = out_id(token);
+            if settled {
+                self.settled_by_peer(idx, id);
+            }
+            self.actions.push(Action::Update { delivery: Side::Out(id), state, settled });
+            return;
+        }
+        if token.is_none() {
+            // The delivery is in the batch that is being gathered: its name comes with submitting.
+            self.submit(now);
+        }
+        if let Some(token) = self.engine.token(delivery) {
+            self.actions.push(Action::Update { delivery: Side::In(unpack(token)), state, settled });
+        }
+        if settled {
+            self.engine.forget_in(delivery);
+        }
+    }
+
+    fn id_of(&self, key: LinkKey) -> Option<crate::LinkId> {
+        self.links.get(self.links.by_key(key)?)?.id
+    }
+
+    /// Tells the core, once, that everything is over.
+    pub(super) fn close_core(&mut self) {
+        if std::mem::replace(&mut self.core_closed, true) {
+            return;
+        }
+        for idx in self.links.indices() {
+            let Some(mut link) = self.links.remove(idx) else { continue };
+            self.lose_current(&mut link);
+            let unsent = self.lose_queue(&mut link);
+            if let Some(link) = link.id {
+                self.actions.push(Action::Detached { link, error: None, unsent });
+            }
+        }
+        self.actions.push(Action::Closed);
+    }
+}

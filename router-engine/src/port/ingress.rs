@@ -1,0 +1,440 @@
+//! Deliveries that come in (spec `amqp-endpoint.md` sections 11 and 16).
+//!
+//! ```text
+//!   one frame, complete --------------------------------> Deliver(One)
+//!   first frame of many --> Held --complete-------------> Deliver(Many)
+//!                             |---streaming flag or mark,
+//!                             |   or too much to hold --> Deliver(Stream), then pushed to it
+//!                             '---invalid --------------> rejected, rest discarded
+//! ```
+
+use super::AmqpPort;
+use super::link::{Arriving, End, Held, InLink, Phase, PortLink, notify_key};
+use super::limits::{HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
+use crate::annotations::{Annotations, flags};
+use crate::core::action::{Action, Deliver, InToken, Side};
+use crate::core::ids::{InId, LinkId};
+use crate::stream::{Notify, Payload, Pressure, Stream, StreamLimits};
+use amqp_core::Instant;
+use amqp_core::engine::{DeliveryKey, Incoming, SessionKey};
+use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
+use amqp_core::performative::{DeliveryState, Error};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What the first sections of a message tell.
+struct Head {
+    annotations: Annotations,
+    to: Option<Bytes>,
+    priority: u8,
+    /// Octets of the router annotations section in front of the message.
+    strip: usize,
+}
+
+/// Why a message is refused.
+struct Refusal {
+    condition: &'static str,
+    description: String,
+}
+
+/// What looking at the first sections came to: nothing yet while they are incomplete.
+type Look = Result<Option<Head>, Refusal>;
+
+// === impl AmqpPort ===
+
+impl AmqpPort {
+    /// A transfer frame.
+    pub(super) fn on_transfer(&mut self, frame: Incoming, now: Instant) {
+        let Some(idx) = self.links.by_key(frame.link) else { return };
+        let Some(PortLink { id: Some(id), annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
+            return;
+        };
+        let (id, annotated) = (*id, *annotations);
+        if frame.first && !frame.more && !frame.aborted {
+            // The usual case, which touches no state but the delivery's own.
+            let chunks = [frame.payload];
+            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated);
+            let [payload] = chunks;
+            return match look {
+                Ok(Some(head)) => {
+                    let payload = Payload::One(if head.strip == 0 { payload } else { payload.slice(head.strip..) });
+                    self.deliver(id, frame.delivery, frame.settled, frame.state, head, payload);
+                }
+                Ok(None) => self.refuse(id, frame.delivery, frame.settled, invalid_message()),
+                Err(refusal) => self.refuse(id, frame.delivery, frame.settled, refusal),
+            };
+        }
+        if frame.first {
+            link.current = Some(Box::new(Arriving {
+                delivery: frame.delivery,
+                presettled: frame.settled,
+                settled: frame.settled,
+                state: frame.state,
+                phase: Phase::Held(Held::default()),
+                verdict: None,
+            }));
+        } else if let Some(current) = &mut link.current {
+            current.settled |= frame.settled;
+        }
+        self.on_piece(idx, id, frame.payload, frame.more, frame.aborted, now);
+    }
+
+    /// A piece of a delivery of several frames.
+    fn on_piece(&mut self, idx: u32, id: LinkId, payload: Bytes, more: bool, aborted: bool, now: Instant) {
+        let Some(PortLink { session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
+            return;
+        };
+        let Some(current) = &mut link.current else { return };
+        match &mut current.phase {
+            _ if aborted => self.end_piece(idx, true),
+            Phase::Held(held) => {
+                held.octets += payload.len();
+                if !payload.is_empty() {
+                    held.chunks.push(payload);
+                }
+                let look = look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations);
+                match look {
+                    Err(refusal) => self.refuse_current(idx, id, more, refusal),
+                    Ok(None) if held.octets > SECTIONS_MAX || !more => {
+                        self.refuse_current(idx, id, more, invalid_message());
+                    }
+                    Ok(None) => {}
+                    Ok(Some(head)) if !more => self.deliver_held(idx, id, head),
+                    Ok(Some(head)) => {
+                        let flagged = *annotations && head.annotations.flags & flags::STREAMING != 0;
+                        if flagged || link.streaming || held.octets >= HOLD_MAX {
+                            self.start_stream(idx, id, head, now);
+                        }
+                    }
+                }
+            }
+            Phase::Streaming { stream, holding, .. } => {
+                if stream.push(payload) == Pressure::Full && !*holding {
+                    *holding = true;
+                    let session = *session;
+                    self.hold(session);
+                }
+                if !more {
+                    self.end_piece(idx, false);
+                }
+            }
+            Phase::Discarded => {
+                if !more {
+                    self.end_piece(idx, false);
+                }
+            }
+        }
+    }
+
+    /// The delivery that was held is complete.
+    fn deliver_held(&mut self, idx: u32, id: LinkId, head: Head) {
+        let Some(current) = self.take_current(idx) else { return };
+        let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
+        let payload = many(strip(held.chunks, head.strip));
+        self.deliver(id, delivery, settled, state, head, payload);
+    }
+
+    /// The delivery that was held is to be forwarded as it arrives.
+    fn start_stream(&mut self, idx: u32, id: LinkId, head: Head, now: Instant) {
+        let Some(PortLink { key, session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+            self.links.get_mut(idx)
+        else {
+            return;
+        };
+        let Phase::Held(held) = &mut current.phase else { return };
+        let unbounded = head.annotations.flags & flags::DISABLE_Q2 != 0;
+        let limits = if unbounded { UNBOUNDED_STREAM } else { StreamLimits::DEFAULT };
+        let notify = Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notify_key(idx, *key, true) };
+        let stream = Stream::new(limits, Some(notify));
+        let mut full = false;
+        for chunk in strip(std::mem::take(&mut held.chunks), head.strip) {
+            full |= stream.push(chunk) == Pressure::Full;
+        }
+        current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, holding: full };
+        let (delivery, settled, state) = (current.delivery, current.presettled, current.state.take());
+        let session = *session;
+        if full {
+            self.hold(session);
+        }
+        self.starting = Some((delivery, idx));
+        self.deliver(id, delivery, settled, state, head, Payload::Stream(stream));
+        // The core's id must be known before the stream can end.
+        self.submit(now);
+        self.starting = None;
+    }
+
+    /// The last frame of a delivery of several frames.
+    fn end_piece(&mut self, idx: u32, aborted: bool) {
+        let Some(current) = self.take_current(idx) else { return };
+        let Arriving { delivery, presettled, settled, phase, verdict, .. } = *current;
+        match phase {
+            Phase::Held(_) => {
+                // Nobody knew of it: only the credit it used is to be given back.
+                if let Some(link) = self.links.get(idx) {
+                    self.engine.grant_credit(link.key, 1);
+                }
+            }
+            Phase::Streaming { stream, id: delivery_id, .. } => {
+                if aborted {
+                    stream.abort();
+                } else {
+                    stream.finish();
+                }
+                if let Some(delivery) = delivery_id {
+                    self.actions.push(Action::Complete { delivery, aborted });
+                    if settled && !presettled && !aborted {
+                        self.actions.push(Action::Update { delivery: Side::In(delivery), state: None, settled: true });
+                    }
+                }
+            }
+            Phase::Discarded => {}
+        }
+        if let Some(state) = verdict.filter(|_| !aborted && !settled) {
+            self.engine.update_in(delivery, state, true);
+        }
+    }
+
+    /// Tells the core of a delivery.
+    fn deliver(
+        &mut self,
+        link: LinkId,
+        delivery: DeliveryKey,
+        settled: bool,
+        state: Option<DeliveryState>,
+        head: Head,
+        payload: Payload,
+    ) {
+        let Head { annotations, to, priority, .. } = head;
+        let token = InToken(delivery.to_u64());
+        self.actions.push(Action::Deliver(Box::new(Deliver {
+            link,
+            token,
+            settled,
+            payload,
+            to,
+            annotations,
+            priority,
+            state,
+        })));
+    }
+
+    /// Refuses a complete delivery.
+    fn refuse(&mut self, link: LinkId, delivery: DeliveryKey, settled: bool, refusal: Refusal) {
+        if !settled {
+            self.engine.update_in(delivery, Some(rejected(refusal)), true);
+        }
+        self.actions.push(Action::Refused { link });
+    }
+
+    /// Refuses the delivery in progress: the outcome at once, settlement after its last frame.
+    fn refuse_current(&mut self, idx: u32, id: LinkId, more: bool, refusal: Refusal) {
+        if !more {
+            if let Some(current) = self.take_current(idx) {
+                self.refuse(id, current.delivery, current.settled, refusal);
+            }
+            return;
+        }
+        let Some(current) = self.links.get_mut(idx).and_then(PortLink::incoming).and_then(|l| l.current.as_mut()) else {
+            return;
+        };
+        current.phase = Phase::Discarded;
+        if !current.settled {
+            let state = rejected(refusal);
+            self.engine.update_in(current.delivery, Some(state.clone()), false);
+            current.verdict = Some(Some(state));
+        }
+        self.actions.push(Action::Refused { link: id });
+    }
+
+    /// State or settlement for the delivery in progress. False when it is not in progress.
+    pub(super) fn update_current(
+        &mut self,
+        idx: u32,
+        token: InToken,
+        state: Option<&DeliveryState>,
+        settled: bool,
+        discard: bool,
+    ) -> bool {
+        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+            self.links.get_mut(idx)
+        else {
+            return false;
+        };
+        if current.delivery.to_u64() != token.0 {
+            return false;
+        }
+        if state.is_some() && !current.settled {
+            self.engine.update_in(current.delivery, state.cloned(), false);
+        }
+        if settled {
+            current.verdict = Some(state.cloned());
+        }
+        if discard {
+            let phase = std::mem::replace(&mut current.phase, Phase::Discarded);
+            let session = *session;
+            if let Phase::Streaming { stream, holding, .. } = phase {
+                stream.discard();
+                if holding {
+                    self.unhold(session);
+                }
+            }
+        }
+        true
+    }
+
+    /// The stream that a link produces has room again.
+    pub(super) fn on_room(&mut self, idx: u32) {
+        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+            self.links.get_mut(idx)
+        else {
+            return;
+        };
+        if let Phase::Streaming { holding, .. } = &mut current.phase
+            && std::mem::take(holding)
+        {
+            let session = *session;
+            self.unhold(session);
+        }
+    }
+
+    /// The core's name of an incoming delivery.
+    pub(super) fn on_accepted(&mut self, token: InToken, id: InId) {
+        let delivery = DeliveryKey::from_u64(token.0);
+        self.engine.set_token(delivery, pack(id));
+        if let Some((starting, idx)) = self.starting
+            && starting == delivery
+            && let Some(current) = self.links.get_mut(idx).and_then(PortLink::incoming).and_then(|l| l.current.as_mut())
+            && let Phase::Streaming { id: known, .. } = &mut current.phase
+        {
+            *known = Some(id);
+        }
+    }
+
+    /// Gives up the delivery in progress because the link is lost.
+    pub(super) fn lose_current(&mut self, link: &mut PortLink) {
+        let session = link.session;
+        let Some(current) = link.incoming().and_then(|l| l.current.take()) else { return };
+        if let Phase::Streaming { stream, holding, .. } = current.phase {
+            stream.abort();
+            if holding {
+                self.unhold(session);
+            }
+        }
+    }
+
+    fn take_current(&mut self, idx: u32) -> Option<Box<Arriving>> {
+        let link = self.links.get_mut(idx)?;
+        let session = link.session;
+        let mut current = link.incoming()?.current.take()?;
+        if let Phase::Streaming { holding, .. } = &mut current.phase
+            && std::mem::take(holding)
+        {
+            self.unhold(session);
+        }
+        Some(current)
+    }
+
+    /// One more stream keeps a session's window from opening.
+    fn hold(&mut self, session: SessionKey) {
+        let holds = self.holds.entry(session).or_insert(0);
+        *holds += 1;
+        if *holds == 1 {
+            self.engine.hold_window(session, true);
+        }
+    }
+
+    fn unhold(&mut self, session: SessionKey) {
+        if let Some(holds) = self.holds.get_mut(&session) {
+            *holds = holds.saturating_sub(1);
+            if *holds == 0 {
+                self.holds.remove(&session);
+                self.engine.hold_window(session, false);
+            }
+        }
+    }
+}
+
+/// The core's id as the engine's token.
+pub(super) const fn pack(id: InId) -> u64 {
+    (id.slot as u64) << 32 | id.number as u64
+}
+
+/// The core's id in the engine's token.
+pub(super) const fn unpack(token: u64) -> InId {
+    InId { slot: (token >> 32) as u32, number: (token & 0xffff_ffff) as u32 }
+}
+
+/// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
+fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymous: bool, annotated: bool) -> Look {
+    let depth = if anonymous { Depth::Properties } else { Depth::RouterAnnotations };
+    let map = match scanner.scan(chunks, complete, depth) {
+        ScanResult::Ok(map) => map,
+        ScanResult::Incomplete => return Ok(None),
+        ScanResult::Invalid(_) => return Err(invalid_message()),
+    };
+    let annotations = match map.router_annotations.filter(|_| annotated) {
+        None => Annotations::default(),
+        Some(section) => match Annotations::parse(&section.value(chunks)) {
+            Ok(annotations) => annotations,
+            Err(error) => return Err(refusal("amqp:invalid-field", error)),
+        },
+    };
+    let to = if anonymous { annotations.to_override.clone().or_else(|| properties_to(&map, chunks)) } else { None };
+    if anonymous && to.is_none() {
+        return Err(refusal("amqp:precondition-failed", "Routing failure: no address present"));
+    }
+    // The header is not needed for anything but the priority: one that is damaged has none.
+    let header = match map.header {
+        Some(header) => Some(header),
+        None if anonymous => None,
+        None => match scanner.clone().scan(chunks, complete, Depth::Header) {
+            ScanResult::Ok(map) => map.header,
+            _ => None,
+        },
+    };
+    let priority = header.map_or(header::DEFAULT_PRIORITY, |h| header::priority(&h.value(chunks)));
+    let strip = map.router_annotations.map_or(0, |section| section.end);
+    Ok(Some(Head { annotations, to, priority, strip }))
+}
+
+fn properties_to(map: &SectionMap, chunks: &[Bytes]) -> Option<Bytes> {
+    let value = map.properties?.value(chunks);
+    let to = PropertiesView::new(&value).to()?;
+    Some(value.slice_ref(to.as_bytes()))
+}
+
+fn refusal(condition: &'static str, description: impl ToString) -> Refusal {
+    Refusal { condition, description: description.to_string() }
+}
+
+fn invalid_message() -> Refusal {
+    refusal("amqp:decode-error", "invalid message format")
+}
+
+fn rejected(refusal: Refusal) -> DeliveryState {
+    DeliveryState::Rejected(Some(Box::new(Error::new(refusal.condition, refusal.description))))
+}
+
+/// Drops the first `n` octets.
+fn strip(mut chunks: Vec<Bytes>, mut n: usize) -> Vec<Bytes> {
+    let mut whole = 0;
+    for chunk in &mut chunks {
+        if n < chunk.len() {
+            let _ = chunk.split_to(n);
+            break;
+        }
+        n -= chunk.len();
+        whole += 1;
+    }
+    chunks.drain(..whole);
+    chunks
+}
+
+fn many(mut chunks: Vec<Bytes>) -> Payload {
+    if chunks.len() == 1
+        && let Some(only) = chunks.pop()
+    {
+        return Payload::One(only);
+    }
+    Payload::Many(chunks.into())
+}

@@ -1,0 +1,263 @@
+//! What a port keeps of a link.
+
+use crate::core::action::Direction;
+use crate::core::effect::Push;
+use crate::core::ids::{InId, LinkId, OutId};
+use crate::stream::{Reader, Stream};
+use amqp_core::engine::{DeliveryKey, LinkKey, SessionKey};
+use amqp_core::message::SectionScanner;
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// One link.
+#[derive(Debug)]
+pub(super) struct PortLink {
+    /// The engine's name for it.
+    pub(super) key: LinkKey,
+    /// The core's name for it; `None` until the core has answered the peer's attach.
+    pub(super) id: Option<LinkId>,
+    pub(super) session: SessionKey,
+    /// The session ends with the link.
+    pub(super) owns_session: bool,
+    /// The peer detached before the core had answered its attach.
+    pub(super) gone: bool,
+    /// Router annotations are read or written.
+    pub(super) annotations: bool,
+    /// A control link, which goes first.
+    pub(super) control: bool,
+    pub(super) end: End,
+}
+
+/// Which end of the link is ours.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The peer sends.
+    In(InLink),
+    /// The router sends.
+    Out(OutLink),
+}
+
+/// The receiving end.
+#[derive(Debug, Default)]
+pub(super) struct InLink {
+    pub(super) anonymous: bool,
+    pub(super) streaming: bool,
+    /// A delivery of which more frames are due.
+    pub(super) current: Option<Box<Arriving>>,
+}
+
+/// A delivery that is still arriving.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    pub(super) delivery: DeliveryKey,
+    /// Settled by the peer from the first frame on.
+    pub(super) presettled: bool,
+    /// Settled by the peer, now or at the start.
+    pub(super) settled: bool,
+    pub(super) state: Option<DeliveryState>,
+    pub(super) phase: Phase,
+    /// What to tell the sender, with settlement, after the last frame.
+    pub(super) verdict: Option<Option<DeliveryState>>,
+}
+
+/// What becomes of a delivery that is still arriving.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Kept until it is complete, or found to be a stream.
+    Held(Held),
+    /// Forwarded as it arrives.
+    Streaming {
+        stream: Arc<Stream>,
+        id: Option<InId>,
+        /// This stream keeps the session's window from opening.
+        holding: bool,
+    },
+    /// Read and thrown away.
+    Discarded,
+}
+
+/// The beginning of a delivery.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) chunks: Vec<Bytes>,
+    pub(super) octets: usize,
+    pub(super) scanner: SectionScanner,
+}
+
+/// The sending end.
+#[derive(Debug, Default)]
+pub(super) struct OutLink {
+    /// Deliveries that wait, oldest first.
+    pub(super) queue: VecDeque<Box<Push>>,
+    /// How many in the queue are settled.
+    pub(super) settled: usize,
+    /// The delivery on its way out.
+    pub(super) current: Option<Box<Leaving>>,
+    /// Listed in the ready queue.
+    pub(super) ready: bool,
+    /// Listed among the links that wait for a session window.
+    pub(super) blocked: bool,
+    /// The peer's drain request waits for an answer.
+    pub(super) drain: bool,
+    /// A flow came before the core had answered the attach.
+    pub(super) early_credit: bool,
+}
+
+/// A delivery on its way out that did not leave in one go.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) id: OutId,
+    pub(super) settled: bool,
+    /// The core wants to know when it has left.
+    pub(super) report: bool,
+    pub(super) state: Option<DeliveryState>,
+    /// Octets to send before anything that the reader gives.
+    pub(super) buffer: VecDeque<Bytes>,
+    /// Where the rest comes from; `None` when the buffer has it all.
+    pub(super) reader: Option<Reader>,
+    /// The engine knows of it.
+    pub(super) started: bool,
+    /// The sender has settled: to be told with the last frame.
+    pub(super) settle_last: bool,
+}
+
+/// The links of a port.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    slab: Slab<PortLink>,
+    by_id: FxHashMap<LinkId, u32>,
+    /// From the engine's slots.
+    by_slot: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Marks notification keys of incoming streams.
+const KEY_IN: u64 = 1 << 63;
+
+// === impl PortLink ===
+
+impl PortLink {
+    /// A link that has just appeared.
+    pub(super) fn new(key: LinkKey, session: SessionKey, direction: Direction) -> Self {
+        Self {
+            key,
+            id: None,
+            session,
+            owns_session: false,
+            gone: false,
+            annotations: false,
+            control: false,
+            end: match direction {
+                Direction::In => End::In(InLink::default()),
+                Direction::Out => End::Out(OutLink::default()),
+            },
+        }
+    }
+
+    /// The sending end.
+    pub(super) fn out(&mut self) -> Option<&mut OutLink> {
+        match &mut self.end {
+            End::Out(out) => Some(out),
+            End::In(_) => None,
+        }
+    }
+
+    /// The receiving end.
+    pub(super) fn incoming(&mut self) -> Option<&mut InLink> {
+        match &mut self.end {
+            End::In(incoming) => Some(incoming),
+            End::Out(_) => None,
+        }
+    }
+}
+
+// === impl Links ===
+
+impl Links {
+    pub(super) fn insert(&mut self, link: PortLink) -> u32 {
+        if self.slab.len() < 4 {
+            self.slab.reserve_exact(1);
+        }
+        let slot = link.key.slot as usize;
+        let id = link.id;
+        let idx = u32::try_from(self.slab.insert(link)).unwrap_or(NONE);
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize(slot + 1, NONE);
+        }
+        self.by_slot[slot] = idx;
+        if let Some(id) = id {
+            self.by_id.insert(id, idx);
+        }
+        idx
+    }
+
+    /// Notes the core's name of a link.
+    pub(super) fn name(&mut self, idx: u32, id: LinkId) {
+        if let Some(link) = self.get_mut(idx) {
+            link.id = Some(id);
+            self.by_id.insert(id, idx);
+        }
+    }
+
+    pub(super) fn get(&self, idx: u32) -> Option<&PortLink> {
+        self.slab.get(idx as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, idx: u32) -> Option<&mut PortLink> {
+        self.slab.get_mut(idx as usize)
+    }
+
+    pub(super) fn by_id(&self, id: LinkId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn by_key(&self, key: LinkKey) -> Option<u32> {
+        let idx = *self.by_slot.get(key.slot as usize)?;
+        self.get(idx).filter(|l| l.key == key && !l.gone).map(|_| idx)
+    }
+
+    pub(super) fn remove(&mut self, idx: u32) -> Option<PortLink> {
+        let link = self.slab.try_remove(idx as usize)?;
+        if let Some(id) = link.id {
+            self.by_id.remove(&id);
+        }
+        if let Some(slot) = self.by_slot.get_mut(link.key.slot as usize)
+            && *slot == idx
+        {
+            *slot = NONE;
+        }
+        if self.slab.is_empty() {
+            *self = Self::default();
+        }
+        Some(link)
+    }
+
+    /// The indices of all links.
+    pub(super) fn indices(&self) -> Vec<u32> {
+        self.slab.iter().filter_map(|(idx, _)| u32::try_from(idx).ok()).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}
+
+/// The key under which streams notify the port about a link; `incoming` for those it produces.
+pub(super) fn notify_key(idx: u32, key: LinkKey, incoming: bool) -> u64 {
+    let serial = u64::from(key.serial & 0x7fff_ffff) << 32;
+    serial | u64::from(idx) | if incoming { KEY_IN } else { 0 }
+}
+
+/// The index in a [`notify_key`], if the link is still the one it was made for, and whether the
+/// key is about the incoming side.
+pub(super) fn notified(links: &Links, key: u64) -> Option<(u32, bool)> {
+    let idx = (key & 0xffff_ffff) as u32;
+    let incoming = key & KEY_IN != 0;
+    let link = links.get(idx)?;
+    (notify_key(idx, link.key, incoming) == key).then_some((idx, incoming))
+}

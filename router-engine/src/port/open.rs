@@ -1,0 +1,111 @@
+//! Our open, and what the core is told of the peer's (spec `amqp-endpoint.md` section 4,
+//! `inter-router-protocol.md` 2.2 and 2.3).
+
+use super::params::{PortParams, TlsInfo};
+use crate::VERSION;
+use crate::core::action::PeerOpen;
+use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, ConnectionRole, STREAMING_LINKS};
+use crate::core::ids::ConnId;
+use amqp_core::engine::Authentication;
+use amqp_core::performative::Open;
+use amqp_core::value::{Map, Symbol, Value};
+
+/// The product that routers name themselves.
+const PRODUCT: &str = "skupper-router";
+
+/// The version of the router annotations section.
+const ANNOTATIONS_VERSION: i32 = 2;
+
+/// The code of a data connection in `qd.inter-router-role`.
+const ROLE_DATA: i32 = 4;
+
+/// Octets that routers of ordinary and of other roles want in a session window.
+const WINDOW_NORMAL: u32 = 8_388_608;
+const WINDOW_OTHER: u32 = 134_217_728;
+
+/// The incoming-window of sessions, frames (spec `amqp-endpoint.md` 5.3).
+pub(super) fn session_window(params: &PortParams) -> u32 {
+    let octets = if params.conn.role == ConnectionRole::Normal { WINDOW_NORMAL } else { WINDOW_OTHER };
+    params.session_window.unwrap_or(octets / params.max_frame_size.max(1)).max(2)
+}
+
+/// Our open.
+pub(super) fn our_open(params: &PortParams, container: &str, conn: ConnId) -> Open {
+    let mut capabilities: Vec<Symbol> =
+        [ANONYMOUS_RELAY, STREAMING_LINKS, CONNECTION_TRUNKING].into_iter().map(Symbol::from_static).collect();
+    if params.conn.role == ConnectionRole::InterEdge {
+        capabilities.push(Symbol::from_static("qd.router-inter-edge"));
+    }
+    Open {
+        container_id: container.to_owned(),
+        hostname: params.hostname.clone().filter(|_| params.conn.initiator),
+        max_frame_size: Some(params.max_frame_size),
+        channel_max: Some(channel_max(params)),
+        idle_time_out: None,
+        outgoing_locales: Vec::new(),
+        incoming_locales: Vec::new(),
+        offered_capabilities: capabilities.clone(),
+        desired_capabilities: capabilities,
+        properties: Some(properties(params, conn)),
+    }
+}
+
+/// The channel-max to advertise.
+pub(super) fn channel_max(params: &PortParams) -> u16 {
+    u16::try_from(params.max_sessions.clamp(1, 65536) - 1).unwrap_or(u16::MAX)
+}
+
+fn properties(params: &PortParams, id: ConnId) -> Map {
+    use ConnectionRole::{Edge, InterEdge, InterRouter, InterRouterData};
+    let conn = &params.conn;
+    let mut map = Map::new();
+    let mut put = |key: &'static str, value: Value| map.push(Value::symbol(key), value);
+    put("product", PRODUCT.to_owned().into());
+    put("version", VERSION.to_owned().into());
+    put("qd.conn-id", Value::Int(i32::try_from(id.number).unwrap_or(i32::MAX)));
+    if conn.cost > 1 {
+        put("qd.inter-router-cost", Value::Int(i32::try_from(conn.cost).unwrap_or(i32::MAX)));
+    }
+    if conn.initiator && conn.role == InterRouterData {
+        put("qd.inter-router-role", Value::Int(ROLE_DATA));
+    }
+    if conn.initiator && matches!(conn.role, InterRouter | InterRouterData) {
+        if let Some(correlator) = &conn.group_correlator {
+            put("qd.group-correlator", correlator.clone().into());
+        }
+        if let Some(ordinal) = conn.group_ordinal {
+            put("qd.group-ordinal", Value::Ulong(ordinal));
+        }
+    }
+    if !conn.initiator
+        && matches!(conn.role, InterRouter | Edge | InterEdge)
+        && let Some(access_id) = &conn.access_id
+    {
+        put("qd.access-id", access_id.clone().into());
+    }
+    if matches!(conn.role, InterRouter | InterRouterData | Edge) {
+        put("qd.annotations-version", Value::Int(ANNOTATIONS_VERSION));
+    }
+    if let Some(list) = &conn.failover_list {
+        put("failover-server-list", list.clone());
+    }
+    map.0.extend(conn.open_properties.0.iter().cloned());
+    map
+}
+
+/// What the core is told of the peer.
+pub(super) fn peer_open(open: &Open, authentication: &Authentication, tls: Option<&TlsInfo>) -> PeerOpen {
+    let external = authentication.mechanism.as_deref() == Some("EXTERNAL");
+    let user = tls.and_then(|tls| tls.user.clone()).filter(|_| external).or_else(|| authentication.user.clone());
+    PeerOpen {
+        container_id: open.container_id.clone(),
+        hostname: open.hostname.clone(),
+        offered_capabilities: open.offered_capabilities.clone(),
+        properties: open.properties.clone().unwrap_or_default(),
+        sasl_mechanism: authentication.mechanism.clone(),
+        user,
+        tls_protocol: tls.map(|tls| tls.protocol.clone()),
+        tls_cipher: tls.map(|tls| tls.cipher.clone()),
+        tls_ssf: tls.map_or(0, |tls| tls.ssf),
+    }
+}

@@ -1,0 +1,1 @@
+//! Ports joined by a router.
