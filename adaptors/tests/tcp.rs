@@ -1,7 +1,7 @@
 //! TCP services on one router, with real sockets.
 
 use adaptors::clock;
-use adaptors::tcp::{TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
+use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
 use std::io;
@@ -36,8 +36,11 @@ fn listener(router: &Arc<Router>, port: u16) -> TcpListener {
         host: "127.0.0.1".into(),
         port: port.to_string(),
         backlog: 0,
+        strategy: Strategy::None,
+        tls: None,
+        authenticate_peer: false,
     };
-    TcpListener::start(params, router)
+    TcpListener::start(params, router).expect("no TLS")
 }
 
 fn connector(router: &Arc<Router>, server: u16) -> TcpConnector {
@@ -46,8 +49,10 @@ fn connector(router: &Arc<Router>, server: u16) -> TcpConnector {
         address: "svc".into(),
         host: "127.0.0.1".into(),
         port: server.to_string(),
+        tls: None,
+        verify_hostname: true,
     };
-    TcpConnector::start(params, router)
+    TcpConnector::start(params, router).expect("no TLS")
 }
 
 impl Bed {

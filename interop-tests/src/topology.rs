@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::peers::Route;
 use crate::harness::{
     Binary, Certificates, Entity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
 };
@@ -273,6 +274,18 @@ impl Line {
     /// A folder that lives as long as the line.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// The route for messages that start at one router and end at another.
+    pub fn route(&self, from: usize, to: usize) -> Route {
+        Route {
+            send: self.nodes[from].amqp(),
+            recv: self.nodes[to].amqp(),
+            send_tls: self.nodes[from].amqps(),
+            recv_tls: self.nodes[to].amqps(),
+            routers: self.nodes.iter().map(|node| node.router.id().to_owned()).collect(),
+            certificates: self.certificates.clone(),
+        }
     }
 
     /// Where the TCP listener of a service listens.

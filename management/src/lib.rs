@@ -4,10 +4,12 @@
 //! entities, [`params`] turns those into typed parameters, [`agent`] answers management requests,
 //! and [`log`] writes what the lower crates log through [`router_engine::log`].
 
+pub mod agent;
 pub mod attributes;
 pub mod config;
 pub mod error;
 pub mod log;
+pub mod memory;
 pub mod notation;
 pub mod params;
 pub mod runtime;

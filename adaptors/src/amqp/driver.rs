@@ -101,6 +101,8 @@ pub struct Driver<S> {
     /// When the timer fires.
     armed: Option<Instant>,
     input_open: bool,
+    /// The router-wide trace setting that the port follows.
+    trace_epoch: u32,
     authenticator: Option<Arc<dyn Authenticator>>,
     on_opened: Option<OnOpened>,
 }
@@ -136,6 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer: None,
             armed: None,
             input_open: true,
+            trace_epoch: 0,
             authenticator: None,
             on_opened: None,
         }
@@ -157,6 +160,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = clock::now();
+        let epoch = router_engine::log::protocol_epoch();
+        if self.trace_epoch != epoch {
+            self.trace_epoch = epoch;
+            self.port.set_trace(router_engine::log::enabled(LogModule::Protocol, Level::Debug));
+        }
         if self.port.poll_timeout().is_some_and(|due| due <= now) {
             self.port.handle_timeout(now);
         }

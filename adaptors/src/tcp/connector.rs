@@ -7,9 +7,11 @@ use super::service::Service;
 use super::setup::{Identity, consumer, join, producer};
 use crate::clock;
 use crate::net;
+use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
 use router_engine::log::{Level, LogModule};
@@ -36,6 +38,10 @@ pub struct TcpConnectorParams {
     pub host: String,
     /// The server's port number or service name.
     pub port: String,
+    /// The server uses TLS; this profile verifies it.
+    pub tls: Option<TlsProfile>,
+    /// The server's certificate must name the host.
+    pub verify_hostname: bool,
 }
 
 /// A running tcpConnector.
@@ -51,6 +57,7 @@ pub struct TcpConnector {
 struct Shared {
     params: TcpConnectorParams,
     service: Arc<Service>,
+    tls: Mutex<Option<TlsClient>>,
 }
 
 /// A client stream whose server socket is still to be opened.
@@ -65,8 +72,11 @@ struct Start {
 
 impl TcpConnector {
     /// Attaches to the address and serves.
-    #[must_use]
-    pub fn start(params: TcpConnectorParams, router: &Arc<Router>) -> Self {
+    ///
+    /// # Errors
+    /// When the TLS profile cannot be used.
+    pub fn start(params: TcpConnectorParams, router: &Arc<Router>) -> Result<Self, TlsConfigError> {
+        let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         router_engine::log!(
             LogModule::TcpAdaptor,
             Level::Info,
@@ -75,7 +85,7 @@ impl TcpConnector {
             params.host,
             params.port
         );
-        let shared = Arc::new(Shared { params, service: Arc::default() });
+        let shared = Arc::new(Shared { params, service: Arc::default(), tls: Mutex::new(tls) });
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
         let identity = Identity {
@@ -88,7 +98,17 @@ impl TcpConnector {
         let joined = join(router, Arc::default(), identity, [request]);
         let run = dispatch(Arc::clone(&shared), Arc::clone(router), joined.conn.clone(), joined.rest);
         let task = tokio::spawn(run).abort_handle();
-        Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) }
+        Ok(Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) })
+    }
+
+    /// Uses new values of the TLS profile for new connections.
+    ///
+    /// # Errors
+    /// When the profile cannot be used; then nothing has changed.
+    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        *self.shared.tls.lock() = Some(loaded);
+        Ok(())
     }
 
     /// The configuration.
@@ -117,6 +137,18 @@ impl TcpConnector {
             "Deleted TcpConnector for {address}, {host}:{port}"
         );
     }
+}
+
+fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, TlsConfigError> {
+    let options = ClientOptions { verify_hostname: params.verify_hostname };
+    TlsClient::load(profile, Consumer::Tcp, &options).inspect_err(|error| {
+        let name = &params.name;
+        router_engine::log!(
+            LogModule::TcpAdaptor,
+            Level::Error,
+            "tcpConnector {name} TLS configuration failed: Configuration: {error}"
+        );
+    })
 }
 
 /// Starts a flow for every client stream.
@@ -167,6 +199,19 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     let Some(reply_to) = head.reply_to else { return refuse(DeliveryState::Rejected(None)) };
     Outbound::consume(&mut start.pending, head.len);
     let params = &shared.params;
+    // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
+    let session = match make_session(&shared, head.alpn.as_deref()) {
+        Ok(session) => session,
+        Err(error) => {
+            router_engine::log!(
+                LogModule::TcpAdaptor,
+                Level::Error,
+                "[C{}] Failed to create TLS session: {error}",
+                dispatcher.id
+            );
+            return refuse(modified());
+        }
+    };
     let stream = match connect(params).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -180,9 +225,19 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
             return refuse(modified());
         }
     };
-    if let Some(flow) = open(&shared, &router, start, stream, reply_to) {
+    let local = stream.local_addr().ok().map(|a| a.to_string());
+    let transport = match session {
+        Some(session) => Transport::tls(stream, session),
+        None => Transport::plain(stream),
+    };
+    if let Some(flow) = open(&shared, &router, start, transport, local, reply_to) {
         flow.run().await;
     }
+}
+
+fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, TlsError> {
+    let tls = shared.tls.lock().clone();
+    tls.map(|tls| tls.session(&shared.params.host, alpn.map(str::as_bytes))).transpose()
 }
 
 async fn connect(params: &TcpConnectorParams) -> io::Result<TcpStream> {
@@ -193,16 +248,16 @@ fn open(
     shared: &Arc<Shared>,
     router: &Arc<Router>,
     start: Start,
-    stream: TcpStream,
+    transport: Transport<TcpStream>,
+    local_socket: Option<String>,
     reply_to: String,
 ) -> Option<Flow> {
-    let _ = stream.set_nodelay(true);
     let Start { out, reader, mailbox, pending } = start;
     let params = &shared.params;
     let identity = Identity {
         initiator: true,
         host: format!("{}:{}", params.host, params.port),
-        local_socket: stream.local_addr().ok().map(|a| a.to_string()),
+        local_socket,
         name: &params.name,
     };
     let member = shared.service.join(&mailbox);
@@ -215,7 +270,8 @@ fn open(
         role: Role::Connector,
         router: Arc::clone(router),
         conn: joined.conn,
-        transport: Transport::plain(stream),
+        handshaking: transport.is_tls(),
+        transport,
         inbound,
         outbound: Outbound::started(out, reader, pending),
         _member: member,

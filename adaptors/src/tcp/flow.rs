@@ -13,13 +13,14 @@ use super::encap::{self, HeadError};
 use super::service::Member;
 use super::window::{ReceiveWindow, SendWindow};
 use crate::clock;
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 use amqp_core::performative::{DeliveryState, Modified};
 use bytes::Bytes;
 use router_engine::annotations::{Annotations, flags};
 use router_engine::core::Accepted;
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
+use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
@@ -56,6 +57,8 @@ pub(super) struct Flow {
     pub(super) router: Arc<Router>,
     pub(super) conn: ConnHandle,
     pub(super) transport: Transport<TcpStream>,
+    /// The TLS handshake with the server is under way (spec 7.2: only after the server stream's head went out).
+    pub(super) handshaking: bool,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     /// Held for as long as the flow lives.
@@ -119,6 +122,15 @@ pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
 /// The outcome of a stream whose socket is gone or was never opened.
 pub(super) fn modified() -> DeliveryState {
     DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+}
+
+/// Logs why TLS with a client or server failed, in the known words.
+pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
+    let text = match error {
+        TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
+        TransportError::Io(_) => "Unknown protocol error".to_owned(),
+    };
+    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
 }
 
 // === impl Inbound ===
@@ -212,6 +224,9 @@ impl Flow {
         for _ in 0..ROUNDS {
             self.take_mail();
             let mut busy = false;
+            if self.handshaking {
+                self.poll_handshake(cx);
+            }
             if !self.failed {
                 busy |= self.poll_inbound(cx);
             }
@@ -229,6 +244,17 @@ impl Flow {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) {
+        match self.transport.poll_handshake(cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.handshaking = false,
+            Poll::Ready(Err(error)) => {
+                log_tls_failure(self.conn.id, &error);
+                self.failed = true;
+            }
+        }
     }
 
     fn take_mail(&mut self) {
@@ -277,7 +303,7 @@ impl Flow {
 
     /// Reads the socket into the inbound stream. True: something was done.
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.inbound.reads() {
+        if self.handshaking || !self.inbound.reads() {
             return false;
         }
         match self.transport.poll_read(cx) {
@@ -287,7 +313,7 @@ impl Flow {
                 self.inbound.blocked = self.inbound.stream.push(data) == Pressure::Full;
             }
             Poll::Ready(Ok(None)) => self.end_inbound(),
-            Poll::Ready(Err(error)) => self.fail(&error.to_string()),
+            Poll::Ready(Err(error)) => self.fail(&error),
         }
         true
     }
@@ -307,7 +333,7 @@ impl Flow {
             return false;
         }
         let pulled = self.outbound.pending.is_empty() && self.pull();
-        if self.outbound.heading || self.failed {
+        if self.outbound.heading || self.failed || self.handshaking {
             return pulled;
         }
         if !self.outbound.pending.is_empty() {
@@ -318,7 +344,7 @@ impl Flow {
                 Poll::Pending => return pulled,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
-                    self.fail(&error.to_string());
+                    self.fail(&error);
                     return true;
                 }
             }
@@ -381,7 +407,7 @@ impl Flow {
                     }
                 }
             }
-            Poll::Ready(Err(error)) => self.fail(&error.to_string()),
+            Poll::Ready(Err(error)) => self.fail(&error),
         }
         true
     }
@@ -406,8 +432,18 @@ impl Flow {
         }
     }
 
-    fn fail(&mut self, error: &str) {
-        router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{}] {:?} side failed: {error}", self.conn.id, self.role);
+    fn fail(&mut self, error: &TransportError) {
+        if error.is_tls() {
+            log_tls_failure(self.conn.id, error);
+        } else {
+            router_engine::log!(
+                LogModule::TcpAdaptor,
+                Level::Debug,
+                "[C{}] {:?} side failed: {error}",
+                self.conn.id,
+                self.role
+            );
+        }
         self.failed = true;
     }
 

@@ -1,13 +1,15 @@
 //! tcpListener: a socket that listens while its address is reachable (spec `tcp-adaptor.md` section 3).
 
+use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Inbound, Outbound, Role};
+use super::flow::{Flow, Inbound, Outbound, Role, log_tls_failure};
 use super::service::Service;
 use super::setup::{Identity, consumer, join, producer};
+use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
+use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
 use crate::transport::Transport;
 use parking_lot::Mutex;
-use router_engine::core::WatchId;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
@@ -15,25 +17,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::net::{TcpListener as Socket, TcpStream};
 use tokio::task::AbortHandle;
 
 /// Connections taken from the kernel before other tasks get their turn.
 const ACCEPTS: usize = 32;
 
+/// How long to wait after an accept failed, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Configuration of a tcpListener.
 #[derive(Debug, Clone)]
 pub struct TcpListenerParams {
     /// The entity's name.
     pub name: String,
-    /// The service address, with the tenant prefix.
+    /// The service address, with the tenant prefix; empty with a strategy for several addresses.
     pub address: String,
+    /// How to choose among several addresses.
+    pub strategy: Strategy,
     /// Host to listen on; empty is every local address.
     pub host: String,
     /// Port number or service name.
     pub port: String,
     /// Listen backlog; 0 is the system's limit.
     pub backlog: u32,
+    /// Clients use TLS by this profile.
+    pub tls: Option<TlsProfile>,
+    /// Clients must present a certificate.
+    pub authenticate_peer: bool,
 }
 
 /// A running tcpListener.
@@ -41,14 +53,16 @@ pub struct TcpListenerParams {
 pub struct TcpListener {
     shared: Arc<Shared>,
     task: AbortHandle,
-    watch: WatchId,
-    router: Arc<Router>,
 }
 
 #[derive(Debug)]
 struct Shared {
     params: TcpListenerParams,
+    router: Arc<Router>,
     service: Arc<Service>,
+    mailbox: Arc<Mailbox>,
+    addresses: Mutex<AddressSet>,
+    tls: Mutex<Option<TlsServer>>,
     status: Mutex<Status>,
 }
 
@@ -62,22 +76,26 @@ struct Status {
 
 impl TcpListener {
     /// Begins to watch the address.
-    #[must_use]
-    pub fn start(params: TcpListenerParams, router: &Arc<Router>) -> Self {
-        router_engine::log!(
-            LogModule::TcpAdaptor,
-            Level::Info,
-            "Configured TcpListener for {}, {}:{}",
-            params.address,
-            params.host,
-            params.port
-        );
-        let mailbox = Arc::new(Mailbox::default());
-        let watch = router.watch(&params.address, Notify { mailbox: Arc::clone(&mailbox), key: 0 });
-        let shared = Arc::new(Shared { params, service: Arc::default(), status: Mutex::default() });
-        let run = run(Arc::clone(&shared), Arc::clone(router), mailbox);
-        let task = tokio::spawn(run).abort_handle();
-        Self { shared, task, watch, router: Arc::clone(router) }
+    ///
+    /// # Errors
+    /// When the TLS profile cannot be used.
+    pub fn start(params: TcpListenerParams, router: &Arc<Router>) -> Result<Self, TlsConfigError> {
+        let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
+        let shared = Arc::new(Shared {
+            router: Arc::clone(router),
+            service: Arc::default(),
+            mailbox: Arc::default(),
+            addresses: Mutex::new(AddressSet::new(params.strategy)),
+            tls: Mutex::new(tls),
+            status: Mutex::default(),
+            params,
+        });
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Configured TcpListener for {}", shared.describe());
+        if shared.params.strategy == Strategy::None {
+            shared.add_address(&shared.params.name, &shared.params.address, 0);
+        }
+        let task = tokio::spawn(run(Arc::clone(&shared))).abort_handle();
+        Ok(Self { shared, task })
     }
 
     /// The configuration.
@@ -99,25 +117,92 @@ impl TcpListener {
         (status.up, status.message.clone())
     }
 
-    /// Stops listening; with `drop_connections` closes what was accepted.
-    pub fn delete(self, drop_connections: bool) {
-        self.task.abort();
-        self.router.unwatch(self.watch);
-        if drop_connections {
-            self.shared.service.close_all();
-        }
-        let TcpListenerParams { address, host, port, .. } = &self.shared.params;
+    /// The addresses, by decreasing value.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<AddressEntry> {
+        self.shared.addresses.lock().entries().to_vec()
+    }
+
+    /// Adds a listenerAddress.
+    pub fn add_address(&self, name: &str, address: &str, value: i64) {
+        self.shared.add_address(name, address, value);
         router_engine::log!(
             LogModule::TcpAdaptor,
             Level::Info,
-            "Deleted TcpListener for {address}, {host}:{port}"
+            "Configured new address for multi-address tcpListener {address} {}",
+            self.shared.params.name
         );
     }
+
+    /// Removes a listenerAddress; connections that use it live on. False when there is none of that name.
+    pub fn remove_address(&self, name: &str) -> bool {
+        let removed = self.shared.addresses.lock().remove(name);
+        let Some(entry) = removed else { return false };
+        if let Some(watch) = entry.watch {
+            self.shared.router.unwatch(watch);
+        }
+        // The task looks at the addresses again.
+        if let Some(waker) = self.shared.mailbox.ready(entry.key) {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Uses new values of the TLS profile for new connections.
+    ///
+    /// # Errors
+    /// When the profile cannot be used; then nothing has changed.
+    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        *self.shared.tls.lock() = Some(loaded);
+        Ok(())
+    }
+
+    /// Stops listening; with `drop_connections` closes what was accepted.
+    pub fn delete(self, drop_connections: bool) {
+        self.task.abort();
+        let watches: Vec<_> = self.shared.addresses.lock().entries().iter().filter_map(|e| e.watch).collect();
+        for watch in watches {
+            self.shared.router.unwatch(watch);
+        }
+        if drop_connections {
+            self.shared.service.close_all();
+        }
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
+    }
+}
+
+fn load(profile: &TlsProfile, params: &TcpListenerParams) -> Result<TlsServer, TlsConfigError> {
+    // In order of preference (spec 11.3).
+    let alpn = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    let options = ServerOptions { authenticate_peer: params.authenticate_peer, alpn };
+    TlsServer::load(profile, Consumer::Tcp, &options).inspect_err(|error| {
+        let name = &params.name;
+        router_engine::log!(
+            LogModule::TcpAdaptor,
+            Level::Error,
+            "tcpListener {name} TLS configuration failed: Configuration: {error}"
+        );
+    })
 }
 
 // === impl Shared ===
 
 impl Shared {
+    fn describe(&self) -> String {
+        let address = match self.params.strategy {
+            Strategy::None => &self.params.address,
+            _ => "multiple addresses",
+        };
+        format!("{address}, {}", self.host_port())
+    }
+
+    fn add_address(&self, name: &str, address: &str, value: i64) {
+        let key = self.addresses.lock().insert(name, address, value);
+        let watch = self.router.watch(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
+        self.addresses.lock().set_watch(key, watch);
+    }
+
     fn host_port(&self) -> String {
         format!("{}:{}", self.params.host, self.params.port)
     }
@@ -167,12 +252,18 @@ impl Shared {
     }
 }
 
-/// Opens and closes the socket as the address comes and goes, and accepts.
-async fn run(shared: Arc<Shared>, router: Arc<Router>, mailbox: Arc<Mailbox>) {
+/// Opens and closes the socket as the addresses come and go, and accepts.
+async fn run(shared: Arc<Shared>) {
     let mut sockets: Vec<Socket> = Vec::new();
     let mut reachable = false;
     loop {
-        let now_reachable = next_event(&shared, &router, &mailbox, &sockets).await;
+        let now_reachable = match next_event(&shared, &sockets).await {
+            Event::Reachable(reachable) => reachable,
+            Event::AcceptFailed => {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         if now_reachable == reachable {
             continue;
         }
@@ -180,30 +271,51 @@ async fn run(shared: Arc<Shared>, router: Arc<Router>, mailbox: Arc<Mailbox>) {
         if reachable {
             // After a failure the next attempt is made when the address has gone and come back.
             sockets = shared.open();
-        } else if !std::mem::take(&mut sockets).is_empty() {
+        } else if std::mem::take(&mut sockets).is_empty() {
+            shared.status.lock().message.clear();
+        } else {
             shared.stopped();
         }
     }
 }
 
-/// Accepts connections until reachability is told anew.
-async fn next_event(shared: &Arc<Shared>, router: &Arc<Router>, mailbox: &Mailbox, sockets: &[Socket]) -> bool {
+enum Event {
+    /// Whether an address can be reached was told anew.
+    Reachable(bool),
+    /// The kernel gives no more sockets for now.
+    AcceptFailed,
+}
+
+/// Accepts connections until something else happens.
+async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
+    let mailbox = &shared.mailbox;
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
         loop {
             if mailbox.take(&mut effects, &mut ready) {
                 ready.clear();
-                let last = effects.drain(..).rev().find_map(|effect| match effect {
-                    Effect::Watch { counts, .. } => Some(counts.reachable()),
-                    _ => None,
-                });
-                if let Some(reachable) = last {
-                    return Poll::Ready(reachable);
+                let mut addresses = shared.addresses.lock();
+                for effect in effects.drain(..) {
+                    if let Effect::Watch { key, counts } = effect {
+                        addresses.set_reachable(key, counts.reachable());
+                    }
                 }
+                return Poll::Ready(Event::Reachable(addresses.any_reachable()));
             }
             let mut idle = true;
             for socket in sockets {
-                idle &= accept_some(shared, router, socket, cx);
+                match accept_some(shared, socket, cx) {
+                    Ok(none_left) => idle &= none_left,
+                    Err(error) => {
+                        let name = &shared.params.name;
+                        router_engine::log!(
+                            LogModule::TcpAdaptor,
+                            Level::Warning,
+                            "Listener {name}: accept failed: {error}"
+                        );
+                        return Poll::Ready(Event::AcceptFailed);
+                    }
+                }
             }
             if !idle {
                 cx.waker().wake_by_ref();
@@ -217,49 +329,95 @@ async fn next_event(shared: &Arc<Shared>, router: &Arc<Router>, mailbox: &Mailbo
 }
 
 /// Accepts a bounded number of clients. True when none is left.
-fn accept_some(shared: &Arc<Shared>, router: &Arc<Router>, socket: &Socket, cx: &mut Context<'_>) -> bool {
+fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
     for _ in 0..ACCEPTS {
         match socket.poll_accept(cx) {
-            Poll::Pending => return true,
-            Poll::Ready(Ok((stream, peer))) => accept(shared, router, stream, peer),
-            Poll::Ready(Err(error)) => {
-                router_engine::log!(
-                    LogModule::TcpAdaptor,
-                    Level::Warning,
-                    "Listener {}: accept failed: {error}",
-                    shared.params.name
-                );
-            }
+            Poll::Pending => return Ok(true),
+            Poll::Ready(Ok((stream, peer))) => accept(shared, stream, peer),
+            // The client has given up already.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Poll::Ready(Err(error)) => return Err(error),
         }
     }
-    false
+    Ok(false)
 }
 
-/// Sets a flow up for a client (spec `tcp-adaptor.md` 7.1).
-fn accept(shared: &Arc<Shared>, router: &Arc<Router>, stream: TcpStream, peer: SocketAddr) {
+/// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
+fn accept(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr().ok().map(|a| a.to_string());
+    let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
+    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
+    let client = Client { address, host: peer.to_string(), local };
+    let tls = shared.tls.lock().clone();
+    match tls {
+        None => {
+            if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
+                tokio::spawn(flow.run());
+            }
+        }
+        Some(tls) => {
+            tokio::spawn(secure(Arc::clone(shared), tls, client, stream));
+        }
+    }
+}
+
+/// A client that was accepted.
+struct Client {
+    /// The service address chosen for it.
+    address: String,
+    host: String,
+    local: Option<String>,
+}
+
+/// Does the TLS handshake before the mesh learns of the client (spec 11.4).
+async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: TcpStream) {
+    let handshake = async {
+        let mut transport = Transport::tls(stream, tls.session(&[])?);
+        std::future::poll_fn(|cx| transport.poll_handshake(cx)).await?;
+        Ok(transport)
+    };
+    match handshake.await {
+        Ok(transport) => {
+            if let Some(flow) = set_up(&shared, client, transport) {
+                flow.run().await;
+            }
+        }
+        Err(error) => {
+            // A number for the log line; there is nothing else to know of this client.
+            let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
+            let id = shared.router.connect(params, clock::now()).id;
+            shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+            log_tls_failure(id, &error);
+        }
+    }
+}
+
+/// Joins a client to the mesh and sends the head of its stream.
+fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
     let mailbox = Arc::new(Mailbox::default());
     let member = shared.service.join(&mailbox);
-    let params = &shared.params;
-    let identity = Identity { initiator: false, host: peer.to_string(), local_socket: local, name: &params.name };
-    let requests = [producer("tcp.lside.in", Some(&params.address)), consumer("tcp.lside.out", None, true)];
+    let router = &shared.router;
+    let Client { address, host, local } = client;
+    let identity = Identity { initiator: false, host, local_socket: local, name: &shared.params.name };
+    let requests = [producer("tcp.lside.in", Some(&address)), consumer("tcp.lside.out", None, true)];
     let mut joined = join(router, mailbox, identity, requests);
     let link = joined.links[0].take();
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
-        let now = crate::clock::now();
-        router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), now);
-        return;
+        router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        return None;
     };
-    let head = encap::client_head(&params.address, &reply_to, None);
+    let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
+    let head = encap::client_head(&address, &reply_to, alpn.as_deref());
     let inbound = Inbound::new(link.link, head, &joined.conn.mailbox, false);
     let deliver = inbound.deliver(None);
     let mut flow = Flow {
         role: Role::Listener,
         router: Arc::clone(router),
         conn: joined.conn,
-        transport: Transport::plain(stream),
+        transport,
+        handshaking: false,
         inbound,
         outbound: Outbound::waiting(),
         _member: member,
@@ -268,5 +426,5 @@ fn accept(shared: &Arc<Shared>, router: &Arc<Router>, stream: TcpStream, peer: S
         failed: false,
     };
     flow.submit();
-    tokio::spawn(flow.run());
+    Some(flow)
 }

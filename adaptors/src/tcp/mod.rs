@@ -5,6 +5,7 @@
 //!             listener    flow <==server stream== (mesh) <==              flow
 //! ```
 
+mod addresses;
 mod connector;
 mod encap;
 mod flow;
@@ -13,6 +14,7 @@ mod service;
 mod setup;
 mod window;
 
+pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
 pub use encap::{Head, HeadError};
 pub use listener::{TcpListener, TcpListenerParams};

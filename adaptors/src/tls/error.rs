@@ -37,6 +37,13 @@ pub enum TlsError {
 // === impl TlsError ===
 
 impl TlsError {
+    /// OpenSSL's number for the failure.
+    #[must_use]
+    pub fn code(&self) -> u64 {
+        let text = self.to_string();
+        text.split(':').nth(1).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0)
+    }
+
     /// The alert to send for a failure that rustls does not know of.
     pub(crate) fn alert(&self) -> u8 {
         u8::from(match self {

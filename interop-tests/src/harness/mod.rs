@@ -19,4 +19,4 @@ pub use management::{Entity, Management};
 pub use ports::Port;
 pub use router::Router;
 pub use run::{Skip, run, skip_unless};
-pub use wait::{eventually, patience};
+pub use wait::{eventually, eventually_within, patience};

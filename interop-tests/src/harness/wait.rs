@@ -19,8 +19,13 @@ pub fn patience() -> Duration {
 /// Calls `probe` until it yields a value, or fails with the last error once [`patience`] is used up.
 ///
 /// The fixed pause between probes is not a guess at how long something takes: it only spaces the looks.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + patience();
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Result<T>) -> Result<T> {
+    eventually_within(patience(), what, probe)
+}
+
+/// The same with a limit of its own.
+pub fn eventually_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + limit;
     loop {
         match probe() {
             Ok(value) => return Ok(value),

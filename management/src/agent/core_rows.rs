@@ -154,3 +154,166 @@ pub(super) const AUTO_LINK: &[&str] = &[
 
 /// The type column of the totals is a name from long ago.
 const METRICS_TYPE: &str = "org.apache.qpid.dispatch.routerMetrics";
+
+/// Where in a row the trailing figures are the same for many columns, this keeps them short.
+fn ulongs(row: &mut Row, figures: impl IntoIterator<Item = u64>) {
+    row.extend(figures.into_iter().map(Value::Ulong));
+}
+
+fn seconds(duration: Duration) -> Value {
+    Value::Uint(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
+}
+
+pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
+    let t = &totals.totals;
+    let o = &t.outcomes;
+    let mut row: Row = vec!["1".into(), METRICS_TYPE.into(), id.into()];
+    let sizes = [totals.addresses, totals.links, totals.nodes, auto_links, totals.connections];
+    ulongs(&mut row, sizes.map(|n| n as u64));
+    ulongs(&mut row, [o.presettled, o.dropped_presettled, o.accepted, o.rejected, o.released, o.modified]);
+    ulongs(&mut row, [o.delayed_1sec, o.delayed_10sec, 0]);
+    ulongs(&mut row, [t.ingress, t.egress, t.transit, t.ingress_route_container, t.egress_route_container]);
+    // Between networks; redirected to a fallback.
+    ulongs(&mut row, [0, 0, 0]);
+    row.push(Value::Uint(0));
+    row.push(seconds(totals.uptime));
+    let usage = memory::usage();
+    row.push(usage.map(|u| u.total).into());
+    row.push(usage.map(|u| u.resident).into());
+    row.push(Map::new().with("tcp", 0_u64).with("amqp", 0_u64).with("http1", 0_u64).with("http2", 0_u64).into());
+    row.push(router_engine::VERSION.into());
+    row
+}
+
+pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
+    let is_tcp = c.params.protocol == "tcp";
+    let peer = c.peer.as_ref();
+    // Flows of the TCP adaptor show empty texts where AMQP connections show nothing.
+    let optional = |text: Option<&String>| match text {
+        Some(text) => text.as_str().into(),
+        None if is_tcp => "".into(),
+        None => Value::Null,
+    };
+    let mechanism = peer.and_then(|p| p.sasl_mechanism.as_ref());
+    let user = peer.and_then(|p| p.user.as_ref());
+    let protocol = peer.and_then(|p| p.tls_protocol.as_deref());
+    let cipher = peer.and_then(|p| p.tls_cipher.as_deref());
+    let container = peer.map_or(c.params.container.as_str(), |p| p.container_id.as_str());
+    let container = Some(container).filter(|c| !c.is_empty());
+    let text = |key: &str| peer.and_then(|p| p.properties.get(key)).and_then(Value::as_str);
+    let group = text("qd.group-correlator").or(c.params.group_correlator.as_deref());
+    let ordinal = peer.and_then(|p| p.properties.get("qd.group-ordinal")).and_then(Value::as_u64);
+    vec![
+        format!("connection/{}", c.params.host).into(),
+        c.number.to_string().into(),
+        c.params.host.as_str().into(),
+        c.params.local_socket.as_deref().into(),
+        role_name(c.role).into(),
+        c.params.protocol.into(),
+        if c.params.initiator { "out" } else { "in" }.into(),
+        container.into(),
+        optional(mechanism),
+        (!is_tcp && mechanism.is_some()).into(),
+        optional(user),
+        protocol.is_some().into(),
+        protocol.into(),
+        cipher.into(),
+        properties(peer.map(|p| &p.properties)),
+        Value::Long(i64::from(peer.map_or(0, |p| p.tls_ssf))),
+        EntityType::Connection.full().into(),
+        protocol.is_some().into(),
+        peer.is_some().into(),
+        true.into(),
+        if c.deleted { "deleted" } else { "enabled" }.into(),
+        if c.deleted { "closing" } else { "up" }.into(),
+        seconds(c.uptime),
+        c.last_delivery.map(seconds).unwrap_or_default(),
+        traced.into(),
+        text("qd.edge-mesh-id").into(),
+        Value::Null,
+        group.into(),
+        group.map(|_| ordinal.or(c.params.group_ordinal).unwrap_or(0)).into(),
+    ]
+}
+
+pub(super) const fn role_name(role: ConnectionRole) -> &'static str {
+    match role {
+        ConnectionRole::Normal => "normal",
+        ConnectionRole::InterRouter => "inter-router",
+        ConnectionRole::RouteContainer => "route-container",
+        ConnectionRole::Edge => "edge",
+        ConnectionRole::InterRouterData => "inter-router-data",
+        ConnectionRole::InterEdge => "inter-edge",
+        ConnectionRole::InterNetwork => "inter-network",
+    }
+}
+
+/// What the peer listed in its open: text and whole numbers only, up to the first of another kind.
+fn properties(given: Option<&Map>) -> Value {
+    let mut shown = Map::new();
+    for (key, value) in given.into_iter().flatten() {
+        let Some(key) = key.as_str() else { break };
+        match (value.as_str(), value) {
+            (Some(text), _) => shown.push(key, text),
+            (None, Value::Int(_) | Value::Long(_)) => shown.push(key, value.clone()),
+            _ => break,
+        }
+    }
+    shown.into()
+}
+
+pub(super) fn link(l: &LinkRow) -> Row {
+    let c = &l.counters;
+    let mut row: Row = vec![
+        l.name.as_str().into(),
+        l.number.to_string().into(),
+        EntityType::Link.full().into(),
+        l.name.as_str().into(),
+        l.link_type.into(),
+        if l.incoming { "in" } else { "out" }.into(),
+        l.owning_address.as_deref().into(),
+        Value::Uint(l.capacity),
+    ];
+    ulongs(&mut row, [l.undelivered.into(), l.unsettled.into(), c.deliveries]);
+    row.push(l.connection.to_string().into());
+    row.push(if l.up { "up" } else { "down" }.into());
+    ulongs(&mut row, [c.presettled, c.dropped_presettled, c.accepted, c.rejected, c.released, c.modified]);
+    ulongs(&mut row, [c.delayed_1sec, c.delayed_10sec, 0, l.moved_streams.into()]);
+    row.push(Value::Null);
+    row.extend([u32::from(l.priority), 0, l.credit].map(Value::Uint));
+    row.push(seconds(l.zero_credit));
+    row
+}
+
+pub(super) fn address(a: &AddressRow) -> Row {
+    let c = &a.counters;
+    let remotes: Vec<Value> = a.remotes.iter().map(|r| r.as_str().into()).collect();
+    let mut row: Row = vec![
+        a.key.as_str().into(),
+        a.key.as_str().into(),
+        EntityType::Address.full().into(),
+        a.key.as_str().into(),
+        distribution(a.treatment),
+        Value::Uint(a.in_process),
+        Value::Uint(a.subscribers),
+        Value::Uint(u32::try_from(remotes.len()).unwrap_or(u32::MAX)),
+        remotes.into(),
+    ];
+    ulongs(&mut row, [c.ingress, c.egress, c.transit, c.to_container, c.from_container]);
+    // Route containers and other networks, out and in.
+    ulongs(&mut row, [0, 0, 0, 0]);
+    row.push(Value::Null);
+    row.push(Value::Long(0));
+    row.push(Value::Int(a.priority.map_or(-1, i32::from)));
+    row.push(Value::Ulong(0));
+    row.push(a.watched.into());
+    row
+}
+
+/// Unavailable shows as nothing.
+pub(super) fn distribution(treatment: Treatment) -> Value {
+    match treatment {
+        Treatment::Unavailable => Value::Null,
+        treatment => treatment.as_str().into(),
+    }
+}

@@ -113,7 +113,7 @@ impl From<Failure> for Response {
 /// A received value in the form in which entities hold it: text as strings, whole numbers as longs.
 /// Kinds that entities do not have become null.
 #[must_use]
-pub fn incoming(value: &Value) -> Value {
+pub(super) fn incoming(value: &Value) -> Value {
     match value {
         Value::Bool(_) | Value::Binary(_) | Value::Null => value.clone(),
         Value::Timestamp(millis) => Value::Long(*millis),
@@ -130,13 +130,13 @@ pub fn incoming(value: &Value) -> Value {
 
 /// [`incoming`] for a map.
 #[must_use]
-pub fn incoming_map(map: &Map) -> Map {
+pub(super) fn incoming_map(map: &Map) -> Map {
     Map(map.iter().map(|(key, value)| (incoming(key), incoming(value))).collect())
 }
 
 /// A value of an entity in the form in which it is sent: whole numbers as ints where they fit.
 #[must_use]
-pub fn outgoing(value: Value) -> Value {
+pub(super) fn outgoing(value: Value) -> Value {
     match value {
         Value::List(items) => Value::List(items.into_iter().map(outgoing).collect()),
         Value::Map(map) => Value::Map(Map(map.0.into_iter().map(|(k, v)| (outgoing(k), outgoing(v))).collect())),

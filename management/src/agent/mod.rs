@@ -93,15 +93,19 @@ impl<B: Backend> Agent<B> {
 
     /// Answers a request. `None`: it gets no answer.
     pub fn handle(&mut self, request: &Request) -> Option<Response> {
-        let agent = LogModule::Agent;
-        router_engine::log!(agent, Level::Debug, "Management request {}", request.describe());
+        router_engine::log!(LogModule::Agent, Level::Debug, "Management request {}", request.describe());
         if let Some((table, operation)) = core_agent::route(request) {
             return Some(self.handle_core(table, operation, request));
         }
+        self.handle_internal(request)
+    }
+
+    /// Answers a request to the general agent, which knows no live tables.
+    pub fn handle_internal(&mut self, request: &Request) -> Option<Response> {
         request.reply_to.as_ref()?;
         let operation = request.text("operation").unwrap_or_default();
         let response = self.handle_general(request).unwrap_or_else(|failure| {
-            router_engine::log!(agent, Level::Error, "Error performing {operation}: {}", failure.description());
+            router_engine::log!(LogModule::Agent, Level::Error, "Error performing {operation}: {}", failure.description());
             failure.into()
         });
         Some(Response { body: message::outgoing(response.body), ..response })

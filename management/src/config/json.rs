@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 200;
 ///
 /// # Errors
 /// A complaint with its position: `Expecting ',' delimiter: line 2 column 10 (char 23)`.
-pub fn parse(text: &str) -> Result<Value, String> {
+pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut reader = Reader { text, at: 0, depth: 0 };
     reader.skip_blanks();
     let value = reader.value()?;

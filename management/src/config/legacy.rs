@@ -13,7 +13,7 @@ const HASH_ATTRIBUTES: [&str; 3] = ["pattern", "bindingKey", "hostname"];
 
 /// The text rewritten as a JSON list of `[name, {attributes}]`.
 #[must_use]
-pub fn to_json(text: &str) -> String {
+pub(super) fn to_json(text: &str) -> String {
     let mut rewriter = Rewriter { out: String::from("["), open: Vec::new(), braces: 0 };
     for (index, line) in text.lines().enumerate() {
         rewriter.line(index + 1, line.trim());

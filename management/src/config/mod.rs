@@ -8,6 +8,7 @@ mod sections;
 mod check;
 
 pub use check::{SetError, check_set, check_singletons_and_names, role_error};
+pub(crate) use check::open_properties_error;
 pub use order::creation_order;
 
 use crate::attributes::Attributes;

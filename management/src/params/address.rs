@@ -4,23 +4,10 @@ use super::owned;
 use crate::attributes::Attributes;
 use amqp_core::Value;
 use amqp_core::value::Map;
+use router_engine::forward::Treatment;
 
 /// Highest priority of messages.
 pub const MAX_PRIORITY: u8 = 9;
-
-/// Which consumers get a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Distribution {
-    /// All.
-    Multicast,
-    /// One of those that are cheapest to reach.
-    Closest,
-    /// One, such that load evens out.
-    #[default]
-    Balanced,
-    /// None: attaching is refused.
-    Unavailable,
-}
 
 /// Parameters of an address configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +19,7 @@ pub struct AddressParams {
     /// Given as a prefix.
     pub is_prefix: bool,
     /// The distribution.
-    pub distribution: Distribution,
+    pub distribution: Treatment,
     /// Priority of messages without one; negative is none.
     pub priority: i64,
 }
@@ -63,33 +50,13 @@ pub struct AutoLinkParams {
     pub external_address: Option<String>,
 }
 
-// === impl Distribution ===
-
-impl Distribution {
-    /// The word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Multicast => "multicast",
-            Self::Closest => "closest",
-            Self::Balanced => "balanced",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// The distribution with that name; balanced when there is none.
-    #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "multicast" => Self::Multicast,
-            "closest" => Self::Closest,
-            "unavailable" => Self::Unavailable,
-            _ => Self::Balanced,
-        }
-    }
-
-    pub(super) fn of(attributes: &Attributes, name: &str) -> Self {
-        attributes.text(name).map_or(Self::Balanced, Self::from_name)
+/// The treatment that a word stands for; balanced when it is none.
+pub(super) fn treatment(word: Option<&str>) -> Treatment {
+    match word {
+        Some("multicast") => Treatment::Multicast,
+        Some("closest") => Treatment::Closest,
+        Some("unavailable") => Treatment::Unavailable,
+        _ => Treatment::Balanced,
     }
 }
 
@@ -123,9 +90,15 @@ impl AddressParams {
             name: name.map(str::to_owned),
             pattern: if is_prefix { format!("{text}/#") } else { text.to_owned() },
             is_prefix,
-            distribution: given("distribution").and_then(Value::as_str).map_or(Distribution::Balanced, Distribution::from_name),
+            distribution: treatment(given("distribution").and_then(Value::as_str)),
             priority,
         })
+    }
+
+    /// Whether it was given as a pattern.
+    #[must_use]
+    pub const fn is_pattern(&self) -> bool {
+        !self.is_prefix
     }
 
     /// The prefix, when given as one.

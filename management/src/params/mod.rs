@@ -13,7 +13,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub use address::{AddressParams, AutoLinkDirection, AutoLinkParams, Distribution, MAX_PRIORITY};
+pub use address::{AddressParams, AutoLinkDirection, AutoLinkParams, MAX_PRIORITY};
 pub use amqp::{ConnectorParams, HttpParams, ListenerParams, PeerParams};
 pub use log::LogParams;
 pub use profile::{ProxyProfileParams, SslProfileParams};

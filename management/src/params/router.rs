@@ -1,9 +1,11 @@
 //! Parameters of `router`, `network` and `policy`.
 
-use super::{Distribution, count, owned, text};
+use super::address::treatment;
+use super::{count, owned, text};
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use router_engine::core::Mode;
+use router_engine::forward::Treatment;
 use std::time::Duration;
 
 /// How many connections carry streams beside an inter-router connection.
@@ -45,7 +47,7 @@ pub struct RouterParams {
     /// Pattern of log times.
     pub timestamp_format: Option<String>,
     /// Distribution of addresses that are not configured.
-    pub default_distribution: Distribution,
+    pub default_distribution: Treatment,
     /// Connections for streams.
     pub data_connections: DataConnections,
     /// Cut TCP flows when their listener or connector is deleted.
@@ -114,7 +116,7 @@ impl TryFrom<&EntityConfig> for RouterParams {
             sasl_config_name: text(a, "saslConfigName"),
             timestamps_in_utc: a.flag("timestampsInUTC"),
             timestamp_format: owned(a, "timestampFormat"),
-            default_distribution: Distribution::of(a, "defaultDistribution"),
+            default_distribution: treatment(a.text("defaultDistribution")),
             data_connections: match a.text("dataConnectionCount").and_then(|t| t.trim().parse().ok()) {
                 Some(count) => DataConnections::Count(count),
                 None => DataConnections::Auto,

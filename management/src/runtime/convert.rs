@@ -1,7 +1,7 @@
 //! From configured parameters to those of the adaptors.
 
 use crate::error::RouterError;
-use crate::params::{ConnectorParams, Distribution, ListenerParams, PeerParams, SocketFamily, SslProfileParams};
+use crate::params::{ConnectorParams, ListenerParams, PeerParams, SocketFamily, SslProfileParams};
 use adaptors::amqp::EndpointParams;
 use adaptors::net::Family;
 use adaptors::tls::secret::{SecretKind, resolve};
@@ -16,20 +16,11 @@ use std::sync::Arc;
 /// SASL mechanisms that a listener without a list of its own offers, preferred ones first.
 const MECHANISMS: [&str; 3] = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
 
-pub(super) const fn treatment(distribution: Distribution) -> Treatment {
-    match distribution {
-        Distribution::Multicast => Treatment::Multicast,
-        Distribution::Closest => Treatment::Closest,
-        Distribution::Balanced => Treatment::Balanced,
-        Distribution::Unavailable => Treatment::Unavailable,
-    }
-}
-
 /// Unavailable has no word in this log line (spec `amqp-endpoint.md` 8.2).
-pub(super) const fn distribution_in_log(distribution: Distribution) -> &'static str {
-    match distribution {
-        Distribution::Unavailable => "(null)",
-        other => other.name(),
+pub(super) const fn distribution_in_log(treatment: Treatment) -> &'static str {
+    match treatment {
+        Treatment::Unavailable => "(null)",
+        other => other.as_str(),
     }
 }
 

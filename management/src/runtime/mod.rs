@@ -35,7 +35,7 @@ pub struct Runtime {
     entities: Mutex<Entities>,
 }
 
-/// Entities that were created, by name.
+/// Entities that were created, by [`key`].
 #[derive(Debug, Default)]
 pub struct Entities {
     /// sslProfile
@@ -71,7 +71,7 @@ impl Runtime {
         let config = RouterConfig {
             id: params.id.clone().unwrap_or_else(|| id.to_owned()),
             mode: params.mode,
-            default_treatment: convert::treatment(params.default_distribution),
+            default_treatment: params.default_distribution,
             network_id: network.network_id,
             tenant_id: tenant.clone(),
         };
@@ -139,14 +139,14 @@ impl Runtime {
     /// # Errors
     /// When the listener's socket cannot be opened.
     pub fn activate(&self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let name = entity.attributes.text("name").unwrap_or_default();
+        let key = key(entity);
         match entity.ty {
             EntityType::Listener => {
-                let Some(listener) = self.entities().listeners.get(name).cloned() else { return Ok(()) };
+                let Some(listener) = self.entities().listeners.get(&key).cloned() else { return Ok(()) };
                 listener.activate().map_err(|error| RouterError::new(ErrorClass::RunTime, error.to_string()))
             }
             EntityType::Connector => {
-                let connector = self.entities().connectors.get(name).cloned();
+                let connector = self.entities().connectors.get(&key).cloned();
                 connector.iter().for_each(Connector::activate);
                 Ok(())
             }
@@ -154,7 +154,7 @@ impl Runtime {
         }
     }
 
-    /// Deletes an entity by type and name. False when there is none.
+    /// Deletes an entity by type and [`key`]. False when there is none.
     pub fn delete(&self, ty: EntityType, name: &str) -> bool {
         let drop_connections = self.params.drop_tcp_connections;
         let mut entities = self.entities();
@@ -198,17 +198,15 @@ impl Runtime {
             return Err(RouterError::configuration("HTTP listeners are not supported yet"));
         }
         let tls = self.profile(params.peer.ssl_profile.as_ref())?;
-        let name = params.peer.name.clone();
         let converted = convert::listener(params, tls)?;
         let listener = Listener::create(converted, &self.io).map_err(|e| RouterError::configuration(e.to_string()))?;
-        self.entities().listeners.insert(name, listener);
+        self.entities().listeners.insert(key(entity), listener);
         Ok(())
     }
 
     fn create_connector(&self, entity: &EntityConfig) -> Result<(), RouterError> {
         let params = ConnectorParams::try_from(entity)?;
         let tls = self.profile(params.peer.ssl_profile.as_ref())?;
-        let name = params.peer.name.clone();
         let data = match self.params.data_connections {
             DataConnections::Auto => adaptors::amqp::DataConnections::Auto,
             DataConnections::Count(count) => adaptors::amqp::DataConnections::Count(count),
@@ -216,15 +214,13 @@ impl Runtime {
         let converted = convert::connector(params, tls, data)?;
         let connector =
             Connector::create(converted, &self.io).map_err(|e| RouterError::configuration(e.to_string()))?;
-        self.entities().connectors.insert(name, connector);
+        self.entities().connectors.insert(key(entity), connector);
         Ok(())
     }
 
     fn create_tcp_listener(&self, entity: &EntityConfig) -> Result<(), RouterError> {
         let params = TcpListenerParams::try_from(entity)?;
-        if let Some(profile) = self.profile(params.ssl_profile.as_ref())? {
-            return Err(convert::no_tcp_tls(&profile.name));
-        }
+        let tls = self.profile(params.ssl_profile.as_ref())?;
         let Some(address) = &params.address else {
             return Err(RouterError::configuration("multi-address listeners are not supported yet"));
         };
@@ -234,25 +230,30 @@ impl Runtime {
             host: params.host,
             port: params.port,
             backlog: u32::try_from(params.backlog).unwrap_or(0),
+            strategy: adaptors::tcp::Strategy::None,
+            tls,
+            authenticate_peer: params.authenticate_peer,
         };
-        let listener = TcpListener::start(converted, self.router());
-        self.entities().tcp_listeners.insert(params.name, listener);
+        let listener = TcpListener::start(converted, self.router())
+            .map_err(|error| RouterError::configuration(error.to_string()))?;
+        self.entities().tcp_listeners.insert(key(entity), listener);
         Ok(())
     }
 
     fn create_tcp_connector(&self, entity: &EntityConfig) -> Result<(), RouterError> {
         let params = TcpConnectorParams::try_from(entity)?;
-        if let Some(profile) = self.profile(params.ssl_profile.as_ref())? {
-            return Err(convert::no_tcp_tls(&profile.name));
-        }
+        let tls = self.profile(params.ssl_profile.as_ref())?;
         let converted = adaptors::tcp::TcpConnectorParams {
             name: params.name.clone(),
             address: self.service_address(&params.address),
             host: params.host,
             port: params.port,
+            tls,
+            verify_hostname: params.verify_hostname,
         };
-        let connector = TcpConnector::start(converted, self.router());
-        self.entities().tcp_connectors.insert(params.name, connector);
+        let connector = TcpConnector::start(converted, self.router())
+            .map_err(|error| RouterError::configuration(error.to_string()))?;
+        self.entities().tcp_connectors.insert(key(entity), connector);
         Ok(())
     }
 
@@ -268,7 +269,7 @@ impl Runtime {
         let params = AddressParams::from_body(name.as_deref(), &entity.attributes.clone().into_map())
             .map_err(RouterError::configuration)?;
         let config = AddressConfig {
-            treatment: convert::treatment(params.distribution),
+            treatment: params.distribution,
             priority: u8::try_from(params.priority).ok(),
         };
         self.router()
@@ -282,7 +283,20 @@ impl Runtime {
             params.pattern,
             convert::distribution_in_log(params.distribution)
         );
-        self.entities().addresses.insert(name.unwrap_or_else(|| params.pattern.clone()), params);
+        self.entities().addresses.insert(key(entity), params);
         Ok(())
+    }
+}
+
+/// What tells an entity from others of its type: the name, or where it listens or connects to.
+#[must_use]
+pub fn key(entity: &EntityConfig) -> String {
+    let a = &entity.attributes;
+    if let Some(name) = a.text("name").filter(|name| !name.is_empty()) {
+        return name.to_owned();
+    }
+    match a.text("prefix").or(a.text("pattern")) {
+        Some(pattern) => pattern.to_owned(),
+        None => format!("{}:{}", a.text("host").unwrap_or_default(), a.text("port").unwrap_or_default()),
     }
 }

@@ -36,6 +36,8 @@ pub struct AttachOut {
     pub target: Box<Target>,
     /// Which session.
     pub session: SessionClass,
+    /// Incoming link that is bound to no address: the port must supply [`super::action::Deliver::to`].
+    pub anonymous: bool,
 }
 
 /// The answer to an [`super::action::AttachRequest`].

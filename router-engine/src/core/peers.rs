@@ -230,7 +230,15 @@ impl Core {
         let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
         let link = self.links[slot].id;
         let attach =
-            AttachOut { link, name, direction, source: Box::new(source), target: Box::new(target), session };
+            AttachOut {
+                link,
+                name,
+                direction,
+                source: Box::new(source),
+                target: Box::new(target),
+                session,
+                anonymous: direction == Direction::In,
+            };
         self.stage(conn, Effect::Attach(Box::new(attach)));
         slot
     }

@@ -82,6 +82,7 @@ impl Mesh {
         self.check_instance(id, instance, version);
         let Some(node) = self.nodes.by_id_mut(id) else { return Ok(()) };
         node.last_seen = now;
+        node.advertised = (ls_seq, mobile_seq);
         node.need_mar |= node.mobile_seq < mobile_seq;
         if node.ls_seq < ls_seq {
             // Flooding brings an RA by several ways at once: the first copy is answered at once, and
@@ -90,6 +91,7 @@ impl Mesh {
                 node.need_lsr = true;
             } else {
                 node.lsr_sent = Some(now);
+                node.lsr_retry.sent();
                 self.send_lsr(id);
             }
         }
@@ -128,6 +130,7 @@ impl Mesh {
             node.ls_seq = ls_seq;
             node.peers = peers;
             node.last_seen = now;
+            node.lsr_retry.reset();
         }
         self.ls.recompute = true;
         Ok(())
@@ -147,6 +150,7 @@ impl Mesh {
         node.peers.clear();
         node.ls_seq = 0;
         node.need_lsr = true;
+        node.advertised = (0, 0);
         let bit = node.bit();
         if node.forget_addresses() {
             self.output.push_back(MeshOutput::FlushNode { bit });
@@ -257,6 +261,10 @@ impl Mesh {
         let radius = result.radius;
         for (bit, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(bit) {
+                if (node.next_hop, node.valid_origins) != (next_hop, valid_origins) {
+                    node.lsr_retry.reset();
+                    node.mar_retry.reset();
+                }
                 (node.next_hop, node.cost, node.valid_origins) = (next_hop, cost, valid_origins);
             }
         }
@@ -287,11 +295,20 @@ impl Mesh {
         }
     }
 
-    /// Step 9.
+    /// Step 9. Beyond the rules, requests without an answer are repeated.
     pub(super) fn send_requests(&mut self) {
         let mut requests = Vec::new();
         for node in self.nodes.iter_mut().filter(|n| n.has_way()) {
+            let (ls_seq, mobile_seq) = node.advertised;
+            node.need_lsr |= node.lsr_retry.tick() && node.ls_seq < ls_seq.max(1);
+            node.need_mar |= node.mar_retry.tick() && node.mobile_seq < mobile_seq;
             let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
+            if need.0 {
+                node.lsr_retry.sent();
+            }
+            if need.1 {
+                node.mar_retry.sent();
+            }
             if need.0 || need.1 {
                 requests.push((node.id().to_owned(), need, node.mobile_seq));
             }

@@ -211,6 +211,7 @@ impl Mesh {
         }
         node.mobile_seq = seq;
         node.mar_sent = false;
+        node.mar_retry.reset();
         let full = match update {
             Update::Absolute(exist) => {
                 node.unmap_others(exist, &mut self.output);

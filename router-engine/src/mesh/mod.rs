@@ -56,8 +56,9 @@ const HELLO_MAX_AGE: Duration = Duration::from_secs(3);
 const RA_INTERVAL: Duration = Duration::from_secs(30);
 /// Between router advertisements after a topology change.
 const RA_INTERVAL_FLUX: Duration = Duration::from_secs(4);
-/// How long a topology change keeps the shorter interval.
-const FLUX: Duration = Duration::from_secs(8);
+/// How long a topology change keeps the shorter interval: eight seconds, and some more so that a
+/// late timer does not lose the advertisement that is due at their end.
+const FLUX: Duration = Duration::from_millis(8500);
 /// A link state counts for this long after the last sign of its router.
 const LINK_STATE_MAX_AGE: Duration = Duration::from_secs(60);
 /// Ticks from a computation to the flush of the routers that it found unreachable.

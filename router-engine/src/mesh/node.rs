@@ -26,7 +26,11 @@ pub struct Node {
     pub(super) valid_origins: u128,
     pub(super) need_lsr: bool,
     pub(super) lsr_sent: Option<Instant>,
+    pub(super) lsr_retry: Retry,
     pub(super) need_mar: bool,
+    pub(super) mar_retry: Retry,
+    /// Sequence numbers of link state and mobile addresses in the last RA.
+    pub(super) advertised: (i64, i64),
     /// A sequence gap was answered with MAR and no MAU was accepted since.
     pub(super) mar_sent: bool,
     pub(super) mobile_seq: i64,
@@ -36,6 +40,16 @@ pub struct Node {
     pub(super) empty: u8,
     /// What the owner of the mesh was told last.
     told: Option<Route>,
+}
+
+/// When to repeat a request that was not answered. Requests are lost while routers do not agree
+/// on the ways; the next RA may be half a minute away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Retry {
+    /// Ticks to wait; 0 when no request is out.
+    left: u8,
+    /// Ticks that the last request was given.
+    given: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +163,33 @@ impl Node {
     }
 }
 
+// === impl Retry ===
+
+impl Retry {
+    /// Ticks that the first request is given; each further one twice as many.
+    const FIRST: u8 = 2;
+    const LONGEST: u8 = 32;
+
+    /// A request was sent.
+    pub(super) fn sent(&mut self) {
+        self.given = (self.given * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.left = self.given;
+    }
+
+    /// The request was answered, or chances for an answer are better than before.
+    pub(super) fn reset(&mut self) {
+        self.given = 0;
+        self.left = self.left.min(Self::FIRST);
+    }
+
+    /// A tick passed. Returns whether the request was out for long enough.
+    pub(super) fn tick(&mut self) -> bool {
+        let was = self.left;
+        self.left = was.saturating_sub(1);
+        was == 1
+    }
+}
+
 // === impl NodeTable ===
 
 impl Default for NodeTable {
@@ -203,7 +244,10 @@ impl NodeTable {
             valid_origins: 0,
             need_lsr: true,
             lsr_sent: None,
+            lsr_retry: Retry::default(),
             need_mar: false,
+            mar_retry: Retry::default(),
+            advertised: (0, 0),
             mar_sent: false,
             mobile_seq: 0,
             addresses: HashMap::new(),

@@ -1,6 +1,7 @@
 //! What the core wants done.
 
 use super::AmqpPort;
+use super::egress::discard;
 use super::link::{PortLink, notified};
 use super::params::PortError;
 use crate::core::action::{Action, Direction};
@@ -25,8 +26,10 @@ impl AmqpPort {
         let mut keys = std::mem::take(&mut self.keys);
         let any = self.handle.mailbox.take(&mut effects, &mut keys);
         for effect in effects.drain(..) {
-            if !self.core_closed {
-                self.apply(effect);
+            match effect {
+                Effect::Push(push) if self.core_closed => discard(&push),
+                _ if self.core_closed => {}
+                effect => self.apply(effect),
             }
         }
         for key in keys.drain(..) {
@@ -105,7 +108,7 @@ impl AmqpPort {
     }
 
     fn attach(&mut self, attach: AttachOut) {
-        let AttachOut { link: id, name, direction, source, target, session: class } = attach;
+        let AttachOut { link: id, name, direction, source, target, session: class, anonymous } = attach;
         let control = is_control(Some(&source), Some(&target));
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
@@ -128,6 +131,9 @@ impl AmqpPort {
         link.owns_session = owned;
         link.control = control;
         link.annotations = carries_annotations(&self.params.conn, direction);
+        if let Some(incoming) = link.incoming() {
+            incoming.anonymous = anonymous;
+        }
         self.links.insert(link);
     }
 
@@ -152,7 +158,9 @@ impl AmqpPort {
         if hard {
             self.engine.drop_transport();
         } else {
-            self.error.get_or_insert_with(|| PortError::of(error.as_deref()));
+            if let Some(error) = &error {
+                self.error.get_or_insert_with(|| PortError::of(error));
+            }
             self.engine.close(error);
         }
         self.close_core();

@@ -352,7 +352,7 @@ fn drop_settled(out: &mut OutLink, actions: &mut Vec<Action>) {
 }
 
 /// A delivery that will not be sent: its stream, if any, must not wait for a reader.
-fn discard(push: &Push) {
+pub(super) fn discard(push: &Push) {
     if let (Payload::Stream(stream), None) = (&push.payload, &push.reader) {
         drop(stream.reader(None));
     }

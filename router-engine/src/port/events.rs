@@ -48,7 +48,7 @@ impl AmqpPort {
             Event::RemoteOpen(open) => self.on_open(open),
             Event::Closed { error } => {
                 if let Some(error) = error {
-                    self.error.get_or_insert_with(|| PortError::of(Some(&error)));
+                    self.error.get_or_insert_with(|| PortError::of(&error));
                 }
                 self.close_core();
             }

@@ -184,8 +184,7 @@ impl AmqpPort {
                 condition: "amqp:not-allowed".to_owned(),
                 description: "Timeout waiting for initial handshake".to_owned(),
             });
-            self.close_core();
-            self.submit(now);
+            self.end(now);
         }
     }
 
@@ -206,8 +205,7 @@ impl AmqpPort {
         if let Some(violation) = self.engine.transport_closed() {
             self.error.get_or_insert_with(|| PortError::violation(&violation));
         }
-        self.close_core();
-        self.submit(now);
+        self.end(now);
     }
 
     /// Takes the lines of the frame trace, without their `[C<n>]:FRAME: ` prefix.
@@ -258,6 +256,13 @@ impl AmqpPort {
     #[must_use]
     pub fn link_count(&self) -> usize {
         self.links.len()
+    }
+
+    /// Ends the connection in the core, and lets go of what the core left for it.
+    fn end(&mut self, now: Instant) {
+        self.close_core();
+        self.submit(now);
+        self.take_mailbox();
     }
 
     /// Gives the gathered actions to the core.

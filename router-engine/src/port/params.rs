@@ -95,10 +95,10 @@ impl PortError {
         Self { condition: violation.condition().to_owned(), description: violation.to_string() }
     }
 
-    pub(super) fn of(error: Option<&Error>) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         Self {
-            condition: error.map_or_else(String::new, |e| e.condition.as_str().to_owned()),
-            description: error.and_then(|e| e.description.clone()).unwrap_or_default(),
+            condition: error.condition.as_str().to_owned(),
+            description: error.description.clone().unwrap_or_default(),
         }
     }
 }

@@ -1,0 +1,187 @@
+//! The service addresses of a tcpListener and the choice among them (spec `tcp-adaptor.md` section 4).
+
+use router_engine::core::WatchId;
+
+/// How a listener chooses among its addresses; the attribute `multiAddressStrategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// There is one address only.
+    #[default]
+    None,
+    /// The reachable address of the highest value.
+    Priority,
+    /// A reachable address at random, by value.
+    Weighted,
+}
+
+/// One address of a listener.
+#[derive(Debug, Clone)]
+pub struct AddressEntry {
+    /// The name of the listenerAddress.
+    pub name: String,
+    /// The service address.
+    pub address: String,
+    /// Priority or weight.
+    pub value: i64,
+    /// Connections made to it.
+    pub opened: u64,
+    /// There is a consumer somewhere.
+    pub reachable: bool,
+    pub(super) key: u64,
+    pub(super) watch: Option<WatchId>,
+}
+
+/// The addresses of a listener, by decreasing value.
+#[derive(Debug, Default)]
+pub(super) struct AddressSet {
+    strategy: Strategy,
+    entries: Vec<AddressEntry>,
+    next_key: u64,
+    /// The entry in use by strategy `priority`.
+    best: Option<u64>,
+}
+
+// === impl AddressSet ===
+
+impl AddressSet {
+    pub(super) fn new(strategy: Strategy) -> Self {
+        Self { strategy, ..Self::default() }
+    }
+
+    /// Adds an address, in front of those of equal value. Returns the key that its watch shall use.
+    pub(super) fn insert(&mut self, name: &str, address: &str, value: i64) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        let at = self.entries.partition_point(|e| e.value > value);
+        let entry = AddressEntry {
+            name: name.to_owned(),
+            address: address.to_owned(),
+            value,
+            opened: 0,
+            reachable: false,
+            key,
+            watch: None,
+        };
+        self.entries.insert(at, entry);
+        key
+    }
+
+    pub(super) fn set_watch(&mut self, key: u64, watch: WatchId) {
+        if let Some(entry) = self.entries.iter_mut().find(|e| e.key == key) {
+            entry.watch = Some(watch);
+        }
+    }
+
+    /// Removes an address by the name of its listenerAddress.
+    pub(super) fn remove(&mut self, name: &str) -> Option<AddressEntry> {
+        let at = self.entries.iter().position(|e| e.name == name)?;
+        let entry = self.entries.remove(at);
+        self.reconsider();
+        Some(entry)
+    }
+
+    pub(super) fn entries(&self) -> &[AddressEntry] {
+        &self.entries
+    }
+
+    /// Notes whether an address can be reached.
+    pub(super) fn set_reachable(&mut self, key: u64, reachable: bool) {
+        if let Some(entry) = self.entries.iter_mut().find(|e| e.key == key) {
+            entry.reachable = reachable;
+        }
+        self.reconsider();
+    }
+
+    pub(super) fn any_reachable(&self) -> bool {
+        self.entries.iter().any(|e| e.reachable)
+    }
+
+    /// Chooses the address of a new connection and counts it. `random` decides where chance is asked for.
+    pub(super) fn choose(&mut self, random: u64) -> Option<String> {
+        let at = match self.strategy {
+            Strategy::None => 0,
+            Strategy::Priority => self.position(self.best).unwrap_or(0),
+            Strategy::Weighted => self.draw(random).unwrap_or(0),
+        };
+        let entry = self.entries.get_mut(at)?;
+        entry.opened += 1;
+        Some(entry.address.clone())
+    }
+
+    fn position(&self, key: Option<u64>) -> Option<usize> {
+        self.entries.iter().position(|e| Some(e.key) == key)
+    }
+
+    /// Keeps the best entry unless it is unreachable or one of strictly larger value is reachable.
+    fn reconsider(&mut self) {
+        let Some(first) = self.entries.iter().find(|e| e.reachable) else {
+            self.best = None;
+            return;
+        };
+        let current = self.position(self.best).map(|at| &self.entries[at]).filter(|e| e.reachable);
+        if current.is_none_or(|current| first.value > current.value) {
+            self.best = Some(first.key);
+        }
+    }
+
+    fn draw(&self, random: u64) -> Option<usize> {
+        let weight = |e: &AddressEntry| u64::try_from(e.value).unwrap_or(0);
+        let reachable = || self.entries.iter().enumerate().filter(|(_, e)| e.reachable);
+        let total: u64 = reachable().map(|(_, e)| weight(e)).sum();
+        let mut left = random.checked_rem(total)?;
+        // From the smallest value to the largest.
+        for (at, entry) in reachable().collect::<Vec<_>>().into_iter().rev() {
+            if left < weight(entry) {
+                return Some(at);
+            }
+            left -= weight(entry);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(strategy: Strategy, values: &[(&str, i64)]) -> AddressSet {
+        let mut set = AddressSet::new(strategy);
+        for (name, value) in values {
+            set.insert(name, name, *value);
+        }
+        set
+    }
+
+    #[test]
+    fn priority_keeps_the_current_one_among_equals() {
+        let mut set = set(Strategy::Priority, &[("a", 5), ("b", 5), ("c", 9)]);
+        assert_eq!(set.entries().iter().map(|e| e.name.as_str()).collect::<String>(), "cba");
+        assert_eq!(set.choose(0).as_deref(), Some("c"), "nothing reachable: the head of the list");
+        set.set_reachable(0, true);
+        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        set.set_reachable(1, true);
+        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        set.set_reachable(2, true);
+        assert_eq!(set.choose(0).as_deref(), Some("c"));
+        set.set_reachable(2, false);
+        assert_eq!(set.choose(0).as_deref(), Some("b"), "the first reachable one takes over");
+        assert!(set.remove("b").is_some());
+        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        set.set_reachable(0, false);
+        assert!(!set.any_reachable());
+        let opened: Vec<_> = set.entries().iter().map(|e| e.opened).collect();
+        assert_eq!(opened, [2, 3]);
+    }
+
+    #[test]
+    fn weights_share_by_value_among_the_reachable() {
+        let mut set = set(Strategy::Weighted, &[("small", 1), ("large", 3), ("gone", 100)]);
+        set.set_reachable(0, true);
+        set.set_reachable(1, true);
+        let drawn: Vec<_> = (0..4).map(|random| set.choose(random).unwrap()).collect();
+        assert_eq!(drawn, ["small", "large", "large", "large"]);
+        set.set_reachable(0, false);
+        set.set_reachable(1, false);
+        assert_eq!(set.choose(7).as_deref(), Some("gone"), "nothing reachable: the head of the list");
+    }
+}

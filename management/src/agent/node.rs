@@ -1,0 +1,289 @@
+//! The management node: joins the agent to the routing core.
+//!
+//! The node is an in-process peer of the core: it consumes `$management` in its mobile and local
+//! form and the internal address of the general agent, and sends replies on an anonymous link. One
+//! task serves one request at a time; what takes long (a query of a large table) is done outside of
+//! the core's lock.
+
+use super::{Agent, Backend, Request};
+use amqp_core::Instant;
+use amqp_core::message::MessageError;
+use amqp_core::performative::{DeliveryState, Error, Source, Target};
+use bytes::Bytes;
+use router_engine::annotations::Annotations;
+use router_engine::core::action::{AttachRequest, Direction};
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::effect::{AttachReply, Push};
+use router_engine::log::{Level, LogModule};
+use router_engine::stream::{Notify, Payload, Pull, Reader};
+use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// What the node consumes; the last goes to the general agent only.
+const ADDRESSES: [&str; 3] = ["$management", "_local/$management", "_local/$_management_internal"];
+
+/// Token of the link for replies; those before it are the links of [`ADDRESSES`].
+const REPLIES: u32 = 3;
+
+/// Requests on their way to the node at a time, per link.
+const CREDIT: u32 = 250;
+
+/// Octets of the largest request.
+const MAX_REQUEST: usize = 16 * 1024 * 1024;
+
+/// Octets pulled from a stream at a time.
+const PULL: usize = 64 * 1024;
+
+/// Tells the time; the node is as free of clocks as the core.
+pub type Clock = fn() -> Instant;
+
+/// The management node. See the module documentation.
+pub struct Node {
+    router: Arc<Router>,
+    conn: ConnHandle,
+    clock: Clock,
+    links: HashMap<LinkId, usize>,
+    replies: Option<LinkId>,
+    /// Requests that are still arriving, by the key of their stream.
+    arriving: HashMap<u64, Arriving>,
+    next_key: u64,
+    next_token: u64,
+    actions: Vec<Action>,
+}
+
+/// A request that is still arriving.
+struct Arriving {
+    push: Delivery,
+    reader: Reader,
+    chunks: VecDeque<Bytes>,
+}
+
+/// What is needed of a delivery once its payload is taken.
+#[derive(Clone, Copy)]
+struct Delivery {
+    link: LinkId,
+    id: OutId,
+    settled: bool,
+    /// It came as a stream, so the core wants to know when it was taken.
+    stream: bool,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Joins the core. From here on requests are queued; [`Self::run`] serves them.
+    #[must_use]
+    pub fn join(router: Arc<Router>, clock: Clock) -> Self {
+        let conn = router.connect(conn_params(), clock());
+        let mut node = Self {
+            router,
+            conn,
+            clock,
+            links: HashMap::new(),
+            replies: None,
+            arriving: HashMap::new(),
+            next_key: 0,
+            next_token: 0,
+            actions: Vec::new(),
+        };
+        node.actions.push(Action::Opened(Box::default()));
+        for (token, address) in ADDRESSES.iter().enumerate() {
+            node.attach(token as u32, Some(address));
+        }
+        node.attach(REPLIES, None);
+        node.submit();
+        node
+    }
+
+    /// Serves requests for as long as it is polled.
+    pub async fn run<B: Backend>(mut self, mut agent: Agent<B>) {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        loop {
+            let mailbox = Arc::clone(&self.conn.mailbox);
+            poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
+            mailbox.take(&mut effects, &mut ready);
+            for effect in effects.drain(..) {
+                self.on_effect(effect, &mut agent);
+            }
+            for key in ready.drain(..) {
+                self.pull(key, &mut agent);
+            }
+            self.submit();
+            // Many requests must not keep a worker from its other tasks.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn attach(&mut self, token: u32, address: Option<&str>) {
+        let (direction, name) = match address {
+            Some(address) => (Direction::Out, address),
+            None => (Direction::In, "management-replies"),
+        };
+        let source = Source { address: address.map(str::to_owned), ..Source::default() };
+        self.actions.push(Action::Attach(Box::new(AttachRequest {
+            token,
+            name: name.to_owned(),
+            direction,
+            source: Some(Box::new(source)),
+            target: Some(Box::new(Target::default())),
+            settle_on_send: false,
+        })));
+    }
+
+    fn submit(&mut self) {
+        if !self.actions.is_empty() {
+            // Replies are pre-settled and complete, so the core hands out no ids for them.
+            self.router.submit(self.conn.id, &mut self.actions, &mut Vec::new(), (self.clock)());
+        }
+    }
+
+    fn on_effect<B: Backend>(&mut self, effect: Effect, agent: &mut Agent<B>) {
+        match effect {
+            Effect::AttachReply(reply) => self.on_attached(&reply),
+            Effect::Push(push) => self.on_push(*push, agent),
+            Effect::AbortOut { id, .. } => self.arriving.retain(|_, a| a.push.id != id),
+            Effect::Detach { link, .. } => {
+                self.links.remove(&link);
+            }
+            // Replies go out whatever the credit; the rest concerns peers with sockets.
+            _ => {}
+        }
+    }
+
+    fn on_attached(&mut self, reply: &AttachReply) {
+        let Ok(link) = reply.link else {
+            router_engine::log!(LogModule::Agent, Level::Error, "Cannot attach the management node");
+            return;
+        };
+        if reply.token == REPLIES {
+            self.replies = Some(link);
+        } else {
+            self.links.insert(link, reply.token as usize);
+            self.actions.push(Action::PeerCredit { link, credit: CREDIT, drain: false });
+        }
+    }
+
+    fn on_push<B: Backend>(&mut self, push: Push, agent: &mut Agent<B>) {
+        let delivery = |stream| Delivery { link: push.link, id: push.id, settled: push.settled, stream };
+        match push.payload {
+            Payload::One(bytes) => self.serve(delivery(false), &[bytes], agent),
+            Payload::Many(chunks) => self.serve(delivery(false), &chunks, agent),
+            Payload::Stream(stream) => {
+                let key = self.next_key;
+                self.next_key += 1;
+                let notify = Notify { mailbox: Arc::clone(&self.conn.mailbox), key };
+                let reader = match push.reader {
+                    Some(reader) => {
+                        reader.set_notify(notify);
+                        reader
+                    }
+                    None => stream.reader(Some(notify)),
+                };
+                self.arriving.insert(key, Arriving { push: delivery(true), reader, chunks: VecDeque::new() });
+                self.pull(key, agent);
+            }
+        }
+    }
+
+    /// Takes what there is of an arriving request, and serves it when it is complete.
+    fn pull<B: Backend>(&mut self, key: u64, agent: &mut Agent<B>) {
+        let Some(arriving) = self.arriving.get_mut(&key) else { return };
+        loop {
+            match arriving.reader.pull(PULL, &mut arriving.chunks) {
+                Pull::Data => {
+                    if arriving.chunks.iter().map(Bytes::len).sum::<usize>() > MAX_REQUEST {
+                        let delivery = arriving.push;
+                        self.arriving.remove(&key);
+                        self.settle(delivery, rejected("amqp:link:message-size-exceeded", "Request too large"));
+                        return;
+                    }
+                }
+                Pull::Empty => return,
+                Pull::Aborted => {
+                    self.arriving.remove(&key);
+                    return;
+                }
+                Pull::Done => break,
+            }
+        }
+        if let Some(arriving) = self.arriving.remove(&key) {
+            let chunks: Vec<Bytes> = arriving.chunks.into();
+            self.serve(arriving.push, &chunks, agent);
+        }
+    }
+
+    fn serve<B: Backend>(&mut self, delivery: Delivery, message: &[Bytes], agent: &mut Agent<B>) {
+        let request = match Request::decode(message) {
+            Ok(request) => request,
+            Err(error) => return self.refuse(delivery, &error),
+        };
+        self.settle(delivery, DeliveryState::Accepted);
+        // Whoever waits for settlement need not wait for the answer.
+        self.submit();
+        let general_only = self.links.get(&delivery.link) == Some(&(ADDRESSES.len() - 1));
+        let response = if general_only { agent.handle_internal(&request) } else { agent.handle(&request) };
+        let (Some(response), Some(reply_to)) = (response, &request.reply_to) else { return };
+        self.reply(reply_to, response.encode(reply_to, &request.correlation_id));
+    }
+
+    fn refuse(&mut self, delivery: Delivery, error: &MessageError) {
+        router_engine::log!(LogModule::Agent, Level::Error, "Cannot read a management request: {error}");
+        self.settle(delivery, rejected("amqp:decode-error", "Parse error in message content"));
+    }
+
+    fn settle(&mut self, delivery: Delivery, state: DeliveryState) {
+        let Delivery { link, id, settled, stream } = delivery;
+        if settled || stream {
+            self.actions.push(Action::Sent { delivery: id });
+        }
+        if !settled {
+            self.actions.push(Action::Update { delivery: Side::Out(id), state: Some(state), settled: true });
+        }
+        self.actions.push(Action::PeerCredit { link, credit: CREDIT, drain: false });
+    }
+
+    fn reply(&mut self, to: &str, message: Bytes) {
+        let Some(link) = self.replies else { return };
+        let token = InToken(self.next_token);
+        self.next_token += 1;
+        self.actions.push(Action::Deliver(Box::new(Deliver {
+            link,
+            token,
+            settled: true,
+            payload: Payload::One(message),
+            to: Some(Bytes::copy_from_slice(to.as_bytes())),
+            annotations: Annotations::default(),
+            priority: amqp_core::message::header::DEFAULT_PRIORITY,
+            state: None,
+        })));
+    }
+}
+
+fn rejected(condition: &'static str, description: &str) -> DeliveryState {
+    DeliveryState::rejected(condition, description)
+}
+
+fn conn_params() -> ConnParams {
+    ConnParams {
+        role: ConnectionRole::Normal,
+        initiator: false,
+        host: "management".to_owned(),
+        local_socket: None,
+        origin_name: String::new(),
+        origin_address: String::new(),
+        cost: 1,
+        link_capacity: CREDIT,
+        strip_in: false,
+        strip_out: false,
+        group_correlator: None,
+        group_ordinal: None,
+        access_id: None,
+        open_properties: amqp_core::value::Map::new(),
+        failover_list: None,
+        protocol: "internal",
+        container: String::new(),
+    }
+}

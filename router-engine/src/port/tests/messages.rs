@@ -1,0 +1,291 @@
+//! Whole messages: routing, refusal, settlement, annotations.
+
+use super::super::*;
+use super::world::{World, message, params};
+use crate::annotations::Annotations;
+use amqp_core::engine::{AttachParams, Outgoing, Sent};
+use amqp_core::message::{Depth, MessageBuilder, ScanResult, scan};
+use amqp_core::performative::{DeliveryState, Role};
+
+#[test]
+fn unsettled_round_trip() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+    for n in 0..3 {
+        world.at(a).send(sender, n, false, message(None, 100));
+    }
+    world.run();
+    let got = world.at(b).deliveries();
+    assert_eq!(got.len(), 3);
+    assert!(got.iter().all(|d| d.complete && !d.settled && d.octets == message(None, 100)));
+    assert_eq!(world.at(a).outcomes(), []);
+    // Credit returns with settlement.
+    assert_eq!(world.at(a).engine.credit(sender), 7);
+    world.at(b).engine.update_in(got[1].key, Some(DeliveryState::Released), true);
+    world.at(b).engine.update_in(got[0].key, Some(DeliveryState::Accepted), true);
+    world.run();
+    let mut outcomes = world.at(a).outcomes();
+    outcomes.sort_by_key(|o| o.0);
+    assert_eq!(outcomes, [(0, Some(DeliveryState::Accepted), true), (1, Some(DeliveryState::Released), true)]);
+    assert_eq!(world.at(a).engine.credit(sender), 9);
+}
+
+#[test]
+fn sender_settles_after_the_outcome() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 5, false, message(None, 1));
+    world.run();
+    let key = world.at(b).deliveries()[0].key;
+    world.at(b).engine.set_token(key, 1);
+    world.at(b).engine.update_in(key, Some(DeliveryState::Accepted), false);
+    world.run();
+    assert_eq!(world.at(a).outcomes(), [(5, Some(DeliveryState::Accepted), false)]);
+    assert!(world.at(a).engine.update_out(sender, 5, None, true));
+    world.run();
+    let settled = |e: &amqp_core::engine::Event| matches!(e, amqp_core::engine::Event::Update(u) if u.incoming && u.settled);
+    assert!(world.at(b).events.iter().any(settled));
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+}
+
+#[test]
+fn settlement_in_the_same_read_as_the_transfer() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 5, false, message(None, 1));
+    assert!(world.at(a).engine.update_out(sender, 5, None, true));
+    world.run();
+    let got = world.at(b).deliveries();
+    assert_eq!(got.len(), 1);
+    // A new delivery shows that nothing is left of the first.
+    world.at(a).send(sender, 6, false, message(None, 1));
+    world.run();
+    assert_eq!(world.at(a).engine.credit(sender), 9);
+}
+
+#[test]
+fn settled_messages() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 1, true, message(None, 30_000));
+    world.at(a).send(sender, 1, true, message(None, 0));
+    world.run();
+    let got = world.at(b).deliveries();
+    assert!(got.iter().all(|d| d.settled && d.complete));
+    assert_eq!(got[0].octets, message(None, 30_000));
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+}
+
+#[test]
+fn receiver_wants_settled() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let session = world.at(b).engine.begin_session().unwrap();
+    let link = world.attach_on(b, session, Role::Receiver, Some("q"), 1);
+    world.at(b).engine.grant_credit(link, 5);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 1, false, message(None, 10));
+    world.run();
+    assert!(world.at(b).deliveries()[0].settled);
+    assert_eq!(world.at(a).outcomes(), [(1, Some(DeliveryState::Accepted), true)]);
+}
+
+#[test]
+fn anonymous_sender() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, None);
+    world.at(a).send(sender, 1, false, message(Some("q"), 10));
+    world.at(a).send(sender, 2, false, message(None, 10));
+    world.at(a).send(sender, 3, false, message(Some("nobody"), 10));
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+    let mut outcomes = world.at(a).outcomes();
+    outcomes.sort_by_key(|o| o.0);
+    let [(2, Some(DeliveryState::Rejected(Some(error))), true), (3, Some(DeliveryState::Released), true)] = &outcomes[..]
+    else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(error.to_string(), "amqp:precondition-failed: Routing failure: no address present");
+    assert_eq!(world.at(a).engine.credit(sender), 9);
+}
+
+#[test]
+fn malformed_messages_are_rejected() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    // No octets at all; router annotations that are no list.
+    let not_a_list = Bytes::from_static(b"\x00\x80SKPR--RA\xa1\x01x");
+    for (n, bad) in [Bytes::new(), not_a_list].into_iter().enumerate() {
+        world.at(a).send(sender, n as u64, false, bad);
+    }
+    world.run();
+    let outcomes = world.at(a).outcomes();
+    assert_eq!(outcomes.len(), 2);
+    for (_, state, settled) in outcomes {
+        let Some(DeliveryState::Rejected(Some(error))) = state else { panic!() };
+        assert_eq!((error.to_string().as_str(), settled), ("amqp:decode-error: invalid message format", true));
+    }
+    assert!(world.at(b).deliveries().is_empty());
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+}
+
+#[test]
+fn malformed_message_of_many_frames_is_settled_after_its_last() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    assert!(world.at(a).engine.start(sender, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
+    let mut payload = VecDeque::from([Bytes::from_static(b"\x00\x80SKPR--RA\xa1\x01x")]);
+    assert_eq!(world.at(a).engine.send(sender, &mut payload, None, usize::MAX), Sent::Hungry);
+    world.run();
+    let outcomes = world.at(a).outcomes();
+    assert!(matches!(outcomes[..], [(1, Some(DeliveryState::Rejected(_)), false)]), "{outcomes:?}");
+    payload.push_back(Bytes::from_static(b"rest"));
+    assert_eq!(world.at(a).engine.send(sender, &mut payload, Some(false), usize::MAX), Sent::Done);
+    world.run();
+    let outcomes = world.at(a).outcomes();
+    assert!(matches!(outcomes[..], [_, (1, Some(DeliveryState::Rejected(_)), true)]), "{outcomes:?}");
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+}
+
+fn annotated(annotations: &Annotations) -> Bytes {
+    let mut out = bytes::BytesMut::new();
+    annotations.encode(None, &mut out);
+    out.extend_from_slice(&MessageBuilder::new().data(b"body"));
+    out.freeze()
+}
+
+#[test]
+fn annotations_by_strip_mode() {
+    for (strip_in, strip_out) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut world = World::new();
+        let mut p = params(ConnectionRole::Normal);
+        (p.conn.strip_in, p.conn.strip_out) = (strip_in, strip_out);
+        let (a, b) = (world.client_with(p.clone()), world.client_with(p));
+        world.receiver(b, "q", 10);
+        let sender = world.sender(a, Some("q"));
+        let given = Annotations {
+            flags: 0x10,
+            trace: [b"0/X".as_slice()].into_iter().collect(),
+            ingress: Some(Bytes::from_static(b"0/X")),
+            ..Annotations::default()
+        };
+        world.at(a).send(sender, 1, false, annotated(&given));
+        world.run();
+        let got = world.at(b).deliveries();
+        let octets = [Bytes::from(got[0].octets.clone())];
+        let ScanResult::Ok(map) = scan(&octets, true, Depth::All) else { panic!() };
+        let Some(section) = map.router_annotations else {
+            assert!(strip_out);
+            assert_eq!(octets[0], MessageBuilder::new().data(b"body"));
+            continue;
+        };
+        assert!(!strip_out);
+        let found = Annotations::parse(&section.value(&octets)).unwrap();
+        assert_eq!(found.to_override.as_deref(), Some(b"q".as_slice()));
+        let trace: Vec<&[u8]> = found.trace.iter().collect();
+        if strip_in {
+            assert_eq!((found.flags, &trace[..]), (0, &[b"0/R".as_slice()][..]));
+            assert_eq!(found.ingress.as_deref(), Some(b"0/R".as_slice()));
+        } else {
+            assert_eq!((found.flags, &trace[..]), (0x10, &[b"0/X".as_slice(), b"0/R"][..]));
+            assert_eq!(found.ingress.as_deref(), Some(b"0/X".as_slice()));
+        }
+        assert_eq!(octets[0].slice(section.end..), MessageBuilder::new().data(b"body"));
+    }
+}
+
+#[test]
+fn malformed_annotations_are_rejected_by_name() {
+    let mut world = World::new();
+    let mut p = params(ConnectionRole::Normal);
+    p.conn.strip_in = false;
+    let (a, b) = (world.client_with(p), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 1, false, Bytes::from_static(b"\x00\x80SKPR--RA\xc0\x02\x01\x43"));
+    world.run();
+    let outcomes = world.at(a).outcomes();
+    let [(1, Some(DeliveryState::Rejected(Some(error))), true)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(error.to_string(), "amqp:invalid-field: Invalid router annotations section: wrong list count");
+}
+
+#[test]
+fn receiver_lost_with_messages_queued_and_sent() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 1);
+    let sender = world.sender(a, Some("q"));
+    for n in 0..3 {
+        world.at(a).send(sender, n, false, message(None, 10));
+    }
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+    world.at(b).engine.detach(receiver, None);
+    world.run();
+    let mut outcomes = world.at(a).outcomes();
+    outcomes.sort_by_key(|o| o.0);
+    assert!(matches!(&outcomes[0], (0, Some(DeliveryState::Modified(m)), true) if m.delivery_failed), "{outcomes:?}");
+    assert_eq!(outcomes[1..], [(1, Some(DeliveryState::Released), true), (2, Some(DeliveryState::Released), true)]);
+}
+
+#[test]
+fn connection_lost() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 1);
+    let sender = world.sender(a, Some("q"));
+    for n in 0..2 {
+        world.at(a).send(sender, n, false, message(None, 10));
+    }
+    world.run();
+    let now = world.now;
+    world.at(b).port.transport_closed(now);
+    assert!(matches!(world.at(b).port.state(), PortState::Dropped(Some(e)) if e.description == "connection aborted"));
+    world.run();
+    assert_eq!(world.at(a).outcomes().len(), 2);
+}
+
+#[test]
+fn settled_messages_drop_from_a_full_queue() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    for n in 0..25_u8 {
+        let text = MessageBuilder::new().data(&[n]);
+        world.at(a).send(sender, 1, true, text);
+        world.run();
+    }
+    world.at(b).engine.grant_credit(receiver, 100);
+    world.run();
+    let got: Vec<u8> = world.at(b).deliveries().iter().map(|d| *d.octets.last().unwrap()).collect();
+    // The first is kept, and the newest; each overflow of the ten empties the rest.
+    assert_eq!(got, [0, 19, 20, 21, 22, 23, 24]);
+}
+
+#[test]
+fn names_of_links_do_not_matter_to_messages() {
+    let mut world = World::new();
+    let a = world.client();
+    let session = world.at(a).engine.begin_session().unwrap();
+    let params = AttachParams { name: "x".into(), role: Role::Sender, source: None, target: None, snd_settle_mode: 2 };
+    let link = world.at(a).engine.attach(session, params).unwrap();
+    world.run();
+    assert!(world.at(a).engine.is_attached(link));
+    assert_eq!(world.at(a).engine.credit(link), 10);
+}

@@ -1,0 +1,224 @@
+//! Messages that are forwarded while they arrive.
+
+use super::super::*;
+use super::world::{World, message};
+use amqp_core::engine::{LinkKey, Outgoing, Sent};
+use amqp_core::performative::{DeliveryState, Role};
+
+const CHUNK: usize = 16 * 1024;
+
+/// Sends as much of a message as the window allows; true when nothing is left of it.
+fn feed(world: &mut World, client: usize, link: LinkKey, payload: &mut VecDeque<Bytes>, last: Option<bool>) -> bool {
+    let sent = world.at(client).engine.send(link, payload, last, usize::MAX);
+    world.run();
+    matches!(sent, Sent::Done | Sent::Hungry)
+}
+
+fn chunks(message: &Bytes) -> VecDeque<Bytes> {
+    message.chunks(CHUNK).map(Bytes::copy_from_slice).collect()
+}
+
+fn start(world: &mut World, client: usize, link: LinkKey, settled: bool) {
+    assert!(world.at(client).engine.start(link, Outgoing { tag: 1, settled, state: None, token: 1 }));
+}
+
+/// Two clients, the first sending to the second.
+fn pair(credit: u32) -> (World, LinkKey, LinkKey) {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", credit);
+    let sender = world.sender(a, Some("q"));
+    (world, sender, receiver)
+}
+
+#[test]
+fn large_message_flows_through() {
+    for settled in [false, true] {
+        let (mut world, sender, _) = pair(10);
+        let whole = message(None, 3_000_000);
+        let mut payload = chunks(&whole);
+        start(&mut world, 0, sender, settled);
+        let mut early = false;
+        while !feed(&mut world, 0, sender, &mut payload, Some(settled)) {
+            early |= !world.at(1).deliveries().is_empty();
+        }
+        world.run();
+        let got = world.at(1).deliveries();
+        assert!(early, "the message was held until it was complete");
+        assert_eq!(got.len(), 1);
+        assert_eq!((got[0].complete, got[0].settled), (true, settled));
+        assert!(got[0].octets == whole, "octets differ");
+        if !settled {
+            world.at(1).engine.update_in(got[0].key, Some(DeliveryState::Accepted), true);
+            world.run();
+            assert_eq!(world.at(0).outcomes(), [(1, Some(DeliveryState::Accepted), true)]);
+        }
+        assert_eq!(world.at(0).engine.credit(sender), 10);
+        assert!(world.at(0).port.holds.is_empty());
+        // The link goes on with ordinary messages.
+        world.at(0).send(sender, 2, true, message(None, 5));
+        world.run();
+        assert_eq!(world.at(1).deliveries().len(), 2);
+    }
+}
+
+#[test]
+fn small_incomplete_message_is_held() {
+    let (mut world, sender, _) = pair(10);
+    let whole = message(None, 200_000);
+    let mut payload = chunks(&whole);
+    let tail = payload.split_off(5);
+    start(&mut world, 0, sender, false);
+    feed(&mut world, 0, sender, &mut payload, None);
+    assert!(world.at(1).deliveries().is_empty());
+    let mut tail = tail;
+    feed(&mut world, 0, sender, &mut tail, Some(false));
+    assert!(world.at(1).deliveries()[0].octets == whole);
+}
+
+#[test]
+fn slow_receiver_stalls_the_sender_only() {
+    let (mut world, sender, _) = pair(10);
+    world.at(1).stalled = true;
+    let whole = message(None, 20_000_000);
+    let mut payload = chunks(&whole);
+    let all = payload.len();
+    start(&mut world, 0, sender, false);
+    for _ in 0..200 {
+        feed(&mut world, 0, sender, &mut payload, Some(false));
+    }
+    // Window of 512 frames, the stream, and the output: that much was taken, and no more.
+    let taken = (all - payload.len()) * CHUNK;
+    assert!(taken <= 512 * CHUNK + 2 * 1024 * 1024, "{taken} octets were taken");
+    assert!(world.at(1).peak_output <= limits::OUTPUT_TARGET + limits::LINK_SHARE + CHUNK);
+    assert!(!world.at(0).port.holds.is_empty());
+    // Another session of the same connection is not affected.
+    let third = world.client();
+    world.receiver(third, "other", 10);
+    let other = world.attach(0, Role::Sender, Some("other"));
+    world.at(0).send(other, 9, true, message(None, 10));
+    world.run();
+    assert_eq!(world.at(third).deliveries().len(), 1);
+    world.at(1).stalled = false;
+    while !feed(&mut world, 0, sender, &mut payload, Some(false)) {}
+    world.run();
+    assert!(world.at(1).deliveries()[0].octets == whole);
+    assert!(world.at(0).port.holds.is_empty());
+}
+
+#[test]
+fn abort_travels() {
+    for complete_first in [false, true] {
+        let (mut world, sender, _) = pair(10);
+        let whole = message(None, 1_000_000);
+        let mut payload = chunks(&whole);
+        payload.truncate(if complete_first { 3 } else { 40 });
+        start(&mut world, 0, sender, false);
+        while !feed(&mut world, 0, sender, &mut payload, None) {}
+        assert!(world.at(0).engine.abort(sender));
+        world.run();
+        let got = world.at(1).deliveries();
+        if complete_first {
+            // It was still held: nobody hears of it.
+            assert!(got.is_empty());
+        } else {
+            assert!(got[0].aborted && !got[0].complete);
+        }
+        assert_eq!(world.at(0).engine.credit(sender), 10);
+        world.at(0).send(sender, 2, true, message(None, 5));
+        world.run();
+        assert!(world.at(1).deliveries().last().unwrap().complete);
+    }
+}
+
+#[test]
+fn receiver_lost_in_the_middle() {
+    let (mut world, sender, receiver) = pair(10);
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    let mut tail = payload.split_off(40);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    assert!(!world.at(1).deliveries().is_empty());
+    world.at(1).engine.detach(receiver, None);
+    world.run();
+    let outcomes = world.at(0).outcomes();
+    assert!(matches!(outcomes[..], [(1, Some(DeliveryState::Released), false)]), "{outcomes:?}");
+    while !feed(&mut world, 0, sender, &mut tail, Some(false)) {}
+    let outcomes = world.at(0).outcomes();
+    assert!(matches!(outcomes[..], [_, (1, Some(DeliveryState::Released), true)]), "{outcomes:?}");
+    // The link stays usable.
+    world.receiver(1, "q", 5);
+    world.at(0).send(sender, 2, false, message(None, 5));
+    world.run();
+    assert!(world.at(1).deliveries().last().unwrap().complete);
+}
+
+#[test]
+fn receiver_rejects_in_the_middle() {
+    let (mut world, sender, _) = pair(10);
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    let mut tail = payload.split_off(40);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    let key = world.at(1).deliveries()[0].key;
+    world.at(1).engine.update_in(key, Some(DeliveryState::Rejected(None)), true);
+    world.run();
+    assert!(world.at(1).deliveries()[0].aborted);
+    while !feed(&mut world, 0, sender, &mut tail, Some(false)) {}
+    let outcomes = world.at(0).outcomes();
+    assert!(
+        matches!(outcomes[..], [(1, Some(DeliveryState::Rejected(None)), false), (1, Some(DeliveryState::Rejected(None)), true)]),
+        "{outcomes:?}"
+    );
+    world.at(0).send(sender, 2, true, message(None, 5));
+    world.run();
+    assert!(world.at(1).deliveries().last().unwrap().complete);
+}
+
+#[test]
+fn sender_lost_in_the_middle() {
+    let (mut world, sender, _) = pair(10);
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    payload.truncate(40);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    let now = world.now;
+    world.at(0).port.transport_closed(now);
+    world.run();
+    let got = world.at(1).deliveries();
+    assert!(got[0].aborted && !got[0].complete);
+}
+
+#[test]
+fn nobody_takes_the_stream() {
+    let mut world = World::new();
+    let a = world.client();
+    let sender = world.sender(a, None);
+    let whole = message(Some("nobody"), 1_000_000);
+    let mut payload = chunks(&whole);
+    start(&mut world, a, sender, false);
+    while !feed(&mut world, a, sender, &mut payload, Some(false)) {}
+    world.run();
+    let outcomes = world.at(a).outcomes();
+    assert!(matches!(outcomes.last(), Some((1, Some(DeliveryState::Released), true))), "{outcomes:?}");
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+    assert!(world.at(a).port.holds.is_empty());
+}
+
+#[test]
+fn receiver_without_credit_holds_the_stream() {
+    let (mut world, sender, receiver) = pair(0);
+    let whole = message(None, 2_000_000);
+    let mut payload = chunks(&whole);
+    start(&mut world, 0, sender, true);
+    feed(&mut world, 0, sender, &mut payload, Some(true));
+    assert!(world.at(1).deliveries().is_empty());
+    world.at(1).engine.grant_credit(receiver, 1);
+    world.run();
+    while !feed(&mut world, 0, sender, &mut payload, Some(true)) {}
+    world.run();
+    assert!(world.at(1).deliveries()[0].octets == whole);
+}
