@@ -1,60 +1,106 @@
-//! The router daemon.
+//! The router daemon: command line, start, signals, end.
 
-use management::config::{creation_order, load};
-use management::error::RouterError;
-use management::runtime::Runtime;
+mod cli;
+mod daemon;
+mod server;
+
+use cli::{Command, Options, UsageError};
+use daemon::Stage;
+use management::RouterError;
 use router_engine::log::{Level, LogModule};
+use server::Ending;
+use std::io::Write;
+use std::process::ExitCode;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() {
-    management::log::logger();
-    let mut arguments = std::env::args().skip(1);
-    let mut config = "/etc/skupper-router/skrouterd.conf".to_owned();
-    while let Some(argument) = arguments.next() {
-        if argument == "-c" {
-            config = arguments.next().unwrap_or(config);
-        }
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).peekable();
+    let program = arguments.next().unwrap_or_else(|| "skrouterd".to_owned());
+    let stage = if arguments.peek().is_some_and(|a| a == daemon::STAGE) {
+        arguments.nth(1).and_then(|name| Stage::parse(&name))
+    } else {
+        None
+    };
+    match stage {
+        Some(Stage::Session) => return daemon::lead_session(),
+        Some(Stage::Interrupt) => return daemon::interrupted(),
+        Some(Stage::Daemon) | None => {}
     }
-    if let Err(error) = run(&config) {
-        router_engine::log!(LogModule::Router, Level::Critical, "Router start-up failed: {error}");
-        eprintln!("skrouterd: {error}");
-        std::process::exit(1);
+    match cli::parse(&program, arguments) {
+        Ok(Command::Run(options)) if options.daemon && stage.is_none() => daemon::start(),
+        Ok(Command::Run(options)) => run(&program, options, stage.is_some()),
+        Ok(Command::Version) => print(router_engine::VERSION),
+        Ok(Command::Help) => print(cli::usage(&program).trim_end()),
+        Err(UsageError(complaint)) => {
+            let _ = writeln!(std::io::stderr(), "{complaint}");
+            print(cli::usage(&program).trim_end());
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn run(config: &str) -> Result<(), RouterError> {
-    let entities = creation_order(load(config)?);
-    let workers = Runtime::router_params(&entities)?.worker_threads;
-    let executor = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .map_err(|e| RouterError::configuration(e.to_string()))?;
-    let runtime = Runtime::new(&entities, "router", executor.handle().clone())?;
-    for entity in &entities {
-        runtime.create(entity)?;
+fn print(text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
+    management::log::logger();
+    if is_daemon && daemon::settle(&mut options).is_err() {
+        // Nothing is said, by agreement with start scripts; no report makes the starter fail.
+        return ExitCode::FAILURE;
     }
-    runtime.io().start();
-    for entity in &entities {
-        runtime.activate(entity)?;
-    }
-    router_engine::log!(
-        LogModule::Server,
-        Level::Info,
-        "Operational, {workers} Threads Running (process ID {})",
-        std::process::id()
-    );
-    executor.block_on(async {
-        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-        match &mut term {
-            Some(term) => tokio::select! { _ = term.recv() => {}, _ = tokio::signal::ctrl_c() => {} },
-            None => { let _ = tokio::signal::ctrl_c().await; }
+    let on_start = || {
+        if is_daemon {
+            daemon::report(None);
         }
-    });
-    runtime.io().shutdown();
-    executor.shutdown_timeout(std::time::Duration::from_millis(200));
-    Ok(())
+    };
+    match check_library(&options).and_then(|()| server::run(&options, on_start)) {
+        Ok(Ending::Stopped) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => daemon::die_of_interrupt(),
+        Ok(Ending::Failed) => ExitCode::FAILURE,
+        Err(failure) => {
+            router_engine::log!(LogModule::Router, Level::Critical, "Router start-up failed: {failure}");
+            let text = format!("{program}: {failure}");
+            if is_daemon {
+                daemon::report(Some(&text));
+            } else {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nothing is read from the library, but scripts rely on complaints when it is not there.
+fn check_library(options: &Options) -> Result<(), StartError> {
+    let Some(path) = &options.library else { return Ok(()) };
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(StartError(format!("Run Time: Python library path '{path}' not a directory"))),
+        Err(error) => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            Err(StartError(format!("Cannot find Python library path '{path}': {text}")))
+        }
+    }
+}
+
+/// Why the router did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartError(String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<RouterError> for StartError {
+    fn from(error: RouterError) -> Self {
+        Self(error.to_string())
+    }
 }

@@ -56,6 +56,8 @@ class Worker(MessagingHandler):
             self._container.run()
         except Exception as error:  # any failure must reach the test's thread
             self.error = self.error or error
+        finally:
+            self.ready.set()
 
     def join(self):
         """Waits for the orderly end and reports what went wrong on the way."""
@@ -66,6 +68,8 @@ class Worker(MessagingHandler):
 
     def wait_ready(self):
         wait(self.ready, "%s is ready" % self.describe())
+        if self.error:
+            raise self.error
         return self
 
     def describe(self):
@@ -242,3 +246,8 @@ def client_tls(ca, certificate, key):
     domain.set_credentials(certificate, key, None)
     domain.set_peer_authentication(SSLDomain.VERIFY_PEER_NAME)
     return domain
+
+
+def tls_url(address):
+    """The URL for a listener with TLS: by name, since Proton compares no addresses with certificates."""
+    return "amqps://localhost:" + address.rpartition(":")[2]

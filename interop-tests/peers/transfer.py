@@ -7,7 +7,7 @@ import threading
 from proton import Delivery, Handler, Message
 from proton.reactor import AtLeastOnce
 
-from harness import Receiver, Sender, Worker, check, client_tls, unique, wait, wait_for_consumers
+from harness import Receiver, Sender, Worker, check, client_tls, tls_url, unique, wait, wait_for_consumers
 
 STREAM_OCTETS = 20 * 1024 * 1024
 CHUNK = bytes(range(256)) * 256
@@ -169,10 +169,10 @@ def tls(args):
     """Clients that authenticate with certificates, sender and receiver on TLS listeners."""
     address = unique("queue")
     domain = client_tls(args.ca, args.certificate, args.key)
-    receiver = Receiver(args.recv_tls, address, 100)
+    receiver = Receiver(tls_url(args.recv_tls), address, 100)
     receiver.ssl_domain = domain
     receiver.start().wait_ready()
-    sender = Sender(args.send_tls, address, numbered(100))
+    sender = Sender(tls_url(args.send_tls), address, numbered(100))
     sender.ssl_domain = domain
     sender.run()
     receiver.join()

@@ -130,11 +130,20 @@ impl LineBuilder {
         let ports: Vec<_> = ports.collect::<Result<_>>()?;
         let configs: Vec<_> =
             (0..self.binaries.len()).map(|index| self.config(index, &ports, &services, &certificates)).collect();
-        let mut nodes = Vec::new();
-        for ((binary, config), [amqp, amqps, inter_router]) in self.binaries.iter().zip(&configs).zip(ports) {
+        let start = |((binary, config), [amqp, amqps, inter_router]): ((&Binary, &RouterConfig), [Port; 3])| {
             let router = Router::start(binary, config, folder.path())?;
-            nodes.push(Node { router, amqp, amqps, inter_router });
-        }
+            Ok(Node { router, amqp, amqps, inter_router })
+        };
+        let described = self.binaries.iter().zip(&configs).zip(ports);
+        // Whoever is dialled starts first, so that the first attempt succeeds and nobody logs an error.
+        let nodes = match self.dialler {
+            Dialler::Right => described.map(start).collect::<Result<Vec<_>>>()?,
+            Dialler::Left => {
+                let mut nodes = described.rev().map(start).collect::<Result<Vec<_>>>()?;
+                nodes.reverse();
+                nodes
+            }
+        };
         let line = Line { nodes, services, certificates, folder };
         line.wait_until_joined()?;
         for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
@@ -157,6 +166,9 @@ impl LineBuilder {
             .tls_profile(certificates)
             .section("listener", &plain_listener("amqp", &amqp.number().to_string()))
             .section("listener", &tls_listener("amqps", "normal", &amqps.number().to_string()));
+        for (module, enable) in &wanted_logs() {
+            config = config.section("log", &[("module", module), ("enable", enable)]);
+        }
         for (prefix, distribution) in &self.addresses {
             config = config.section("address", &[("prefix", prefix), ("distribution", distribution)]);
         }
@@ -213,6 +225,13 @@ impl LineBuilder {
         };
         [common.to_vec(), security].concat()
     }
+}
+
+/// Log settings for the hunt after a failure: `INTEROP_ROUTER_LOG=PROTOCOL=debug+,ROUTER_CORE=debug+`.
+fn wanted_logs() -> Vec<(String, String)> {
+    let text = std::env::var("INTEROP_ROUTER_LOG").unwrap_or_default();
+    let settings = text.split(',').filter_map(|setting| setting.split_once('='));
+    settings.map(|(module, enable)| (module.to_owned(), enable.to_owned())).collect()
 }
 
 fn plain_listener<'a>(name: &'a str, port: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -303,8 +322,8 @@ impl Line {
             let mut management = node.management()?;
             eventually(&format!("{} knows all routers", node.router.id()), || {
                 let reachable = management.query("router.node")?;
-                // Neighbours have a link, farther routers a next hop.
-                let has_way = |row: &&Entity| !row["nextHop"].is_null() || !row["routerLink"].is_null();
+                // A neighbour's link comes up before the path over it is computed; only the path has a cost.
+                let has_way = |row: &&Entity| row["nextHop"] == "(self)" || !row["cost"].is_null();
                 let known = reachable.iter().filter(has_way).count();
                 ensure!(known == self.nodes.len(), "{known} of {} routers: {reachable:?}", self.nodes.len());
                 Ok(())
@@ -321,8 +340,20 @@ impl Line {
         self.nodes[listener].router.log().wait_for(since, &text).map(drop)
     }
 
+    /// What the death of the router at `index` makes its neighbours log as errors: the loss of their connections
+    /// to it, and failed attempts to connect again.
+    pub fn errors_explained_by_death_of(&self, index: usize) -> Vec<String> {
+        let dead = &self.nodes[index];
+        let mut explained = vec![format!("Connection to localhost:{} failed", dead.inter_router().port())];
+        let neighbours = [index.checked_sub(1), Some(index + 1)].into_iter().flatten();
+        for neighbour in neighbours.filter_map(|index| self.nodes.get(index)) {
+            explained.push(format!("(to {}) failed", neighbour.inter_router()));
+        }
+        explained
+    }
+
     /// Fails if any router logged an error, ever, that none of `explained` explains.
-    pub fn expect_no_errors(&self, explained: &[&str]) -> Result<()> {
+    pub fn expect_no_errors(&self, explained: &[String]) -> Result<()> {
         self.nodes.iter().try_for_each(|node| node.router.expect_no_errors(explained))
     }
 }

@@ -492,18 +492,9 @@ impl Shared {
         state.status = ConnectorState::Success;
         let user = self.params.sasl_username.as_deref().unwrap_or("(null)");
         let container = port.remote_container().unwrap_or_default();
+        let mechanism = port.authentication().mechanism.as_deref().unwrap_or("no").to_owned();
         state.message = format!(
-            "[C{id}] Connection Opened: dir=out host={address} encrypted={encrypted} auth={} user={user} container_id={container}",
-            self.mechanism(encrypted)
+            "[C{id}] Connection Opened: dir=out host={address} encrypted={encrypted} auth={mechanism} user={user} container_id={container}"
         );
-    }
-
-    /// The mechanism that was most likely used.
-    fn mechanism(&self, encrypted: &str) -> &'static str {
-        match (&self.params.sasl_password, encrypted) {
-            (Some(_), _) => "PLAIN",
-            (None, "no") => "ANONYMOUS",
-            _ => "EXTERNAL",
-        }
     }
 }

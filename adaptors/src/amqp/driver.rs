@@ -15,8 +15,7 @@ use crate::net::io_text;
 use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
-use router_engine::log;
-use router_engine::log::{Level, LogModule};
+use router_engine::log::{self, Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, PortState};
 use std::future::Future;
 use std::io::IoSlice;
@@ -160,10 +159,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         let now = clock::now();
-        let epoch = router_engine::log::protocol_epoch();
+        let epoch = log::protocol_epoch();
         if self.trace_epoch != epoch {
             self.trace_epoch = epoch;
-            self.port.set_trace(router_engine::log::enabled(LogModule::Protocol, Level::Debug));
+            self.port.set_trace(log::enabled(LogModule::Protocol, Level::Debug));
         }
         if self.port.poll_timeout().is_some_and(|due| due <= now) {
             self.port.handle_timeout(now);
@@ -196,6 +195,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if busy || !self.port.park(cx.waker()) || !self.sleep(cx) { Round::Again } else { Round::Sleep }
     }
 
+    /// Tells the port that its transport is gone. How an unexpected end counts is for the port to say.
+    fn end(&mut self, ending: Ending) -> Ending {
+        self.port.transport_closed(clock::now());
+        self.trace();
+        match (ending, self.port.state()) {
+            (Ending::Aborted, PortState::Closing(Some(error)) | PortState::Dropped(Some(error))) => Ending::Protocol(error),
+            (ending, _) => ending,
+        }
+    }
+
     /// Reads until nothing is there, the port wants no more, or the budget is used up.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, TransportError> {
         let mut budget = READ_BUDGET;
@@ -221,14 +230,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.port.auth_result(ok);
             self.port.turn(now);
         }
-        for line in self.port.take_trace() {
-            log!(LogModule::Protocol, Level::Debug, "[C{}]:FRAME: {line}", self.id);
-        }
+        self.trace();
         if self.on_opened.is_some()
             && self.port.opened()
             && let Some(on_opened) = self.on_opened.take()
         {
             on_opened(&self.port);
+        }
+    }
+
+    /// Logs the frames of the turn. A connection may be traced although the module is not enabled.
+    fn trace(&mut self) {
+        for line in self.port.take_trace() {
+            log::count(LogModule::Protocol, Level::Debug);
+            log::write(&log::Record {
+                module: LogModule::Protocol,
+                level: Level::Debug,
+                text: format_args!("[C{}]:FRAME: {line}", self.id),
+                file: file!(),
+                line: line!(),
+            });
         }
     }
 
@@ -284,10 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
             match self.round(cx) {
                 Round::Again => {}
                 Round::Sleep => return Poll::Pending,
-                Round::End(ending) => {
-                    self.port.transport_closed(clock::now());
-                    return Poll::Ready(ending);
-                }
+                Round::End(ending) => return Poll::Ready(self.end(ending)),
             }
         }
         cx.waker().wake_by_ref();

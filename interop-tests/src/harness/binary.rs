@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use super::Skip;
+
 /// A router program with the arguments and environment it needs.
 #[derive(Clone, Debug)]
 pub struct Binary {
@@ -26,9 +28,13 @@ impl Binary {
         Ok(Self { program: built, arguments: Vec::new(), python_path: None, name: "ours" })
     }
 
-    /// The C router of `UPSTREAM_SKROUTERD`, with `UPSTREAM_ARGS` and `UPSTREAM_PYTHONPATH`; none if that is not set.
-    pub fn upstream() -> Option<Self> {
-        Self::from_environment("upstream", "UPSTREAM_SKROUTERD", "UPSTREAM")
+    /// The C router of `UPSTREAM_SKROUTERD`, with `UPSTREAM_ARGS` and `UPSTREAM_PYTHONPATH`.
+    ///
+    /// # Errors
+    /// [`Skip`] if that is not set: the C router is not part of this project and rarely at hand.
+    pub fn upstream() -> Result<Self> {
+        let found = Self::from_environment("upstream", "UPSTREAM_SKROUTERD", "UPSTREAM");
+        Ok(found.ok_or_else(|| Skip("UPSTREAM_SKROUTERD not set".to_owned()))?)
     }
 
     fn from_environment(name: &'static str, program: &str, prefix: &str) -> Option<Self> {

@@ -131,9 +131,9 @@ impl Log {
     }
 
     /// Fails if there is an `(error)` or `(critical)` line after `since` that contains none of `explained`.
-    pub fn expect_no_errors(&self, since: Mark, explained: &[&str]) -> Result<()> {
+    pub fn expect_no_errors(&self, since: Mark, explained: &[String]) -> Result<()> {
         let mut lines = self.lines(since, Level::Error);
-        lines.retain(|line| !explained.iter().any(|text| line.contains(text)));
+        lines.retain(|line| !explained.iter().any(|text| line.contains(text.as_str())));
         if lines.is_empty() {
             return Ok(());
         }
@@ -176,6 +176,6 @@ mod tests {
         log.push("A (info) two".into());
         log.expect_no_errors(mark, &[])?;
         assert!(log.expect_no_errors(Mark::default(), &[]).is_err());
-        log.expect_no_errors(Mark::default(), &["one"])
+        log.expect_no_errors(Mark::default(), &["one".to_owned()])
     }
 }

@@ -129,7 +129,7 @@ impl Router {
     }
 
     /// Fails if the router logged an error, ever, that none of `explained` explains.
-    pub fn expect_no_errors(&self, explained: &[&str]) -> Result<()> {
+    pub fn expect_no_errors(&self, explained: &[String]) -> Result<()> {
         self.log.expect_no_errors(Mark::default(), explained)
     }
 }

@@ -48,14 +48,14 @@ impl<B: Backend> Agent<B> {
             self.profiling = true;
             return Ok(Map::new().into());
         }
+        if !self.profiling {
+            return Err(Failure::bad_request("Profiler not started"));
+        }
         if request.properties.get("stop").is_none() {
             return Err(Failure::bad_request(format!("Bad profile request {}", request.describe())));
         }
-        if std::mem::take(&mut self.profiling) {
-            Ok("This router has no profiler of its own: use one of the operating system.".into())
-        } else {
-            Err(Failure::bad_request("Profiler not started"))
-        }
+        self.profiling = false;
+        Ok("This router has no profiler of its own: use one of the operating system.".into())
     }
 }
 

@@ -31,6 +31,7 @@ pub use message::{Request, Response};
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
+use crate::error::RouterError;
 use crate::schema::EntityType;
 use core_config::CoreConfig;
 use router_engine::log::{Level, LogModule, counts};
@@ -60,6 +61,17 @@ impl<B: Backend> Agent<B> {
     /// The router behind the agent.
     pub fn backend(&mut self) -> &mut B {
         &mut self.backend
+    }
+
+    /// Creates entities of a configuration file, in order.
+    ///
+    /// # Errors
+    /// What the first entity that cannot be created is refused for.
+    pub fn load_all(&mut self, entities: Vec<EntityConfig>) -> Result<(), RouterError> {
+        for entity in entities {
+            self.load(entity).map_err(|failure| RouterError::python(failure.with_class()))?;
+        }
+        Ok(())
     }
 
     /// Creates an entity of a configuration file.

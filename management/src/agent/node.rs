@@ -8,7 +8,7 @@
 use super::{Agent, Backend, Request};
 use amqp_core::Instant;
 use amqp_core::message::MessageError;
-use amqp_core::performative::{DeliveryState, Error, Source, Target};
+use amqp_core::performative::{DeliveryState, Source, Target};
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};

@@ -9,7 +9,7 @@ mod check;
 
 pub use check::{SetError, check_set, check_singletons_and_names, role_error};
 pub(crate) use check::open_properties_error;
-pub use order::creation_order;
+pub use order::BootPlan;
 
 use crate::attributes::Attributes;
 use crate::error::{ErrorClass, RouterError};

@@ -76,10 +76,18 @@ fn open_properties() {
 
 #[test]
 fn sockets_are_created_last() {
-    let entities = parse("listener {\n}\nconnector {\n}\nsslProfile {\n}\nlog {\n module: AGENT\n}", false).expect("valid");
-    let types: Vec<_> = creation_order(entities).iter().map(|e| e.ty).collect();
+    let text = "listener {\n}\nconnector {\n}\nsslProfile {\n}\nlog {\n module: AGENT\n}";
+    let plan = BootPlan::new(parse(text, false).expect("valid")).expect("no directory is read");
     use EntityType::{Connector, Listener, Log, Network, Policy, Router, SslProfile};
-    assert_eq!(types, [Log, Router, Network, Policy, SslProfile, Connector, Listener]);
+    let types: Vec<_> = plan.rest.iter().map(|e| e.ty).collect();
+    assert_eq!(types, [Policy, SslProfile, Connector, Listener]);
+    let types: Vec<_> = plan.core.iter().rev().map(|e| e.ty).take(3).collect();
+    assert_eq!(types, [Network, Router, Log]);
+    assert_eq!(plan.core.len(), 25);
+    assert_eq!(plan.core[0].attributes.text("module"), Some("AGENT"));
+    let default = plan.core.iter().find(|e| e.attributes.text("module") == Some("DEFAULT")).expect("is there");
+    assert_eq!(default.attributes.text("enable"), Some("info+"));
+    assert_eq!(plan.worker_threads(), 4);
 }
 
 #[test]

@@ -90,16 +90,9 @@ impl TryFrom<&EntityConfig> for RouterParams {
 
     fn try_from(entity: &EntityConfig) -> Result<Self, RouterError> {
         let a = &entity.attributes;
-        let id = owned(a, "id");
-        if let Some(c) = id.iter().flat_map(|id| id.chars()).find(|c| c.is_control() || c.is_whitespace()) {
-            let id = id.as_deref().unwrap_or_default();
-            return Err(RouterError::python(format!(
-                "AttributeError: Router id attribute containing character '{c}' in id '{id}' is disallowed."
-            )));
-        }
         let seconds = |name| Duration::from_secs(count(a, name));
         Ok(Self {
-            id,
+            id: owned(a, "id"),
             mode: match a.text("mode") {
                 Some("interior") => Mode::Interior,
                 Some("edge") => Mode::Edge,

@@ -49,15 +49,6 @@ fn root_directory_implies_http() {
 }
 
 #[test]
-fn router_ids_are_printable() {
-    let router = entity(EntityType::Router, &[("id", "abc def".into())]);
-    assert_eq!(
-        refused::<RouterParams>(&router),
-        "Python: AttributeError: Router id attribute containing character ' ' in id 'abc def' is disallowed."
-    );
-}
-
-#[test]
 fn tcp_rules() {
     let port = ("port", Value::from("1"));
     let address = ("address", Value::from("a"));

@@ -1,14 +1,17 @@
 //! From configured parameters to those of the adaptors.
 
 use crate::error::RouterError;
-use crate::params::{ConnectorParams, ListenerParams, PeerParams, SocketFamily, SslProfileParams};
+use crate::params::{
+    ConnectorParams, ListenerParams, MultiAddressStrategy, PeerParams, SocketFamily, SslProfileParams,
+    TcpConnectorParams, TcpListenerParams,
+};
 use adaptors::amqp::EndpointParams;
 use adaptors::net::Family;
+use adaptors::tcp::Strategy;
 use adaptors::tls::secret::{SecretKind, resolve};
 use adaptors::tls::{TlsProfile, UidFormat};
 use amqp_core::Value;
 use amqp_core::value::Map;
-use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +19,41 @@ use std::sync::Arc;
 /// SASL mechanisms that a listener without a list of its own offers, preferred ones first.
 const MECHANISMS: [&str; 3] = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
 
-/// Unavailable has no word in this log line (spec `amqp-endpoint.md` 8.2).
-pub(super) const fn distribution_in_log(treatment: Treatment) -> &'static str {
-    match treatment {
-        Treatment::Unavailable => "(null)",
-        other => other.as_str(),
+pub(super) fn tcp_listener(
+    params: &TcpListenerParams,
+    address: String,
+    tls: Option<TlsProfile>,
+) -> adaptors::tcp::TcpListenerParams {
+    adaptors::tcp::TcpListenerParams {
+        name: params.name.clone(),
+        address,
+        strategy: match params.strategy {
+            MultiAddressStrategy::None => Strategy::None,
+            MultiAddressStrategy::Priority => Strategy::Priority,
+            MultiAddressStrategy::Weighted => Strategy::Weighted,
+        },
+        host: params.host.clone(),
+        port: params.port.clone(),
+        // Out of range is the system's limit, for which zero stands.
+        backlog: u32::try_from(params.backlog).unwrap_or(0),
+        tls,
+        authenticate_peer: params.authenticate_peer,
     }
 }
 
-pub(super) fn no_tcp_tls(profile: &str) -> RouterError {
-    RouterError::configuration(format!("TLS on TCP services is not supported yet (sslProfile '{profile}')"))
+pub(super) fn tcp_connector(
+    params: &TcpConnectorParams,
+    address: String,
+    tls: Option<TlsProfile>,
+) -> adaptors::tcp::TcpConnectorParams {
+    adaptors::tcp::TcpConnectorParams {
+        name: params.name.clone(),
+        address,
+        host: params.host.clone(),
+        port: params.port.clone(),
+        tls,
+        verify_hostname: params.verify_hostname,
+    }
 }
 
 pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
@@ -47,7 +75,7 @@ pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, Route
         ca_cert_file: params.ca_cert_file.clone(),
         cert_file: params.cert_file.clone(),
         private_key_file: params.private_key_file.clone(),
-        password: password.map_err(|e| RouterError::configuration(format!("{e:?}")))?,
+        password: password.map_err(|e| RouterError::not_found(e.to_string()))?,
         ciphers: params.ciphers.clone(),
         protocols: params.protocols.clone(),
         uid_format,
@@ -120,7 +148,7 @@ pub(super) fn connector(
         verify_hostname: params.verify_hostname,
         mechanisms: params.peer.sasl_mechanisms.clone(),
         sasl_username: params.sasl_username,
-        sasl_password: password.map_err(|e| RouterError::configuration(format!("{e:?}")))?,
+        sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?,
         data_connections,
         endpoint: endpoint(params.peer, tls),
     })

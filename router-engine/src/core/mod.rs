@@ -20,6 +20,7 @@ pub mod effect;
 mod forwarding;
 pub mod ids;
 mod lifecycle;
+pub mod nodes;
 mod objects;
 mod peers;
 mod settle;

@@ -69,7 +69,8 @@ impl Mesh {
     /// A neighbour hears us (spec 6.6, HELLO refresh).
     fn refresh_neighbour(&mut self, id: &str, (bit, cost): (u8, u32), instance: i64, version: i64, now: Instant) {
         // A control link leads to one router: whoever is there and alive keeps it.
-        let rival = self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= HELLO_MAX_AGE);
+        let rival =
+            self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= HELLO_MAX_AGE);
         if rival {
             return;
         }

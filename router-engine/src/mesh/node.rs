@@ -61,9 +61,10 @@ struct Route {
 }
 
 /// Remote routers by node bit and by id.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct NodeTable {
-    /// Index is the node bit; 0 is this router and never used.
+    /// The node bit is one more than the index: bit 0 is this router. Never longer than needed
+    /// for the largest number of routers so far.
     slots: Vec<Option<Box<Node>>>,
     by_id: HashMap<String, u8>,
 }
@@ -192,23 +193,17 @@ impl Retry {
 
 // === impl NodeTable ===
 
-impl Default for NodeTable {
-    fn default() -> Self {
-        Self { slots: (0..MAX_NODES).map(|_| None).collect(), by_id: HashMap::new() }
-    }
-}
-
 impl NodeTable {
     pub(super) fn bit_of(&self, id: &str) -> Option<u8> {
         self.by_id.get(id).copied()
     }
 
     pub(super) fn get(&self, bit: u8) -> Option<&Node> {
-        self.slots.get(usize::from(bit))?.as_deref()
+        self.slots.get(usize::from(bit).checked_sub(1)?)?.as_deref()
     }
 
     pub(super) fn get_mut(&mut self, bit: u8) -> Option<&mut Node> {
-        self.slots.get_mut(usize::from(bit))?.as_deref_mut()
+        self.slots.get_mut(usize::from(bit).checked_sub(1)?)?.as_deref_mut()
     }
 
     pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut Node> {
@@ -226,8 +221,11 @@ impl NodeTable {
 
     /// Adds an unknown router under the lowest free bit; `None` when the table is full.
     pub(super) fn insert(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<u8> {
-        let index = (1..MAX_NODES).find(|&i| self.slots[i].is_none())?;
-        let bit = u8::try_from(index).ok()?;
+        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let bit = u8::try_from(index + 1).ok().filter(|bit| usize::from(*bit) < MAX_NODES)?;
+        if index == self.slots.len() {
+            self.slots.push(None);
+        }
         self.slots[index] = Some(Box::new(Node {
             bit,
             id: id.to_owned(),
@@ -260,7 +258,7 @@ impl NodeTable {
 
     /// Takes a router out. The bit may be given to another one soon, so no route may still name it.
     pub(super) fn remove(&mut self, bit: u8) -> Option<Box<Node>> {
-        let node = self.slots.get_mut(usize::from(bit))?.take()?;
+        let node = self.slots.get_mut(usize::from(bit).checked_sub(1)?)?.take()?;
         self.by_id.remove(&node.id);
         for other in self.iter_mut() {
             other.valid_origins &= !(1 << bit);

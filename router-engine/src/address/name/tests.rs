@@ -140,7 +140,9 @@ fn dynamic_addresses() {
 
 #[test]
 fn dynamic_addresses_lead_back() {
-    for (mode, network) in [(Mode::Interior, None), (Mode::Interior, Some("N")), (Mode::Edge, Some("N")), (Mode::Standalone, None)] {
+    for (mode, network) in
+        [(Mode::Interior, None), (Mode::Interior, Some("N")), (Mode::Edge, Some("N")), (Mode::Standalone, None)]
+    {
         let context = AddressContext::new("R", mode, network);
         assert_eq!(key(&context, &context.dynamic_source(None, "d")), "Ltemp.d");
     }

@@ -92,7 +92,9 @@ fn floyd(states: &BTreeMap<String, Peers>) -> BTreeMap<(String, String), u64> {
     for k in &ids {
         for i in &ids {
             for j in &ids {
-                let (Some(a), Some(b)) = (d.get(&(i.clone(), k.clone())), d.get(&(k.clone(), j.clone()))) else { continue };
+                let (Some(a), Some(b)) = (d.get(&(i.clone(), k.clone())), d.get(&(k.clone(), j.clone()))) else {
+                    continue;
+                };
                 let sum = a + b;
                 let best = d.entry((i.clone(), j.clone())).or_insert(sum);
                 *best = sum.min(*best);

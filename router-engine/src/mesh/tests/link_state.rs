@@ -26,7 +26,8 @@ fn seen_names_senders_for_three_seconds() {
     for want in [vec!["B"], vec!["B"], vec!["B"], vec![]] {
         let out = a.tick();
         let hello = &bodies(&out, "HELLO")[0];
-        let seen: Vec<&str> = hello.get("seen").and_then(Value::as_list).expect("list").iter().filter_map(Value::as_str).collect();
+        let seen: Vec<&str> =
+            hello.get("seen").and_then(Value::as_list).expect("list").iter().filter_map(Value::as_str).collect();
         assert_eq!(seen, want);
     }
     assert_eq!(a.mesh.nodes().count(), 0, "one-way hearing makes no neighbour");
@@ -45,11 +46,7 @@ fn adjacency_changes_the_own_link_state() {
     assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: Some(3), cost: 1, valid_origins: 1 }));
     assert_eq!(
         sent(&out),
-        [
-            ("HELLO", "amqp:/_local/qdhello"),
-            ("LSR", "amqp:/_topo/0/B/qdrouter"),
-            ("RA", "amqp:/_topo/0/all/qdrouter")
-        ]
+        [("HELLO", "amqp:/_local/qdhello"), ("LSR", "amqp:/_topo/0/B/qdrouter"), ("RA", "amqp:/_topo/0/all/qdrouter")]
     );
     let ra = &bodies(&out, "RA")[0];
     assert_eq!(int(ra, "ls_seq"), 1);
@@ -172,9 +169,11 @@ fn unreachable_routers_are_flushed_a_tick_later() {
     assert!(!flushed(&a.tick()));
     let out = a.tick();
     assert!(flushed(&out));
-    assert!(out.iter().any(
-        |o| matches!(o, MeshOutput::Log { text, .. } if text == "Invalidating addresses on unreachable node: B")
-    ));
+    assert!(
+        out.iter().any(
+            |o| matches!(o, MeshOutput::Log { text, .. } if text == "Invalidating addresses on unreachable node: B")
+        )
+    );
     assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
     assert!(!flushed(&a.tick()));
 }

@@ -45,20 +45,64 @@ fn pending_lists() {
     let removed = |m: &mut Mesh| m.local_removed("Mx");
     let meshed = |m: &mut Mesh| m.local_updated("Mx", 3, 0, Some("mesh"));
     // add, remove: net zero
-    assert_eq!(next(&|m| { added(m); removed(m) }), None);
-    assert_eq!(next(&|m| { added(m); added(m) }), Some((x(), vec![])));
+    assert_eq!(
+        next(&|m| {
+            added(m);
+            removed(m)
+        }),
+        None
+    );
+    assert_eq!(
+        next(&|m| {
+            added(m);
+            added(m)
+        }),
+        Some((x(), vec![]))
+    );
     // remove, add: net zero
-    assert_eq!(next(&|m| { removed(m); added(m) }), None);
+    assert_eq!(
+        next(&|m| {
+            removed(m);
+            added(m)
+        }),
+        None
+    );
     // an update of a known address goes in the add list
     assert_eq!(next(&|m| meshed(m)), Some((x(), vec![])));
     assert_eq!(next(&|m| meshed(m)), None);
     // update, then remove
-    assert_eq!(next(&|m| { m.local_updated("Mx", 3, 0, None); removed(m); removed(m) }), Some((vec![], x())));
-    assert_eq!(next(&|m| { removed(m); meshed(m) }), None);
+    assert_eq!(
+        next(&|m| {
+            m.local_updated("Mx", 3, 0, None);
+            removed(m);
+            removed(m)
+        }),
+        Some((vec![], x()))
+    );
+    assert_eq!(
+        next(&|m| {
+            removed(m);
+            meshed(m)
+        }),
+        None
+    );
     // add with a mesh: one entry
-    assert_eq!(next(&|m| { added(m); meshed(m) }), Some((x(), vec![])));
+    assert_eq!(
+        next(&|m| {
+            added(m);
+            meshed(m)
+        }),
+        Some((x(), vec![]))
+    );
     // remove, change, add: only the change is left
-    assert_eq!(next(&|m| { removed(m); m.local_updated("Mx", 3, 0, None); added(m) }), Some((x(), vec![])));
+    assert_eq!(
+        next(&|m| {
+            removed(m);
+            m.local_updated("Mx", 3, 0, None);
+            added(m)
+        }),
+        Some((x(), vec![]))
+    );
 }
 
 #[test]

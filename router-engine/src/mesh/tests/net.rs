@@ -63,10 +63,28 @@ enum Event {
 #[derive(Clone)]
 struct Message {
     serial: u64,
-    to: String,
+    target: Target,
     opcode: &'static str,
     payload: Bytes,
     trace: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Target {
+    Neighbours,
+    All,
+    One(String),
+}
+
+impl Target {
+    fn parse(to: &str) -> Self {
+        match to.trim_start_matches("amqp:/").split('/').collect::<Vec<_>>()[..] {
+            ["_local", "qdhello"] => Self::Neighbours,
+            ["_topo", "0", "all", _] => Self::All,
+            ["_topo", "0", id, _] => Self::One(id.to_owned()),
+            _ => panic!("no routing protocol address: {to}"),
+        }
+    }
 }
 
 impl Net {
@@ -129,12 +147,8 @@ impl Net {
                 self.links[link].up = true;
             }
         }
-        let router = Router {
-            mesh: self.new_mesh(r),
-            local: BTreeSet::new(),
-            nodes: BTreeMap::new(),
-            flooded: HashMap::new(),
-        };
+        let router =
+            Router { mesh: self.new_mesh(r), local: BTreeSet::new(), nodes: BTreeMap::new(), flooded: HashMap::new() };
         let old = std::mem::replace(&mut self.routers[r], router);
         for key in old.local.iter().take(2) {
             self.add_address(r, key);
@@ -186,9 +200,12 @@ impl Net {
         if message.trace.len() > self.routers[r].mesh.radius() as usize + 1 {
             return;
         }
-        let own = self.routers[r].mesh.id().to_owned();
-        let all = message.to.contains("/all/");
-        if all || message.opcode == "HELLO" || message.to.contains(&format!("/{own}/")) {
+        let all = message.target == Target::All;
+        let mine = match &message.target {
+            Target::One(id) => id == self.routers[r].mesh.id(),
+            Target::Neighbours | Target::All => true,
+        };
+        if mine {
             let (opcode, body) = parse(&message.payload).expect("well-formed");
             assert_eq!(opcode, message.opcode);
             let from = Some((bit(link), self.links[link].cost));
@@ -215,7 +232,8 @@ impl Net {
                 MeshOutput::Send { to, opcode, payload } => {
                     self.serial += 1;
                     *self.counts.entry(opcode).or_default() += 1;
-                    self.forward(r, Message { serial: self.serial, to, opcode, payload, trace: Vec::new() });
+                    let target = Target::parse(&to);
+                    self.forward(r, Message { serial: self.serial, target, opcode, payload, trace: Vec::new() });
                 }
                 MeshOutput::NodeAdded { bit, id } => {
                     let old = nodes.insert(bit, Known { id, ..Known::default() });
@@ -241,37 +259,29 @@ impl Net {
     /// Sends a message on where it must go from router `r`, by the rules of forwarding.
     fn forward(&mut self, r: usize, mut message: Message) {
         let router = &self.routers[r];
-        let own = router.mesh.id().to_owned();
-        let all = message.to.contains("/all/");
-        let origin = match message.trace.first() {
-            None => Some(0),
-            // An unknown origin counts as this router, except for multicast.
-            Some(id) => router.mesh.bit_of(id).or((!all).then_some(0)),
+        let mut out: BTreeSet<u8> = match &message.target {
+            Target::Neighbours => (0..self.links.len()).map(bit).collect(),
+            Target::One(id) => {
+                router.nodes.values().filter(|n| n.id == *id).filter_map(|n| router.towards(n)).collect()
+            }
+            Target::All => {
+                // A message whose origin is not known is flooded only.
+                let origin = message.trace.first().map_or(Some(0), |id| router.mesh.bit_of(id));
+                let valid = |n: &&Known| origin.is_some_and(|o| n.valid_origins & (1 << o) != 0);
+                let wanted = router.nodes.values().filter(|n| message.opcode == "RA" || valid(n));
+                wanted.filter_map(|n| router.towards(n)).collect()
+            }
         };
-        let mut out: BTreeSet<usize> = BTreeSet::new();
-        for (index, link) in self.links.iter().enumerate().filter(|(_, l)| l.up && l.ends.contains(&r)) {
-            if message.opcode == "HELLO" && message.trace.is_empty() {
-                out.insert(index);
+        if message.target == Target::All {
+            for node in router.nodes.values().filter(|n| message.trace.contains(&n.id)) {
+                out.retain(|bit| node.link != Some(*bit));
             }
-            let wanted = |node: &Known| {
-                let target = all || message.to.contains(&format!("/{}/", node.id));
-                let valid = origin.is_some_and(|o| node.valid_origins & (1 << o) != 0);
-                // Requests and answers go to one router and need no valid origin, see `Mesh`.
-                target && (valid || message.opcode == "RA")
-            };
-            let traced = |node: &Known| all && node.link == Some(bit(index)) && message.trace.contains(&node.id);
-            let known = || router.nodes.values();
-            if message.opcode != "HELLO"
-                && !known().any(traced)
-                && known().any(|n| router.towards(n) == Some(bit(index)) && wanted(n))
-            {
-                out.insert(index);
-            }
-            debug_assert!(link.cost > 0);
         }
-        message.trace.push(own);
-        for link in out {
-            self.transmit(link, r, message.clone());
+        message.trace.push(router.mesh.id().to_owned());
+        for link in out.into_iter().map(usize::from) {
+            if self.links[link].up && self.links[link].ends.contains(&r) {
+                self.transmit(link, r, message.clone());
+            }
         }
     }
 
@@ -320,11 +330,17 @@ impl Net {
             for node in router.mesh.nodes() {
                 let truth = self.routers.iter().find(|o| o.mesh.id() == node.id()).expect("exists");
                 if paths.paths.contains_key(node.id()) && node.sequences() != truth.mesh.sequences() {
-                    faults.push(format!("{id}: {} at {:?}, not {:?}", node.id(), node.sequences(), truth.mesh.sequences()));
+                    faults.push(format!(
+                        "{id}: {} at {:?}, not {:?}",
+                        node.id(),
+                        node.sequences(),
+                        truth.mesh.sequences()
+                    ));
                 }
             }
             for node in router.nodes.values() {
-                let truth = self.routers.iter().find(|o| o.mesh.id() == node.id && paths.paths.contains_key(o.mesh.id()));
+                let truth =
+                    self.routers.iter().find(|o| o.mesh.id() == node.id && paths.paths.contains_key(o.mesh.id()));
                 let want = truth.map(|t| t.local.clone()).unwrap_or_default();
                 if node.addresses != want {
                     faults.push(format!("{id}: {} has {:?}, not {want:?}", node.id, node.addresses));

@@ -145,7 +145,7 @@ fn apply(net: &mut Net, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     /// After the last fault every network becomes what its links make of it: shortest ways, the
     /// agreed valid origins, and exactly the addresses that there are.
@@ -173,12 +173,12 @@ proptest! {
         for step in &steps {
             apply(&mut net, step);
         }
-        let seconds = settle(&mut net, 145);
+        let seconds = settle(&mut net, 45);
         if std::env::var_os("MESH_TIMES").is_some() {
             eprintln!("settled in {seconds} s");
         }
         // It stays that way.
-        net.run(100 * SECOND);
+        net.run(65 * SECOND);
         let faults = net.faults();
         prop_assert!(faults.is_empty(), "later:\n{}", faults.join("\n"));
     }

@@ -52,7 +52,8 @@ fn hello_names_whom_it_heard() {
 
 #[test]
 fn ra_as_captured() {
-    let ra = Body::link_state("A.east", 1).number("instance", 1_795_208_499).number("ls_seq", 1).number("mobile_seq", 2);
+    let ra =
+        Body::link_state("A.east", 1).number("instance", 1_795_208_499).number("ls_seq", 1).number("mobile_seq", 2);
     check_end(
         &ra.message("amqp:/_topo/0/all/qdrouter", "RA"),
         "005377 d1 00000046 0000000c a1026964a106412e65617374 a10270765401 a10461726561a10130
@@ -146,7 +147,9 @@ fn long_texts() {
 
 #[test]
 fn parse_reads_what_is_made_and_skips_annotations() {
-    let annotations = octets("0080534b50522d2d5241 d0 00000023 00000004 43 40 a108302f412e65617374 d0 0000000e 00000001 a108302f412e65617374");
+    let annotations = octets(
+        "0080534b50522d2d5241 d0 00000023 00000004 43 40 a108302f412e65617374 d0 0000000e 00000001 a108302f412e65617374",
+    );
     let message = Body::mobile("A", 2).number("have_seq", 5).message("to", "MAR");
     let message = Bytes::from([&annotations[..], &message[..]].concat());
     let (opcode, body) = parse(&message).expect("well-formed");

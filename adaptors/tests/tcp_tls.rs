@@ -1,0 +1,178 @@
+//! TLS on TCP services, both sides, on one router.
+
+mod common;
+
+use adaptors::clock;
+use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
+use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer};
+use adaptors::transport::Transport;
+use common::Certs;
+use router_engine::Router;
+use router_engine::core::{Mode, RouterConfig};
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn connect(port: u16) -> TcpStream {
+    timeout(PATIENCE, async {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    })
+    .await
+    .expect("the listener opens")
+}
+
+/// A TLS echo server that tells which ALPN each connection negotiated.
+async fn server(certs: &Certs) -> (u16, tokio::sync::mpsc::UnboundedReceiver<Option<Vec<u8>>>) {
+    let options = ServerOptions { authenticate_peer: true, alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()] };
+    let tls = TlsServer::load(&certs.profile(), Consumer::Tcp, &options).expect("server profile");
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+    let port = socket.local_addr().expect("bound").port();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            let session = tls.session(&[]).expect("a session");
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                let mut t = Transport::tls(stream, session);
+                if poll_fn(|cx| t.poll_handshake(cx)).await.is_err() {
+                    return;
+                }
+                let _ = tell.send(t.info().and_then(|i| i.alpn.clone()));
+                while let Ok(Some(mut data)) = poll_fn(|cx| t.poll_read(cx)).await {
+                    while !data.is_empty() {
+                        let n = poll_fn(|cx| t.poll_write(cx, &[IoSlice::new(&data)])).await.expect("written");
+                        let _ = data.split_to(n);
+                    }
+                    poll_fn(|cx| t.poll_flush(cx)).await.expect("flushed");
+                }
+                let _ = poll_fn(|cx| t.poll_shutdown(cx)).await;
+            });
+        }
+    });
+    (port, told)
+}
+
+struct Bed {
+    router: Arc<Router>,
+    _listener: TcpListener,
+    connector: TcpConnector,
+    port: u16,
+}
+
+fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    let router = Arc::new(Router::new(config, 1, 1, clock::now()));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let listener = TcpListenerParams {
+        name: "l".into(),
+        address: "svc".into(),
+        strategy: Strategy::None,
+        host: "127.0.0.1".into(),
+        port: port.to_string(),
+        backlog: 0,
+        tls: Some(certs.profile()),
+        authenticate_peer,
+    };
+    let connector = TcpConnectorParams {
+        name: "c".into(),
+        address: "svc".into(),
+        host: host.into(),
+        port: server.to_string(),
+        tls: Some(certs.profile()),
+        verify_hostname: true,
+    };
+    Bed {
+        _listener: TcpListener::start(listener, &router).expect("listener"),
+        connector: TcpConnector::start(connector, &router).expect("connector"),
+        router,
+        port,
+    }
+}
+
+fn client(certs: &Certs, with_certificate: bool) -> TlsClient {
+    let mut profile: TlsProfile = certs.profile();
+    if !with_certificate {
+        (profile.cert_file, profile.private_key_file) = (None, None);
+    }
+    TlsClient::load(&profile, Consumer::Tcp, &ClientOptions { verify_hostname: true }).expect("client profile")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn octets_and_alpn_go_end_to_end() {
+    let certs = Certs::new();
+    let (server, mut told) = server(&certs).await;
+    let bed = bed(&certs, server, true, "localhost");
+    let data: Vec<u8> = (0..700_000_u32).map(|i| (i % 253) as u8).collect();
+    for alpn in [Some(&b"h2"[..]), Some(b"http/1.1"), None] {
+        let session = client(&certs, true).session("localhost", alpn).expect("a session");
+        let mut t = Transport::tls(connect(bed.port).await, session);
+        timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("handshake");
+        assert_eq!(t.info().and_then(|i| i.alpn.as_deref()), alpn);
+        let (mut sent, mut back) = (0, Vec::new());
+        timeout(PATIENCE, async {
+            while back.len() < data.len() {
+                poll_fn(|cx| {
+                    while sent < data.len()
+                        && let std::task::Poll::Ready(n) = t.poll_write(cx, &[IoSlice::new(&data[sent..])])
+                    {
+                        sent += n.expect("written");
+                    }
+                    let _ = t.poll_flush(cx);
+                    t.poll_read(cx).map(|r| back.extend_from_slice(&r.expect("read").expect("data")))
+                })
+                .await;
+            }
+        })
+        .await
+        .expect("echoed in time");
+        assert!(back == data);
+        poll_fn(|cx| t.poll_shutdown(cx)).await.expect("shut down");
+        assert_eq!(timeout(PATIENCE, poll_fn(|cx| t.poll_read(cx))).await.expect("in time").expect("an end"), None);
+        assert_eq!(told.recv().await.expect("a connection").as_deref(), alpn);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_without_certificate_make_no_stream() {
+    let certs = Certs::new();
+    let (server, _told) = server(&certs).await;
+    let bed = bed(&certs, server, true, "localhost");
+    let session = client(&certs, false).session("localhost", None).expect("a session");
+    let mut t = Transport::tls(connect(bed.port).await, session);
+    let refused = timeout(PATIENCE, async {
+        poll_fn(|cx| t.poll_handshake(cx)).await?;
+        poll_fn(|cx| t.poll_read(cx)).await
+    });
+    assert!(refused.await.expect("in time").is_err());
+    assert_eq!(bed.connector.service().opened(), 1, "only the dispatcher");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_another_name_ends_the_flow() {
+    let certs = Certs::new();
+    let (server, _told) = server(&certs).await;
+    // The certificate names localhost, not the literal address.
+    let bed = bed(&certs, server, false, "127.0.0.1");
+    let session = client(&certs, false).session("localhost", None).expect("a session");
+    let mut t = Transport::tls(connect(bed.port).await, session);
+    timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("the listener is fine");
+    let end = timeout(PATIENCE, poll_fn(|cx| t.poll_read(cx))).await.expect("in time");
+    assert!(!matches!(end, Ok(Some(_))));
+    timeout(PATIENCE, async {
+        while bed.router.connection_rows(clock::now()).len() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("flows end");
+}

@@ -1,0 +1,193 @@
+//! The runtime as the agent's backend.
+
+use super::{Runtime, now};
+use crate::agent::{AutoLinkStatus, Backend};
+use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::log::logger;
+use crate::params::{AddressParams, AutoLinkParams, LogParams, NetworkParams, PolicyParams, RouterParams};
+use crate::schema::EntityType;
+use router_engine::core::AddressConfig;
+use router_engine::core::Totals;
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::log::{Level, LogModule};
+use std::time::Duration;
+
+// === impl Backend for Runtime ===
+
+impl Backend for Runtime {
+    fn create(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        // Adaptors spawn tasks.
+        let handle = self.handle.clone();
+        let _context = handle.enter();
+        let (module, what, result) = match entity.ty {
+            EntityType::Log => return logger().configure(&LogParams::try_from(entity)?),
+            EntityType::Router => {
+                self.set_router(RouterParams::try_from(entity)?);
+                return Ok(());
+            }
+            EntityType::Network => return self.start(NetworkParams::try_from(entity)?),
+            EntityType::Policy => {
+                log_policy(&PolicyParams::try_from(entity)?);
+                return Ok(());
+            }
+            EntityType::SslProfile => return self.create_profile(entity),
+            EntityType::ProxyProfile => return self.create_proxy(entity),
+            EntityType::Listener => (LogModule::ConnMgr, "listener", self.create_listener(entity)),
+            EntityType::Connector => (LogModule::ConnMgr, "connector", self.create_connector(entity)),
+            EntityType::TcpListener => (LogModule::TcpAdaptor, "tcp listener", self.create_tcp_listener(entity)),
+            EntityType::TcpConnector => (LogModule::TcpAdaptor, "tcp connector", self.create_tcp_connector(entity)),
+            EntityType::ListenerAddress => {
+                (LogModule::TcpAdaptor, "tcp listener address", self.create_listener_address(entity))
+            }
+            // Nothing stands behind the others.
+            _ => return Ok(()),
+        };
+        result.inspect_err(|error| {
+            router_engine::log!(module, Level::Error, "Unable to create {what}: {error}");
+        })
+    }
+
+    fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        match entity.ty {
+            EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
+            EntityType::SslProfile => self.update_profile(entity),
+            EntityType::ProxyProfile => self.create_proxy(entity),
+            EntityType::Network => {
+                let id = NetworkParams::try_from(entity)?.network_id.unwrap_or_else(|| "0".to_owned());
+                router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {id}");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let name = entity.attributes.text("name").unwrap_or_default();
+        match entity.ty {
+            EntityType::SslProfile => {
+                self.entities.profiles.remove(name);
+            }
+            EntityType::ProxyProfile => {
+                self.entities.proxies.remove(name);
+            }
+            EntityType::Listener => self.delete_listener(entity),
+            EntityType::Connector => self.delete_connector(entity),
+            EntityType::TcpListener => {
+                return self.delete_tcp_listener(entity).inspect_err(|error| {
+                    router_engine::log!(LogModule::TcpAdaptor, Level::Error, "Cannot delete tcp listener: {error}");
+                });
+            }
+            EntityType::TcpConnector => self.delete_tcp_connector(entity),
+            EntityType::ListenerAddress => self.delete_listener_address(entity),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn live(&self, entity: &EntityConfig) -> Attributes {
+        self.live_attributes(entity)
+    }
+
+    fn instances(&self, ty: EntityType) -> Vec<Attributes> {
+        match ty {
+            EntityType::Node => self.nodes(),
+            EntityType::Allocator => self.allocators(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn add_address(&mut self, params: &AddressParams) -> bool {
+        let config = AddressConfig { treatment: params.distribution, priority: u8::try_from(params.priority).ok() };
+        self.router().is_some_and(|router| router.add_address_config(&params.pattern, config).is_ok())
+    }
+
+    fn remove_address(&mut self, params: &AddressParams) {
+        if let Some(router) = self.router() {
+            router.remove_address_config(&params.pattern);
+        }
+    }
+
+    // Auto-links wait for the core.
+    fn add_auto_link(&mut self, _number: u64, _params: &AutoLinkParams) {}
+
+    fn remove_auto_link(&mut self, _number: u64) {}
+
+    fn auto_link_status(&self, _number: u64) -> AutoLinkStatus {
+        AutoLinkStatus::default()
+    }
+
+    fn connections(&self) -> Vec<ConnectionRow> {
+        self.router().map(|r| r.connection_rows(now())).unwrap_or_default()
+    }
+
+    fn links(&self) -> Vec<LinkRow> {
+        self.router().map(|r| r.link_rows(now())).unwrap_or_default()
+    }
+
+    fn addresses(&self) -> Vec<AddressRow> {
+        self.router().map(|r| r.address_rows()).unwrap_or_default()
+    }
+
+    fn totals(&self) -> RouterRow {
+        match self.router() {
+            Some(router) => router.router_row(now()),
+            None => RouterRow {
+                connections: 0,
+                links: 0,
+                addresses: 0,
+                nodes: 0,
+                totals: Totals::default(),
+                uptime: Duration::ZERO,
+            },
+        }
+    }
+
+    fn router_id(&self) -> String {
+        self.router().map(|r| r.id().to_owned()).unwrap_or_default()
+    }
+
+    fn may_update_admin_status(&self, _requester: Option<u32>) -> bool {
+        // Everybody may, as long as there is no policy engine.
+        true
+    }
+
+    fn cut_connection(&mut self, number: u32) {
+        self.traced.remove(&number);
+        if let Some(router) = self.router() {
+            if let Some(conn) = router.connection_id(number) {
+                router.close_connection(conn, None, true);
+            }
+        }
+    }
+
+    fn trace_connection(&mut self, number: u32, on: bool) {
+        let Some((router, conn)) = self.router().and_then(|r| Some((r, r.connection_id(number)?))) else { return };
+        router.trace_connection(conn, on);
+        if on {
+            self.traced.insert(number);
+        } else {
+            self.traced.remove(&number);
+        }
+    }
+
+    fn is_traced(&self, number: u32) -> bool {
+        self.traced.contains(&number)
+    }
+}
+
+fn log_policy(params: &PolicyParams) {
+    router_engine::log!(
+        LogModule::Policy,
+        Level::Info,
+        "Policy configured maxConnections: {}, policyDir: '{}',access rules enabled: '{}', use hostname patterns: '{}'",
+        params.max_connections,
+        params.policy_dir.as_deref().unwrap_or_default(),
+        params.enable_vhost_policy,
+        params.enable_vhost_name_patterns
+    );
+    if params.enable_vhost_policy {
+        router_engine::log!(LogModule::Policy, Level::Error, "Vhost policy is not enforced yet");
+    }
+}

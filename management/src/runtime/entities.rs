@@ -1,0 +1,217 @@
+//! Creating, changing and deleting what entities stand for.
+
+use super::{OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::params::{
+    ConnectorParams, DataConnections, ListenerAddressParams, ListenerParams, MultiAddressStrategy,
+    ProxyProfileParams, SslProfileParams, TcpConnectorParams, TcpListenerParams,
+};
+use adaptors::amqp::{Connector, Listener};
+use adaptors::tcp::{TcpConnector, TcpListener};
+use adaptors::tls::{TlsConfigError, TlsProfile};
+use router_engine::log::{Level, LogModule};
+
+/// The key of an entity in the tables.
+pub(super) fn key(entity: &EntityConfig) -> String {
+    entity.attributes.text("identity").unwrap_or_default().to_owned()
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    pub(super) fn create_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = SslProfileParams::try_from(entity)?;
+        // Only the password is looked at now: files are read by whoever uses the profile.
+        convert::tls_profile(&params)?;
+        router_engine::log!(LogModule::Agent, Level::Info, "Created sslProfile {}", params.name);
+        self.entities.profiles.insert(params.name.clone(), params);
+        Ok(())
+    }
+
+    /// New values of a profile, for all that use it.
+    pub(super) fn update_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = SslProfileParams::try_from(entity)?;
+        let profile = convert::tls_profile(&params)?;
+        let name = params.name.clone();
+        for open in self.entities.listeners.values().filter(|l| l.ssl_profile.as_ref() == Some(&name)) {
+            open.listener.update_tls(&profile).map_err(tls_error)?;
+        }
+        for open in self.entities.connectors.values().filter(|c| c.ssl_profile.as_ref() == Some(&name)) {
+            open.connector.update_tls(&profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_listeners.values().filter(|l| l.params.ssl_profile.as_ref() == Some(&name)) {
+            open.listener.update_tls(&profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_connectors.values().filter(|c| c.params.ssl_profile.as_ref() == Some(&name)) {
+            open.connector.update_tls(&profile).map_err(tls_error)?;
+        }
+        self.entities.profiles.insert(name, params);
+        Ok(())
+    }
+
+    pub(super) fn create_proxy(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = ProxyProfileParams::try_from(entity)?;
+        self.entities.proxies.insert(params.name.clone(), params);
+        Ok(())
+    }
+
+    /// The TLS profile of a listener or connector.
+    fn profile(&self, name: Option<&String>) -> Result<Option<TlsProfile>, RouterError> {
+        let Some(name) = name else { return Ok(None) };
+        match self.entities.profiles.get(name) {
+            Some(params) => convert::tls_profile(params).map(Some),
+            None => Err(RouterError::not_found(format!("sslProfile '{name}' not found"))),
+        }
+    }
+
+    pub(super) fn create_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = ListenerParams::try_from(entity)?;
+        let tls = self.profile(params.peer.ssl_profile.as_ref())?;
+        if params.http.is_some() {
+            router_engine::log!(
+                LogModule::Http,
+                Level::Error,
+                "HTTP listeners are not supported yet: {} stays closed",
+                params.peer.host_port()
+            );
+            return Ok(());
+        }
+        let (address, ssl_profile) = (params.peer.host_port(), params.peer.ssl_profile.clone());
+        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io)
+            .map_err(tls_error)?;
+        self.retry_listeners();
+        // A router whose only way in or out is this listener is of no use without.
+        let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();
+        let unbound = listener.activate().is_err();
+        if unbound && required {
+            let text = "Shutting down, required listener failed";
+            router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
+            self.required_listener_failed = true;
+        }
+        self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile, unbound });
+        Ok(())
+    }
+
+    /// Tries again to open the sockets of listeners that could not.
+    fn retry_listeners(&mut self) {
+        for open in self.entities.listeners.values_mut().filter(|l| l.unbound) {
+            open.unbound = open.listener.activate().is_err();
+        }
+    }
+
+    pub(super) fn create_connector(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = ConnectorParams::try_from(entity)?;
+        let tls = self.profile(params.peer.ssl_profile.as_ref())?;
+        if let Some(proxy) = &params.proxy_profile {
+            if !self.entities.proxies.contains_key(proxy) {
+                return Err(RouterError::not_found(format!("proxyProfile '{proxy}' not found")));
+            }
+            router_engine::log!(
+                LogModule::ConnMgr,
+                Level::Error,
+                "Proxies are not supported yet: connector {} connects directly",
+                params.peer.name
+            );
+        }
+        let data = match self.params.as_ref().map(|p| p.data_connections) {
+            Some(DataConnections::Count(count)) => adaptors::amqp::DataConnections::Count(count),
+            _ => adaptors::amqp::DataConnections::Auto,
+        };
+        let ssl_profile = params.peer.ssl_profile.clone();
+        let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)
+            .map_err(tls_error)?;
+        self.retry_listeners();
+        connector.activate();
+        self.entities.connectors.insert(key(entity), OpenConnector { connector, ssl_profile });
+        Ok(())
+    }
+
+    pub(super) fn create_tcp_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = TcpListenerParams::try_from(entity)?;
+        let tls = self.profile(params.ssl_profile.as_ref())?;
+        let engine = self.engine()?;
+        let address = params.address.as_deref().map(|a| engine.service_address(a)).unwrap_or_default();
+        let listener =
+            TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router).map_err(tls_error)?;
+        self.entities.tcp_listeners.insert(key(entity), OpenTcpListener { listener, params });
+        Ok(())
+    }
+
+    pub(super) fn create_tcp_connector(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = TcpConnectorParams::try_from(entity)?;
+        let tls = self.profile(params.ssl_profile.as_ref())?;
+        let engine = self.engine()?;
+        let address = engine.service_address(&params.address);
+        let connector =
+            TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router).map_err(tls_error)?;
+        self.entities.tcp_connectors.insert(key(entity), OpenTcpConnector { connector, params });
+        Ok(())
+    }
+
+    pub(super) fn create_listener_address(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let params = ListenerAddressParams::try_from(entity)?;
+        let listener = &params.listener;
+        let Some(open) = self.entities.tcp_listeners.values().find(|l| l.params.name == *listener) else {
+            return Err(RouterError::value(format!("Listener for new address does not exist {listener}")));
+        };
+        if open.params.strategy == MultiAddressStrategy::None {
+            let text = format!("Must not assign new address to non multi-address listener {listener}");
+            return Err(RouterError::value(text));
+        }
+        open.listener.add_address(&params.name, &params.address, params.value);
+        self.entities.listener_addresses.insert(key(entity), params);
+        Ok(())
+    }
+
+    pub(super) fn delete_listener_address(&mut self, entity: &EntityConfig) {
+        let Some(params) = self.entities.listener_addresses.remove(&key(entity)) else { return };
+        if let Some(open) = self.entities.tcp_listeners.values().find(|l| l.params.name == params.listener) {
+            open.listener.remove_address(&params.name);
+        }
+    }
+
+    pub(super) fn delete_listener(&mut self, entity: &EntityConfig) {
+        if let Some(open) = self.entities.listeners.remove(&key(entity)) {
+            open.listener.delete();
+        }
+    }
+
+    pub(super) fn delete_connector(&mut self, entity: &EntityConfig) {
+        if let Some(open) = self.entities.connectors.remove(&key(entity)) {
+            open.connector.delete();
+        }
+    }
+
+    pub(super) fn delete_tcp_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let key = key(entity);
+        if let Some(name) = self.entities.tcp_listeners.get(&key).map(|l| &l.params.name) {
+            if self.entities.listener_addresses.values().any(|a| a.listener == *name) {
+                let text = format!("listenerAddress entities exist for  multi-address listener {name}");
+                return Err(RouterError::value(text));
+            }
+        }
+        let drop_connections = self.drops_connections();
+        if let Some(open) = self.entities.tcp_listeners.remove(&key) {
+            open.listener.delete(drop_connections);
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_tcp_connector(&mut self, entity: &EntityConfig) {
+        let drop_connections = self.drops_connections();
+        if let Some(open) = self.entities.tcp_connectors.remove(&key(entity)) {
+            open.connector.delete(drop_connections);
+        }
+    }
+
+    fn drops_connections(&self) -> bool {
+        self.params.as_ref().is_none_or(|p| p.drop_tcp_connections)
+    }
+}
+
+/// What is wrong with a TLS profile is a matter of configuration.
+#[allow(clippy::needless_pass_by_value, reason = "used with map_err")]
+fn tls_error(error: TlsConfigError) -> RouterError {
+    RouterError::configuration(error.to_string())
+}

@@ -1,0 +1,256 @@
+//! The command line, with the manners of getopt_long.
+
+use std::fmt::Write as _;
+
+/// Where the configuration is when the command line does not say.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/skupper-router/skrouterd.conf";
+
+/// Where the library is when the command line does not say. Nothing is read from it.
+const DEFAULT_LIBRARY: &str = "/usr/lib/skupper-router/python";
+
+/// What the process is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Be a router.
+    Run(Options),
+    /// Print the version.
+    Version,
+    /// Print the usage.
+    Help,
+}
+
+/// How to be a router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The configuration file.
+    pub(crate) config: String,
+    /// A directory that has to exist, when given.
+    pub(crate) library: Option<String>,
+    /// Run as a daemon.
+    pub(crate) daemon: bool,
+    /// Where the daemon writes its process id.
+    pub(crate) pidfile: Option<String>,
+    /// Whom the daemon runs as.
+    pub(crate) user: Option<String>,
+    /// Enable what only tests need.
+    pub(crate) test_hooks: bool,
+}
+
+/// What is wrong with the command line. The usage is to be printed as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// An option: long name, short name, whether it takes an argument.
+struct Spec {
+    long: &'static str,
+    short: char,
+    takes: bool,
+}
+
+const fn spec(long: &'static str, short: char, takes: bool) -> Spec {
+    Spec { long, short, takes }
+}
+
+const OPTIONS: [Spec; 8] = [
+    spec("config", 'c', true),
+    spec("include", 'I', true),
+    spec("daemon", 'd', false),
+    spec("pidfile", 'P', true),
+    spec("user", 'U', true),
+    spec("test-hooks", 'T', false),
+    spec("version", 'v', false),
+    spec("help", 'h', false),
+];
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: DEFAULT_CONFIG.to_owned(),
+            library: None,
+            daemon: false,
+            pidfile: None,
+            user: None,
+            test_hooks: false,
+        }
+    }
+}
+
+/// Reads the command line; `program` is the name in complaints.
+pub(crate) fn parse(program: &str, arguments: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
+    let mut arguments = arguments.into_iter();
+    let mut options = Options::default();
+    let mut words = Vec::new();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            words.extend(arguments.by_ref());
+        } else if let Some(long) = argument.strip_prefix("--") {
+            let (spec, value) = long_option(program, long)?;
+            let value = match value {
+                None if spec.takes => Some(arguments.next().ok_or_else(|| {
+                    UsageError(format!("{program}: option '--{}' requires an argument", spec.long))
+                })?),
+                value => value,
+            };
+            if let Some(command) = options.apply(spec, value) {
+                return Ok(command);
+            }
+        } else if argument.len() > 1 && argument.starts_with('-') {
+            if let Some(command) = options.apply_cluster(program, &argument[1..], &mut arguments)? {
+                return Ok(command);
+            }
+        } else {
+            words.push(argument);
+        }
+    }
+    if words.is_empty() {
+        Ok(Command::Run(options))
+    } else {
+        Err(UsageError(format!("Unexpected arguments: {}\n", words.join(" "))))
+    }
+}
+
+/// The option that a long name, or the beginning of one, stands for.
+fn long_option(program: &str, text: &str) -> Result<(&'static Spec, Option<String>), UsageError> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    let candidates: Vec<&'static Spec> = OPTIONS.iter().filter(|s| s.long.starts_with(name)).collect();
+    let exact = candidates.iter().copied().find(|s| s.long == name);
+    let spec = match (exact, candidates.as_slice()) {
+        (Some(spec), _) | (None, &[spec]) => spec,
+        (None, []) => return Err(UsageError(format!("{program}: unrecognized option '--{name}'"))),
+        (None, several) => {
+            let names: String = several.iter().map(|s| format!(" '--{}'", s.long)).collect();
+            return Err(UsageError(format!("{program}: option '--{name}' is ambiguous; possibilities:{names}")));
+        }
+    };
+    if value.is_some() && !spec.takes {
+        return Err(UsageError(format!("{program}: option '--{}' doesn't allow an argument", spec.long)));
+    }
+    Ok((spec, value))
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Applies the letters behind a dash; the argument of the last may follow as a word.
+    fn apply_cluster(
+        &mut self,
+        program: &str,
+        letters: &str,
+        arguments: &mut impl Iterator<Item = String>,
+    ) -> Result<Option<Command>, UsageError> {
+        for (at, letter) in letters.char_indices() {
+            let Some(spec) = OPTIONS.iter().find(|s| s.short == letter) else {
+                return Err(UsageError(format!("{program}: invalid option -- '{letter}'")));
+            };
+            let rest = &letters[at + letter.len_utf8()..];
+            let value = match (spec.takes, rest) {
+                (false, _) => None,
+                (true, "") => Some(arguments.next().ok_or_else(|| {
+                    UsageError(format!("{program}: option requires an argument -- '{letter}'"))
+                })?),
+                (true, rest) => Some(rest.to_owned()),
+            };
+            let done = spec.takes;
+            if let Some(command) = self.apply(spec, value) {
+                return Ok(Some(command));
+            }
+            if done {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn apply(&mut self, spec: &Spec, value: Option<String>) -> Option<Command> {
+        match spec.short {
+            'c' => self.config = value.unwrap_or_default(),
+            'I' => self.library = value,
+            'd' => self.daemon = true,
+            'P' => self.pidfile = value,
+            'U' => self.user = value,
+            'T' => self.test_hooks = true,
+            'v' => return Some(Command::Version),
+            _ => return Some(Command::Help),
+        }
+        None
+    }
+}
+
+/// The usage text.
+pub(crate) fn usage(program: &str) -> String {
+    let mut text = format!("Usage: {program} [OPTIONS]\n\n");
+    let mut option = |names: &str, description: &str| {
+        let _ = writeln!(text, "  {names:<26} {description}");
+    };
+    option(&format!("-c, --config=PATH ({DEFAULT_CONFIG})"), "");
+    option("", "Load configuration from file at PATH");
+    option(&format!("-I, --include=PATH ({DEFAULT_LIBRARY})"), "");
+    option("", "Location of Dispatch's Python library");
+    option("-d, --daemon", "Run process as a SysV-style daemon");
+    option("-P, --pidfile", "If daemon, the file for the stored daemon pid");
+    option("-U, --user", "If daemon, the username to run as");
+    option("-T, --test-hooks", "Enable internal system testing features");
+    option("-v, --version", "Print the version of Qpid Dispatch Router");
+    option("-h, --help", "Print this help");
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse("skrouterd", line.split_whitespace().map(str::to_owned)).map_err(|e| e.0)
+    }
+
+    #[test]
+    fn options_in_every_form() {
+        let expected = Options {
+            config: "a".to_owned(),
+            library: Some("b".to_owned()),
+            daemon: true,
+            pidfile: Some("p".to_owned()),
+            user: None,
+            test_hooks: true,
+        };
+        for line in [
+            "-c a -I b -d -P p -T",
+            "-dTPp -ca -Ib",
+            "--config=a --include b --daemon --pidfile=p --test-hooks",
+            "--conf a --inc=b --da --pid p --test",
+        ] {
+            assert_eq!(parsed(line), Ok(Command::Run(expected.clone())), "{line}");
+        }
+        assert_eq!(parsed(""), Ok(Command::Run(Options::default())));
+    }
+
+    #[test]
+    fn version_and_help_end_the_reading() {
+        assert_eq!(parsed("-v --bogus"), Ok(Command::Version));
+        assert_eq!(parsed("--help"), Ok(Command::Help));
+        assert_eq!(parsed("-h"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn complaints() {
+        let complaint = |line| parsed(line).expect_err("must be refused");
+        assert_eq!(complaint("-x"), "skrouterd: invalid option -- 'x'");
+        assert_eq!(complaint("--bogus"), "skrouterd: unrecognized option '--bogus'");
+        assert_eq!(complaint("-c"), "skrouterd: option requires an argument -- 'c'");
+        assert_eq!(complaint("--config"), "skrouterd: option '--config' requires an argument");
+        assert_eq!(complaint("--daemon=x"), "skrouterd: option '--daemon' doesn't allow an argument");
+        assert_eq!(complaint("foo -d bar"), "Unexpected arguments: foo bar\n");
+    }
+
+    #[test]
+    fn usage_has_its_layout() {
+        let text = usage("x");
+        assert!(text.starts_with("Usage: x [OPTIONS]\n\n  -c, --config=PATH (/etc/skupper-router/skrouterd.conf)\n"));
+        assert!(text.contains("\n                             Load configuration from file at PATH\n"));
+        assert!(text.contains("\n  -d, --daemon               Run process as a SysV-style daemon\n"));
+        assert!(text.ends_with("  -h, --help                 Print this help\n"));
+    }
+}

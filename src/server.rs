@@ -1,0 +1,124 @@
+//! From a configuration file to a running router, until a signal ends it.
+
+use crate::StartError;
+use crate::cli::Options;
+use management::agent::Agent;
+use management::agent::node::Node;
+use management::config::{self, BootPlan};
+use management::runtime::{Runtime, now};
+use management::{ErrorClass, RouterError, memory};
+use router_engine::log::{Level, LogModule};
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How a router that had started ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In good order, as asked for.
+    Stopped,
+    /// In good order, because of SIGINT.
+    Interrupted,
+    /// A listener that has to listen cannot.
+    Failed,
+}
+
+/// How long tasks may take to end.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Starts a router, calls `on_start` when it has, and runs it until a signal ends it.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, StartError> {
+    let plan = BootPlan::new(config::load(&options.config)?)?;
+    let workers = plan.worker_threads();
+    let executor = Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
+
+    let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
+    agent.load_all(plan.core)?;
+    agent.refresh();
+    let Some(router) = agent.backend().router().cloned() else {
+        return Err(RouterError::configuration("No network entity").into());
+    };
+    // From here on requests are queued; they are served once everything is created.
+    let node = Node::join(router, now);
+    router_engine::log!(LogModule::Agent, Level::Info, "Activating management agent on $_management_internal");
+    agent.load_all(plan.rest)?;
+    if agent.backend().required_listener_failed() {
+        return Ok(Ending::Failed);
+    }
+    let io = agent.backend().io().cloned();
+    let mut signals = {
+        let _context = executor.enter();
+        Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
+    };
+    executor.spawn(node.run(agent));
+    log_running(workers);
+    on_start();
+    let ending = executor.block_on(signals.wait());
+    router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
+    if let Some(io) = io {
+        io.shutdown();
+    }
+    executor.shutdown_timeout(GRACE);
+    Ok(ending)
+}
+
+fn log_running(workers: usize) {
+    router_engine::log!(
+        LogModule::Server,
+        Level::Info,
+        "Operational, {workers} Threads Running (process ID {})",
+        std::process::id()
+    );
+    if let (Some(usage), Some(available)) = (memory::usage(), memory::available()) {
+        router_engine::log!(
+            LogModule::Router,
+            Level::Info,
+            "Process VmSize {} RSS {} ({} available memory)",
+            memory::shown(usage.total),
+            memory::shown(usage.resident),
+            memory::shown(available)
+        );
+    }
+    if cfg!(debug_assertions) {
+        router_engine::log!(LogModule::Router, Level::Info, "Running in DEBUG Mode");
+    }
+}
+
+/// The signals that matter.
+struct Signals {
+    term: Signal,
+    quit: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait(&mut self) -> Ending {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return Ending::Stopped,
+                _ = self.quit.recv() => return Ending::Stopped,
+                _ = self.interrupt.recv() => return Ending::Interrupted,
+                // Caught, so that a terminal that goes away does not end the router.
+                _ = self.hangup.recv() => {}
+            }
+        }
+    }
+}
