@@ -115,6 +115,8 @@ enum Progress {
     More,
     /// The socket takes nothing now; it will wake us.
     Blocked,
+    /// The port takes nothing now; there may be more in the socket, which will not wake us.
+    Refused,
 }
 
 /// What to do after a round.
@@ -191,7 +193,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !self.input_open {
             return Round::End(Ending::Aborted);
         }
-        let busy = read == Progress::More || (turn && write != Progress::Blocked);
+        let busy = match read {
+            Progress::More => true,
+            // The turn may have made room, which nobody else will tell us.
+            Progress::Refused => self.port.wants_input(),
+            Progress::Idle | Progress::Blocked => false,
+        } || (turn && write != Progress::Blocked);
         if busy || !self.port.park(cx.waker()) || !self.sleep(cx) { Round::Again } else { Round::Sleep }
     }
 
@@ -208,7 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Reads until nothing is there, the port wants no more, or the budget is used up.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, TransportError> {
         let mut budget = READ_BUDGET;
-        while self.input_open && self.port.wants_input() {
+        while self.input_open {
+            if !self.port.wants_input() {
+                return Ok(Progress::Refused);
+            }
             match self.transport.poll_read(cx)? {
                 Poll::Ready(Some(data)) => {
                     budget = budget.saturating_sub(data.len());

@@ -226,10 +226,12 @@ impl Stage {
             ensure!(received? == sent, "flow {seed}: echo differs");
             Ok(())
         };
-        thread::scope(|scope| {
+        let r: Result<()> = thread::scope(|scope| {
             let flows: Vec<_> = (0..FLOWS).map(|seed| scope.spawn(move || flow(seed))).collect();
             flows.into_iter().try_for_each(|flow| flow.join().map_err(|_| anyhow!("flow panicked"))?)
-        })
+        });
+        if r.is_err() { for i in 0..FLOWS { println!("DIAG {i} {:?}", self.server.outcome()); } }
+        r
     }
 
     /// `octets` checksummed octets each way at the same time.
