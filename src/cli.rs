@@ -85,12 +85,13 @@ pub(crate) fn parse(program: &str, arguments: impl IntoIterator<Item = String>) 
             words.extend(arguments.by_ref());
         } else if let Some(long) = argument.strip_prefix("--") {
             let (spec, value) = long_option(program, long)?;
-            let value = match value {
-                None if spec.takes => Some(arguments.next().ok_or_else(|| {
-                    UsageError(format!("{program}: option '--{}' requires an argument", spec.long))
-                })?),
-                value => value,
-            };
+            let value =
+                match value {
+                    None if spec.takes => Some(arguments.next().ok_or_else(|| {
+                        UsageError(format!("{program}: option '--{}' requires an argument", spec.long))
+                    })?),
+                    value => value,
+                };
             if let Some(command) = options.apply(spec, value) {
                 return Ok(command);
             }
@@ -148,9 +149,11 @@ impl Options {
             let rest = &letters[at + letter.len_utf8()..];
             let value = match (spec.takes, rest) {
                 (false, _) => None,
-                (true, "") => Some(arguments.next().ok_or_else(|| {
-                    UsageError(format!("{program}: option requires an argument -- '{letter}'"))
-                })?),
+                (true, "") => Some(
+                    arguments
+                        .next()
+                        .ok_or_else(|| UsageError(format!("{program}: option requires an argument -- '{letter}'")))?,
+                ),
                 (true, rest) => Some(rest.to_owned()),
             };
             let done = spec.takes;

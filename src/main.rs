@@ -78,15 +78,17 @@ fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
 /// Nothing is read from the library, but scripts rely on complaints when it is not there.
 fn check_library(options: &Options) -> Result<(), StartError> {
     let Some(path) = &options.library else { return Ok(()) };
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(StartError(format!("Run Time: Python library path '{path}' not a directory"))),
+    let text = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => format!("Run Time: Python library path '{path}' not a directory"),
         Err(error) => {
             let text = error.to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
-            Err(StartError(format!("Cannot find Python library path '{path}': {text}")))
+            format!("Cannot find Python library path '{path}': {text}")
         }
-    }
+    };
+    router_engine::log!(LogModule::Error, Level::Error, "{text}");
+    Err(StartError(text))
 }
 
 /// Why the router did not start.

@@ -108,7 +108,8 @@ fn no_address() -> io::Error {
     io::Error::other("Name or service not known")
 }
 
-/// Opens a listening socket: not blocking, with address reuse, IPv6 sockets for IPv6 only.
+/// Opens a listening socket: not blocking, with address reuse, IPv6 sockets for IPv6 only. Sockets
+/// accepted from it send without delay.
 ///
 /// # Errors
 /// Of the operating system.
@@ -119,6 +120,8 @@ pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpL
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Accepted sockets inherit it, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())

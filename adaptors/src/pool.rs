@@ -13,6 +13,7 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -178,6 +179,22 @@ impl AsRef<[u8]> for Filled {
     fn as_ref(&self) -> &[u8] {
         &self.segment[..self.len]
     }
+}
+
+thread_local! {
+    /// A data segment at hand: most reads bring little, and need the segment for a moment only.
+    static SPARE: Cell<Option<Segment>> = const { Cell::new(None) };
+}
+
+/// A data segment, preferably the one that this thread had in hand before.
+#[must_use]
+pub(crate) fn take_spare() -> Segment {
+    SPARE.take().unwrap_or_else(|| DATA.take())
+}
+
+/// Keeps a data segment at hand for this thread's next read.
+pub(crate) fn keep_spare(segment: Segment) {
+    SPARE.set(Some(segment));
 }
 
 /// Trims the pools of this process; to be called about once a second.

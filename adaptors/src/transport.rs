@@ -1,6 +1,6 @@
 //! A socket with or without TLS on it: cleartext [`Bytes`] in, slices of cleartext out.
 
-use crate::pool;
+use crate::pool::{self, Segment};
 use crate::tls::{Session, SessionInfo, TlsError};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
@@ -78,18 +78,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     fn poll_read_plain(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>> {
-        let mut segment = pool::DATA.take();
+        let mut segment = pool::take_spare();
         let mut buf = ReadBuf::new(&mut segment[..pool::READ_MAX]);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+        let result = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
         let n = buf.filled().len();
-        Poll::Ready(Ok(if n == 0 { None } else { Some(segment.share(n).0) }))
+        let (data, kept) = if n == 0 { (None, Some(segment)) } else { some(segment.share(n)) };
+        if let Some(segment) = kept {
+            pool::keep_spare(segment);
+        }
+        ready!(result)?;
+        Poll::Ready(Ok(data))
     }
 
     /// Takes octets to send; returns how many. With TLS they may wait for [`Self::poll_flush`].
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, TransportError>> {
         match &mut self.tls {
             Some(session) => session.poll_write(cx, &mut self.socket, slices),
-            None => Pin::new(&mut self.socket).poll_write_vectored(cx, slices).map_err(TransportError::from),
+            None => match slices {
+                // A plain send is cheaper than a vectored one.
+                [slice] => Pin::new(&mut self.socket).poll_write(cx, slice),
+                slices => Pin::new(&mut self.socket).poll_write_vectored(cx, slices),
+            }
+            .map_err(TransportError::from),
         }
     }
 
@@ -114,6 +124,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             None => Pin::new(&mut self.socket).poll_shutdown(cx).map_err(TransportError::from),
         }
     }
+}
+
+fn some(shared: (Bytes, Option<Segment>)) -> (Option<Bytes>, Option<Segment>) {
+    (Some(shared.0), shared.1)
 }
 
 // === impl TransportError ===

@@ -46,7 +46,8 @@ impl Shape {
 
     fn tcp(&self, listener: usize, connector: usize) -> Result<()> {
         let stage = Stage::start(self.line()?, listener, connector)?;
-        stage.all()?;
+        stage.beginnings_and_ends()?;
+        attempts(LOAD_ATTEMPTS, || stage.load())?;
         stage.line.expect_no_errors(&[])
     }
 
@@ -64,6 +65,23 @@ impl Shape {
         }
         stage.line.expect_no_errors(&explained)
     }
+}
+
+/// How often the load scenarios may be tried.
+///
+/// Between two C routers, about one bidirectional flow in 2000 under this load loses its end, its last one or two
+/// buffers, or stalls; so beside a C router one failure proves nothing. Meshes of our routers alone get no second try
+/// (`tests/tcp.rs`).
+const LOAD_ATTEMPTS: usize = 3;
+
+fn attempts(count: usize, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    for number in 1..count {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("attempt {number} failed: {error:#}"),
+        }
+    }
+    attempt()
 }
 
 macro_rules! shapes {

@@ -14,6 +14,8 @@ pub mod mailbox;
 pub mod mesh;
 pub mod port;
 pub mod rng;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stream;
 
 pub use crate::core::action::{Action, Deliver, InToken, Side};

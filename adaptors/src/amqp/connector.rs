@@ -323,7 +323,8 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
                 if let Some(failure) = &attempt.failure {
                     let text = format!("{} {}", failure.condition, failure.description);
                     state.message = format!("Connection to {}:{} failed: {}", target.host, target.port, text.trim_end());
-                    state.status = ConnectorState::Failed;
+                    // A connector that tries again and again shows that it connects, not that it failed.
+                    state.status = if attempt.opened { ConnectorState::Failed } else { ConnectorState::Connecting };
                 }
             }
             match (attempt.opened, state.failover.has_alternatives()) {

@@ -209,7 +209,6 @@ async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
 
 /// The life of an accepted connection.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let _ = stream.set_nodelay(true);
     let conn = shared.conn_params(&stream, peer);
     let address = shared.params.endpoint.address();
     let handle = shared.io.router().connect(conn.clone(), clock::now());

@@ -36,6 +36,8 @@ const ROOM: u64 = 0;
 const DATA: u64 = 1;
 /// Rounds of reading and writing before other tasks get their turn.
 const ROUNDS: usize = 8;
+/// Reads before the other direction gets its turn.
+const READS: usize = 4;
 /// Octets pulled from the outbound stream at once.
 const PULL: usize = 256 * 1024;
 /// Slices handed to one write.
@@ -91,6 +93,8 @@ pub(super) struct Outbound {
     /// The head is still to come; on the connector side it was read before the socket was opened.
     heading: bool,
     pending: VecDeque<Bytes>,
+    /// The reader said that it would tell when there is more.
+    dry: bool,
     window: ReceiveWindow,
     source_ended: bool,
     shut: bool,
@@ -184,6 +188,7 @@ impl Outbound {
             reader: None,
             heading: true,
             pending: VecDeque::new(),
+            dry: false,
             window: ReceiveWindow::default(),
             source_ended: false,
             shut: false,
@@ -262,8 +267,12 @@ impl Flow {
         if !self.conn.mailbox.take(&mut effects, &mut ready) {
             return;
         }
-        if ready.contains(&ROOM) {
-            self.inbound.blocked = false;
+        for key in ready {
+            match key {
+                ROOM => self.inbound.blocked = false,
+                DATA => self.outbound.dry = false,
+                _ => {}
+            }
         }
         for effect in effects {
             self.on_effect(effect);
@@ -301,19 +310,30 @@ impl Flow {
         }
     }
 
-    /// Reads the socket into the inbound stream. True: something was done.
+    /// Reads the socket into the inbound stream. True: there may be more to read right away.
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> bool {
         if self.handshaking || !self.inbound.reads() {
             return false;
         }
-        match self.transport.poll_read(cx) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(Some(data))) => {
-                self.inbound.window.produce(data.len());
-                self.inbound.blocked = self.inbound.stream.push(data) == Pressure::Full;
+        for _ in 0..READS {
+            match self.transport.poll_read(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(Some(data))) => {
+                    self.inbound.window.produce(data.len());
+                    self.inbound.blocked = self.inbound.stream.push(data) == Pressure::Full;
+                    if !self.inbound.reads() {
+                        return false;
+                    }
+                }
+                Poll::Ready(Ok(None)) => {
+                    self.end_inbound();
+                    return false;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.fail(&error);
+                    return true;
+                }
             }
-            Poll::Ready(Ok(None)) => self.end_inbound(),
-            Poll::Ready(Err(error)) => self.fail(&error),
         }
         true
     }
@@ -358,8 +378,11 @@ impl Flow {
     /// Moves what the stream holds to `pending`, without the head. True: something came.
     fn pull(&mut self) -> bool {
         let outbound = &mut self.outbound;
-        let Some(reader) = outbound.reader.as_ref().filter(|_| !outbound.source_ended) else { return false };
+        let Some(reader) = outbound.reader.as_ref().filter(|_| !outbound.source_ended && !outbound.dry) else {
+            return false;
+        };
         let pull = reader.pull(PULL, &mut outbound.pending);
+        outbound.dry = pull == Pull::Empty;
         if matches!(pull, Pull::Done | Pull::Aborted) {
             outbound.source_ended = true;
         }
@@ -414,11 +437,12 @@ impl Flow {
 
     /// Everything was written: closes the sending half of the socket and accepts the stream.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.transport.poll_shutdown(cx) {
-            Poll::Pending => return false,
+        // With nothing left to read either, closing the socket does the same.
+        if !self.inbound.ended || self.transport.is_tls() {
             // A socket that the peer closed already is as shut as it can be.
-            Poll::Ready(_) => self.outbound.shut = true,
+            let Poll::Ready(_) = self.transport.poll_shutdown(cx) else { return false };
         }
+        self.outbound.shut = true;
         self.settle_outbound(DeliveryState::Accepted);
         true
     }

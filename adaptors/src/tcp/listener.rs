@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener as Socket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 /// Connections taken from the kernel before other tasks get their turn.
@@ -70,6 +70,23 @@ struct Shared {
 struct Status {
     up: bool,
     message: String,
+}
+
+/// A socket that clients connect to.
+struct Socket {
+    listener: tokio::net::TcpListener,
+    /// The local address of every connection, when there is only one.
+    local: Option<String>,
+}
+
+// === impl Socket ===
+
+impl Socket {
+    fn new(socket: std::net::TcpListener) -> io::Result<Self> {
+        let bound = socket.local_addr()?;
+        let local = (!bound.ip().is_unspecified()).then(|| bound.to_string());
+        Ok(Self { listener: tokio::net::TcpListener::from_std(socket)?, local })
+    }
 }
 
 // === impl TcpListener ===
@@ -209,7 +226,7 @@ impl Shared {
 
     fn listen(&self, backlog: i32) -> io::Result<Vec<Socket>> {
         let addresses = net::listen_addresses(&self.params.host, &self.params.port, None)?;
-        net::listen_on_all(&addresses, backlog)?.into_iter().map(Socket::from_std).collect()
+        net::listen_on_all(&addresses, backlog)?.into_iter().map(Socket::new).collect()
     }
 
     fn open(&self) -> Vec<Socket> {
@@ -331,9 +348,9 @@ async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
 /// Accepts a bounded number of clients. True when none is left.
 fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
     for _ in 0..ACCEPTS {
-        match socket.poll_accept(cx) {
+        match socket.listener.poll_accept(cx) {
             Poll::Pending => return Ok(true),
-            Poll::Ready(Ok((stream, peer))) => accept(shared, stream, peer),
+            Poll::Ready(Ok((stream, peer))) => accept(shared, socket, stream, peer),
             // The client has given up already.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Poll::Ready(Err(error)) => return Err(error),
@@ -343,9 +360,9 @@ fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> i
 }
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
-fn accept(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().ok().map(|a| a.to_string());
+fn accept(shared: &Arc<Shared>, socket: &Socket, stream: TcpStream, peer: SocketAddr) {
+    // A socket that is bound to one address accepts on that address only.
+    let local = socket.local.clone().or_else(|| stream.local_addr().ok().map(|a| a.to_string()));
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
     let client = Client { address, host: peer.to_string(), local };

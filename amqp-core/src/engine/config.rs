@@ -24,7 +24,7 @@ pub enum SaslConfig {
     Server {
         /// Drop peers that do not authenticate.
         require: bool,
-        /// Mechanisms to offer out of ANONYMOUS, PLAIN and EXTERNAL, in order. With none, SASL is refused.
+        /// Mechanisms to offer out of ANONYMOUS, PLAIN and EXTERNAL, in order.
         mechanisms: Vec<String>,
         /// Who the peer is by the layer below; EXTERNAL is offered only with it.
         external_identity: Option<String>,
@@ -55,7 +55,11 @@ impl Default for Config {
             channel_max: 32767,
             session_window: 512,
             idle_timeout: None,
-            sasl: SaslConfig::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None },
+            sasl: SaslConfig::Server {
+                require: false,
+                mechanisms: vec!["ANONYMOUS".to_owned()],
+                external_identity: None,
+            },
         }
     }
 }

@@ -199,7 +199,12 @@ mod tests {
     #[test]
     fn neighbours_join_in_any_order() {
         let accepted = || Some(DeliveryState::Accepted);
-        let mut list = vec![pending(1, 1, accepted()), pending(u32::MAX, 0, accepted()), pending(2, 3, accepted()), pending(7, 7, accepted())];
+        let mut list = vec![
+            pending(1, 1, accepted()),
+            pending(u32::MAX, 0, accepted()),
+            pending(2, 3, accepted()),
+            pending(7, 7, accepted()),
+        ];
         coalesce(&mut list);
         assert_eq!(list, [pending(u32::MAX, 3, accepted()), pending(7, 7, accepted())]);
     }
@@ -210,7 +215,10 @@ mod tests {
         let mut sorted = list();
         coalesce(&mut sorted);
         assert_eq!(sorted, list());
-        let mut same = vec![pending(2, 2, Some(DeliveryState::Rejected(None))), pending(1, 1, Some(DeliveryState::Rejected(None)))];
+        let mut same = vec![
+            pending(2, 2, Some(DeliveryState::Rejected(None))),
+            pending(1, 1, Some(DeliveryState::Rejected(None))),
+        ];
         coalesce(&mut same);
         assert_eq!(same.len(), 2);
     }

@@ -146,10 +146,9 @@ impl Violation {
             Self::Decode(_) => "amqp:decode-error",
             Self::IdleTimeout => "amqp:resource-limit-exceeded",
             Self::Unexpected(_) | Self::NoSuchChannel(_) | Self::ChannelInUse(_) => "amqp:not-allowed",
-            Self::NoSuchHandle(_)
-            | Self::LinkNameInUse(_)
-            | Self::NoDeliveryId
-            | Self::TransferByReceiver => "amqp:invalid-field",
+            Self::NoSuchHandle(_) | Self::LinkNameInUse(_) | Self::NoDeliveryId | Self::TransferByReceiver => {
+                "amqp:invalid-field"
+            }
             Self::HandleInUse(_) => "amqp:session:handle-in-use",
             Self::Sequencing { .. } => "amqp:session:invalid-field",
             Self::CreditExceeded => "amqp:link:transfer-limit-exceeded",

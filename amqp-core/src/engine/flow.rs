@@ -122,7 +122,7 @@ impl Connection {
 
 /// The receiver of our outgoing link tells its credit.
 fn flow_from_receiver(l: &mut Link, flow: &Flow) -> Option<Event> {
-    let Some(granted) = flow.link_credit else { return None };
+    let granted = flow.link_credit?;
     // Without a count the peer has not seen our attach, whose initial count was 0.
     let limit = flow.delivery_count.unwrap_or(0).wrapping_add(granted);
     l.credit = if precedes(l.delivery_count, limit) { limit.wrapping_sub(l.delivery_count) } else { 0 };

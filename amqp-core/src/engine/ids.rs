@@ -151,7 +151,10 @@ mod tests {
     #[test]
     fn lowest_number_first() {
         let mut alloc = IdAlloc::default();
-        assert_eq!([alloc.take(9, 2), alloc.take(8, 2), alloc.take(7, 2), alloc.take(6, 2)], [Some(0), Some(1), Some(2), None]);
+        assert_eq!(
+            [alloc.take(9, 2), alloc.take(8, 2), alloc.take(7, 2), alloc.take(6, 2)],
+            [Some(0), Some(1), Some(2), None]
+        );
         alloc.release(1);
         alloc.release(0);
         alloc.release(0);

@@ -77,11 +77,8 @@ impl Input {
                 && self.chunk.len() >= header.size as usize
             {
                 let size = header.size as usize;
-                let mut body = if self.chunk.len() == size {
-                    std::mem::take(&mut self.chunk)
-                } else {
-                    self.chunk.split_to(size)
-                };
+                let mut body =
+                    if self.chunk.len() == size { std::mem::take(&mut self.chunk) } else { self.chunk.split_to(size) };
                 body.advance(header.body_offset());
                 return Ok(Some((header, body)));
             }
@@ -156,7 +153,9 @@ mod tests {
                     bodies.push(body);
                 }
                 assert_eq!(bodies.len(), 20);
-                assert!(bodies.iter().enumerate().all(|(n, b)| b.len() == n * 7 && b.iter().all(|o| usize::from(*o) == n)));
+                assert!(
+                    bodies.iter().enumerate().all(|(n, b)| b.len() == n * 7 && b.iter().all(|o| usize::from(*o) == n))
+                );
                 assert_eq!(input.len(), 0);
             }
         }

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-/// The smallest max-frame-size a peer may have (part 2, 2.7.1); smaller values read as this.
-pub const MIN_MAX_FRAME_SIZE: u32 = 512;
-
-/// The largest SASL frame (part 5, 5.3.1).
-pub const MAX_SASL_FRAME: u32 = 512;
+pub use crate::frame::MIN_MAX_FRAME_SIZE;
 
 /// The largest SASL frame that is tolerated on input: some peers send long mechanism lists.
 pub const MAX_SASL_FRAME_IN: u32 = 16 * 1024;
@@ -19,9 +15,6 @@ pub const HANDLE_MAX: u32 = 0x7fff_ffff;
 
 /// The outgoing-window that is advertised (spec `amqp-endpoint.md` 5.3).
 pub const OUTGOING_WINDOW: u32 = 0x7fff_ffff;
-
-/// Initial transfers allowed by an incoming-window, at least.
-pub const MIN_SESSION_WINDOW: u32 = 2;
 
 /// Payload slices below this many octets are copied beside the frame header instead of being chained.
 pub const INLINE_MAX: usize = 512;
@@ -41,6 +34,3 @@ pub const COMPACT_AT: usize = 256;
 
 /// How long to wait for the answer to a close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How many octets of payload a frame trace shows.
-pub const TRACE_PAYLOAD: usize = 128;

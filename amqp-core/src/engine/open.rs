@@ -87,10 +87,7 @@ impl Connection {
         self.ends.open_received = true;
         self.peer_max_frame = open.max_frame_size.unwrap_or(u32::MAX).max(MIN_MAX_FRAME_SIZE);
         self.peer_channel_max = open.channel_max.unwrap_or(u16::MAX);
-        self.heartbeat = open
-            .idle_time_out
-            .filter(|&ms| ms > 0)
-            .map(|ms| Duration::from_millis(u64::from(ms)) / 2);
+        self.heartbeat = open.idle_time_out.filter(|&ms| ms > 0).map(|ms| Duration::from_millis(u64::from(ms)) / 2);
         Ok(Event::RemoteOpen(open))
     }
 

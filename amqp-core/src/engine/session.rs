@@ -116,9 +116,7 @@ impl Connection {
     /// Transfer frames that the peer's window allows now.
     #[must_use]
     pub fn session_window(&self, session: SessionKey) -> u32 {
-        self.session_slot(session)
-            .and_then(|slot| self.sessions.get(slot as usize))
-            .map_or(0, |s| s.windows.can_send())
+        self.session_slot(session).and_then(|slot| self.sessions.get(slot as usize)).map_or(0, |s| s.windows.can_send())
     }
 
     /// How many sessions there are.

@@ -122,12 +122,17 @@ impl Wire {
         let mut left = taken;
         while left > 0 {
             let Some(front) = payload.front_mut() else { break };
-            let piece = if front.len() <= left { payload.pop_front().unwrap_or_default() } else { front.split_to(left) };
+            let piece =
+                if front.len() <= left { payload.pop_front().unwrap_or_default() } else { front.split_to(left) };
             left -= piece.len();
             if tracing {
                 traced.extend_from_slice(&piece);
             }
             self.output.push(piece);
+        }
+        // Empty slices must not stay behind: the caller uses the queue again.
+        while payload.front().is_some_and(Bytes::is_empty) {
+            payload.pop_front();
         }
         if tracing {
             self.trace(|| format!("{channel} -> {}", FrameBody(&traced)));

@@ -225,6 +225,9 @@ mod tests {
     #[test]
     fn external_identity_cannot_be_changed() {
         assert!(matches!(server(true, Some("CN=x")).on_frame(init("EXTERNAL", Some(b""))), ServerStep::Accept { .. }));
-        assert!(matches!(server(true, Some("CN=x")).on_frame(init("EXTERNAL", Some(b"CN=y"))), ServerStep::Reject { .. }));
+        assert!(matches!(
+            server(true, Some("CN=x")).on_frame(init("EXTERNAL", Some(b"CN=y"))),
+            ServerStep::Reject { .. }
+        ));
     }
 }

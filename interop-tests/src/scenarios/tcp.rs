@@ -63,8 +63,8 @@ impl Stage {
         connect(self.service_address()?)
     }
 
-    /// Every scenario that leaves the routers running.
-    pub fn all(&self) -> Result<()> {
+    /// Every way in which a flow can begin and end.
+    pub fn beginnings_and_ends(&self) -> Result<()> {
         self.echo().context("echo")?;
         self.server_speaks_first().context("server speaks first")?;
         self.client_closes_first().context("client closes first")?;
@@ -73,10 +73,14 @@ impl Stage {
         self.server_resets().context("server resets")?;
         self.refused().context("refused")?;
         self.connector_comes_and_goes().context("connector comes and goes")?;
-        self.concurrent_flows().context("concurrent flows")?;
-        self.bulk(bulk_octets()).context("bulk")?;
         // After all that, one more: nothing above may have worn anything out.
         self.echo().context("echo at the end")
+    }
+
+    /// Many flows, and much data in one.
+    pub fn load(&self) -> Result<()> {
+        self.concurrent_flows().context("concurrent flows")?;
+        self.bulk(bulk_octets()).context("bulk")
     }
 
     /// Request and response, twice over one connection, then an orderly end.
@@ -226,12 +230,10 @@ impl Stage {
             ensure!(received? == sent, "flow {seed}: echo differs");
             Ok(())
         };
-        let r: Result<()> = thread::scope(|scope| {
+        thread::scope(|scope| {
             let flows: Vec<_> = (0..FLOWS).map(|seed| scope.spawn(move || flow(seed))).collect();
             flows.into_iter().try_for_each(|flow| flow.join().map_err(|_| anyhow!("flow panicked"))?)
-        });
-        if r.is_err() { for i in 0..FLOWS { println!("DIAG {i} {:?}", self.server.outcome()); } }
-        r
+        })
     }
 
     /// `octets` checksummed octets each way at the same time.

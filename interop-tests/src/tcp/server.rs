@@ -14,15 +14,25 @@ use crate::harness::patience;
 
 type Script = dyn Fn(TcpStream) -> Result<Digest> + Send + Sync;
 
+/// A script and how many there were before it.
+#[derive(Clone)]
+struct Numbered {
+    number: u64,
+    script: Arc<Script>,
+}
+
+/// How a connection ended, and the number of the script that it was served by.
+struct Outcome(u64, Result<Digest>);
+
 /// A server that runs the present script on each connection, in a thread per connection.
 pub struct ScriptedServer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    outcomes: Receiver<Result<Digest>>,
+    outcomes: Receiver<Outcome>,
 }
 
 struct Shared {
-    script: Mutex<Arc<Script>>,
+    script: Mutex<Numbered>,
     stopping: AtomicBool,
 }
 
@@ -33,8 +43,8 @@ impl ScriptedServer {
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("server socket")?;
         let address = listener.local_addr()?;
-        let script: Arc<Script> = Arc::new(|_| Ok(Digest::default()));
-        let shared = Arc::new(Shared { script: Mutex::new(script), stopping: AtomicBool::new(false) });
+        let first = Numbered { number: 0, script: Arc::new(|_| Ok(Digest::default())) };
+        let shared = Arc::new(Shared { script: Mutex::new(first), stopping: AtomicBool::new(false) });
         let (sender, outcomes) = channel();
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accepting.accept(&listener, &sender));
@@ -46,16 +56,22 @@ impl ScriptedServer {
         self.address
     }
 
-    /// Uses `script` for the connections accepted from now on, and forgets earlier outcomes.
+    /// Uses `script` for the connections accepted from now on; outcomes of earlier ones no longer count.
     pub fn script(&self, script: impl Fn(TcpStream) -> Result<Digest> + Send + Sync + 'static) {
-        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
-        while self.outcomes.try_recv().is_ok() {}
+        let mut present = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner);
+        *present = Numbered { number: present.number + 1, script: Arc::new(script) };
     }
 
-    /// Waits until one more connection has ended, and returns what its script returned.
+    /// Waits until one more connection under the present script has ended, and returns what the script returned.
     pub fn outcome(&self) -> Result<Digest> {
-        let waited = self.outcomes.recv_timeout(patience());
-        waited.map_err(|_| anyhow!("no connection to the server ended in time")).flatten().context("server side")
+        let present = self.shared.present().number;
+        loop {
+            let waited = self.outcomes.recv_timeout(patience());
+            let Outcome(number, outcome) = waited.map_err(|_| anyhow!("no connection to the server ended in time"))?;
+            if number == present {
+                return outcome.context("server side");
+            }
+        }
     }
 }
 
@@ -70,12 +86,16 @@ impl Drop for ScriptedServer {
 // === impl Shared ===
 
 impl Shared {
-    fn accept(&self, listener: &TcpListener, outcomes: &Sender<Result<Digest>>) {
+    fn present(&self) -> Numbered {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accept(&self, listener: &TcpListener, outcomes: &Sender<Outcome>) {
         for stream in listener.incoming() {
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }
-            let script = Arc::clone(&self.script.lock().unwrap_or_else(PoisonError::into_inner));
+            let Numbered { number, script } = self.present();
             let outcomes = outcomes.clone();
             thread::spawn(move || {
                 let served = stream.map_err(Into::into).and_then(|stream| {
@@ -83,7 +103,7 @@ impl Shared {
                     script(stream)
                 });
                 // Nobody listens any more once the test is over.
-                let _ = outcomes.send(served);
+                let _ = outcomes.send(Outcome(number, served));
             });
         }
     }

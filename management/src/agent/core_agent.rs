@@ -4,11 +4,11 @@
 //! Requests come here only with a full type name and an operation in upper case. Columns, their
 //! order and their types on the wire differ from the schema's: they are those of [`core_rows`].
 
+use super::Agent;
 use super::backend::Backend;
 use super::core_rows::{self, Row};
 use super::failure::{Failure, Status};
 use super::message::{Request, Response};
-use super::Agent;
 use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
@@ -129,9 +129,12 @@ impl<B: Backend> Agent<B> {
     /// All rows of a table, oldest first.
     fn rows(&self, table: Table) -> Vec<Row> {
         match table {
-            Table::Metrics => {
-                vec![core_rows::metrics(&self.backend.totals(), &self.backend.router_id(), self.core_config.auto_link_count())]
-            }
+            Table::Metrics => vec![core_rows::metrics(
+                &self.backend.totals(),
+                &self.backend.connections(),
+                &self.backend.router_id(),
+                self.core_config.auto_link_count(),
+            )],
             Table::Address => self.backend.addresses().iter().map(core_rows::address).collect(),
             Table::Link => self.backend.links().iter().map(core_rows::link).collect(),
             Table::Connection => self.connection_rows(),

@@ -1,12 +1,12 @@
 //! Address configurations and auto-links: entities of the core tables that can be created and
 //! deleted, and the copies that configuration files leave with the other entities.
 
+use super::Agent;
 use super::backend::{AutoLinkStatus, Backend};
 use super::core_agent::Table;
 use super::core_rows::{self, Row};
 use super::failure::{Failure, Status};
 use super::message::{Request, Response};
-use super::Agent;
 use crate::config::EntityConfig;
 use crate::params::{AddressParams, AutoLinkDirection, AutoLinkParams};
 use crate::schema::EntityType;
@@ -143,9 +143,9 @@ impl<B: Backend> Agent<B> {
         let warn = |text: String| router_engine::log!(LogModule::Router, Level::Warning, "{text}");
         let a = &entity.attributes;
         match (a.text("prefix"), a.text("pattern")) {
-            (Some(prefix), Some(pattern)) => warn(format!(
-                "Cannot set both 'prefix' and 'pattern': ignoring configured address {prefix}, {pattern}"
-            )),
+            (Some(prefix), Some(pattern)) => {
+                warn(format!("Cannot set both 'prefix' and 'pattern': ignoring configured address {prefix}, {pattern}"))
+            }
             (None, None) => {
                 warn("Must set either 'prefix' or 'pattern' attribute: ignoring configured address".to_owned());
             }

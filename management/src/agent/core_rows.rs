@@ -164,7 +164,15 @@ fn seconds(duration: Duration) -> Value {
     Value::Uint(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
 }
 
-pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
+/// Connections that serve clients, by protocol.
+fn service_connections(connections: &[ConnectionRow]) -> Map {
+    let is_service = |c: &&ConnectionRow| c.role == ConnectionRole::Normal;
+    let count =
+        |protocol: &str| connections.iter().filter(is_service).filter(|c| c.params.protocol == protocol).count() as u64;
+    ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
+}
+
+pub(super) fn metrics(totals: &RouterRow, connections: &[ConnectionRow], id: &str, auto_links: usize) -> Row {
     let t = &totals.totals;
     let o = &t.outcomes;
     let mut row: Row = vec!["1".into(), METRICS_TYPE.into(), id.into()];
@@ -180,7 +188,7 @@ pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
     let usage = memory::usage();
     row.push(usage.map(|u| u.total).into());
     row.push(usage.map(|u| u.resident).into());
-    row.push(Map::new().with("tcp", 0_u64).with("amqp", 0_u64).with("http1", 0_u64).with("http2", 0_u64).into());
+    row.push(service_connections(connections).into());
     row.push(router_engine::VERSION.into());
     row
 }

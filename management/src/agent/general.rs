@@ -33,10 +33,7 @@ impl<B: Backend> Agent<B> {
             "DELETE" => self.delete(target),
             "CALLME" => Ok(Response::new(Status::Ok, incoming_map(&request.properties))),
             _ if entity.ty == EntityType::Management => self.handle_management(&upper, request),
-            _ => Err(Failure::not_implemented(format!(
-                "Operation '{operation}' not implemented on {}",
-                entity.ty
-            ))),
+            _ => Err(Failure::not_implemented(format!("Operation '{operation}' not implemented on {}", entity.ty))),
         }
     }
 
@@ -64,10 +61,9 @@ impl<B: Backend> Agent<B> {
             }
         }
         match ty {
-            Some(ty) if !entity.ty.is_a(ty) => Err(Failure::bad_request(format!(
-                "Entity type '{}' does not extend requested type '{ty}'",
-                entity.ty
-            ))),
+            Some(ty) if !entity.ty.is_a(ty) => {
+                Err(Failure::bad_request(format!("Entity type '{}' does not extend requested type '{ty}'", entity.ty)))
+            }
             _ => Ok(target),
         }
     }
@@ -89,10 +85,9 @@ impl<B: Backend> Agent<B> {
     fn read(&self, target: usize, request: &Request) -> Result<Response, Failure> {
         let entity = self.store.get(target);
         match request.text("type").and_then(EntityType::parse) {
-            Some(ty) if ty != entity.ty => Err(Failure::not_found(format!(
-                "Entity type '{}' does match requested type '{ty}'",
-                entity.ty
-            ))),
+            Some(ty) if ty != entity.ty => {
+                Err(Failure::not_found(format!("Entity type '{}' does match requested type '{ty}'", entity.ty)))
+            }
             _ => Ok(Response::new(Status::Ok, self.view(entity).into_map())),
         }
     }
@@ -145,10 +140,10 @@ impl<B: Backend> Agent<B> {
         if let Some(error) = config::role_error(ty, &entity.attributes, self.mode(), show) {
             return Err(error.into());
         }
-        if matches!(ty, EntityType::Listener | EntityType::Connector) {
-            if let Some(error) = config::open_properties_error(&entity.attributes) {
-                return Err(error.into());
-            }
+        if matches!(ty, EntityType::Listener | EntityType::Connector)
+            && let Some(error) = config::open_properties_error(&entity.attributes)
+        {
+            return Err(error.into());
         }
         self.backend.create(&entity)?;
         self.store.push(entity);

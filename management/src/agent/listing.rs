@@ -29,10 +29,12 @@ impl<B: Backend> Agent<B> {
             }
             "GET-LOG" => recent_log(number(request, "limit")?.unwrap_or(0)).into(),
             "PROFILE" => self.profile(request)?,
-            _ => return Err(Failure::not_implemented(format!(
-                "Operation '{operation}' not implemented on {}",
-                EntityType::Management
-            ))),
+            _ => {
+                return Err(Failure::not_implemented(format!(
+                    "Operation '{operation}' not implemented on {}",
+                    EntityType::Management
+                )));
+            }
         };
         Ok(Response::new(Status::Ok, body))
     }

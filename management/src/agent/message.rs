@@ -93,9 +93,8 @@ impl Response {
             correlation_id: correlation_id.clone(),
             ..Properties::default()
         };
-        let application = Map::new()
-            .with("statusCode", self.status.code())
-            .with("statusDescription", self.description.as_str());
+        let application =
+            Map::new().with("statusCode", self.status.code()).with("statusDescription", self.description.as_str());
         MessageBuilder::new()
             .header(&Header::default())
             .properties(&properties)

@@ -117,7 +117,12 @@ impl<B: Backend> Agent<B> {
         request.reply_to.as_ref()?;
         let operation = request.text("operation").unwrap_or_default();
         let response = self.handle_general(request).unwrap_or_else(|failure| {
-            router_engine::log!(LogModule::Agent, Level::Error, "Error performing {operation}: {}", failure.description());
+            router_engine::log!(
+                LogModule::Agent,
+                Level::Error,
+                "Error performing {operation}: {}",
+                failure.description()
+            );
             failure.into()
         });
         Some(Response { body: message::outgoing(response.body), ..response })
@@ -135,8 +140,7 @@ impl<B: Backend> Agent<B> {
 
 fn log_stats() -> Vec<Attributes> {
     let row = |module: LogModule| {
-        let [debug, info, warning, error, critical] =
-            counts(module).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        let [debug, info, warning, error, critical] = counts(module).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         Attributes::new()
             .with("module", module.name())
             .with("debugCount", debug)

@@ -21,8 +21,7 @@ impl<B: Backend> Agent<B> {
         let mut results = Vec::new();
         for entity in self.store.iter().filter(|e| ty.is_none_or(|ty| e.ty.is_a(ty))) {
             let attributes = self.view(entity);
-            let row: Vec<Value> =
-                columns.iter().map(|c| attributes.get(c).cloned().unwrap_or_default()).collect();
+            let row: Vec<Value> = columns.iter().map(|c| attributes.get(c).cloned().unwrap_or_default()).collect();
             if row.iter().any(|v| !v.is_null()) {
                 results.push(Value::List(row));
             }

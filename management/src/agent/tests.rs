@@ -1,0 +1,483 @@
+use super::*;
+use crate::config::{BootPlan, parse};
+use crate::error::RouterError;
+use crate::notation::Literal;
+use crate::params::{AddressParams, AutoLinkParams};
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::core::{AddressCounters, Totals};
+use router_engine::forward::Treatment;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// A router that remembers what it was told.
+#[derive(Default)]
+struct Fake {
+    refuse: bool,
+    patterns: HashSet<String>,
+    calls: Vec<String>,
+    cut: Vec<u32>,
+    traced: HashSet<u32>,
+}
+
+impl Backend for Fake {
+    fn create(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        self.call("create", entity)
+    }
+    fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        self.call("update", entity)
+    }
+    fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        self.call("delete", entity)
+    }
+    fn live(&self, entity: &EntityConfig) -> Attributes {
+        match entity.ty {
+            EntityType::Connector => Attributes::new().with("connectionStatus", "CONNECTING"),
+            _ => Attributes::new(),
+        }
+    }
+    fn instances(&self, ty: EntityType) -> Vec<Attributes> {
+        match ty {
+            EntityType::Node => ["R1", "R2"].map(|id| Attributes::new().with("id", id)).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+    fn add_address(&mut self, params: &AddressParams) -> bool {
+        self.patterns.insert(params.pattern.clone())
+    }
+    fn remove_address(&mut self, params: &AddressParams) {
+        self.patterns.remove(&params.pattern);
+    }
+    fn add_auto_link(&mut self, _: u64, _: &AutoLinkParams) {}
+    fn remove_auto_link(&mut self, _: u64) {}
+    fn auto_link_status(&self, _: u64) -> AutoLinkStatus {
+        AutoLinkStatus::default()
+    }
+    fn connections(&self) -> Vec<ConnectionRow> {
+        vec![connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)]
+    }
+    fn links(&self) -> Vec<LinkRow> {
+        Vec::new()
+    }
+    fn addresses(&self) -> Vec<AddressRow> {
+        ["Ma", "Mb", "Mc"].map(address).to_vec()
+    }
+    fn totals(&self) -> RouterRow {
+        let totals = Totals::default();
+        RouterRow { connections: 2, links: 0, addresses: 3, nodes: 1, totals, uptime: Duration::from_secs(7) }
+    }
+    fn router_id(&self) -> String {
+        "R1".to_owned()
+    }
+    fn may_update_admin_status(&self, requester: Option<u32>) -> bool {
+        requester != Some(13)
+    }
+    fn cut_connection(&mut self, number: u32) {
+        self.cut.push(number);
+    }
+    fn trace_connection(&mut self, number: u32, on: bool) {
+        if on {
+            self.traced.insert(number)
+        } else {
+            self.traced.remove(&number)
+        };
+    }
+    fn is_traced(&self, number: u32) -> bool {
+        self.traced.contains(&number)
+    }
+}
+
+impl Fake {
+    fn call(&mut self, what: &str, entity: &EntityConfig) -> Result<(), RouterError> {
+        if self.refuse {
+            return Err(RouterError::configuration("no"));
+        }
+        self.calls.push(format!("{what} {}", entity.attributes.text("identity").unwrap_or_default()));
+        Ok(())
+    }
+}
+
+fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
+    let params = ConnParams {
+        role,
+        initiator: false,
+        host: format!("127.0.0.1:{number}"),
+        local_socket: None,
+        origin_name: String::new(),
+        origin_address: String::new(),
+        cost: 1,
+        link_capacity: 250,
+        strip_in: true,
+        strip_out: true,
+        group_correlator: None,
+        group_ordinal: None,
+        access_id: None,
+        open_properties: Map::new(),
+        failover_list: None,
+        protocol: "amqp",
+        container: String::new(),
+    };
+    ConnectionRow { number, params, role, peer: None, deleted: false, uptime: Duration::ZERO, last_delivery: None }
+}
+
+fn address(key: &str) -> AddressRow {
+    AddressRow {
+        key: key.to_owned(),
+        treatment: Treatment::Balanced,
+        priority: None,
+        in_process: 0,
+        subscribers: 1,
+        producers: 0,
+        remotes: vec!["R2".to_owned()],
+        watched: false,
+        counters: AddressCounters::default(),
+    }
+}
+
+fn agent() -> Agent<Fake> {
+    let conf = "router {\n id: R1\n mode: interior\n}\nlistener {\n name: l0\n port: 5672\n}\nconnector {\n name: c0\n}\n\
+        address {\n prefix: multicast\n}\n";
+    let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
+    let mut agent = Agent::new(Fake::default());
+    agent.load_all(plan.core).expect("accepted");
+    agent.refresh();
+    agent.load_all(plan.rest).expect("accepted");
+    agent
+}
+
+fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
+    let request = Request {
+        reply_to: Some("reply".to_owned()),
+        properties: properties.iter().map(|(k, v)| (*k, *v)).collect(),
+        body: body.into(),
+        ..Request::default()
+    };
+    agent.handle(&request).expect("answered")
+}
+
+fn refused(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> (i32, String) {
+    let response = call(agent, properties, body);
+    (response.status.code(), response.description)
+}
+
+fn field<'a>(response: &'a Response, name: &str) -> &'a Value {
+    response.body.as_map().and_then(|m| m.get(name)).unwrap_or(&Value::Null)
+}
+
+const FULL: &str = "io.skupper.router.";
+
+#[test]
+fn the_management_entity_is_the_default_target() {
+    let mut agent = agent();
+    let read = call(&mut agent, &[("operation", "read")], Value::Null);
+    assert_eq!(
+        Literal(&read.body).to_string(),
+        "{'identity': 'self', 'name': 'self', 'type': 'io.skupper.router.management'}"
+    );
+    assert_eq!(
+        refused(&mut agent, &[("operation", "READ"), ("type", "listener")], Value::Null),
+        (400, "io.skupper.router.listener: No name or identity provided".to_owned())
+    );
+    let (status, text) = refused(&mut agent, &[], Value::Null);
+    assert_eq!(status, 400);
+    assert!(
+        text.starts_with("No 'operation' property: Message(address=None, properties={}, body=None, reply_to='reply'")
+    );
+}
+
+#[test]
+fn targets_are_found_and_checked() {
+    let mut agent = agent();
+    let mut read = |properties: &[(&str, &str)]| {
+        let mut all = vec![("operation", "READ")];
+        all.extend_from_slice(properties);
+        refused(&mut agent, &all, Value::Null)
+    };
+    assert_eq!(read(&[("name", "zip")]), (404, "No entity with name=zip".to_owned()));
+    assert_eq!(read(&[("identity", "zip")]), (404, "No entity with identity=zip".to_owned()));
+    assert_eq!(read(&[("name", "l0"), ("identity", "x")]), (400, "Conflicting name=l0 identity=x".to_owned()));
+    assert_eq!(
+        read(&[("name", "l0"), ("type", "connector")]),
+        (
+            400,
+            "Entity type 'io.skupper.router.listener' does not extend requested type 'io.skupper.router.connector'"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        read(&[("name", "l0"), ("type", "configurationEntity")]),
+        (
+            404,
+            "Entity type 'io.skupper.router.listener' does match requested type 'io.skupper.router.configurationEntity'"
+                .to_owned()
+        )
+    );
+    assert_eq!(read(&[("type", "nosuch")]), (400, "No such entity type 'nosuch'".to_owned()));
+    assert_eq!(read(&[("name", "l0"), ("identity", "listener/:5672:l0")]).0, 200);
+    assert_eq!(read(&[("identity", "router.node/R2")]).0, 200);
+    assert_eq!(read(&[("identity", "logStats/AGENT"), ("name", "AGENT")]).0, 200);
+}
+
+#[test]
+fn dummy_supports_everything() {
+    let mut agent = agent();
+    let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
+    let created =
+        call(&mut agent, &named("CREATE"), Map::new().with("num1", 5).with("arg1", true).with("arg2", Value::Null));
+    assert_eq!(created.status, Status::Created);
+    assert_eq!(
+        Literal(&created.body).to_string(),
+        "{'num1': 5, 'arg1': 'True', 'type': 'io.skupper.router.dummy', 'name': 'd', 'identity': 'dummy/0'}"
+    );
+    assert_eq!(field(&created, "num1"), &Value::Int(5));
+    let again = refused(&mut agent, &named("CREATE"), Map::new());
+    assert_eq!(
+        again,
+        (
+            400,
+            "adding Entity(identity=dummy/1, name=d, type=io.skupper.router.dummy) duplicates unique attribute 'name' \
+             from existing Entity(arg1=True, identity=dummy/0, name=d, num1=5, type=io.skupper.router.dummy)"
+                .to_owned()
+        )
+    );
+    let updated = call(&mut agent, &named("UPDATE"), Map::new().with("num1", 6).with("arg1", Value::Null));
+    assert_eq!(updated.status, Status::Ok);
+    assert_eq!((field(&updated, "num1"), field(&updated, "arg1")), (&Value::Int(6), &Value::Null));
+    assert_eq!(
+        refused(&mut agent, &named("UPDATE"), Map::new().with("bad", 1)),
+        (400, "Unknown attribute 'bad' for 'io.skupper.router.dummy'".to_owned())
+    );
+    assert_eq!(
+        refused(&mut agent, &named("UPDATE"), Map::new().with("type", "dummy")),
+        (400, "Cannot update attribute 'type' in UPDATE".to_owned())
+    );
+    let mut request = Request { reply_to: Some("r".to_owned()), ..Request::default() };
+    request.properties = Map::new().with("operation", "callme").with("name", "d").with("data", i64::MIN);
+    let echoed = agent.handle(&request).expect("answered");
+    assert_eq!(field(&echoed, "data"), &Value::Long(i64::MIN));
+    assert_eq!(call(&mut agent, &named("DELETE"), Map::new()).status, Status::NoContent);
+    assert_eq!(refused(&mut agent, &named("READ"), Map::new()).0, 404);
+}
+
+#[test]
+fn create_checks_its_request() {
+    let mut agent = agent();
+    let mut create = |properties: &[(&str, &str)], body: Value| {
+        let mut all = vec![("operation", "CREATE")];
+        all.extend_from_slice(properties);
+        refused(&mut agent, &all, body)
+    };
+    assert_eq!(
+        create(&[("name", "foo")], Map::new().with("name", "foo").into()),
+        (400, "No 'type' attribute in {'name': 'foo', 'type': None}".to_owned())
+    );
+    assert_eq!(
+        create(&[("type", "dummy"), ("name", "a")], Map::new().with("name", "b").into()),
+        (400, "Conflicting values for 'name'".to_owned())
+    );
+    assert_eq!(
+        create(&[("type", "router")], Map::new().into()),
+        (501, "Operation 'CREATE' not implemented for 'io.skupper.router.router' ['READ']".to_owned())
+    );
+    assert_eq!(
+        create(&[("type", "dummy")], Map::new().with("identity", "x").into()),
+        (400, "Cannot set attribute 'identity' in CREATE".to_owned())
+    );
+    assert_eq!(
+        create(&[("type", "dummy")], Value::Null),
+        (500, "AttributeError: 'NoneType' object has no attribute 'setdefault'".to_owned())
+    );
+    assert_eq!(
+        create(
+            &[("type", "listener")],
+            Map::new().with("role", "inter-router").with("openProperties", Map::new()).into()
+        ),
+        (400, "openProperties not allowed for role inter-router".to_owned())
+    );
+    let (status, text) = create(&[("type", "listener"), ("name", "c0")], Map::new().into());
+    assert_eq!(status, 400);
+    assert!(text.starts_with("adding ListenerEntity(authenticatePeer=False, cost=1,"), "{text}");
+}
+
+#[test]
+fn a_refusal_by_the_router_leaves_nothing() {
+    let mut agent = agent();
+    agent.backend().refuse = true;
+    let create = [("operation", "CREATE"), ("type", "listener"), ("name", "x")];
+    assert_eq!(refused(&mut agent, &create, Map::new()), (500, "CError: Configuration: no".to_owned()));
+    let read = [("operation", "READ"), ("name", "x")];
+    assert_eq!(refused(&mut agent, &read, Value::Null).0, 404);
+}
+
+#[test]
+fn query_selects_columns_and_types() {
+    let mut agent = agent();
+    let columns = |names: &[&str]| {
+        let names: Vec<Value> = names.iter().map(|n| Value::from(*n)).collect();
+        Map::new().with("attributeNames", names)
+    };
+    let all = call(&mut agent, &[("operation", "QUERY")], columns(&["type", "name", "port"]));
+    let rows = field(&all, "results").as_list().expect("rows");
+    assert!(rows.iter().any(|r| Literal(r).to_string() == "['io.skupper.router.listener', 'l0', '5672']"));
+    let first = Literal(&rows[0]).to_string();
+    assert_eq!(first, "['io.skupper.router.management', 'self', None]");
+    let named: Vec<_> = rows.iter().filter_map(|r| r.as_list()?.get(1)?.as_str()).collect();
+    let place = |name: &str| named.iter().position(|n| *n == name).expect(name);
+    assert!(place("log/DEFAULT") < place("router/R1") && place("router/R1") < place("router.node/R1"));
+    assert!(place("router.node/R2") < place("c0") && place("c0") < place("l0"));
+
+    let query = [("operation", "QUERY"), ("entityType", "connector")];
+    let connectors = call(&mut agent, &query, columns(&["name", "connectionStatus"]));
+    assert_eq!(Literal(field(&connectors, "results")).to_string(), "[['c0', 'CONNECTING']]");
+    assert_eq!(
+        refused(&mut agent, &query, columns(&["x", "name", "y"])),
+        (404, "Unknown attributes ['x', 'y'] for type io.skupper.router.connector.".to_owned())
+    );
+    assert_eq!(
+        refused(&mut agent, &[("operation", "QUERY")], Value::Null),
+        (500, "AttributeError: 'NoneType' object has no attribute 'get'".to_owned())
+    );
+}
+
+#[test]
+fn listings() {
+    let mut agent = agent();
+    let types = call(&mut agent, &[("operation", "GET-TYPES")], Value::Null);
+    assert_eq!(types.body.as_map().map(Map::len), Some(31));
+    let operations = call(&mut agent, &[("operation", "GET-OPERATIONS"), ("entityType", "dummy")], Value::Null);
+    assert_eq!(
+        Literal(&operations.body).to_string(),
+        "{'io.skupper.router.dummy': ['CREATE', 'READ', 'UPDATE', 'DELETE', 'CALLME']}"
+    );
+    let nodes = call(&mut agent, &[("operation", "GET-MGMT-NODES")], Value::Null);
+    assert_eq!(nodes.body.as_list().map(<[_]>::len), Some(2));
+    let json = call(&mut agent, &[("operation", "GET-JSON-SCHEMA"), ("identity", "self")], Value::Null);
+    assert!(json.body.as_str().is_some_and(|t| t.starts_with("{\"prefix\": \"io.skupper.router\"")));
+    assert_eq!(
+        refused(&mut agent, &[("operation", "GET-LOG"), ("limit", "x")], Value::Null),
+        (500, "ValueError: invalid literal for int() with base 10: 'x'".to_owned())
+    );
+    assert_eq!(
+        refused(&mut agent, &[("operation", "PROFILE"), ("stop", "")], Value::Null),
+        (400, "Profiler not started".to_owned())
+    );
+    let (status, text) = refused(&mut agent, &[("operation", "nosuchop")], Value::Null);
+    assert_eq!(status, 501);
+    assert!(text.starts_with("Operation 'NOSUCHOP' not implemented for 'io.skupper.router.management' ['GET-SCHEMA',"));
+}
+
+#[test]
+fn tables_page_and_replace_unknown_columns() {
+    let mut agent = agent();
+    let ty = format!("{FULL}router.address");
+    let query = |count: &'static str, offset: &'static str| {
+        vec![("operation", "QUERY"), ("entityType", ty.as_str()), ("count", count), ("offset", offset)]
+    };
+    let names: Vec<Value> = vec!["key".into(), "bogus".into(), Value::Int(1), "remoteCount".into()];
+    let body = Map::new().with("attributeNames", names);
+    let page = call(&mut agent, &query("2", "1"), body.clone());
+    assert_eq!(Literal(field(&page, "attributeNames")).to_string(), "['key', 'name', 'remoteCount']");
+    assert_eq!(Literal(field(&page, "results")).to_string(), "[['Mb', 'Mb', None, 1], ['Mc', 'Mc', None, 1]]");
+    let beyond = call(&mut agent, &query("0", "9"), body);
+    assert_eq!(field(&beyond, "results").as_list().map(<[_]>::len), Some(0));
+    let whole = call(&mut agent, &query("0", "0"), Map::new());
+    let rows = field(&whole, "results").as_list().expect("rows");
+    let columns = field(&whole, "attributeNames").as_list().map(<[_]>::len);
+    assert!(rows.iter().all(|r| r.as_list().map(<[_]>::len) == columns));
+    let read = [("operation", "READ"), ("type", ty.as_str()), ("name", "Mb")];
+    assert_eq!(field(&call(&mut agent, &read, Value::Null), "key").as_str(), Some("Mb"));
+    // A short type name leads elsewhere.
+    let short = call(&mut agent, &[("operation", "QUERY"), ("entityType", "router.address")], Map::new());
+    assert_eq!(field(&short, "results").as_list().map(<[_]>::len), Some(0));
+}
+
+#[test]
+fn every_table_row_has_a_value_per_column() {
+    let mut agent = agent();
+    for ty in ["routerMetrics", "router.address", "router.link", "connection", "router.config.address"] {
+        let full = format!("{FULL}{ty}");
+        let all = call(&mut agent, &[("operation", "QUERY"), ("entityType", &full)], Map::new());
+        let columns = field(&all, "attributeNames").as_list().map(<[_]>::len);
+        for row in field(&all, "results").as_list().expect("rows") {
+            assert_eq!(row.as_list().map(<[_]>::len), columns, "{ty}");
+        }
+    }
+}
+
+#[test]
+fn addresses_are_configured() {
+    let mut agent = agent();
+    let ty = format!("{FULL}router.config.address");
+    let request = |operation, name| [("operation", operation), ("type", ty.as_str()), ("name", name)];
+    let created = call(&mut agent, &request("CREATE", "a"), Map::new().with("pattern", "x.*"));
+    assert_eq!(created.status, Status::Created);
+    assert_eq!(field(&created, "identity").as_str(), Some("2"));
+    assert_eq!((field(&created, "prefix"), field(&created, "priority")), (&Value::Null, &Value::Int(-1)));
+    let duplicate = call(&mut agent, &request("CREATE", "b"), Map::new().with("pattern", "x.*"));
+    assert_eq!((duplicate.status.code(), duplicate.description.as_str()), (400, "Already exists"));
+    assert_eq!(duplicate.body, Value::Null);
+    assert_eq!(
+        refused(&mut agent, &request("CREATE", "a"), Value::Null),
+        (400, "Name conflicts with an existing entity".to_owned())
+    );
+    assert_eq!(
+        refused(&mut agent, &request("CREATE", "c"), Value::Null),
+        (400, "Body of request must be a map".to_owned())
+    );
+    assert_eq!(call(&mut agent, &request("DELETE", "a"), Value::Null).status, Status::NoContent);
+    assert_eq!(refused(&mut agent, &request("READ", "a"), Value::Null), (404, "Not Found".to_owned()));
+    // The entry of the file is in the table, by its file name, and as a copy among the other entities.
+    assert_eq!(call(&mut agent, &request("READ", "address/0"), Value::Null).status, Status::Ok);
+    let copy = call(&mut agent, &[("operation", "READ"), ("identity", "address/0")], Value::Null);
+    assert_eq!(field(&copy, "prefix").as_str(), Some("multicast"));
+}
+
+#[test]
+fn connections_are_cut_and_traced() {
+    let mut agent = agent();
+    let ty = format!("{FULL}connection");
+    let update = |identity| [("operation", "UPDATE"), ("type", ty.as_str()), ("identity", identity)];
+    let deleted = || Map::new().with("adminStatus", "deleted");
+    let cut = call(&mut agent, &update("2"), deleted());
+    assert_eq!(
+        (field(&cut, "adminStatus").as_str(), field(&cut, "operStatus").as_str()),
+        (Some("deleted"), Some("closing"))
+    );
+    assert_eq!(agent.backend().cut, [2]);
+    assert_eq!(
+        refused(&mut agent, &update("1"), deleted()),
+        (403, "You are not allowed to perform this operation.".to_owned())
+    );
+    assert_eq!(refused(&mut agent, &update("9"), deleted()), (400, "Bad Request".to_owned()));
+    assert_eq!(refused(&mut agent, &update("2"), Map::new()), (400, "Bad Request".to_owned()));
+    let traced = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", true));
+    assert_eq!(field(&traced, "enableProtocolTrace"), &Value::Bool(true));
+    let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "true"));
+    assert_eq!(field(&text, "enableProtocolTrace"), &Value::Bool(false));
+    let delete = [("operation", "DELETE"), ("type", ty.as_str()), ("identity", "2")];
+    assert_eq!(refused(&mut agent, &delete, Value::Null), (403, "Forbidden".to_owned()));
+    assert_eq!(
+        refused(&mut agent, &[("operation", "READ"), ("type", ty.as_str()), ("name", "x")], Value::Null),
+        (400, "Name not supported. Identity required".to_owned())
+    );
+}
+
+#[test]
+fn replies_are_complete_messages() {
+    let response = Response::new(Status::Ok, Map::new().with("a", 1));
+    let message = response.encode("amqp:/x", &Value::Ulong(7));
+    let read = amqp_core::message::Message::decode(&[message]).expect("readable");
+    assert_eq!(read.properties.to.as_deref(), Some("amqp:/x"));
+    assert_eq!(read.properties.correlation_id, Value::Ulong(7));
+    assert_eq!(read.application_properties.get("statusCode"), Some(&Value::Int(200)));
+    assert_eq!(read.application_properties.get("statusDescription").and_then(Value::as_str), Some("OK"));
+}
+
+#[test]
+fn requests_without_reply_address_get_no_reply() {
+    let mut agent = agent();
+    let request = Request { properties: Map::new().with("operation", "READ"), ..Request::default() };
+    assert!(agent.handle(&request).is_none());
+}

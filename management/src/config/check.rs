@@ -31,10 +31,10 @@ pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
         seen.push(entity);
     }
     let router = entities.iter().find(|e| e.ty == EntityType::Router);
-    if let Some(id) = router.and_then(|r| r.attributes.text("id")) {
-        if id.contains(['|', '$']) {
-            return Err(SetError(format!("Router ID \"{id}\" containes at least one illegal character (\"|$\").")));
-        }
+    if let Some(id) = router.and_then(|r| r.attributes.text("id"))
+        && id.contains(['|', '$'])
+    {
+        return Err(SetError(format!("Router ID \"{id}\" containes at least one illegal character (\"|$\").")));
     }
     let mode = router.and_then(|r| r.attributes.text("mode")).unwrap_or("standalone");
     for entity in entities {
@@ -68,7 +68,12 @@ fn check_against<'a>(
     };
     for old in existing {
         if new.0 == old.0 && new.0.def().singleton {
-            return Err(SetError(format!("Adding {} singleton {} when {} already exists", new.0, text(new), text(old))));
+            return Err(SetError(format!(
+                "Adding {} singleton {} when {} already exists",
+                new.0,
+                text(new),
+                text(old)
+            )));
         }
         for key in ["name", "identity"] {
             let value = new.1.get(key);
@@ -100,8 +105,8 @@ pub fn role_error<T: Display>(
             "role='standalone' not allowed to connect to or accept connections from other routers.".to_owned(),
         ));
     }
-    let interior_only = role == "inter-router" && mode != "interior"
-        || role == "edge" && mode == "edge" && ty == EntityType::Listener;
+    let interior_only =
+        role == "inter-router" && mode != "interior" || role == "edge" && mode == "edge" && ty == EntityType::Listener;
     interior_only.then(|| SetError(format!("role='{role}' only allowed with router mode='interior' for {}", show())))
 }
 

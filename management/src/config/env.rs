@@ -8,9 +8,11 @@
 #[must_use]
 pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     text.split_inclusive('\n')
-        .map(|line| {
-            if line.starts_with('#') || !line.contains('$') { line.to_owned() } else { expand_line(line, &lookup) }
-        })
+        .map(
+            |line| {
+                if line.starts_with('#') || !line.contains('$') { line.to_owned() } else { expand_line(line, &lookup) }
+            },
+        )
         .collect()
 }
 

@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn values() {
-        let value = parse(r#" {"a": [1, -2.5, true, null, "x\u00e9\ud83d\ude00\n"], "b": {}, "a2": 1e3} "#).expect("JSON");
+        let value =
+            parse(r#" {"a": [1, -2.5, true, null, "x\u00e9\ud83d\ude00\n"], "b": {}, "a2": 1e3} "#).expect("JSON");
         let map = value.as_map().expect("a map");
         let list = map.get("a").and_then(Value::as_list).expect("a list");
         assert_eq!(list[..4], [Value::Long(1), Value::Double(-2.5), Value::Bool(true), Value::Null]);

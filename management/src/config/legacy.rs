@@ -21,8 +21,8 @@ pub(super) fn to_json(text: &str) -> String {
     if rewriter.braces != 0 || !rewriter.open.is_empty() {
         nesting_warning();
     }
-    rewriter.out.push(']');
-    without_surplus_commas(&rewriter.out)
+    let json = format!("{}]", rewriter.out.trim_end());
+    without_surplus_commas(&json)
 }
 
 struct Rewriter {
@@ -116,7 +116,6 @@ impl Rewriter {
         }
         self.out.push('\n');
     }
-
 }
 
 fn nesting_warning() {

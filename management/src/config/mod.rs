@@ -1,14 +1,14 @@
 //! Configuration files: from text to validated entities.
 
+mod check;
 pub mod env;
 mod json;
 mod legacy;
 mod order;
 mod sections;
-mod check;
 
-pub use check::{SetError, check_set, check_singletons_and_names, role_error};
 pub(crate) use check::open_properties_error;
+pub use check::{SetError, check_set, check_singletons_and_names, role_error};
 pub use order::BootPlan;
 
 use crate::attributes::Attributes;
@@ -87,7 +87,8 @@ pub fn load_policy_dir(dir: &str) -> Result<Vec<EntityConfig>, RouterError> {
     let mut vhosts = Vec::new();
     for file in files {
         let name = file.display().to_string();
-        let broken = |text: String| RouterError::python(format!("Exception: Cannot load configuration file {name}: {text}"));
+        let broken =
+            |text: String| RouterError::python(format!("Exception: Cannot load configuration file {name}: {text}"));
         let text = std::fs::read_to_string(&file).map_err(|e| broken(e.to_string()))?;
         let value = json::parse(&without_comments(&text)).map_err(broken)?;
         vhosts.extend(sections::entities(value).map_err(broken)?.into_iter().filter(|e| e.ty == EntityType::Vhost));

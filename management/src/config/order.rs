@@ -80,7 +80,8 @@ fn creation_order(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
 /// Every log module has an entity; the default module's says what holds when nothing is configured.
 fn with_all_logs(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
     for module in LogModule::ALL {
-        let is_module = |e: &EntityConfig| e.ty == EntityType::Log && e.attributes.text("module") == Some(module.name());
+        let is_module =
+            |e: &EntityConfig| e.ty == EntityType::Log && e.attributes.text("module") == Some(module.name());
         let at = match entities.iter().position(is_module) {
             Some(at) => at,
             None => {

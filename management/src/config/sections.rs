@@ -72,4 +72,3 @@ fn camel_case(name: &str) -> String {
     }
     out
 }
-

@@ -6,7 +6,8 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn both_forms_say_the_same() {
-    let conf = "router {\n mode: interior\n id: A\n}\nlistener {\n port: 0\n ssl-profile: p\n}\naddress {\n prefix: a\n}\n";
+    let conf =
+        "router {\n mode: interior\n id: A\n}\nlistener {\n port: 0\n ssl-profile: p\n}\naddress {\n prefix: a\n}\n";
     let json = "# no\n[[\"router\", {\"mode\": \"interior\", \"id\": \"A\"}],\n #no\n\
         [\"listener\", {\"port\": 0, \"sslProfile\": \"p\"}], [\"address\", {\"prefix\": \"a\"}]]";
     let entities = parse(conf, false).expect("valid");

@@ -14,7 +14,8 @@ fn levels_parse() {
     assert_eq!(parse("none"), Ok(Enable::Mask(0)));
     assert_eq!(parse("DEFAULT"), Ok(Enable::Default));
     assert_eq!(parse("d"), Ok(Enable::Default));
-    let refusal = "'info,foo' is not a valid log level. Should be one of {none, debug, info, warning, error, critical}.";
+    let refusal =
+        "'info,foo' is not a valid log level. Should be one of {none, debug, info, warning, error, critical}.";
     assert_eq!(parse("info,foo"), Err(refusal.to_owned()));
 }
 

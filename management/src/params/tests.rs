@@ -44,7 +44,8 @@ fn listener_bounds() {
 
 #[test]
 fn root_directory_implies_http() {
-    let params = ListenerParams::try_from(&entity(EntityType::Listener, &[("httpRootDir", "/x".into())])).expect("valid");
+    let params =
+        ListenerParams::try_from(&entity(EntityType::Listener, &[("httpRootDir", "/x".into())])).expect("valid");
     assert_eq!(params.http.and_then(|h| h.root_dir).as_deref(), Some("/x"));
 }
 
@@ -53,7 +54,7 @@ fn tcp_rules() {
     let port = ("port", Value::from("1"));
     let address = ("address", Value::from("a"));
     let one = "Configuration: Exactly one of the 'address' or 'multiAddressStrategy' field must be set";
-    assert_eq!(refused::<TcpListenerParams>(&entity(EntityType::TcpListener, &[port.clone()])), one);
+    assert_eq!(refused::<TcpListenerParams>(&entity(EntityType::TcpListener, std::slice::from_ref(&port))), one);
     let both = [port.clone(), address.clone(), ("multiAddressStrategy", "weighted".into())];
     assert_eq!(refused::<TcpListenerParams>(&entity(EntityType::TcpListener, &both)), one);
     assert_eq!(
@@ -69,8 +70,7 @@ fn tcp_rules() {
 #[test]
 fn profile_ordinals() {
     let profile = |ordinal: i64, oldest: i64| {
-        let given =
-            [("name", "p".into()), ("ordinal", ordinal.into()), ("oldestValidOrdinal", oldest.into())];
+        let given = [("name", "p".into()), ("ordinal", ordinal.into()), ("oldestValidOrdinal", oldest.into())];
         entity(EntityType::SslProfile, &given)
     };
     assert_eq!(
@@ -106,10 +106,7 @@ fn auto_links() {
     let refused = |body: Map| AutoLinkParams::from_body(None, &body).expect_err("must be refused");
     assert_eq!(refused(Map::new()), "direction field is mandatory");
     assert_eq!(refused(Map::new().with("direction", "up")), "Invalid value for 'direction'");
-    assert_eq!(
-        refused(Map::new().with("direction", "out")),
-        "address field is only optional if direction is incoming"
-    );
+    assert_eq!(refused(Map::new().with("direction", "out")), "address field is only optional if direction is incoming");
     assert_eq!(
         refused(Map::new().with("connection", "a").with("containerId", "b")),
         "Both connection and containerId cannot be specified. Specify only one"

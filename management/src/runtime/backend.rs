@@ -32,6 +32,10 @@ impl Backend for Runtime {
                 log_policy(&PolicyParams::try_from(entity)?);
                 return Ok(());
             }
+            EntityType::Vhost => {
+                self.note_vhost(entity);
+                return Ok(());
+            }
             EntityType::SslProfile => return self.create_profile(entity),
             EntityType::ProxyProfile => return self.create_proxy(entity),
             EntityType::Listener => (LogModule::ConnMgr, "listener", self.create_listener(entity)),
@@ -94,6 +98,7 @@ impl Backend for Runtime {
         match ty {
             EntityType::Node => self.nodes(),
             EntityType::Allocator => self.allocators(),
+            EntityType::VhostStats => self.vhost_stats(),
             _ => Vec::new(),
         }
     }
@@ -155,10 +160,10 @@ impl Backend for Runtime {
 
     fn cut_connection(&mut self, number: u32) {
         self.traced.remove(&number);
-        if let Some(router) = self.router() {
-            if let Some(conn) = router.connection_id(number) {
-                router.close_connection(conn, None, true);
-            }
+        if let Some(router) = self.router()
+            && let Some(conn) = router.connection_id(number)
+        {
+            router.close_connection(conn, None, true);
         }
     }
 

@@ -87,9 +87,7 @@ pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, Route
 
 fn display_names(params: &SslProfileParams) -> Result<HashMap<String, String>, RouterError> {
     let Some(file) = &params.uid_name_mapping_file else { return Ok(HashMap::new()) };
-    let broken = |text: String| {
-        RouterError::configuration(format!("Cannot read uidNameMappingFile '{file}': {text}"))
-    };
+    let broken = |text: String| RouterError::configuration(format!("Cannot read uidNameMappingFile '{file}': {text}"));
     let text = std::fs::read_to_string(file).map_err(|e| broken(e.to_string()))?;
     serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
 }

@@ -4,8 +4,8 @@ use super::{OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runt
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::params::{
-    ConnectorParams, DataConnections, ListenerAddressParams, ListenerParams, MultiAddressStrategy,
-    ProxyProfileParams, SslProfileParams, TcpConnectorParams, TcpListenerParams,
+    ConnectorParams, DataConnections, ListenerAddressParams, ListenerParams, MultiAddressStrategy, ProxyProfileParams,
+    SslProfileParams, TcpConnectorParams, TcpListenerParams,
 };
 use adaptors::amqp::{Connector, Listener};
 use adaptors::tcp::{TcpConnector, TcpListener};
@@ -78,8 +78,7 @@ impl Runtime {
             return Ok(());
         }
         let (address, ssl_profile) = (params.peer.host_port(), params.peer.ssl_profile.clone());
-        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io)
-            .map_err(tls_error)?;
+        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io).map_err(tls_error)?;
         self.retry_listeners();
         // A router whose only way in or out is this listener is of no use without.
         let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();
@@ -119,8 +118,8 @@ impl Runtime {
             _ => adaptors::amqp::DataConnections::Auto,
         };
         let ssl_profile = params.peer.ssl_profile.clone();
-        let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)
-            .map_err(tls_error)?;
+        let connector =
+            Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io).map_err(tls_error)?;
         self.retry_listeners();
         connector.activate();
         self.entities.connectors.insert(key(entity), OpenConnector { connector, ssl_profile });
@@ -185,11 +184,11 @@ impl Runtime {
 
     pub(super) fn delete_tcp_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let key = key(entity);
-        if let Some(name) = self.entities.tcp_listeners.get(&key).map(|l| &l.params.name) {
-            if self.entities.listener_addresses.values().any(|a| a.listener == *name) {
-                let text = format!("listenerAddress entities exist for  multi-address listener {name}");
-                return Err(RouterError::value(text));
-            }
+        if let Some(name) = self.entities.tcp_listeners.get(&key).map(|l| &l.params.name)
+            && self.entities.listener_addresses.values().any(|a| a.listener == *name)
+        {
+            let text = format!("listenerAddress entities exist for  multi-address listener {name}");
+            return Err(RouterError::value(text));
         }
         let drop_connections = self.drops_connections();
         if let Some(open) = self.entities.tcp_listeners.remove(&key) {

@@ -6,6 +6,7 @@ use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::schema::EntityType;
 use amqp_core::Value;
+use amqp_core::value::Map;
 use router_engine::core::Mode;
 use router_engine::core::nodes::NodeRow;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,6 +83,31 @@ impl Runtime {
             .with("linksDenied", 0_i64)
             .with("maxMessageSizeDenied", 0_i64)
             .with("totalDenials", 0_i64)
+    }
+
+    pub(super) fn note_vhost(&mut self, entity: &EntityConfig) {
+        let name = entity.attributes.text("hostname").unwrap_or_default();
+        if !self.entities.vhosts.iter().any(|v| v == name) {
+            self.entities.vhosts.push(name.to_owned());
+        }
+    }
+
+    /// As [`Self::live_policy`]: nothing is counted yet.
+    pub(super) fn vhost_stats(&self) -> Vec<Attributes> {
+        let row = |name: &String| {
+            let mut attributes = Attributes::new().with("hostname", name.as_str());
+            for counter in ["connectionsApproved", "connectionsDenied", "connectionsCurrent"] {
+                attributes.set(counter, 0_i64);
+            }
+            for state in ["perUserState", "perHostState"] {
+                attributes.set(state, Map::new());
+            }
+            for counter in ["sessionDenied", "senderDenied", "receiverDenied", "maxMessageSizeDenied"] {
+                attributes.set(counter, 0_i64);
+            }
+            attributes
+        };
+        self.entities.vhosts.iter().map(row).collect()
     }
 
     pub(super) fn nodes(&self) -> Vec<Attributes> {

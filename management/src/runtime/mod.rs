@@ -58,6 +58,8 @@ struct Entities {
     tcp_listeners: HashMap<String, OpenTcpListener>,
     tcp_connectors: HashMap<String, OpenTcpConnector>,
     listener_addresses: HashMap<String, ListenerAddressParams>,
+    /// Names of vhosts there are or were: their statistics stay.
+    vhosts: Vec<String>,
 }
 
 struct OpenListener {
@@ -140,6 +142,13 @@ impl Runtime {
         log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, seed, instance, now()));
+        router_engine::log!(LogModule::RouterCore, Level::Info, "Router core running: 0/{id}");
+        router_engine::log!(
+            LogModule::Router,
+            Level::Info,
+            "Router Engine Instantiated: id={id} instance={instance} max_routers={}",
+            router_engine::mesh::MAX_NODES
+        );
         let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
         io.start();
         self.engine = Some(Engine { io, router, tenant });

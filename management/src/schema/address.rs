@@ -33,7 +33,11 @@ pub(super) static AUTO_LINK: EntityDef = EntityDef {
         text("connection", "The name of the listener or connector of the peer.").create(),
         text("externalAddress", "The address at the peer, when another.").create(),
         text("linkRef", "The link that is attached."),
-        one_of("operStatus", &["inactive", "attaching", "failed", "active", "quiescing", "idle"], "How the link stands."),
+        one_of(
+            "operStatus",
+            &["inactive", "attaching", "failed", "active", "quiescing", "idle"],
+            "How the link stands.",
+        ),
         text("lastError", "Why the last attempt failed."),
     ],
 };

@@ -12,7 +12,8 @@ const PORT: Attribute = text("port", "A port number or service name.").or_text("
 const FAMILY: Attribute = one_of("socketAddressFamily", FAMILIES, "Use only this version of IP.").create();
 const ROLE: Attribute = one_of("role", ROLES, "What the connections are for.").or_text("normal").create();
 const COST: Attribute = number("cost", "What a message pays for crossing the connection.").or_number(1).create();
-const SSL_PROFILE_NAME: Attribute = text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create();
+const SSL_PROFILE_NAME: Attribute =
+    text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create();
 const MAX_FRAME_SIZE: Attribute =
     number("maxFrameSize", "Octets in the largest frame that is accepted.").or_number(16384).create();
 const MAX_SESSIONS: Attribute = number("maxSessions", "Sessions on one connection.").or_number(32768).create();
@@ -42,9 +43,12 @@ pub(super) static SSL_PROFILE: EntityDef = EntityDef {
         path("caCertFile", "PEM file of the authorities to trust.").create().update(),
         path("certFile", "PEM file of the own certificate and its chain.").create().update(),
         path("privateKeyFile", "PEM file of the private key.").create().update(),
-        text("password", "What unlocks the private key: the text itself, or env:, file:, pass: or literal: and where it is.")
-            .create()
-            .update(),
+        text(
+            "password",
+            "What unlocks the private key: the text itself, or env:, file:, pass: or literal: and where it is.",
+        )
+        .create()
+        .update(),
         text("uidFormat", "Which fields of a peer's certificate make its user id.").create(),
         text("uidNameMappingFile", "JSON file that maps user ids to names.").create(),
         number("ordinal", "The generation of the credentials; raised when they are renewed.").create().update(),

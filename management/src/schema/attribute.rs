@@ -179,10 +179,6 @@ pub(super) const fn properties(name: &'static str, description: &'static str) ->
     Attribute::new(name, ValueType::Properties, description)
 }
 
-pub(super) const fn one_of(
-    name: &'static str,
-    words: &'static [&'static str],
-    description: &'static str,
-) -> Attribute {
+pub(super) const fn one_of(name: &'static str, words: &'static [&'static str], description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Enum(words), description)
 }

@@ -69,7 +69,9 @@ pub(super) static CONNECTION: EntityDef = EntityDef {
     operations: &[],
     description: "An open connection.",
     attributes: &[
-        one_of("adminStatus", &["enabled", "deleted"], "Set to deleted to cut the connection.").or_text("enabled").update(),
+        one_of("adminStatus", &["enabled", "deleted"], "Set to deleted to cut the connection.")
+            .or_text("enabled")
+            .update(),
         one_of("operStatus", &["up", "closing"], "How the connection stands."),
         text("protocol", "The protocol."),
         text("container", "The container id of the peer."),

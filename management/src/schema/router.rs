@@ -54,15 +54,21 @@ pub(super) static ROUTER: EntityDef = EntityDef {
     attributes: &[
         text("id", "The router id; no two routers of a network may share one. Generated when absent.").create(),
         text("vanId", "Older name of the tenantId of the network entity.").create(),
-        one_of("mode", &["standalone", "interior", "edge"], "Alone, part of the interior mesh, or attached to it from the edge.")
-            .or_text("standalone")
-            .create(),
+        one_of(
+            "mode",
+            &["standalone", "interior", "edge"],
+            "Alone, part of the interior mesh, or attached to it from the edge.",
+        )
+        .or_text("standalone")
+        .create(),
         text("area", "Reserved.").or_number(0),
         text("version", "The release that runs."),
         text("hostName", "The name of the host that the router runs on."),
         number("helloIntervalSeconds", "How often neighbours are greeted.").or_number(1).create(),
         number("helloMaxAgeSeconds", "A neighbour silent for this long is lost.").or_number(3).create(),
-        number("raIntervalSeconds", "How often the router advertises itself when nothing changes.").or_number(30).create(),
+        number("raIntervalSeconds", "How often the router advertises itself when nothing changes.")
+            .or_number(30)
+            .create(),
         number("raIntervalFluxSeconds", "How often the router advertises itself while the topology changes.")
             .or_number(4)
             .create(),
@@ -75,16 +81,21 @@ pub(super) static ROUTER: EntityDef = EntityDef {
         number("workerThreads", "Threads that do the work.").or_number(4).create(),
         path("debugDumpFile", "Where debug dumps go.").create(),
         path("saslConfigDir", "The directory of the SASL configuration.").create(),
-        text("saslConfigName", "The name of the SASL configuration, without its extension.").or_text("skrouterd").create(),
+        text("saslConfigName", "The name of the SASL configuration, without its extension.")
+            .or_text("skrouterd")
+            .create(),
         flag("timestampsInUTC", "Log in UTC, not in local time.").create(),
         text("timestampFormat", "The strftime pattern of times in logs.").create(),
         one_of("defaultDistribution", DISTRIBUTIONS, "The distribution of addresses that no address entity covers.")
             .or_text("balanced")
             .create(),
         text("metadata", "Text that the router shows but does not use.").create(),
-        text("dataConnectionCount", "Connections that carry streams beside each inter-router connection; auto chooses.")
-            .or_text("auto")
-            .create(),
+        text(
+            "dataConnectionCount",
+            "Connections that carry streams beside each inter-router connection; auto chooses.",
+        )
+        .or_text("auto")
+        .create(),
         flag("dropTcpConnections", "Cut TCP flows when their listener or connector is deleted.").or_flag(true).create(),
     ],
 };

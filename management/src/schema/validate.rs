@@ -77,9 +77,9 @@ fn convert(attribute: &Attribute, value: Value) -> Result<Value, String> {
         },
         ValueType::Map => match value {
             Value::Map(_) => Ok(value),
-            other if other.as_str().is_some() => Err(format!(
-                "dictionary update sequence element #0 has length 1; 2 is required:{TRACEBACK}"
-            )),
+            other if other.as_str().is_some() => {
+                Err(format!("dictionary update sequence element #0 has length 1; 2 is required:{TRACEBACK}"))
+            }
             other => Err(format!("'{}' object is not iterable:{TRACEBACK}", kind(&other))),
         },
         ValueType::Properties => properties(value),
@@ -142,9 +142,9 @@ fn truthy(value: &Value) -> bool {
 
 fn word(words: &'static [&'static str], value: &Value) -> Result<&'static str, String> {
     let exact = value.as_str().and_then(|text| words.iter().copied().find(|w| *w == text));
-    exact.or_else(|| indexed(words, value)).ok_or_else(|| {
-        format!("Invalid value for enum{}: {}", Names(words.iter().copied()), Literal(value))
-    })
+    exact
+        .or_else(|| indexed(words, value))
+        .ok_or_else(|| format!("Invalid value for enum{}: {}", Names(words.iter().copied()), Literal(value)))
 }
 
 /// The word at an index; negative ones count from the end.

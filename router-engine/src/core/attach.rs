@@ -83,7 +83,7 @@ impl Core {
             Node::Anonymous if incoming || self.conns[conn].params.protocol == "tcp" => Ok(grant),
             Node::Anonymous => Err(no_route()),
             Node::Dynamic => Ok(self.decide_dynamic(request, grant)),
-            Node::Named(text) => self.decide_named(request.direction, &text, grant),
+            Node::Named(text) => self.decide_named(conn, request.direction, &text, grant),
         }
     }
 
@@ -127,7 +127,13 @@ impl Core {
         }
     }
 
-    fn decide_named(&mut self, direction: Direction, text: &str, grant: Grant) -> Result<Grant, Error> {
+    fn decide_named(
+        &mut self,
+        conn: u32,
+        direction: Direction,
+        text: &str,
+        grant: Grant,
+    ) -> Result<Grant, Error> {
         let key = self.key_of(text);
         if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
             return Err(no_route());
@@ -137,6 +143,10 @@ impl Core {
             Some(&slot) => {
                 self.addresses[slot].priority = priority;
                 slot
+            }
+            // What the router itself consumes is there whatever the configuration says of addresses.
+            None if treatment == Treatment::Unavailable && self.conns[conn].is_internal() => {
+                self.create_address(key, Treatment::Closest, priority)
             }
             None if treatment == Treatment::Unavailable => return Err(Error::new("amqp:not-found", "Node not found")),
             None => self.create_address(key, treatment, priority),

@@ -82,10 +82,8 @@ impl AmqpPort {
             incoming.streaming = reply.streaming;
         }
         let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
-        self.engine.answer_attach(
-            key,
-            AttachAnswer { source: reply.source, target: reply.target, max_message_size: 0 },
-        );
+        self.engine
+            .answer_attach(key, AttachAnswer { source: reply.source, target: reply.target, max_message_size: 0 });
         match reply.link {
             Err(error) => {
                 self.engine.detach(key, Some(error));

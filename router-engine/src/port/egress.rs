@@ -4,8 +4,8 @@
 //! turn serves them one after the other, a bounded share at a time, until the output is full.
 
 use super::AmqpPort;
-use super::link::{Leaving, OutLink, PortLink, notify_key};
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
+use super::link::{Leaving, OutLink, PortLink, notify_key};
 use crate::core::action::Action;
 use crate::core::effect::Push;
 use crate::core::ids::{LinkId, OutId};
@@ -164,8 +164,16 @@ impl AmqpPort {
                 }
                 return Left::Next;
             }
-            let current =
-                Leaving { id, settled, report: settled, state: None, buffer, reader, started: true, settle_last: settled };
+            let current = Leaving {
+                id,
+                settled,
+                report: settled,
+                state: None,
+                buffer,
+                reader,
+                started: true,
+                settle_last: settled,
+            };
             self.keep(idx, Box::new(current));
             return pause(sent);
         }

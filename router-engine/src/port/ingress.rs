@@ -9,8 +9,8 @@
 //! ```
 
 use super::AmqpPort;
-use super::link::{Arriving, End, Held, InLink, Phase, PortLink, notify_key};
 use super::limits::{HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
+use super::link::{Arriving, End, Held, InLink, Phase, PortLink, notify_key};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::ids::{InId, LinkId};
@@ -234,7 +234,8 @@ impl AmqpPort {
             }
             return;
         }
-        let Some(current) = self.links.get_mut(idx).and_then(PortLink::incoming).and_then(|l| l.current.as_mut()) else {
+        let Some(current) = self.links.get_mut(idx).and_then(PortLink::incoming).and_then(|l| l.current.as_mut())
+        else {
             return;
         };
         current.phase = Phase::Discarded;

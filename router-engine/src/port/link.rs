@@ -66,6 +66,7 @@ pub(super) struct Arriving {
 
 /// What becomes of a delivery that is still arriving.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives in a box, and every delivery of several frames begins as Held")]
 pub(super) enum Phase {
     /// Kept until it is complete, or found to be a stream.
     Held(Held),

@@ -91,7 +91,8 @@ fn credit_and_window_are_enforced() {
     assert_eq!(after(many(10)).1, None);
     assert_eq!(after(many(11)).1, Some(Violation::CreditExceeded));
     let (mut raw, _) = after(many(0));
-    let link = raw.events.iter().find_map(|e| if let Event::Attach { link, .. } = e { Some(*link) } else { None }).unwrap();
+    let link =
+        raw.events.iter().find_map(|e| if let Event::Attach { link, .. } = e { Some(*link) } else { None }).unwrap();
     let session = raw.server.link_session(link).unwrap();
     raw.server.hold_window(session, true);
     for id in 0..5 {
@@ -103,7 +104,9 @@ fn credit_and_window_are_enforced() {
 
 #[test]
 fn malformed_frames() {
-    for bad in [&b"\0\0\0\x07\x02\0\0\0"[..], b"\0\xff\0\0\x02\0\0\0", b"\0\0\0\x08\x01\0\0\0", b"\0\0\0\x08\x02\x01\0\0"] {
+    for bad in
+        [&b"\0\0\0\x07\x02\0\0\0"[..], b"\0\xff\0\0\x02\0\0\0", b"\0\0\0\x08\x01\0\0\0", b"\0\0\0\x08\x02\x01\0\0"]
+    {
         let (mut raw, _) = after([]);
         raw.feed(Bytes::from_static(bad));
         assert_eq!(raw.failure(), Some(&Violation::MalformedFrame));
@@ -131,7 +134,8 @@ fn hostile_disposition_ranges_are_bounded_by_what_is_outstanding() {
     }
     for (first, last) in [(0, 0x7fff_ffff), (0xffff_0000, 5), (5, 4), (0, u32::MAX)] {
         raw.events.clear();
-        let d = Disposition { role: Role::Sender, first, last: Some(last), settled: false, state: None, batchable: false };
+        let d =
+            Disposition { role: Role::Sender, first, last: Some(last), settled: false, state: None, batchable: false };
         raw.feed(encode(0, d));
         let told = raw.events.iter().filter(|e| matches!(e, Event::Update(_))).count();
         assert_eq!(told, if last == 4 || last == u32::MAX { 0 } else { 3 });
@@ -160,13 +164,11 @@ fn pipelined_everything_in_one_chunk() {
     let credit = Flow { handle: Some(1), link_credit: Some(5), incoming_window: 5, ..Flow::default() };
     octets.extend_from_slice(&encode(0, credit));
     octets.extend_from_slice(&encode(0, crate::performative::Close::default()));
-    let mut raw = Raw {
-        server: Connection::new(Config::default()),
-        events: Vec::new(),
-        now: crate::time::Instant::default(),
-    };
+    let mut raw =
+        Raw { server: Connection::new(Config::default()), events: Vec::new(), now: crate::time::Instant::default() };
     raw.feed(octets);
-    let kinds: Vec<_> = raw.events.iter().map(|e| format!("{e:?}").split([' ', '(']).next().unwrap().to_owned()).collect();
+    let kinds: Vec<_> =
+        raw.events.iter().map(|e| format!("{e:?}").split([' ', '(']).next().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["RemoteOpen", "Begun", "Attach", "Attach", "Flow", "Closed"]);
     assert_eq!(raw.failure(), None);
     assert_eq!(raw.server.status(), Status::Closing);

@@ -47,7 +47,8 @@ fn pipelined_attach_and_detach_is_answered_late() {
         pair.client.detach(link, None);
         pair.run();
         assert!(matches!(pair.to_server.last(), Some(Event::Detached { .. })));
-        let Some(Event::Attach { link, .. }) = pair.to_server.iter().rev().find(|e| matches!(e, Event::Attach { .. })) else {
+        let Some(Event::Attach { link, .. }) = pair.to_server.iter().rev().find(|e| matches!(e, Event::Attach { .. }))
+        else {
             panic!()
         };
         pair.server.answer_attach(*link, AttachAnswer::default());
@@ -174,10 +175,7 @@ fn outcomes_and_second_acks() {
     let rejected = DeliveryState::Rejected(error("x:y"));
     pair.server.update_in(keys[1], Some(rejected.clone()), true);
     pair.run();
-    assert_eq!(
-        pair.client_updates(),
-        [(1, Some(DeliveryState::Accepted), false), (2, Some(rejected), true)]
-    );
+    assert_eq!(pair.client_updates(), [(1, Some(DeliveryState::Accepted), false), (2, Some(rejected), true)]);
     assert!(pair.client.update_out(ours, 1, None, true));
     assert!(!pair.client.update_out(ours, 2, None, true));
     assert!(pair.client.update_out(ours, 3, Some(DeliveryState::Released), true));
@@ -214,7 +212,10 @@ fn dispositions_travel_as_ranges() {
     pair.run();
     let lines = pair.server.take_trace();
     let dispositions: Vec<_> = lines.iter().filter(|l| l.contains("@disposition")).collect();
-    assert_eq!(dispositions, ["0 -> @disposition(21) [role=true, first=0x0, last=0x31, settled=true, state=@accepted(36) []]"]);
+    assert_eq!(
+        dispositions,
+        ["0 -> @disposition(21) [role=true, first=0x0, last=0x31, settled=true, state=@accepted(36) []]"]
+    );
     assert_eq!(pair.client_updates().len(), 50);
     assert!(pair.client_updates().iter().enumerate().all(|(n, u)| u.0 == n as u64));
 }
@@ -273,8 +274,11 @@ fn idle_link_is_lean() {
         pair.client.send(ours, &mut payload, Some(false), usize::MAX);
         pair.run();
     }
-    let keys: Vec<_> =
-        pair.to_server.iter().filter_map(|e| if let Event::Transfer(t) = e { Some(t.delivery) } else { None }).collect();
+    let keys: Vec<_> = pair
+        .to_server
+        .iter()
+        .filter_map(|e| if let Event::Transfer(t) = e { Some(t.delivery) } else { None })
+        .collect();
     for key in keys {
         pair.server.update_in(key, Some(DeliveryState::Accepted), true);
     }

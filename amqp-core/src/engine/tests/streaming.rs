@@ -48,7 +48,9 @@ fn stream_in_pieces_settled_at_the_end() {
     assert_eq!(pair.client.send(ours, &mut VecDeque::new(), Some(true), usize::MAX), Sent::Done);
     pair.run();
     assert_eq!(messages(&pair.to_server), [(whole, true, false)]);
-    let Some(Event::Transfer(first)) = pair.to_server.iter().find(|e| matches!(e, Event::Transfer(_))) else { panic!() };
+    let Some(Event::Transfer(first)) = pair.to_server.iter().find(|e| matches!(e, Event::Transfer(_))) else {
+        panic!()
+    };
     assert_eq!(first.state, state);
     assert!(pair.client.links.iter().all(|(_, l)| l.unsettled == 0));
     assert!(pair.server.links.iter().all(|(_, l)| l.unsettled == 0));

@@ -48,7 +48,8 @@ fn sender_settles_after_the_outcome() {
     assert_eq!(world.at(a).outcomes(), [(5, Some(DeliveryState::Accepted), false)]);
     assert!(world.at(a).engine.update_out(sender, 5, None, true));
     world.run();
-    let settled = |e: &amqp_core::engine::Event| matches!(e, amqp_core::engine::Event::Update(u) if u.incoming && u.settled);
+    let settled =
+        |e: &amqp_core::engine::Event| matches!(e, amqp_core::engine::Event::Update(u) if u.incoming && u.settled);
     assert!(world.at(b).events.iter().any(settled));
     assert_eq!(world.at(a).engine.credit(sender), 10);
 }
@@ -112,7 +113,8 @@ fn anonymous_sender() {
     assert_eq!(world.at(b).deliveries().len(), 1);
     let mut outcomes = world.at(a).outcomes();
     outcomes.sort_by_key(|o| o.0);
-    let [(2, Some(DeliveryState::Rejected(Some(error))), true), (3, Some(DeliveryState::Released), true)] = &outcomes[..]
+    let [(2, Some(DeliveryState::Rejected(Some(error))), true), (3, Some(DeliveryState::Released), true)] =
+        &outcomes[..]
     else {
         panic!("{outcomes:?}")
     };

@@ -1,6 +1,9 @@
 //! Clients joined to a real router through ports, in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod flow;
+mod fuzz;
 mod messages;
 mod opening;
 mod streams;

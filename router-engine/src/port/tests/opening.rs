@@ -117,7 +117,8 @@ fn connector_opens_first() {
 #[test]
 fn handshake_has_a_time_limit() {
     let mut world = World::new();
-    let at = world.join(PortParams { handshake_timeout: Some(Duration::from_secs(3)), ..params(ConnectionRole::Normal) });
+    let at =
+        world.join(PortParams { handshake_timeout: Some(Duration::from_secs(3)), ..params(ConnectionRole::Normal) });
     let due = world.at(at).port.poll_timeout().unwrap();
     assert_eq!(due, world.now + Duration::from_secs(3));
     world.at(at).port.handle_timeout(due);
@@ -142,7 +143,8 @@ fn closing_from_either_side() {
     let id = world.at(b).port.handle.id;
     world.router.close_connection(id, Some(Error::new("amqp:connection:forced", "go")), false);
     world.run();
-    let closed = |e: &Event| matches!(e, Event::Closed { error: Some(e) } if e.to_string() == "amqp:connection:forced: go");
+    let closed =
+        |e: &Event| matches!(e, Event::Closed { error: Some(e) } if e.to_string() == "amqp:connection:forced: go");
     assert!(world.at(b).events.iter().any(closed));
     assert!(matches!(world.at(b).port.state(), PortState::Closing(Some(_))));
     let id = world.at(c).port.handle.id;

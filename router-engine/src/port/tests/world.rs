@@ -17,7 +17,7 @@ pub(super) struct Client {
     pub(super) events: Vec<Event>,
     /// Nothing is carried from the port to the client: its socket is full.
     pub(super) stalled: bool,
-    /// Most octets that were ever received by the port but not looked at.
+    /// Most octets that ever waited to be written by the port.
     pub(super) peak_output: usize,
 }
 
@@ -85,6 +85,11 @@ impl World {
 
     pub(super) fn client(&mut self) -> usize {
         self.client_with(params(ConnectionRole::Normal))
+    }
+
+    /// A client whose sessions have small windows at the router.
+    pub(super) fn narrow_client(&mut self) -> usize {
+        self.client_with(PortParams { session_window: Some(16), ..params(ConnectionRole::Normal) })
     }
 
     pub(super) fn client_with(&mut self, params: PortParams) -> usize {
@@ -171,7 +176,8 @@ impl Client {
             self.events.push(event);
         }
         self.engine.flush(now);
-        let mut moved = self.port.turn(now);
+        let more = self.port.turn(now);
+        let mut moved = false;
         self.peak_output = self.peak_output.max(self.port.output().len());
         if self.port.wants_input() {
             let up = carry(self.engine.output(), 20_000);
@@ -183,7 +189,8 @@ impl Client {
             moved |= !down.is_empty();
             self.engine.receive(down);
         }
-        moved
+        // With a full socket more work has to wait.
+        moved || (more && !self.stalled)
     }
 
     fn idle(&self) -> bool {
@@ -199,7 +206,7 @@ impl Client {
     }
 
     /// Updates of deliveries that the client sent: token, state, settled.
-    pub(super) fn outcomes(&mut self) -> Vec<(u64, Option<DeliveryState>, bool)> {
+    pub(super) fn outcomes(&self) -> Vec<(u64, Option<DeliveryState>, bool)> {
         let outcomes = self.events.iter().filter_map(|e| match e {
             Event::Update(u) if !u.incoming => Some((u.token?, u.state.clone(), u.settled)),
             _ => None,

@@ -1,0 +1,107 @@
+//! What the core does for one message: deliver, forward, settle.
+
+#![expect(missing_docs, reason = "criterion's macros generate undocumented functions")]
+
+use amqp_core::Instant;
+use amqp_core::performative::{DeliveryState, Source, Target};
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use router_engine::annotations::Annotations;
+use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::{Accepted, Mode, RouterConfig};
+use router_engine::stream::Payload;
+use router_engine::{Action, Deliver, Effect, InToken, LinkId, Router, Side};
+
+const NOW: Instant = Instant::from_micros(0);
+/// Messages per batch: what one read of a socket gives under load.
+const BATCH: u64 = 64;
+
+fn params() -> ConnParams {
+    ConnParams {
+        role: ConnectionRole::Normal,
+        initiator: false,
+        host: String::new(),
+        local_socket: None,
+        origin_name: String::new(),
+        origin_address: String::new(),
+        cost: 1,
+        link_capacity: 250,
+        strip_in: true,
+        strip_out: true,
+        group_correlator: None,
+        group_ordinal: None,
+        access_id: None,
+        open_properties: Default::default(),
+        failover_list: None,
+        protocol: "amqp",
+        container: String::new(),
+    }
+}
+
+fn attach(router: &Router, direction: Direction) -> (ConnHandle, LinkId) {
+    let conn = router.connect(params(), NOW);
+    let address = Some("q".to_owned());
+    let (source, target) = match direction {
+        Direction::In => (Source::default(), Target { address, ..Target::default() }),
+        Direction::Out => (Source { address, ..Source::default() }, Target::default()),
+    };
+    let request = AttachRequest {
+        token: 0,
+        name: String::new(),
+        direction,
+        source: Some(Box::new(source)),
+        target: Some(Box::new(target)),
+        settle_on_send: false,
+    };
+    let mut actions = vec![Action::Opened(Box::new(PeerOpen::default())), Action::Attach(Box::new(request))];
+    router.submit(conn.id, &mut actions, &mut Vec::new(), NOW);
+    let mut effects = Vec::new();
+    conn.mailbox.take(&mut effects, &mut Vec::new());
+    let link = effects.iter().find_map(|e| if let Effect::AttachReply(r) = e { r.link.as_ref().ok() } else { None });
+    (conn, *link.expect("attached"))
+}
+
+fn unsettled(c: &mut Criterion) {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    let router = Router::new(config, 1, 1, NOW);
+    let (receiver, _) = attach(&router, Direction::Out);
+    let (sender, link) = attach(&router, Direction::In);
+    let (mut actions, mut accepted) = (Vec::new(), Vec::<Accepted>::new());
+    let (mut effects, mut keys) = (Vec::new(), Vec::new());
+    let payload = Bytes::from_static(b"message");
+    let mut group = c.benchmark_group("core");
+    group.throughput(Throughput::Elements(BATCH));
+    group.bench_function("unsettled-batch", |b| {
+        b.iter(|| {
+            actions.extend((0..BATCH).map(|token| {
+                Action::Deliver(Box::new(Deliver {
+                    link,
+                    token: InToken(token),
+                    settled: false,
+                    payload: Payload::One(payload.clone()),
+                    to: None,
+                    annotations: Annotations::default(),
+                    priority: 4,
+                    state: None,
+                }))
+            }));
+            router.submit(sender.id, &mut actions, &mut accepted, NOW);
+            accepted.clear();
+            receiver.mailbox.take(&mut effects, &mut keys);
+            for effect in effects.drain(..) {
+                if let Effect::Push(push) = effect {
+                    let delivery = Side::Out(push.id);
+                    actions.push(Action::Update { delivery, state: Some(DeliveryState::Accepted), settled: true });
+                }
+            }
+            router.submit(receiver.id, &mut actions, &mut accepted, NOW);
+            sender.mailbox.take(&mut effects, &mut keys);
+            effects.clear();
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, unsettled);
+criterion_main!(benches);

@@ -1,0 +1,572 @@
+//! Routers, ports, clients and wires, and the loop that runs them.
+
+use super::client::{Client, LinkSpec, Plan};
+use super::ledger::Ledger;
+use super::wire::{Arrival, EndId, Wire};
+use crate::Router;
+use crate::core::connection::{ConnParams, ConnectionRole};
+use crate::core::{AddressConfig, Mode, RouterConfig};
+use crate::port::{AmqpPort, PortParams, PortState, SaslParams};
+use crate::rng::SplitMix64;
+use amqp_core::Instant;
+use amqp_core::engine::Connection;
+use amqp_core::value::Map;
+use slab::Slab;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+/// How long a connector or a client waits before it connects again.
+const RETRY: Duration = Duration::from_millis(700);
+
+/// Turns that an end may take in a row; beyond that it is going in circles.
+const MAX_TURNS: usize = 10_000;
+
+/// How a router is configured.
+#[derive(Debug, Clone)]
+pub struct RouterSpec {
+    /// The router id.
+    pub id: String,
+    /// Address configurations: pattern, and what applies to its addresses.
+    pub addresses: Vec<(String, AddressConfig)>,
+}
+
+/// A connector of one router to another.
+#[derive(Debug, Clone, Copy)]
+pub struct TrunkSpec {
+    /// Index of the connecting router, and of the listening one.
+    pub ends: [usize; 2],
+    /// Cost on both sides.
+    pub cost: u32,
+    /// Time from one end to the other.
+    pub delay: Duration,
+}
+
+/// A network in virtual time. See the module documentation.
+#[derive(Debug)]
+pub struct Sim {
+    /// The time.
+    pub now: Instant,
+    /// Messages.
+    pub ledger: Ledger,
+    /// Randomness for whoever drives the network.
+    pub rng: SplitMix64,
+    pub(super) routers: Vec<SimRouter>,
+    pub(super) trunks: Vec<Trunk>,
+    pub(super) clients: Vec<Client>,
+    ends: Slab<End>,
+    wires: Slab<Wire>,
+    boots: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct SimRouter {
+    spec: RouterSpec,
+    pub(super) router: Arc<Router>,
+}
+
+#[derive(Debug)]
+pub(super) struct Trunk {
+    pub(super) spec: TrunkSpec,
+    /// The connector may connect.
+    pub(super) enabled: bool,
+    pub(super) wire: Option<usize>,
+    retry: Instant,
+}
+
+/// One end of a wire.
+#[derive(Debug)]
+struct End {
+    wire: usize,
+    body: EndBody,
+}
+
+enum EndBody {
+    Port { router: usize, port: Box<AmqpPort>, flag: Arc<Flag> },
+    Client(usize),
+}
+
+impl std::fmt::Debug for EndBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Port { router, .. } => write!(f, "Port of {router}"),
+            Self::Client(client) => write!(f, "Client {client}"),
+        }
+    }
+}
+
+/// Set when a port is woken: a lost wake-up stops the traffic, as it would in a real driver.
+#[derive(Debug)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+// === impl Sim: building ===
+
+impl Sim {
+    /// An empty network.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::from_micros(1_000_000),
+            ledger: Ledger::default(),
+            rng: SplitMix64::new(seed),
+            routers: Vec::new(),
+            trunks: Vec::new(),
+            clients: Vec::new(),
+            ends: Slab::new(),
+            wires: Slab::new(),
+            boots: 1000,
+        }
+    }
+
+    /// Adds a router and returns its index.
+    pub fn add_router(&mut self, spec: RouterSpec) -> usize {
+        let router = self.boot(&spec);
+        self.routers.push(SimRouter { spec, router });
+        self.routers.len() - 1
+    }
+
+    /// Adds a connector, which connects at once, and returns its index.
+    pub fn add_trunk(&mut self, spec: TrunkSpec) -> usize {
+        self.trunks.push(Trunk { spec, enabled: true, wire: None, retry: self.now });
+        self.trunks.len() - 1
+    }
+
+    /// Adds a client, which connects at once, and returns its index.
+    pub fn add_client(&mut self, router: usize, plan: Plan) -> usize {
+        let seed = self.rng.next_u64();
+        let index = self.clients.len();
+        self.clients.push(Client::new(index, router, plan, seed));
+        self.connect_client(index);
+        index
+    }
+
+    fn boot(&mut self, spec: &RouterSpec) -> Arc<Router> {
+        self.boots += 1;
+        let config = RouterConfig { id: spec.id.clone(), mode: Mode::Interior, ..RouterConfig::default() };
+        let router = Router::new(config, self.rng.next_u64(), self.boots, self.now);
+        for (pattern, config) in &spec.addresses {
+            // The specification of a simulation has no duplicates.
+            let _ = router.add_address_config(pattern, config.clone());
+        }
+        Arc::new(router)
+    }
+
+    fn add_port(&mut self, router: usize, params: PortParams) -> EndId {
+        let core = Arc::clone(&self.routers[router].router);
+        let handle = core.connect(params.conn.clone(), self.now);
+        let port = Box::new(AmqpPort::new(params, handle, core, self.now));
+        let flag = Arc::new(Flag(AtomicBool::new(true)));
+        self.ends.insert(End { wire: usize::MAX, body: EndBody::Port { router, port, flag } })
+    }
+
+    fn join(&mut self, ends: [EndId; 2], delay: Duration) -> usize {
+        let wire = self.wires.insert(Wire::new(ends, delay));
+        for end in ends {
+            self.ends[end].wire = wire;
+        }
+        wire
+    }
+
+    fn connect_client(&mut self, client: usize) {
+        self.clients[client].connect();
+        let port = self.add_port(self.clients[client].router, params(ConnectionRole::Normal, false, 1));
+        let end = self.ends.insert(End { wire: usize::MAX, body: EndBody::Client(client) });
+        let delay = Duration::from_micros(50 + self.rng.below(2000));
+        self.join([end, port], delay);
+    }
+
+    fn connect_trunk(&mut self, trunk: usize) {
+        let TrunkSpec { ends: [a, b], cost, delay } = self.trunks[trunk].spec;
+        let connector = self.add_port(a, params(ConnectionRole::InterRouter, true, cost));
+        let listener = self.add_port(b, params(ConnectionRole::InterRouter, false, cost));
+        self.trunks[trunk].wire = Some(self.join([connector, listener], delay));
+    }
+}
+
+// === impl Sim: what is done to the network ===
+
+impl Sim {
+    /// Enters a message and queues it on a sending link of a client.
+    pub fn send(&mut self, client: usize, link: usize, address: &str, size: usize, settled: bool, probe: bool) {
+        let id = self.ledger.add(address, size, settled, probe);
+        self.clients[client].enqueue(link, id);
+        self.kick_client(client);
+    }
+
+    /// Cuts the connection of a connector, which connects again.
+    pub fn cut_trunk(&mut self, trunk: usize) {
+        if let Some(wire) = self.trunks[trunk].wire {
+            self.cut(wire);
+        }
+    }
+
+    /// Lets a connector connect, or not any more.
+    pub fn enable_trunk(&mut self, trunk: usize, on: bool) {
+        self.trunks[trunk].enabled = on;
+        if !on {
+            self.cut_trunk(trunk);
+        }
+    }
+
+    /// The connection of a connector loses everything from now on, and nobody is told.
+    pub fn mute_trunk(&mut self, trunk: usize) {
+        if let Some(wire) = self.trunks[trunk].wire {
+            self.wires[wire].mute();
+        }
+    }
+
+    /// Cuts the connection of a client, which connects again.
+    pub fn cut_client(&mut self, client: usize) {
+        let end = self.ends.iter().find(|(_, e)| matches!(e.body, EndBody::Client(c) if c == client));
+        if let Some(wire) = end.map(|(_, e)| e.wire) {
+            self.clients[client].disturbed = true;
+            self.cut(wire);
+        }
+    }
+
+    /// A client stops (or starts again) to grant credit and to answer.
+    pub fn stall_client(&mut self, client: usize, on: bool) {
+        self.clients[client].stalled = on;
+        self.kick_client(client);
+    }
+
+    /// A router dies and starts again.
+    pub fn restart_router(&mut self, router: usize) {
+        let ports: Vec<EndId> = self
+            .ends
+            .iter()
+            .filter(|(_, e)| matches!(e.body, EndBody::Port { router: r, .. } if r == router))
+            .map(|(id, _)| id)
+            .collect();
+        for end in ports {
+            let wire = self.ends[end].wire;
+            let other = self.wires[wire].other(end);
+            if let Some(EndBody::Client(client)) = self.ends.get(other).map(|e| &e.body) {
+                self.clients[*client].disturbed = true;
+            }
+            self.wires[wire].cut(self.now);
+            // The process is gone: its ports say nothing any more.
+            self.ends.remove(end);
+            self.release_wire(wire, other);
+        }
+        let spec = self.routers[router].spec.clone();
+        self.routers[router].router = self.boot(&spec);
+    }
+
+    /// All clients close their connections for good.
+    pub fn close_clients(&mut self) {
+        for client in &mut self.clients {
+            client.close();
+        }
+        (0..self.clients.len()).for_each(|client| self.kick_client(client));
+    }
+
+    fn cut(&mut self, wire: usize) {
+        self.wires[wire].cut(self.now);
+    }
+
+    fn kick_client(&mut self, client: usize) {
+        if let Some((end, _)) = self.ends.iter().find(|(_, e)| matches!(e.body, EndBody::Client(c) if c == client)) {
+            self.step(end);
+        }
+    }
+}
+
+// === impl Sim: the loop ===
+
+impl Sim {
+    /// Runs for some time.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.reconnect();
+            self.settle();
+            match self.next_event() {
+                Some(at) if at <= end => self.now = self.now.max(at),
+                _ => break,
+            }
+            self.fire();
+        }
+        self.now = end;
+    }
+
+    /// The next time at which something happens by itself.
+    fn next_event(&self) -> Option<Instant> {
+        let routers = self.routers.iter().map(|r| r.router.poll_timeout());
+        let retries = self.trunks.iter().filter(|t| t.enabled && t.wire.is_none()).map(|t| t.retry);
+        let ends = self.ends.iter().flat_map(|(id, e)| {
+            let (timer, interest) = match &e.body {
+                EndBody::Port { port, .. } => (port.poll_timeout(), interest(port)),
+                EndBody::Client(client) => (self.clients[*client].poll_timeout(), Interest::Octets),
+            };
+            let arrival = match interest {
+                Interest::Octets => self.wires[e.wire].next_arrival(id),
+                Interest::End => self.wires[e.wire].end(id),
+                Interest::Nothing => None,
+            };
+            [timer, arrival].into_iter().flatten()
+        });
+        routers.chain(retries).chain(ends).min()
+    }
+
+    /// Does what is due by time.
+    fn fire(&mut self) {
+        let now = self.now;
+        for router in &self.routers {
+            if router.router.poll_timeout() <= now {
+                router.router.handle_timeout(now);
+            }
+        }
+        for id in self.end_ids() {
+            let Some(end) = self.ends.get_mut(id) else { continue };
+            match &mut end.body {
+                EndBody::Port { port, flag, .. } => {
+                    if port.poll_timeout().is_some_and(|at| at <= now) {
+                        port.handle_timeout(now);
+                        flag.0.store(true, Ordering::Relaxed);
+                    }
+                }
+                EndBody::Client(client) => {
+                    let client = &mut self.clients[*client];
+                    if client.poll_timeout().is_some_and(|at| at <= now) {
+                        client.handle_timeout(now);
+                        self.step(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets all ends work until nothing moves at this time.
+    fn settle(&mut self) {
+        for round in 0.. {
+            let mut moved = false;
+            let ids = self.end_ids();
+            let offset = self.rng.below(ids.len().max(1) as u64) as usize;
+            for i in 0..ids.len() {
+                moved |= self.read(ids[(i + offset) % ids.len()]);
+            }
+            if !moved {
+                return;
+            }
+            if round > MAX_TURNS {
+                self.ledger.faults.push(format!("the network does not come to rest at {:?}", self.now));
+                return;
+            }
+        }
+    }
+
+    /// Reads what has arrived and runs the end if it has anything to do. Returns whether it had.
+    fn read(&mut self, id: EndId) -> bool {
+        let Some(end) = self.ends.get_mut(id) else { return false };
+        let interest = match &end.body {
+            EndBody::Port { port, .. } => interest(port),
+            EndBody::Client(_) => Interest::Octets,
+        };
+        let arrival = match interest {
+            Interest::Octets => self.wires[end.wire].receive(id, self.now),
+            Interest::End if self.wires[end.wire].end(id).is_some_and(|at| at <= self.now) => Arrival::End,
+            Interest::End | Interest::Nothing => Arrival::Nothing,
+        };
+        match (&mut end.body, arrival) {
+            (EndBody::Port { port, flag, .. }, Arrival::Octets(octets)) => {
+                port.receive(octets);
+                flag.0.store(true, Ordering::Relaxed);
+            }
+            (EndBody::Client(client), Arrival::Octets(octets)) => {
+                if let Some(engine) = &mut self.clients[*client].engine {
+                    engine.receive(octets);
+                }
+            }
+            (_, Arrival::End) => {
+                self.finish(id);
+                return true;
+            }
+            (EndBody::Port { port, flag, .. }, Arrival::Nothing) => {
+                // Octets that found no room may find some now.
+                let woken = flag.0.load(Ordering::Relaxed);
+                if !woken && !self.wires[end.wire].send(id, port.output(), self.now) {
+                    return false;
+                }
+            }
+            (EndBody::Client(client), Arrival::Nothing) => {
+                let output = self.clients[*client].engine.as_mut().map(Connection::output);
+                return output.is_some_and(|output| self.wires[end.wire].send(id, output, self.now));
+            }
+        }
+        self.step(id);
+        true
+    }
+
+    /// Runs an end until it sleeps.
+    fn step(&mut self, id: EndId) {
+        for _ in 0..MAX_TURNS {
+            let Some(end) = self.ends.get_mut(id) else { return };
+            let wire = &mut self.wires[end.wire];
+            let alive = match &mut end.body {
+                EndBody::Port { port, flag, .. } => {
+                    flag.0.store(false, Ordering::Relaxed);
+                    let more = port.turn(self.now);
+                    let moved = wire.send(id, port.output(), self.now);
+                    match port.state() {
+                        PortState::Running if moved => continue,
+                        PortState::Running => {
+                            // With a full wire the port waits for room, whatever else there is to do.
+                            let blocked = !port.output().is_empty();
+                            let waker = Waker::from(Arc::clone(flag));
+                            if (more || !port.park(&waker)) && !blocked {
+                                continue;
+                            }
+                            true
+                        }
+                        PortState::Closing(_) => !port.output().is_empty(),
+                        PortState::Dropped(_) => false,
+                    }
+                }
+                EndBody::Client(client) => {
+                    let client = &mut self.clients[*client];
+                    let running = client.turn(&mut self.ledger, self.now);
+                    let Some(engine) = &mut client.engine else { return };
+                    if wire.send(id, engine.output(), self.now) {
+                        continue;
+                    }
+                    running || !engine.output().is_empty()
+                }
+            };
+            if !alive {
+                self.finish(id);
+            }
+            return;
+        }
+        self.ledger.faults.push(format!("end {id} goes in circles at {:?}", self.now));
+    }
+
+    /// An end is through: the far end closed, or it closed by itself.
+    fn finish(&mut self, id: EndId) {
+        let Some(mut end) = self.ends.try_remove(id) else { return };
+        self.wires[end.wire].close(id, self.now);
+        match &mut end.body {
+            EndBody::Port { port, router, .. } => {
+                if let PortState::Closing(Some(error)) | PortState::Dropped(Some(error)) = port.state() {
+                    let text = format!("a port of router {router} failed: {} {}", error.condition, error.description);
+                    // These follow from a connection that went mute.
+                    let due = ["local-idle-timeout expired", "Timeout waiting for initial handshake"];
+                    if !due.contains(&error.description.as_str()) {
+                        self.ledger.faults.push(text);
+                    }
+                }
+                port.transport_closed(self.now);
+                // Nobody reads what it still says.
+                port.turn(self.now);
+            }
+            EndBody::Client(client) => {
+                let client = &mut self.clients[*client];
+                if !client.disturbed {
+                    self.ledger.faults.push(format!("a client of router {} lost its connection", client.router));
+                }
+                client.turn(&mut self.ledger, self.now);
+                client.disconnected(&mut self.ledger);
+            }
+        }
+        let other = self.wires[end.wire].other(id);
+        self.release_wire(end.wire, other);
+    }
+
+    /// Removes a wire when its last end is gone too.
+    fn release_wire(&mut self, wire: usize, last: EndId) {
+        if self.ends.get(last).is_some_and(|e| e.wire == wire) {
+            return;
+        }
+        self.wires.remove(wire);
+        for trunk in self.trunks.iter_mut().filter(|t| t.wire == Some(wire)) {
+            trunk.wire = None;
+            trunk.retry = self.now + RETRY;
+        }
+    }
+
+    /// Connects what is not connected.
+    fn reconnect(&mut self) {
+        for trunk in 0..self.trunks.len() {
+            let t = &self.trunks[trunk];
+            if t.enabled && t.wire.is_none() && t.retry <= self.now {
+                self.connect_trunk(trunk);
+            }
+        }
+        for client in 0..self.clients.len() {
+            let c = &mut self.clients[client];
+            let gone = !self.ends.iter().any(|(_, e)| matches!(e.body, EndBody::Client(i) if i == client));
+            if gone && c.engine.is_none() && !c.retired {
+                c.disturbed = false;
+                self.connect_client(client);
+            }
+        }
+    }
+
+    fn end_ids(&self) -> Vec<EndId> {
+        self.ends.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Index of the first sending link of a client without an address.
+    pub(super) fn anonymous_link(&self, client: usize) -> Option<usize> {
+        self.clients[client].plan.links.iter().position(|l| matches!(l, LinkSpec::Sender(None)))
+    }
+}
+
+/// What an end wants from its wire.
+enum Interest {
+    Octets,
+    /// It only waits for the far end to close.
+    End,
+    Nothing,
+}
+
+fn interest(port: &AmqpPort) -> Interest {
+    match port.state() {
+        PortState::Running if port.wants_input() => Interest::Octets,
+        PortState::Running => Interest::Nothing,
+        PortState::Closing(_) | PortState::Dropped(_) => Interest::End,
+    }
+}
+
+fn params(role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {
+    let sasl = if initiator {
+        SaslParams::Client { mechanisms: None, username: None, password: None, external: false }
+    } else {
+        SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None }
+    };
+    PortParams {
+        conn: ConnParams {
+            role,
+            initiator,
+            host: "sim".to_owned(),
+            local_socket: None,
+            origin_name: "sim".to_owned(),
+            origin_address: "sim".to_owned(),
+            cost,
+            link_capacity: 250,
+            strip_in: true,
+            strip_out: true,
+            group_correlator: None,
+            group_ordinal: None,
+            access_id: None,
+            open_properties: Map::new(),
+            failover_list: None,
+            protocol: "amqp",
+            container: String::new(),
+        },
+        max_frame_size: 16384,
+        max_sessions: 32768,
+        session_window: None,
+        idle_timeout: Duration::from_secs(16),
+        hostname: None,
+        sasl,
+        handshake_timeout: Some(Duration::from_secs(10)),
+    }
+}

@@ -1,0 +1,255 @@
+//! Random networks with random histories, and what must be true of them.
+
+use super::client::{LinkSpec, Plan};
+use super::network::{RouterSpec, Sim, TrunkSpec};
+use super::{check, ledger::Outcome};
+use crate::core::AddressConfig;
+use crate::forward::Treatment;
+use crate::rng::SplitMix64;
+use std::time::Duration;
+
+/// Addresses in use: closest, balanced and multicast by their first token.
+const ADDRESSES: [&str; 7] = ["c/one", "c/two", "b/one", "b/two", "b/three", "m/one", "m/two"];
+
+/// Longest time to agree on the network after the last fault. A router that missed the news asks
+/// again at the latest when it hears the next advertisement.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// How a run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Params {
+    /// Routers, at most.
+    pub routers: usize,
+    /// Faults to inject.
+    pub faults: usize,
+    /// Messages to send while faults happen.
+    pub messages: usize,
+}
+
+/// What happened in a run, to see that something did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Summary {
+    /// Messages whose transmission began.
+    pub sent: usize,
+    /// Messages that were accepted.
+    pub accepted: usize,
+    /// Copies that arrived.
+    pub arrived: usize,
+    /// Messages whose sender lost its connection.
+    pub lost: usize,
+    /// Time it took to agree on the network after the last fault.
+    pub settled: Duration,
+}
+
+// === impl Default for Params ===
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { routers: 5, faults: 8, messages: 150 }
+    }
+}
+
+/// Runs the scenario of a seed.
+///
+/// # Errors
+/// Everything that was found wrong, one per line.
+pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
+    let mut sim = build(seed, params);
+    let mut summary = Summary::default();
+    await_topology(&mut sim, "at the start")?;
+    disturb(&mut sim, params);
+    // A mute connection is noticed after 16 s, and made anew.
+    let start = sim.now;
+    await_topology(&mut sim, "after the faults")?;
+    sim.run(Duration::from_secs(20));
+    await_topology(&mut sim, "after the idle timeout")?;
+    summary.settled = sim.now - start;
+    finish_messages(&mut sim)?;
+    probe(&mut sim)?;
+    sim.close_clients();
+    sim.run(Duration::from_secs(5));
+    fail("when all clients are gone", check::leftovers(&sim))?;
+    fail("at the end", check::topology(&sim))?;
+    for record in sim.ledger.records() {
+        summary.sent += usize::from(record.started);
+        summary.accepted += usize::from(record.outcome == Some(Outcome::Accepted));
+        summary.arrived += record.copies.len();
+        summary.lost += usize::from(record.lost);
+    }
+    Ok(summary)
+}
+
+fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
+    if faults.is_empty() { Ok(()) } else { Err(format!("{when}:\n{}", faults.join("\n"))) }
+}
+
+fn build(seed: u64, params: Params) -> Sim {
+    let mut sim = Sim::new(seed);
+    let mut rng = SplitMix64::new(seed ^ 0x5eed);
+    let routers = 2 + rng.below(params.routers.saturating_sub(1) as u64) as usize;
+    for index in 0..routers {
+        let config = |treatment| AddressConfig { treatment, priority: None };
+        let addresses = vec![
+            ("c/#".to_owned(), config(Treatment::Closest)),
+            ("b/#".to_owned(), config(Treatment::Balanced)),
+            ("m/#".to_owned(), config(Treatment::Multicast)),
+        ];
+        sim.add_router(RouterSpec { id: format!("R{index}"), addresses });
+    }
+    let mut trunk = |sim: &mut Sim, a: usize, b: usize| {
+        let delay = Duration::from_micros(100 + rng.below(40_000));
+        sim.add_trunk(TrunkSpec { ends: [a, b], cost: 1 + rng.below(3) as u32, delay });
+    };
+    for index in 1..routers {
+        let other = sim.rng.below(index as u64) as usize;
+        trunk(&mut sim, index, other);
+    }
+    for _ in 0..sim.rng.below(routers as u64) {
+        let (a, b) = (sim.rng.below(routers as u64) as usize, sim.rng.below(routers as u64) as usize);
+        if a != b && !sim.trunks.iter().any(|t| t.spec.ends.contains(&a) && t.spec.ends.contains(&b)) {
+            trunk(&mut sim, a, b);
+        }
+    }
+    for router in 0..routers {
+        for _ in 0..=sim.rng.below(2) {
+            let plan = plan(&mut sim.rng);
+            sim.add_client(router, plan);
+        }
+    }
+    sim
+}
+
+/// Senders to a few addresses, one to any address, and receivers of a few addresses.
+fn plan(rng: &mut SplitMix64) -> Plan {
+    let mut links = vec![LinkSpec::Sender(None)];
+    for address in ADDRESSES {
+        if rng.below(3) == 0 {
+            links.push(LinkSpec::Sender(Some(address.to_owned())));
+        }
+        if rng.below(3) == 0 {
+            let window = [1, 3, 50][rng.below(3) as usize];
+            let think = Duration::from_millis([0, 5, 900][rng.below(3) as usize]);
+            links.push(LinkSpec::Receiver { address: address.to_owned(), window, moody: true, think });
+        }
+    }
+    Plan { links }
+}
+
+/// Runs until all routers agree with the network. Returns how long that took.
+fn await_topology(sim: &mut Sim, when: &str) -> Result<Duration, String> {
+    let start = sim.now;
+    loop {
+        let faults = check::topology(sim);
+        let connected = sim.trunks.iter().all(|t| t.wire.is_some() || !t.enabled);
+        if faults.is_empty() && connected {
+            return Ok(sim.now - start);
+        }
+        if sim.now - start > SETTLE {
+            return Err(format!("{when}, after {} s:\n{}", (sim.now - start).as_secs(), faults.join("\n")));
+        }
+        sim.run(Duration::from_millis(500));
+    }
+}
+
+/// Faults and messages in random order, then everything is made whole.
+fn disturb(sim: &mut Sim, params: Params) {
+    let total = params.faults + params.messages;
+    for _ in 0..total {
+        if (sim.rng.below(total as u64) as usize) < params.faults {
+            inject(sim);
+        } else {
+            send_any(sim);
+        }
+        let pause = [0, 3_000, 60_000, 400_000][sim.rng.below(4) as usize];
+        sim.run(Duration::from_micros(pause));
+    }
+    for trunk in 0..sim.trunks.len() {
+        sim.enable_trunk(trunk, true);
+    }
+    for client in 0..sim.clients.len() {
+        sim.stall_client(client, false);
+    }
+}
+
+fn inject(sim: &mut Sim) {
+    let trunk = sim.rng.below(sim.trunks.len() as u64) as usize;
+    let client = sim.rng.below(sim.clients.len() as u64) as usize;
+    match sim.rng.below(8) {
+        0 | 1 => sim.cut_trunk(trunk),
+        2 => sim.enable_trunk(trunk, false),
+        3 => sim.enable_trunk(trunk, true),
+        4 => sim.mute_trunk(trunk),
+        5 => {
+            let router = sim.rng.below(sim.routers.len() as u64) as usize;
+            sim.restart_router(router);
+        }
+        6 => sim.cut_client(client),
+        _ => {
+            let on = !sim.clients[client].stalled;
+            sim.stall_client(client, on);
+        }
+    }
+}
+
+fn send_any(sim: &mut Sim) {
+    let client = sim.rng.below(sim.clients.len() as u64) as usize;
+    let links = &sim.clients[client].plan.links;
+    let senders: Vec<(usize, Option<String>)> = links
+        .iter()
+        .enumerate()
+        .filter_map(|(index, link)| match link {
+            LinkSpec::Sender(address) => Some((index, address.clone())),
+            LinkSpec::Receiver { .. } => None,
+        })
+        .collect();
+    let pick = sim.rng.below(senders.len() as u64) as usize;
+    let Some((link, address)) = senders.into_iter().nth(pick) else { return };
+    let any = ADDRESSES[sim.rng.below(ADDRESSES.len() as u64) as usize];
+    let address = address.unwrap_or_else(|| any.to_owned());
+    let size = match sim.rng.below(10) {
+        0 => 10_000 + sim.rng.below(200_000),
+        1 | 2 => sim.rng.below(20_000),
+        _ => sim.rng.below(200),
+    };
+    let settled = sim.rng.below(4) == 0;
+    sim.send(client, link, &address, size as usize, settled, false);
+}
+
+/// Lets everything that was begun come to its end.
+fn finish_messages(sim: &mut Sim) -> Result<(), String> {
+    for client in &mut sim.clients {
+        client.drop_queues();
+    }
+    for _ in 0..120 {
+        if !sim.clients.iter().any(super::client::Client::is_busy) {
+            break;
+        }
+        sim.run(Duration::from_millis(500));
+    }
+    fail("when all messages should be settled", check::messages(sim))
+}
+
+/// Sends a message from everywhere to every address, with nothing in the way.
+fn probe(sim: &mut Sim) -> Result<(), String> {
+    let first = sim.ledger.records().len();
+    for client in 0..sim.clients.len() {
+        let Some(link) = sim.anonymous_link(client) else { continue };
+        for address in ADDRESSES {
+            // Without a receiver the message would be released.
+            if check::receivers(sim, address) == 0 {
+                continue;
+            }
+            let size = if sim.rng.below(8) == 0 { 60_000 } else { 100 };
+            let settled = sim.rng.below(4) == 0;
+            sim.send(client, link, address, size, settled, true);
+        }
+    }
+    for _ in 0..120 {
+        sim.run(Duration::from_millis(500));
+        if !sim.clients.iter().any(super::client::Client::is_busy) && check::probes(sim, first).is_empty() {
+            break;
+        }
+    }
+    fail("with nothing in the way", check::probes(sim, first))?;
+    fail("with nothing in the way", check::messages(sim))
+}

@@ -1,0 +1,46 @@
+//! Random networks of routers and clients. `SIM_SEED` runs one seed only, `SIM_FIRST` and
+//! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each.
+
+use router_engine::sim::scenario::{Params, Summary, run};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs the seeds that the environment chooses, or `count` of them.
+fn check(count: u64, params: Params) {
+    let (first, count) = match number("SIM_SEED") {
+        Some(seed) => (seed, 1),
+        None => (number("SIM_FIRST").unwrap_or(0), number("SIM_COUNT").unwrap_or(count)),
+    };
+    let summaries: Vec<Summary> = (first..first + count).map(|seed| one(seed, params)).collect();
+    let accepted: usize = summaries.iter().map(|s| s.accepted).sum();
+    assert!(accepted > 0, "nothing happened");
+}
+
+fn one(seed: u64, params: Params) -> Summary {
+    match run(seed, params) {
+        Ok(summary) => {
+            if std::env::var_os("SIM_VERBOSE").is_some() {
+                println!("seed {seed}: {summary:?}");
+            }
+            summary
+        }
+        Err(faults) => panic!("run again with SIM_SEED={seed}: {params:?}\n{faults}"),
+    }
+}
+
+#[test]
+fn random_networks() {
+    check(48, Params::default());
+}
+
+#[test]
+fn large_networks() {
+    check(4, Params { routers: 14, faults: 20, messages: 200 });
+}
+
+#[test]
+fn much_traffic() {
+    check(6, Params { routers: 3, faults: 6, messages: 1500 });
+}
