@@ -49,6 +49,7 @@ pub struct LineBuilder {
     dialler: Dialler,
     services: Vec<Service>,
     addresses: Vec<(String, String)>,
+    names: Vec<String>,
 }
 
 /// Running routers in a line.
@@ -82,6 +83,7 @@ impl LineBuilder {
             dialler: Dialler::Right,
             services: Vec::new(),
             addresses: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -95,6 +97,13 @@ impl LineBuilder {
     #[must_use]
     pub fn joined(mut self, security: Security, dialler: Dialler) -> Self {
         (self.security, self.dialler) = (security, dialler);
+        self
+    }
+
+    /// Gives the routers ids of their own, in order.
+    #[must_use]
+    pub fn named<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.names = names.into_iter().map(str::to_owned).collect();
         self
     }
 
@@ -159,7 +168,8 @@ impl LineBuilder {
         services: &[(Service, Port)],
         certificates: &Certificates,
     ) -> RouterConfig {
-        let id = format!("{}{index}", self.binaries[index].name());
+        let id = self.names.get(index).cloned();
+        let id = id.unwrap_or_else(|| format!("{}{index}", self.binaries[index].name()));
         let mode = if self.binaries.len() > 1 { RouterConfig::interior } else { RouterConfig::standalone };
         let [amqp, amqps, inter_router] = &ports[index];
         let mut config = mode(&id)

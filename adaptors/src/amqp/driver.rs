@@ -22,6 +22,7 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
@@ -33,6 +34,9 @@ const READ_BUDGET: usize = 256 * 1024;
 const ROUNDS: usize = 8;
 /// Slices handed to the kernel, or gathered into TLS records, at a time.
 const MAX_SLICES: usize = 64;
+
+/// How long a peer has to take the last frames.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Called once when both opens were exchanged.
 pub type OnOpened = Box<dyn FnOnce(&AmqpPort) + Send>;
@@ -100,6 +104,8 @@ pub struct Driver<S> {
     /// When the timer fires.
     armed: Option<Instant>,
     input_open: bool,
+    /// When to stop trying to write the last frames.
+    give_up: Option<Instant>,
     /// The router-wide trace setting that the port follows.
     trace_epoch: u32,
     authenticator: Option<Arc<dyn Authenticator>>,
@@ -139,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer: None,
             armed: None,
             input_open: true,
+            give_up: None,
             trace_epoch: 0,
             authenticator: None,
             on_opened: None,
@@ -185,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Err(error) => return Round::End(Ending::Transport(error)),
         };
         if let PortState::Closing(error) = self.port.state() {
-            if write == Progress::Blocked && self.input_open {
+            let give_up = *self.give_up.get_or_insert(now + LAST_WORDS);
+            if write == Progress::Blocked && now < give_up {
                 return if self.sleep(cx) { Round::Sleep } else { Round::Again };
             }
             return Round::End(error.map_or(Ending::Closed, Ending::Protocol));
@@ -289,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Deadlines mostly move back as the connection is used; then the timer is left to fire early,
     /// which is cheaper than to move it with every round.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(due) = self.port.poll_timeout() else { return true };
+        let Some(due) = self.port.poll_timeout().into_iter().chain(self.give_up).min() else { return true };
         if self.armed.is_none_or(|armed| due < armed) {
             let at = clock::to_std(due).into();
             match &mut self.timer {
@@ -327,13 +335,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Ends the transport after the future was ready: shuts the sending direction down and waits a
     /// little for the peer to do the same, so that the last frames are not lost to a reset.
     pub async fn linger(mut self) {
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
         let finish = async {
             std::future::poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
             while std::future::poll_fn(|cx| self.transport.poll_read(cx)).await?.is_some() {}
             Ok::<_, TransportError>(())
         };
-        let _ = tokio::time::timeout(PATIENCE, finish).await;
+        let _ = tokio::time::timeout(LAST_WORDS, finish).await;
     }
 }
 

@@ -25,6 +25,9 @@ use tokio::sync::watch;
 /// How long to wait after an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is said of peers that do not open in time.
+const HANDSHAKE_TIMEOUT: &str = "Timeout waiting for initial handshake";
+
 /// An AMQP listener. Dropping the handle does not end it: [`Self::delete`] does.
 #[derive(Debug, Clone)]
 pub struct Listener {
@@ -223,6 +226,9 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     };
     shared.secured.lock().retain(|&(conn, _)| conn != id);
     if let Some(failure) = ended {
+        if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
+            log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
+        }
         let text = format!("{} {}", failure.condition, failure.description);
         let text = text.trim_end();
         log!(LogModule::Server, Level::Error, "[C{id}] Connection from {peer} (to {address}) failed: {text}");
@@ -243,9 +249,9 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
         Some(limit) => match tokio::time::timeout(limit, begin(&mut transport, &start)).await {
             Ok(begun) => begun,
             Err(_) => {
-                log!(LogModule::Error, Level::Error, "Run Time: Timeout waiting for initial handshake");
                 never_opened(&shared.io, id);
-                return None;
+                let condition = "amqp:not-allowed".to_owned();
+                return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
             }
         },
     };

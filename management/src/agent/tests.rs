@@ -292,7 +292,7 @@ fn create_checks_its_request() {
     assert_eq!(
         create(
             &[("type", "listener")],
-            Map::new().with("role", "inter-router").with("openProperties", Map::new()).into()
+            Map::new().with("role", "inter-router").with("openProperties", Map::new().with("a", 1)).into()
         ),
         (400, "openProperties not allowed for role inter-router".to_owned())
     );

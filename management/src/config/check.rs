@@ -118,7 +118,7 @@ const RESERVED_PREFIXES: [&str; 2] = ["qd.", "x-opt-qd."];
 
 /// Whether the open properties of a listener or connector are allowed. Checked on creation.
 pub(crate) fn open_properties_error(attributes: &Attributes) -> Option<SetError> {
-    let properties = attributes.get("openProperties").and_then(Value::as_map)?;
+    let properties = attributes.get("openProperties").and_then(Value::as_map).filter(|p| !p.is_empty())?;
     let role = attributes.text("role").unwrap_or("normal");
     if matches!(role, "inter-router" | "edge") {
         return Some(SetError(format!("openProperties not allowed for role {role}")));

@@ -1,5 +1,6 @@
 //! The runtime as the agent's backend.
 
+use super::entities::Refusal;
 use super::{Runtime, now};
 use crate::agent::{AutoLinkStatus, Backend};
 use crate::attributes::Attributes;
@@ -48,8 +49,9 @@ impl Backend for Runtime {
             // Nothing stands behind the others.
             _ => return Ok(()),
         };
-        result.inspect_err(|error| {
-            router_engine::log!(module, Level::Error, "Unable to create {what}: {error}");
+        result.map_err(|refusal| {
+            log_refusal(entity, module, what, &refusal);
+            refusal.into_error()
         })
     }
 
@@ -59,8 +61,12 @@ impl Backend for Runtime {
             EntityType::SslProfile => self.update_profile(entity),
             EntityType::ProxyProfile => self.create_proxy(entity),
             EntityType::Network => {
-                let id = NetworkParams::try_from(entity)?.network_id.unwrap_or_else(|| "0".to_owned());
-                router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {id}");
+                let id = NetworkParams::try_from(entity)?.network_id;
+                if let Some(router) = self.router() {
+                    router.set_network_id(id.as_deref());
+                }
+                let shown = id.as_deref().unwrap_or("0");
+                router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {shown}");
                 Ok(())
             }
             _ => Ok(()),
@@ -179,6 +185,23 @@ impl Backend for Runtime {
 
     fn is_traced(&self, number: u32) -> bool {
         self.traced.contains(&number)
+    }
+}
+
+fn log_refusal(entity: &EntityConfig, module: LogModule, what: &str, refusal: &Refusal) {
+    let name = entity.attributes.text("name").unwrap_or_default();
+    match (refusal, entity.ty) {
+        (Refusal::NoProfile(error), EntityType::Listener) => {
+            router_engine::log!(module, Level::Error, "Failed to configure TLS for Listener {name}: {error}");
+        }
+        (Refusal::NoProfile(error), EntityType::TcpListener | EntityType::TcpConnector) => {
+            let kind = entity.ty.short();
+            router_engine::log!(module, Level::Error, "{kind} {name} TLS configuration failed: {error}");
+        }
+        (Refusal::Plain(error) | Refusal::NoProfile(error), _) => {
+            router_engine::log!(module, Level::Error, "Unable to create {what}: {error}");
+        }
+        (Refusal::Tls(_), _) => {}
     }
 }
 

@@ -12,6 +12,39 @@ use adaptors::tcp::{TcpConnector, TcpListener};
 use adaptors::tls::{TlsConfigError, TlsProfile};
 use router_engine::log::{Level, LogModule};
 
+/// Why an entity was not created; how that is logged differs.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Its attributes make no sense.
+    Plain(RouterError),
+    /// There is no TLS profile of that name.
+    NoProfile(RouterError),
+    /// The TLS profile is of no use, as the adaptor has logged already.
+    Tls(RouterError),
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn into_error(self) -> RouterError {
+        match self {
+            Self::Plain(error) | Self::NoProfile(error) | Self::Tls(error) => error,
+        }
+    }
+}
+
+impl From<RouterError> for Refusal {
+    fn from(error: RouterError) -> Self {
+        Self::Plain(error)
+    }
+}
+
+impl From<TlsConfigError> for Refusal {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Tls(tls_error(error))
+    }
+}
+
 /// The key of an entity in the tables.
 pub(super) fn key(entity: &EntityConfig) -> String {
     entity.attributes.text("identity").unwrap_or_default().to_owned()
@@ -21,9 +54,16 @@ pub(super) fn key(entity: &EntityConfig) -> String {
 
 impl Runtime {
     pub(super) fn create_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let params = SslProfileParams::try_from(entity)?;
-        // Only the password is looked at now: files are read by whoever uses the profile.
-        convert::tls_profile(&params)?;
+        let made = SslProfileParams::try_from(entity).and_then(|params| {
+            // Only the password is looked at now: files are read by whoever uses the profile.
+            convert::tls_profile(&params)?;
+            Ok(params)
+        });
+        let params = made.inspect_err(|error| {
+            let name = entity.attributes.text("name").unwrap_or_default();
+            let text = "Unable to create sslProfile";
+            router_engine::log!(LogModule::Agent, Level::Error, "{text} '{name}': {error}");
+        })?;
         router_engine::log!(LogModule::Agent, Level::Info, "Created sslProfile {}", params.name);
         self.entities.profiles.insert(params.name.clone(), params);
         Ok(())
@@ -57,15 +97,15 @@ impl Runtime {
     }
 
     /// The TLS profile of a listener or connector.
-    fn profile(&self, name: Option<&String>) -> Result<Option<TlsProfile>, RouterError> {
+    fn profile(&self, name: Option<&String>) -> Result<Option<TlsProfile>, Refusal> {
         let Some(name) = name else { return Ok(None) };
         match self.entities.profiles.get(name) {
-            Some(params) => convert::tls_profile(params).map(Some),
-            None => Err(RouterError::not_found(format!("sslProfile '{name}' not found"))),
+            Some(params) => Ok(Some(convert::tls_profile(params)?)),
+            None => Err(Refusal::NoProfile(RouterError::not_found(format!("sslProfile '{name}' not found")))),
         }
     }
 
-    pub(super) fn create_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+    pub(super) fn create_listener(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = ListenerParams::try_from(entity)?;
         let tls = self.profile(params.peer.ssl_profile.as_ref())?;
         if params.http.is_some() {
@@ -78,7 +118,7 @@ impl Runtime {
             return Ok(());
         }
         let (address, ssl_profile) = (params.peer.host_port(), params.peer.ssl_profile.clone());
-        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io).map_err(tls_error)?;
+        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io)?;
         self.retry_listeners();
         // A router whose only way in or out is this listener is of no use without.
         let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();
@@ -99,12 +139,12 @@ impl Runtime {
         }
     }
 
-    pub(super) fn create_connector(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+    pub(super) fn create_connector(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = ConnectorParams::try_from(entity)?;
         let tls = self.profile(params.peer.ssl_profile.as_ref())?;
         if let Some(proxy) = &params.proxy_profile {
             if !self.entities.proxies.contains_key(proxy) {
-                return Err(RouterError::not_found(format!("proxyProfile '{proxy}' not found")));
+                return Err(RouterError::not_found(format!("proxyProfile '{proxy}' not found")).into());
             }
             router_engine::log!(
                 LogModule::ConnMgr,
@@ -118,45 +158,42 @@ impl Runtime {
             _ => adaptors::amqp::DataConnections::Auto,
         };
         let ssl_profile = params.peer.ssl_profile.clone();
-        let connector =
-            Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io).map_err(tls_error)?;
+        let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)?;
         self.retry_listeners();
         connector.activate();
         self.entities.connectors.insert(key(entity), OpenConnector { connector, ssl_profile });
         Ok(())
     }
 
-    pub(super) fn create_tcp_listener(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+    pub(super) fn create_tcp_listener(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = TcpListenerParams::try_from(entity)?;
         let tls = self.profile(params.ssl_profile.as_ref())?;
         let engine = self.engine()?;
         let address = params.address.as_deref().map(|a| engine.service_address(a)).unwrap_or_default();
-        let listener =
-            TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router).map_err(tls_error)?;
+        let listener = TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router)?;
         self.entities.tcp_listeners.insert(key(entity), OpenTcpListener { listener, params });
         Ok(())
     }
 
-    pub(super) fn create_tcp_connector(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+    pub(super) fn create_tcp_connector(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = TcpConnectorParams::try_from(entity)?;
         let tls = self.profile(params.ssl_profile.as_ref())?;
         let engine = self.engine()?;
         let address = engine.service_address(&params.address);
-        let connector =
-            TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router).map_err(tls_error)?;
+        let connector = TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router)?;
         self.entities.tcp_connectors.insert(key(entity), OpenTcpConnector { connector, params });
         Ok(())
     }
 
-    pub(super) fn create_listener_address(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+    pub(super) fn create_listener_address(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = ListenerAddressParams::try_from(entity)?;
         let listener = &params.listener;
         let Some(open) = self.entities.tcp_listeners.values().find(|l| l.params.name == *listener) else {
-            return Err(RouterError::value(format!("Listener for new address does not exist {listener}")));
+            return Err(RouterError::value(format!("Listener for new address does not exist {listener}")).into());
         };
         if open.params.strategy == MultiAddressStrategy::None {
             let text = format!("Must not assign new address to non multi-address listener {listener}");
-            return Err(RouterError::value(text));
+            return Err(RouterError::value(text).into());
         }
         open.listener.add_address(&params.name, &params.address, params.value);
         self.entities.listener_addresses.insert(key(entity), params);

@@ -58,6 +58,14 @@ impl RouterConfig {
 // === impl Router ===
 
 impl Router {
+    /// Changes the network id; addresses that are made from now on carry it.
+    pub fn set_network_id(&self, id: Option<&str>) {
+        self.with(|core| {
+            core.config.network_id = id.map(str::to_owned);
+            core.names = core.config.address_context();
+        });
+    }
+
     /// Adds an address configuration. A prefix `p` is given as the pattern `p/#`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Two engines talking to each other in virtual time.
 
+mod alloc;
 mod fuzz;
 mod limits;
 mod links;

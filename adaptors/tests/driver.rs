@@ -1,0 +1,232 @@
+//! The AMQP driver over pipes that hold little, with raw octets on the other end.
+
+use adaptors::amqp::{Driver, Ending};
+use adaptors::clock;
+use adaptors::transport::Transport;
+use router_engine::Router;
+use router_engine::core::ids::ConnId;
+use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::core::{Mode, RouterConfig};
+use router_engine::port::{AmqpPort, PortParams, SaslParams};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const HEADER: &[u8] = b"AMQP\x00\x01\x00\x00";
+/// open with container-id "x".
+const OPEN: &[u8] = b"\x00\x00\x00\x11\x02\x00\x00\x00\x00\x53\x10\xc0\x04\x01\xa1\x01x";
+const CLOSE: &[u8] = b"\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x18\x45";
+
+fn router(id: &str) -> Arc<Router> {
+    let config = RouterConfig { id: id.into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    Arc::new(Router::new(config, 1, 1, clock::now()))
+}
+
+fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortParams {
+    let conn = ConnParams {
+        role: ConnectionRole::Normal,
+        initiator,
+        host: "peer".into(),
+        local_socket: None,
+        origin_name: "test".into(),
+        origin_address: "test:1".into(),
+        cost: 1,
+        link_capacity: 250,
+        strip_in: true,
+        strip_out: true,
+        group_correlator: None,
+        group_ordinal: None,
+        access_id: None,
+        open_properties: amqp_core::value::Map::default(),
+        failover_list: None,
+        protocol: "amqp",
+        container: String::new(),
+    };
+    PortParams {
+        conn,
+        max_frame_size: 16384,
+        max_sessions: 32768,
+        session_window: None,
+        idle_timeout,
+        hostname: None,
+        sasl,
+        handshake_timeout: None,
+    }
+}
+
+fn drive(
+    router: &Arc<Router>,
+    io: DuplexStream,
+    params: PortParams,
+    opened: Arc<AtomicBool>,
+) -> (ConnId, JoinHandle<Ending>) {
+    let handle = router.connect(params.conn.clone(), clock::now());
+    let id = handle.id;
+    let port = AmqpPort::new(params, handle, Arc::clone(router), clock::now());
+    let note = Box::new(move |_: &AmqpPort| opened.store(true, Ordering::SeqCst));
+    let mut driver = Driver::new(Transport::plain(io), port, id).with_on_opened(note);
+    let task = tokio::spawn(async move {
+        let ending = (&mut driver).await;
+        driver.linger().await;
+        ending
+    });
+    (id, task)
+}
+
+fn serve(io: DuplexStream, idle_timeout: Duration) -> (Arc<Router>, JoinHandle<Ending>) {
+    let (router, (_, task)) = serve_known(io, idle_timeout);
+    (router, task)
+}
+
+fn serve_known(io: DuplexStream, idle_timeout: Duration) -> (Arc<Router>, (ConnId, JoinHandle<Ending>)) {
+    let router = router("R");
+    let sasl = SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".into()], external_identity: None };
+    let task = drive(&router, io, params(false, sasl, idle_timeout), Arc::default());
+    (router, task)
+}
+
+async fn frame(io: &mut DuplexStream) -> Vec<u8> {
+    let size = timeout(PATIENCE, io.read_u32()).await.expect("in time").expect("a frame") as usize;
+    let mut body = vec![0; size - 4];
+    io.read_exact(&mut body).await.expect("a whole frame");
+    body
+}
+
+async fn header(io: &mut DuplexStream) {
+    let mut seen = [0; 8];
+    timeout(PATIENCE, io.read_exact(&mut seen)).await.expect("in time").expect("a header");
+    assert_eq!(seen, HEADER);
+}
+
+fn descriptor(frame: &[u8]) -> u8 {
+    frame[6]
+}
+
+async fn ending(task: JoinHandle<Ending>) -> Ending {
+    timeout(PATIENCE, task).await.expect("ends").expect("no panic")
+}
+
+#[tokio::test]
+async fn opens_and_closes_octet_by_octet() {
+    let (io, mut peer) = tokio::io::duplex(7);
+    let (router, task) = serve(io, Duration::ZERO);
+    let (mut read, mut write) = tokio::io::split(&mut peer);
+    let send = async {
+        for octet in [HEADER, OPEN].concat() {
+            write.write_all(&[octet]).await.expect("sent");
+        }
+    };
+    let mut seen = vec![0; 8 + 4];
+    let (_, received) = tokio::join!(send, read.read_exact(&mut seen));
+    received.expect("header and the size of the open");
+    assert_eq!(&seen[..8], HEADER);
+    let size = u32::from_be_bytes([seen[8], seen[9], seen[10], seen[11]]) as usize;
+    let mut open = vec![0; size - 4];
+    peer.read_exact(&mut open).await.expect("the open");
+    assert_eq!(descriptor(&open), 0x10);
+    assert_eq!(router.connection_rows(clock::now()).len(), 1);
+    let (mut read, mut write) = tokio::io::split(peer);
+    let mut rest = Vec::new();
+    let close = async {
+        write.write_all(CLOSE).await.expect("sent");
+        write.shutdown().await.expect("half-closed");
+    };
+    let (_, received) = tokio::join!(close, timeout(PATIENCE, read.read_to_end(&mut rest)));
+    received.expect("in time").expect("the close");
+    assert!(rest.ends_with(&CLOSE[4..]), "{rest:?}");
+    assert!(matches!(ending(task).await, Ending::Closed));
+    assert!(router.connection_rows(clock::now()).is_empty());
+}
+
+#[tokio::test]
+async fn rubbish_is_answered_with_an_error() {
+    let (io, mut peer) = tokio::io::duplex(4096);
+    let (_router, task) = serve(io, Duration::ZERO);
+    peer.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    header(&mut peer).await;
+    assert_eq!(descriptor(&frame(&mut peer).await), 0x10);
+    let close = frame(&mut peer).await;
+    assert_eq!(descriptor(&close), 0x18);
+    assert!(String::from_utf8_lossy(&close).contains("amqp:connection:framing-error"));
+    peer.shutdown().await.expect("half-closed");
+    let Ending::Protocol(error) = ending(task).await else { panic!("a protocol error") };
+    assert!(error.description.starts_with("Unknown protocol detected"));
+}
+
+#[tokio::test]
+async fn a_peer_that_vanishes_is_told_apart() {
+    let (io, peer) = tokio::io::duplex(4096);
+    let (_router, task) = serve(io, Duration::ZERO);
+    drop(peer);
+    let failure = ending(task).await.failure("peer").expect("a failure");
+    assert_eq!(failure.description, "No protocol header found (connection aborted)");
+
+    let (io, mut peer) = tokio::io::duplex(4096);
+    let (router, task) = serve(io, Duration::ZERO);
+    peer.write_all(&[HEADER, OPEN].concat()).await.expect("sent");
+    header(&mut peer).await;
+    drop(peer);
+    let failure = ending(task).await.failure("peer").expect("a failure");
+    assert_eq!(
+        (failure.condition.as_str(), failure.description.as_str()),
+        ("amqp:connection:framing-error", "connection aborted")
+    );
+    assert!(router.connection_rows(clock::now()).is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_peer_times_out() {
+    let (io, mut peer) = tokio::io::duplex(4096);
+    let (_router, task) = serve(io, Duration::from_millis(100));
+    peer.write_all(&[HEADER, OPEN].concat()).await.expect("sent");
+    header(&mut peer).await;
+    let mut last = frame(&mut peer).await;
+    while descriptor(&last) != 0x18 {
+        last = frame(&mut peer).await;
+    }
+    assert!(String::from_utf8_lossy(&last).contains("local-idle-timeout expired"));
+    drop(peer);
+    let failure = ending(task).await.failure("peer").expect("a failure");
+    assert_eq!(failure.condition, "amqp:resource-limit-exceeded");
+}
+
+#[tokio::test]
+async fn two_drivers_open_through_a_narrow_pipe_with_sasl() {
+    let (a, b) = tokio::io::duplex(11);
+    let (server, client) = (router("A"), router("B"));
+    let (server_open, client_open) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let offered = SaslParams::Server { require: true, mechanisms: vec!["EXTERNAL".into()], external_identity: Some("me".into()) };
+    let used = SaslParams::Client { mechanisms: None, username: None, password: None, external: true };
+    let idle = Duration::from_secs(8);
+    let (_, first) = drive(&server, a, params(false, offered, idle), Arc::clone(&server_open));
+    let (id, second) = drive(&client, b, params(true, used, idle), Arc::clone(&client_open));
+    timeout(PATIENCE, async {
+        while !(server_open.load(Ordering::SeqCst) && client_open.load(Ordering::SeqCst)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("both open");
+    client.close_connection(id, None, false);
+    assert!(matches!(ending(second).await, Ending::Closed));
+    assert!(matches!(ending(first).await, Ending::Closed));
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_without_a_word() {
+    let (io, mut peer) = tokio::io::duplex(4096);
+    let (router, (id, task)) = serve_known(io, Duration::ZERO);
+    peer.write_all(&[HEADER, OPEN].concat()).await.expect("sent");
+    header(&mut peer).await;
+    assert_eq!(descriptor(&frame(&mut peer).await), 0x10);
+    router.close_connection(id, None, true);
+    let mut rest = Vec::new();
+    timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("in time").expect("an end");
+    assert!(rest.is_empty());
+    drop(peer);
+    assert!(matches!(ending(task).await, Ending::Dropped(None)));
+}
