@@ -1,7 +1,17 @@
 //! Random networks of routers and clients. `SIM_SEED` runs one seed only, `SIM_FIRST` and
-//! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each.
+//! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each, and `SIM_LOG`
+//! prints what the routers log.
 
+use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
+
+struct Printer;
+
+impl Sink for Printer {
+    fn write(&self, record: &Record<'_>) {
+        println!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
+    }
+}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -9,6 +19,9 @@ fn number(name: &str) -> Option<u64> {
 
 /// Runs the seeds that the environment chooses, or `count` of them.
 fn check(count: u64, params: Params) {
+    if std::env::var_os("SIM_LOG").is_some() && set_sink(Box::new(Printer)) {
+        LogModule::ALL.into_iter().for_each(|module| set_mask(module, Level::Debug.and_above()));
+    }
     let (first, count) = match number("SIM_SEED") {
         Some(seed) => (seed, 1),
         None => (number("SIM_FIRST").unwrap_or(0), number("SIM_COUNT").unwrap_or(count)),

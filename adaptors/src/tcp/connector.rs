@@ -231,7 +231,8 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
         None => Transport::plain(stream),
     };
     if let Some(flow) = open(&shared, &router, start, transport, local, reply_to) {
-        flow.run().await;
+        // A task of its own: this one is larger by what opening the connection took.
+        tokio::spawn(flow);
     }
 }
 
@@ -276,7 +277,6 @@ fn open(
         outbound: Outbound::started(out, reader, pending),
         _member: member,
         actions,
-        accepted: Vec::new(),
         failed: false,
     };
     flow.submit();

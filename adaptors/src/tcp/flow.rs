@@ -25,7 +25,9 @@ use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::IoSlice;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
@@ -52,7 +54,8 @@ pub(super) enum Role {
     Connector,
 }
 
-/// A socket and its two streams.
+/// A socket and its two streams: a future that copies until both directions have ended or the flow
+/// failed, then leaves the core.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) role: Role,
@@ -66,7 +69,6 @@ pub(super) struct Flow {
     /// Held for as long as the flow lives.
     pub(super) _member: Member,
     pub(super) actions: Vec<Action>,
-    pub(super) accepted: Vec<Accepted>,
     pub(super) failed: bool,
 }
 
@@ -217,15 +219,16 @@ impl Outbound {
 
 // === impl Flow ===
 
-impl Flow {
-    /// Copies until both directions have ended or the flow failed, then leaves the core.
-    pub(super) async fn run(mut self) {
-        std::future::poll_fn(|cx| self.poll(cx)).await;
-        self.actions.push(Action::Closed);
-        self.submit();
-    }
+impl Future for Flow {
+    type Output = ();
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.run(cx)
+    }
+}
+
+impl Flow {
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             self.take_mail();
             let mut busy = false;
@@ -240,6 +243,8 @@ impl Flow {
             }
             if self.failed || (self.inbound.ended && self.outbound.shut) {
                 self.finish();
+                self.actions.push(Action::Closed);
+                self.submit();
                 return Poll::Ready(());
             }
             self.submit();
@@ -483,8 +488,10 @@ impl Flow {
         if self.actions.is_empty() {
             return;
         }
-        self.router.submit(self.conn.id, &mut self.actions, &mut self.accepted, clock::now());
-        for accepted in self.accepted.drain(..) {
+        // Both lists go: a flow has something to tell at its ends and once in a window of octets.
+        let (mut actions, mut accepted) = (std::mem::take(&mut self.actions), Vec::<Accepted>::new());
+        self.router.submit(self.conn.id, &mut actions, &mut accepted, clock::now());
+        if let Some(accepted) = accepted.first() {
             self.inbound.id = Some(accepted.id);
         }
     }

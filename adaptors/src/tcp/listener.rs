@@ -370,7 +370,7 @@ fn accept(shared: &Arc<Shared>, socket: &Socket, stream: TcpStream, peer: Socket
     match tls {
         None => {
             if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                tokio::spawn(flow.run());
+                tokio::spawn(flow);
             }
         }
         Some(tls) => {
@@ -397,7 +397,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
     match handshake.await {
         Ok(transport) => {
             if let Some(flow) = set_up(&shared, client, transport) {
-                flow.run().await;
+                tokio::spawn(flow);
             }
         }
         Err(error) => {
@@ -439,7 +439,6 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         outbound: Outbound::waiting(),
         _member: member,
         actions: vec![deliver],
-        accepted: Vec::new(),
         failed: false,
     };
     flow.submit();

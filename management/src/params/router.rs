@@ -6,6 +6,7 @@ use crate::config::EntityConfig;
 use crate::error::RouterError;
 use router_engine::core::Mode;
 use router_engine::forward::Treatment;
+use router_engine::log::{Level, LogModule};
 use std::time::Duration;
 
 /// How many connections carry streams beside an inter-router connection.
@@ -110,14 +111,21 @@ impl TryFrom<&EntityConfig> for RouterParams {
             timestamps_in_utc: a.flag("timestampsInUTC"),
             timestamp_format: owned(a, "timestampFormat"),
             default_distribution: treatment(a.text("defaultDistribution")),
-            data_connections: match a.text("dataConnectionCount").and_then(|t| t.trim().parse().ok()) {
-                Some(count) => DataConnections::Count(count),
-                None => DataConnections::Auto,
-            },
+            data_connections: data_connections(a.text("dataConnectionCount").unwrap_or("auto")),
             drop_tcp_connections: a.flag("dropTcpConnections"),
             van_id: owned(a, "vanId"),
         })
     }
+}
+
+fn data_connections(text: &str) -> DataConnections {
+    let number: Option<i64> = text.trim().parse().ok();
+    if number.is_none() && text != "auto" {
+        let about = "for dataConnectionCount";
+        router_engine::log!(LogModule::Router, Level::Info, "Bad value \"{text}\" {about}");
+    }
+    // Fewer than none is none.
+    number.map_or(DataConnections::Auto, |n| DataConnections::Count(u32::try_from(n).unwrap_or(0)))
 }
 
 impl TryFrom<&EntityConfig> for NetworkParams {

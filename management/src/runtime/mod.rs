@@ -11,7 +11,7 @@ mod live;
 use crate::error::RouterError;
 use crate::log::{TimeFormat, logger};
 use crate::params::{
-    ListenerAddressParams, NetworkParams, ProxyProfileParams, RouterParams, SslProfileParams, TcpConnectorParams,
+    DataConnections, ListenerAddressParams, NetworkParams, ProxyProfileParams, RouterParams, SslProfileParams, TcpConnectorParams,
     TcpListenerParams,
 };
 use adaptors::amqp::{Connector, Listener};
@@ -139,6 +139,7 @@ impl Runtime {
             network_id: network.network_id,
             tenant_id: tenant.clone(),
         };
+        log_data_connections(params);
         log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, seed, instance, now()));
@@ -197,6 +198,14 @@ const fn mode_name(mode: Mode) -> &'static str {
         Mode::Interior => "Interior",
         Mode::Edge => "Edge",
     }
+}
+
+fn log_data_connections(params: &RouterParams) {
+    let (how, count) = match params.data_connections {
+        DataConnections::Count(count) => ("set to", count as usize),
+        DataConnections::Auto => ("calculated at", params.worker_threads.div_ceil(2)),
+    };
+    router_engine::log!(LogModule::Router, Level::Info, "Inter-router data connections {how} {count}");
 }
 
 fn log_start(id: &str, mode: Mode) {

@@ -248,7 +248,9 @@ impl Sim {
         for end in ports {
             let wire = self.ends[end].wire;
             let other = self.wires[wire].other(end);
-            if let Some(EndBody::Client(client)) = self.ends.get(other).map(|e| &e.body) {
+            // The far end may be gone, and its number in use elsewhere.
+            let far = self.ends.get(other).filter(|e| e.wire == wire);
+            if let Some(EndBody::Client(client)) = far.map(|e| &e.body) {
                 self.clients[*client].disturbed = true;
             }
             self.wires[wire].cut(self.now);
