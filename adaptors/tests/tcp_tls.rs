@@ -1,5 +1,7 @@
 //! TLS on TCP services, both sides, on one router.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 mod common;
 
 use adaptors::clock;

@@ -1,7 +1,5 @@
 //! Frames that every message costs: transfer, disposition, flow; and the sections of a message.
 
-#![expect(missing_docs, reason = "criterion's macros generate undocumented functions")]
-
 use amqp_core::message::{Depth, MessageBuilder, Properties, RouterAnnotations, scan};
 use amqp_core::performative::{DeliveryState, Disposition, Flow, Performative, Role, Transfer};
 use bytes::{Bytes, BytesMut};

@@ -1,13 +1,11 @@
 //! What the core does for one message: deliver, forward, settle.
 
-#![expect(missing_docs, reason = "criterion's macros generate undocumented functions")]
-
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Source, Target};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use router_engine::annotations::Annotations;
-use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
+use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::{Accepted, Mode, RouterConfig};
 use router_engine::stream::Payload;
@@ -54,7 +52,7 @@ fn attach(router: &Router, direction: Direction) -> (ConnHandle, LinkId) {
         target: Some(Box::new(target)),
         settle_on_send: false,
     };
-    let mut actions = vec![Action::Opened(Box::new(PeerOpen::default())), Action::Attach(Box::new(request))];
+    let mut actions = vec![Action::Opened(Box::default()), Action::Attach(Box::new(request))];
     router.submit(conn.id, &mut actions, &mut Vec::new(), NOW);
     let mut effects = Vec::new();
     conn.mailbox.take(&mut effects, &mut Vec::new());

@@ -1,7 +1,5 @@
 //! The ring between a producer and a reader.
 
-#![expect(missing_docs, reason = "criterion's macros generate undocumented functions")]
-
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use router_engine::stream::{Stream, StreamLimits};

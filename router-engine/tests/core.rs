@@ -5,7 +5,7 @@ use amqp_core::performative::{DeliveryState, Modified, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
-use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
+use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::{AttachReply, Push};
 use router_engine::core::{Accepted, AddressConfig, Mode, RouterConfig};
@@ -54,7 +54,7 @@ impl<'a> Peer<'a> {
     fn new(router: &'a Router) -> Self {
         let conn = router.connect(params(), NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
-        peer.submit(Action::Opened(Box::new(PeerOpen::default())));
+        peer.submit(Action::Opened(Box::default()));
         peer
     }
 

@@ -247,15 +247,8 @@ impl Connector {
 
     fn data_connections(&self) -> u32 {
         match self.shared.params.data_connections {
-            DataConnections::Count(count) => {
-                log!(LogModule::ConnMgr, Level::Info, "Inter-router data connections set to {count}");
-                count
-            }
-            DataConnections::Auto => {
-                let count = u32::try_from(self.shared.io.workers().div_ceil(2)).unwrap_or(1);
-                log!(LogModule::ConnMgr, Level::Info, "Inter-router data connections calculated at {count}");
-                count
-            }
+            DataConnections::Count(count) => count,
+            DataConnections::Auto => u32::try_from(self.shared.io.workers().div_ceil(2)).unwrap_or(1),
         }
     }
 }

@@ -114,7 +114,7 @@ mod tests {
             let mut transport = Transport::plain(a);
             let params = StartParams { tls: None, require_encryption };
             match begin(&mut transport, &params).await {
-                Ok(first) => assert!(ok && first == &b"AMQP\x03\x01\x00\x00xyz"[..]),
+                Ok(first) => assert!(ok && first == b"AMQP\x03\x01\x00\x00xyz"[..]),
                 Err(error) => assert!(!ok && matches!(error, StartError::Refused(Some(_)))),
             }
         }

@@ -424,8 +424,8 @@ impl Flow {
             Poll::Pending => return false,
             Poll::Ready(Ok(octets)) => {
                 Outbound::consume(&mut outbound.pending, octets);
-                if let (Some(total), Some(out)) = (outbound.window.write(octets), outbound.out) {
-                    if !outbound.source_ended && !outbound.settled {
+                if let (Some(total), Some(out)) = (outbound.window.write(octets), outbound.out)
+                    && !outbound.source_ended && !outbound.settled {
                         let state = DeliveryState::Received { section_number: 0, section_offset: total };
                         self.actions.push(Action::Update {
                             delivery: Side::Out(out),
@@ -433,7 +433,6 @@ impl Flow {
                             settled: false,
                         });
                     }
-                }
             }
             Poll::Ready(Err(error)) => self.fail(&error),
         }

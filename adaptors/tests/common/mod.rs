@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder with a CA and one certificate for `localhost`, removed when dropped.
-pub struct Certs {
+pub(crate) struct Certs {
     pub dir: PathBuf,
 }
 
 impl Certs {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = std::env::temp_dir().join(format!("certs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir_all(&dir).unwrap();
@@ -33,11 +33,11 @@ impl Certs {
         Self { dir }
     }
 
-    pub fn path(&self, file: &str) -> String {
+    pub(crate) fn path(&self, file: &str) -> String {
         self.dir.join(file).to_str().unwrap().to_owned()
     }
 
-    pub fn profile(&self) -> TlsProfile {
+    pub(crate) fn profile(&self) -> TlsProfile {
         TlsProfile {
             name: "test".to_owned(),
             ca_cert_file: Some(self.path("ca.crt")),
@@ -47,12 +47,12 @@ impl Certs {
         }
     }
 
-    pub fn server(&self, authenticate_peer: bool) -> TlsServer {
+    pub(crate) fn server(&self, authenticate_peer: bool) -> TlsServer {
         let options = ServerOptions { authenticate_peer, alpn: Vec::new() };
         TlsServer::load(&self.profile(), Consumer::Amqp, &options).unwrap()
     }
 
-    pub fn client(&self, protocols: Option<&str>) -> TlsClient {
+    pub(crate) fn client(&self, protocols: Option<&str>) -> TlsClient {
         let profile = TlsProfile { protocols: protocols.map(str::to_owned), ..self.profile() };
         TlsClient::load(&profile, Consumer::Amqp, &ClientOptions { verify_hostname: true }).unwrap()
     }
@@ -64,6 +64,6 @@ impl Drop for Certs {
     }
 }
 
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }

@@ -142,6 +142,8 @@ impl Connection {
             _ => {}
         }
         self.layer = Layer::Amqp;
+        // Before our open is due: peers may wait for this header before they send theirs.
+        self.send_header();
         self.send_waiting_open();
         Ok(())
     }

@@ -11,8 +11,8 @@ mod live;
 use crate::error::RouterError;
 use crate::log::{TimeFormat, logger};
 use crate::params::{
-    DataConnections, ListenerAddressParams, NetworkParams, ProxyProfileParams, RouterParams, SslProfileParams, TcpConnectorParams,
-    TcpListenerParams,
+    DataConnections, ListenerAddressParams, NetworkParams, ProxyProfileParams, RouterParams, SslProfileParams,
+    TcpConnectorParams, TcpListenerParams,
 };
 use adaptors::amqp::{Connector, Listener};
 use adaptors::runtime::Io;

@@ -111,7 +111,7 @@ impl Core {
     /// Treatment of an address that another router advertised; none when it is unavailable here (8.4).
     fn treatment_of_remote(&self, key: &str, hint: u8) -> Option<Treatment> {
         let configured = key.strip_prefix('M').and_then(|text| self.patterns.best_match(text)).map(|c| c.treatment);
-        let treatment = configured.or(Treatment::from_code(hint)).unwrap_or_else(|| match self.config.default_treatment {
+        let treatment = configured.or(Treatment::from_code(hint)).unwrap_or(match self.config.default_treatment {
             Treatment::Unavailable => Treatment::Balanced,
             treatment => treatment,
         });

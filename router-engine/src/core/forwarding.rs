@@ -302,6 +302,7 @@ impl Core {
     }
 
     fn count_egress(&mut self, route: &Route, conn: u32, address: Option<u32>) {
+        self.conns[conn].last_delivery = Some(route.now);
         let to_router = self.conns[conn].is_router();
         let from_router = route.conn.is_some_and(|c| self.conns[c].is_router());
         let internal = self.conns[conn].is_internal();

@@ -55,11 +55,10 @@ impl Core {
         conn.streaming_links = offers(STREAMING_LINKS);
         let trunking = offers(CONNECTION_TRUNKING);
         let property = |key: &str| peer.properties.get(key);
-        if conn.role == ConnectionRole::InterRouter {
-            if property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4) {
+        if conn.role == ConnectionRole::InterRouter
+            && property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4) {
                 conn.role = ConnectionRole::InterRouterData;
             }
-        }
         if conn.is_router() {
             let remote_cost = property("qd.inter-router-cost").and_then(amqp_core::Value::as_i64).unwrap_or(1);
             let remote_cost = u32::try_from(remote_cost).unwrap_or(1);

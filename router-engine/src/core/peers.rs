@@ -277,11 +277,10 @@ impl Core {
         if router.control_in.is_some() && router.control_out.is_some() {
             self.activate_neighbour(conn);
         }
-        if direction == Direction::Out {
-            if let Some(hello) = self.by_key.get("Lqdhello").copied() {
+        if direction == Direction::Out
+            && let Some(hello) = self.by_key.get("Lqdhello").copied() {
                 self.bind(slot, hello);
             }
-        }
     }
 
     /// Both control links are there: the connection carries traffic to the neighbour from now on.

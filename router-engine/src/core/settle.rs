@@ -57,14 +57,13 @@ impl Core {
         settled: bool,
         now: Instant,
     ) {
-        if let Some(state) = &state {
-            if self.ins[origin].resend.is_some() && state.is_terminal() {
+        if let Some(state) = &state
+            && self.ins[origin].resend.is_some() && state.is_terminal() {
                 if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
                     return;
                 }
                 self.end_resend(origin);
             }
-        }
         if settled {
             self.remove_out(slot, now);
             if !self.ins[origin].presettled || !self.ins[origin].complete {
@@ -334,12 +333,11 @@ impl Core {
     fn forget_out(&mut self, slot: u32) {
         let link = self.outs[slot].link;
         self.links[link].deliveries.remove(&mut self.outs, slot);
-        if let Some((address, bit)) = self.outs[slot].outstanding {
-            if let Some(a) = self.addresses.get_mut(address) {
+        if let Some((address, bit)) = self.outs[slot].outstanding
+            && let Some(a) = self.addresses.get_mut(address) {
                 a.add_outstanding(bit, false);
                 self.release_address(address);
             }
-        }
         if self.outs[slot].stream && !self.outs[slot].sent {
             self.stream_link_idle(link);
         }
