@@ -29,7 +29,7 @@ test: lint peers
 	$(CARGO) build --locked --bin skrouterd
 	INTEROP_REQUIRE_PEERS=1 INTEROP_PYTHON=$(abspath $(VENV)/bin/python) \
 	INTEROP_NODE_MODULES=$(abspath $(RHEA)/node_modules) \
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --features router-engine/sim
 
 lint:
 	$(CARGO) fmt --all --check

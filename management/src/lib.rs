@@ -2,7 +2,7 @@
 //!
 //! [`schema`] is the one table that the rest derives from. [`config`] turns a file into validated
 //! entities, [`params`] turns those into typed parameters, [`agent`] answers management requests,
-//! and [`log`] writes what the lower crates log through [`router_engine::log`].
+//! and [`log`] writes what the lower crates log through [`mod@router_engine::log`].
 
 pub mod agent;
 pub mod attributes;

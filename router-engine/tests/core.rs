@@ -316,7 +316,9 @@ fn dynamic_sources_are_reachable_until_their_link_goes() {
 #[test]
 fn unavailable_addresses_are_refused() {
     let router = router();
-    router.add_address_config("no/#", AddressConfig { treatment: Treatment::Unavailable, priority: None }).expect("new");
+    router
+        .add_address_config("no/#", AddressConfig { treatment: Treatment::Unavailable, priority: None })
+        .expect("new");
     let mut tx = Peer::new(&router);
     let target = Target { address: Some("no/q".into()), ..Target::default() };
     let (reply, _) = tx.attach(Direction::In, Source::default(), target);

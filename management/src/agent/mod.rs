@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Two kinds of entities are served with different manners, as clients expect (spec
-//! `management-protocol.md` section 1): see [`core_agent`] and [`general`].
+//! `management-protocol.md` section 1): see modules `core_agent` and `general`.
 
 mod backend;
 mod core_agent;

@@ -2,7 +2,7 @@ use super::*;
 use crate::config::{BootPlan, parse};
 use crate::error::RouterError;
 use crate::notation::Literal;
-use crate::params::{AddressParams, AutoLinkParams};
+use crate::params::{AddressParams, AutoLinkParams, LogParams};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
@@ -480,4 +480,121 @@ fn requests_without_reply_address_get_no_reply() {
     let mut agent = agent();
     let request = Request { properties: Map::new().with("operation", "READ"), ..Request::default() };
     assert!(agent.handle(&request).is_none());
+}
+
+/// A small generator of arbitrary values.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn text(&mut self) -> &'static str {
+        const TEXTS: [&str; 16] = [
+            "",
+            "listener",
+            "dummy",
+            "io.skupper.router.connection",
+            "io.skupper.router.router.address",
+            "name",
+            "5672",
+            "it's \"x\"",
+            "\u{1f600}\0\n",
+            "-1",
+            "99999999999999999999",
+            "true",
+            "log/AGENT",
+            "default",
+            "weighted",
+            "$",
+        ];
+        TEXTS[self.roll(TEXTS.len())]
+    }
+
+    fn value(&mut self, depth: usize) -> Value {
+        match self.roll(if depth == 0 { 12 } else { 15 }) {
+            0 => Value::Null,
+            1 => Value::Bool(true),
+            2 => Value::Long(i64::MIN),
+            3 => Value::Ulong(u64::MAX),
+            4 => Value::Int(-1),
+            5 => Value::Double(f64::NAN),
+            6 => Value::Binary(vec![0, 255, b'\''].into()),
+            7 => Value::symbol("sym"),
+            8 => Value::Timestamp(7),
+            9 => Value::Char('\u{7f}'),
+            12 => (0..self.roll(4)).map(|_| self.value(depth - 1)).collect::<Vec<_>>().into(),
+            13 => self.map(depth - 1).into(),
+            14 => Value::described(7, self.value(depth - 1)),
+            _ => self.text().into(),
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Map {
+        const KEYS: [&str; 12] = [
+            "attributeNames",
+            "name",
+            "type",
+            "port",
+            "openProperties",
+            "adminStatus",
+            "enable",
+            "value",
+            "prefix",
+            "direction",
+            "arg1",
+            "num1",
+        ];
+        let mut map = Map::new();
+        for _ in 0..self.roll(6) {
+            let key = if self.roll(8) == 0 { self.value(0) } else { KEYS[self.roll(KEYS.len())].into() };
+            map.push(key, self.value(depth));
+        }
+        map
+    }
+}
+
+#[test]
+fn no_request_is_too_odd() {
+    const OPERATIONS: [&str; 14] = [
+        "QUERY",
+        "READ",
+        "CREATE",
+        "UPDATE",
+        "DELETE",
+        "GET-TYPES",
+        "GET-LOG",
+        "GET-JSON-SCHEMA",
+        "PROFILE",
+        "callme",
+        "GET-ATTRIBUTES",
+        "GET-MGMT-NODES",
+        "nosuch",
+        "",
+    ];
+    let mut agent = agent();
+    // Refusals would fill the screen.
+    for module in [LogModule::Agent, LogModule::Error] {
+        let enable = Some("none".to_owned());
+        let params = LogParams { module, enable, include_timestamp: None, include_source: None, output_file: None };
+        crate::log::logger().configure(&params).expect("valid");
+    }
+    let mut dice = Dice(7);
+    for _ in 0..3000 {
+        let mut properties = Map::new().with("operation", OPERATIONS[dice.roll(OPERATIONS.len())]);
+        for key in ["type", "entityType", "name", "identity", "count", "offset", "limit", "indent", "start"] {
+            if dice.roll(3) == 0 {
+                let value = if dice.roll(3) == 0 { dice.value(2) } else { dice.text().into() };
+                properties.push(key, value);
+            }
+        }
+        let body = if dice.roll(3) == 0 { dice.value(3) } else { dice.map(3).into() };
+        let reply_to = Some("r".to_owned());
+        let request = Request { reply_to, correlation_id: dice.value(1), properties, body, requester: None };
+        let response = agent.handle(&request).expect("answered");
+        let message = response.encode("r", &request.correlation_id);
+        amqp_core::message::Message::decode(&[message]).expect("a message");
+    }
 }

@@ -1,4 +1,4 @@
-//! The log: where events of [`router_engine::log`] go, how lines look, and the recent ones.
+//! The log: where events of [`mod@router_engine::log`] go, how lines look, and the recent ones.
 
 mod enable;
 mod output;

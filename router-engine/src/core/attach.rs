@@ -127,13 +127,7 @@ impl Core {
         }
     }
 
-    fn decide_named(
-        &mut self,
-        conn: u32,
-        direction: Direction,
-        text: &str,
-        grant: Grant,
-    ) -> Result<Grant, Error> {
+    fn decide_named(&mut self, conn: u32, direction: Direction, text: &str, grant: Grant) -> Result<Grant, Error> {
         let key = self.key_of(text);
         if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
             return Err(no_route());
@@ -173,6 +167,7 @@ impl Core {
             anonymous,
             streaming: grant.streaming,
             annotations: carries_annotations(&self.conns[conn], direction),
+            priority: grant.kind.priority(),
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
         if let Some(address) = grant.address {
@@ -198,6 +193,7 @@ impl Core {
             anonymous: false,
             streaming: false,
             annotations: false,
+            priority: 0,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
     }

@@ -6,6 +6,9 @@ use crate::annotations::Annotations;
 use crate::stream::{Payload, Reader};
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
 
+/// Number of message priorities (AMQP part 3, 3.2.1; spec `inter-router-protocol.md` section 1).
+pub const PRIORITIES: usize = 10;
+
 /// Which session a router-initiated link goes on; links of one class share a session unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionClass {
@@ -38,6 +41,8 @@ pub struct AttachOut {
     pub session: SessionClass,
     /// Incoming link that is bound to no address: the port must supply [`super::action::Deliver::to`].
     pub anonymous: bool,
+    /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
+    pub priority: u8,
 }
 
 /// The answer to an [`super::action::AttachRequest`].
@@ -57,6 +62,8 @@ pub struct AttachReply {
     pub streaming: bool,
     /// Router annotations are read on this (incoming) or written on this (outgoing) link.
     pub annotations: bool,
+    /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
+    pub priority: u8,
 }
 
 /// An outgoing delivery for a link.

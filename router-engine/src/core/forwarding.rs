@@ -140,7 +140,8 @@ impl Core {
             self.on_control_message(control, route, content.payload);
             return 1;
         }
-        let chosen = (0..a.consumers.len()).find(|&i| !self.is_invalidated(route, self.addresses[address].consumers[i]));
+        let chosen =
+            (0..a.consumers.len()).find(|&i| !self.is_invalidated(route, self.addresses[address].consumers[i]));
         if let Some(i) = chosen {
             let consumers = &mut self.addresses[address].consumers;
             let link = consumers[i];
@@ -229,7 +230,9 @@ impl Core {
         let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
         self.peers.conn(bit).is_some()
             && resend.is_none_or(|r| r.neighbours & (1 << bit) == 0)
-            && self.peers.is_valid_origin(node, origin)
+            // Requests for link states go where they can: routers with an outdated picture would
+            // otherwise keep each other from ever getting a newer one. The radius ends loops.
+            && (route.control || self.peers.is_valid_origin(node, origin))
     }
 
     fn is_invalidated(&self, route: &Route, link: u32) -> bool {

@@ -56,9 +56,10 @@ impl Core {
         let trunking = offers(CONNECTION_TRUNKING);
         let property = |key: &str| peer.properties.get(key);
         if conn.role == ConnectionRole::InterRouter
-            && property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4) {
-                conn.role = ConnectionRole::InterRouterData;
-            }
+            && property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4)
+        {
+            conn.role = ConnectionRole::InterRouterData;
+        }
         if conn.is_router() {
             let remote_cost = property("qd.inter-router-cost").and_then(amqp_core::Value::as_i64).unwrap_or(1);
             let remote_cost = u32::try_from(remote_cost).unwrap_or(1);
@@ -67,9 +68,7 @@ impl Core {
                 conn.params.group_correlator.clone()
             } else {
                 // The group key is 15 octets; more of it is ignored.
-                property("qd.group-correlator")
-                    .and_then(amqp_core::Value::as_str)
-                    .map(|s| s.chars().take(15).collect())
+                property("qd.group-correlator").and_then(amqp_core::Value::as_str).map(|s| s.chars().take(15).collect())
             };
             let ordinal = if own {
                 conn.params.group_ordinal.unwrap_or(0)

@@ -2,7 +2,7 @@
 
 use super::action::{Direction, InToken, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
-use super::effect::Effect;
+use super::effect::{Effect, PRIORITIES};
 use super::ids::{ConnId, InId, LinkId, OutId};
 use super::table::{Entry, Hook, List, Listed};
 use crate::Mailbox;
@@ -15,9 +15,6 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Number of message priorities.
-pub(crate) const PRIORITIES: usize = 10;
 
 /// A connection.
 #[derive(Debug)]
@@ -285,6 +282,17 @@ impl Entry for Link {
 impl Entry for Address {
     fn serial(&self) -> u32 {
         self.serial
+    }
+}
+
+impl LinkKind {
+    /// The rank of a link of this kind among those of its connection.
+    pub(crate) const fn priority(self) -> u8 {
+        match self {
+            Self::Control => 9,
+            Self::Data(priority) => priority,
+            Self::Endpoint | Self::Streaming => 4,
+        }
     }
 }
 

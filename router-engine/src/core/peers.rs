@@ -3,10 +3,10 @@
 
 use super::Core;
 use super::action::Direction;
-use super::connection::ConnectionRole;
-use super::effect::{AttachOut, Effect, SessionClass};
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
-use super::objects::{LinkKind, PRIORITIES, RouterConn};
+use super::connection::ConnectionRole;
+use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
+use super::objects::{LinkKind, RouterConn};
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
 use crate::log::{Level, LogModule};
@@ -176,9 +176,10 @@ impl Core {
             let rival = self.conns.slots().into_iter().find(|&other| {
                 other != conn
                     && self.conns[other].role == ConnectionRole::InterRouter
-                    && self.conns[other].router.as_ref().is_some_and(|r| {
-                        r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str())
-                    })
+                    && self.conns[other]
+                        .router
+                        .as_ref()
+                        .is_some_and(|r| r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str()))
             });
             if let Some(router) = rival.and_then(|r| self.conns[r].router.as_ref()) {
                 // A newer generation takes the bit over; it becomes active with its control links.
@@ -225,20 +226,19 @@ impl Core {
             LinkKind::Streaming | LinkKind::Endpoint => Vec::new(),
         };
         let expiry = || Some(Symbol::from_static("link-detach"));
-        let source =
-            Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
+        let source = Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
         let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
         let link = self.links[slot].id;
-        let attach =
-            AttachOut {
-                link,
-                name,
-                direction,
-                source: Box::new(source),
-                target: Box::new(target),
-                session,
-                anonymous: direction == Direction::In,
-            };
+        let attach = AttachOut {
+            link,
+            name,
+            direction,
+            source: Box::new(source),
+            target: Box::new(target),
+            session,
+            anonymous: direction == Direction::In,
+            priority: kind.priority(),
+        };
         self.stage(conn, Effect::Attach(Box::new(attach)));
         slot
     }
@@ -278,9 +278,10 @@ impl Core {
             self.activate_neighbour(conn);
         }
         if direction == Direction::Out
-            && let Some(hello) = self.by_key.get("Lqdhello").copied() {
-                self.bind(slot, hello);
-            }
+            && let Some(hello) = self.by_key.get("Lqdhello").copied()
+        {
+            self.bind(slot, hello);
+        }
     }
 
     /// Both control links are there: the connection carries traffic to the neighbour from now on.

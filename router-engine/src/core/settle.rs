@@ -49,21 +49,16 @@ impl Core {
         }
     }
 
-    fn update_anycast(
-        &mut self,
-        slot: u32,
-        origin: u32,
-        state: Option<DeliveryState>,
-        settled: bool,
-        now: Instant,
-    ) {
+    fn update_anycast(&mut self, slot: u32, origin: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
         if let Some(state) = &state
-            && self.ins[origin].resend.is_some() && state.is_terminal() {
-                if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
-                    return;
-                }
-                self.end_resend(origin);
+            && self.ins[origin].resend.is_some()
+            && state.is_terminal()
+        {
+            if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
+                return;
             }
+            self.end_resend(origin);
+        }
         if settled {
             self.remove_out(slot, now);
             if !self.ins[origin].presettled || !self.ins[origin].complete {
@@ -334,10 +329,11 @@ impl Core {
         let link = self.outs[slot].link;
         self.links[link].deliveries.remove(&mut self.outs, slot);
         if let Some((address, bit)) = self.outs[slot].outstanding
-            && let Some(a) = self.addresses.get_mut(address) {
-                a.add_outstanding(bit, false);
-                self.release_address(address);
-            }
+            && let Some(a) = self.addresses.get_mut(address)
+        {
+            a.add_outstanding(bit, false);
+            self.release_address(address);
+        }
         if self.outs[slot].stream && !self.outs[slot].sent {
             self.stream_link_idle(link);
         }

@@ -109,8 +109,12 @@ impl Router {
     #[must_use]
     pub fn connection_rows(&self, now: Instant) -> Vec<ConnectionRow> {
         let core = self.core.lock();
-        let mut rows: Vec<_> =
-            core.conns.iter().filter(|c| !c.is_internal() && c.peer.is_some()).map(|c| connection_row(c, now)).collect();
+        let mut rows: Vec<_> = core
+            .conns
+            .iter()
+            .filter(|c| !c.is_internal() && c.peer.is_some())
+            .map(|c| connection_row(c, now))
+            .collect();
         rows.sort_by_key(|row| row.number);
         rows
     }
@@ -193,7 +197,14 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
             LinkKind::Endpoint => "endpoint",
             LinkKind::Control => "router-control",
             LinkKind::Data(_) => "inter-router",
-            LinkKind::Streaming if core.conns.get(link.conn).is_some_and(|c| c.role == super::connection::ConnectionRole::InterRouter) => "inter-router",
+            LinkKind::Streaming
+                if core
+                    .conns
+                    .get(link.conn)
+                    .is_some_and(|c| c.role == super::connection::ConnectionRole::InterRouter) =>
+            {
+                "inter-router"
+            }
             LinkKind::Streaming => "endpoint",
         },
         incoming: link.direction == Direction::In,
@@ -204,11 +215,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         up: link.up,
         counters: link.counters,
         moved_streams: link.moved_streams,
-        priority: match link.kind {
-            LinkKind::Control => 9,
-            LinkKind::Data(priority) => priority,
-            _ => 4,
-        },
+        priority: link.kind.priority(),
         credit: link.peer_credit,
         zero_credit: link.zero_credit_since.map_or(Duration::ZERO, |at| now.since(at)),
     }

@@ -83,8 +83,16 @@ impl List {
     /// Takes `slot` out; it must be in this list.
     pub(crate) fn remove<T: Listed>(&mut self, table: &mut Table<T>, slot: u32) {
         let Hook { prev, next } = std::mem::take(table.hook(slot));
-        if prev == NONE { self.head = next } else { table.hook(prev).next = next }
-        if next == NONE { self.tail = prev } else { table.hook(next).prev = prev }
+        if prev == NONE {
+            self.head = next
+        } else {
+            table.hook(prev).next = next
+        }
+        if next == NONE {
+            self.tail = prev
+        } else {
+            table.hook(next).prev = prev
+        }
         self.len -= 1;
     }
 }

@@ -100,10 +100,9 @@ impl Core {
             || !a.watches.is_empty()
             || a.holds > 0
             || !a.outstanding.is_empty();
-        if !used
-            && let Some(address) = self.addresses.remove(slot) {
-                self.by_key.remove(&address.key);
-            }
+        if !used && let Some(address) = self.addresses.remove(slot) {
+            self.by_key.remove(&address.key);
+        }
     }
 
     /// The look-up key of an address text.

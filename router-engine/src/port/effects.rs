@@ -9,10 +9,7 @@ use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::effect::{AttachOut, AttachReply, Effect, SessionClass};
 use crate::core::ids::LinkId;
 use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, SessionKey};
-use amqp_core::performative::{Error, Role, Source, Target};
-
-/// The terminus capability of control links.
-const CONTROL: &str = "qd.router";
+use amqp_core::performative::{Error, Role};
 
 /// The snd-settle-mode that routers put in every attach: mixed (spec `amqp-endpoint.md` 7.1).
 const MIXED: u8 = 2;
@@ -77,6 +74,7 @@ impl AmqpPort {
         let Some(link) = self.links.get_mut(idx) else { return };
         let key = link.key;
         link.annotations = reply.annotations;
+        link.priority = reply.priority;
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = reply.anonymous;
             incoming.streaming = reply.streaming;
@@ -106,8 +104,7 @@ impl AmqpPort {
     }
 
     fn attach(&mut self, attach: AttachOut) {
-        let AttachOut { link: id, name, direction, source, target, session: class, anonymous } = attach;
-        let control = is_control(Some(&source), Some(&target));
+        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, priority } = attach;
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
             let params =
@@ -127,7 +124,7 @@ impl AmqpPort {
         let mut link = PortLink::new(key, session, direction);
         link.id = Some(id);
         link.owns_session = owned;
-        link.control = control;
+        link.priority = priority;
         link.annotations = carries_annotations(&self.params.conn, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
@@ -183,13 +180,6 @@ impl AmqpPort {
             None => self.classes.first().map(|(_, session)| (*session, false)),
         }
     }
-}
-
-/// Whether the termini are those of a control link.
-pub(super) fn is_control(source: Option<&Source>, target: Option<&Target>) -> bool {
-    let source = source.map_or(&[][..], |s| &s.capabilities);
-    let target = target.map_or(&[][..], |t| &t.capabilities);
-    source.iter().chain(target).any(|c| c.as_str() == CONTROL)
 }
 
 /// Whether links that the core attaches carry router annotations (spec `inter-router-protocol.md` 4.3).

@@ -1,13 +1,13 @@
 //! Deliveries that go out (spec `amqp-endpoint.md` sections 10.4, 12.6, 13).
 //!
-//! Links with something to send stand in a ready queue, control links in one of their own. Each
-//! turn serves them one after the other, a bounded share at a time, until the output is full.
+//! Links with something to send stand in ready queues by priority, control links in the highest.
+//! Each turn serves them one after the other, a bounded share at a time, until the output is full.
 
 use super::AmqpPort;
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
 use super::link::{Leaving, OutLink, PortLink, notify_key};
 use crate::core::action::Action;
-use crate::core::effect::Push;
+use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
 use crate::stream::{Notify, Payload, Pull};
 use amqp_core::engine::{LinkKey, Outgoing, Sent, SessionKey};
@@ -56,11 +56,11 @@ impl AmqpPort {
     /// Lists a link among those that have something to do.
     pub(super) fn make_ready(&mut self, idx: u32) {
         let Some(link) = self.links.get_mut(idx) else { return };
-        let control = link.control;
+        let rank = usize::from(link.priority).min(PRIORITIES - 1);
         let Some(out) = link.out() else { return };
         if !out.ready {
             out.ready = true;
-            self.ready[usize::from(!control)].push_back(idx);
+            self.ready[rank].push_back(idx);
         }
     }
 
@@ -86,7 +86,7 @@ impl AmqpPort {
             if self.engine.output().len() >= OUTPUT_TARGET {
                 return self.ready.iter().any(|q| !q.is_empty());
             }
-            let Some(idx) = self.ready.iter_mut().find_map(VecDeque::pop_front) else { return false };
+            let Some(idx) = self.ready.iter_mut().rev().find_map(VecDeque::pop_front) else { return false };
             let Some(out) = self.links.get_mut(idx).and_then(PortLink::out) else { continue };
             out.ready = false;
             match self.serve(idx) {

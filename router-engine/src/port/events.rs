@@ -1,7 +1,6 @@
 //! What happens on the wire.
 
 use super::AmqpPort;
-use super::effects::is_control;
 use super::egress::out_id;
 use super::ingress::unpack;
 use super::limits::EVENTS_PER_TURN;
@@ -72,9 +71,7 @@ impl AmqpPort {
     fn on_attach(&mut self, key: LinkKey, attach: Attach) {
         let Some(session) = self.engine.link_session(key) else { return };
         let direction = if attach.role == Role::Sender { Direction::In } else { Direction::Out };
-        let mut link = PortLink::new(key, session, direction);
-        link.control = is_control(attach.source.as_deref(), attach.target.as_deref());
-        let token = self.links.insert(link);
+        let token = self.links.insert(PortLink::new(key, session, direction));
         self.actions.push(Action::Attach(Box::new(AttachRequest {
             token,
             settle_on_send: attach.snd_settle_mode == Some(1),

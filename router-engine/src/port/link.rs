@@ -27,8 +27,8 @@ pub(super) struct PortLink {
     pub(super) gone: bool,
     /// Router annotations are read or written.
     pub(super) annotations: bool,
-    /// A control link, which goes first.
-    pub(super) control: bool,
+    /// Rank among outgoing links, 0..=9; higher ones are served first.
+    pub(super) priority: u8,
     pub(super) end: End,
 }
 
@@ -152,7 +152,7 @@ impl PortLink {
             owns_session: false,
             gone: false,
             annotations: false,
-            control: false,
+            priority: 4,
             end: match direction {
                 Direction::In => End::In(InLink::default()),
                 Direction::Out => End::Out(OutLink::default()),

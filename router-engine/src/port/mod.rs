@@ -28,7 +28,7 @@ pub use params::{PortError, PortParams, PortState, SaslParams, TlsInfo};
 use crate::Router;
 use crate::core::action::Action;
 use crate::core::connection::{ConnHandle, ConnectionRole};
-use crate::core::effect::{Effect, SessionClass};
+use crate::core::effect::{Effect, PRIORITIES, SessionClass};
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
 use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status};
@@ -65,8 +65,8 @@ pub struct AmqpPort {
     classes: Vec<(SessionClass, SessionKey)>,
     /// How many streams keep the window of a session from opening.
     holds: FxHashMap<SessionKey, u32>,
-    /// Outgoing links with something to do: control links, and others.
-    ready: [VecDeque<u32>; 2],
+    /// Outgoing links with something to do, by priority.
+    ready: [VecDeque<u32>; PRIORITIES],
     /// Outgoing links that wait for their session's window.
     blocked: Vec<u32>,
     /// The incoming stream whose delivery is being submitted.
@@ -110,7 +110,7 @@ impl AmqpPort {
             links: Links::default(),
             classes: Vec::new(),
             holds: FxHashMap::default(),
-            ready: [VecDeque::new(), VecDeque::new()],
+            ready: std::array::from_fn(|_| VecDeque::new()),
             blocked: Vec::new(),
             starting: None,
             actions: Vec::new(),

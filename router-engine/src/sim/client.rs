@@ -3,10 +3,10 @@
 use super::ledger::{Ledger, Outcome};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
+use amqp_core::engine::{AttachAnswer, AttachParams};
 use amqp_core::engine::{
     Config, Connection, DeliveryKey, Event, Incoming, LinkKey, Outgoing, SaslConfig, Sent, SessionKey, Status, Update,
 };
-use amqp_core::engine::{AttachAnswer, AttachParams};
 use amqp_core::performative::{Open, Role, Source, Target};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -310,7 +310,9 @@ impl Client {
 
     /// Keeps up the credit of a receiving link; what waits for an answer counts as used.
     fn grant(&mut self, link: usize) {
-        let (Some(engine), LinkSpec::Receiver { window, .. }) = (&mut self.engine, &self.plan.links[link]) else { return };
+        let (Some(engine), LinkSpec::Receiver { window, .. }) = (&mut self.engine, &self.plan.links[link]) else {
+            return;
+        };
         let unanswered = self.due.iter().filter(|d| d.link == link).count();
         let live = &mut self.links[link];
         let Some(key) = live.key.filter(|key| engine.is_attached(*key) && !self.stalled) else { return };

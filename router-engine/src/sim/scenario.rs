@@ -220,13 +220,26 @@ fn finish_messages(sim: &mut Sim) -> Result<(), String> {
     for client in &mut sim.clients {
         client.drop_queues();
     }
-    for _ in 0..120 {
-        if !sim.clients.iter().any(super::client::Client::is_busy) {
-            break;
-        }
-        sim.run(Duration::from_millis(500));
-    }
+    run_to_rest(sim);
     fail("when all messages should be settled", check::messages(sim))
+}
+
+/// Runs until no client waits for anything, and pre-settled messages had their time; or until
+/// nothing has changed for long.
+fn run_to_rest(sim: &mut Sim) {
+    let mut quiet = 0;
+    let mut before = usize::MAX;
+    while quiet < 60 {
+        sim.run(Duration::from_millis(500));
+        let records = sim.ledger.records().iter();
+        let now = records.map(|r| usize::from(r.outcome.is_some()) + r.copies.len()).sum();
+        let busy = sim.clients.iter().any(super::client::Client::is_busy);
+        quiet = if now == before { quiet + 1 } else { 0 };
+        before = now;
+        if quiet > 4 && !busy {
+            return;
+        }
+    }
 }
 
 /// Sends a message from everywhere to every address, with nothing in the way.
@@ -244,12 +257,7 @@ fn probe(sim: &mut Sim) -> Result<(), String> {
             sim.send(client, link, address, size, settled, true);
         }
     }
-    for _ in 0..120 {
-        sim.run(Duration::from_millis(500));
-        if !sim.clients.iter().any(super::client::Client::is_busy) && check::probes(sim, first).is_empty() {
-            break;
-        }
-    }
+    run_to_rest(sim);
     fail("with nothing in the way", check::probes(sim, first))?;
     fail("with nothing in the way", check::messages(sim))
 }
