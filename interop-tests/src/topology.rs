@@ -350,6 +350,21 @@ impl Line {
         self.nodes[listener].router.log().wait_for(since, &text).map(drop)
     }
 
+    /// What each router knows of a mobile address, for messages about failures.
+    pub fn describe_address(&self, address: &str) -> String {
+        let known = |node: &Node| {
+            let rows = node.management()?.query("router.address")?;
+            let row = rows.into_iter().find(|row| row["name"] == *format!("M{address}")).context("unknown")?;
+            let columns = ["subscriberCount", "remoteCount", "containerCount", "deliveriesIngress", "deliveriesTransit"];
+            anyhow::Ok(columns.map(|column| format!("{column} {}", row[column])).join(", "))
+        };
+        let lines = self.nodes.iter().map(|node| {
+            let known = known(node).unwrap_or_else(|error| format!("{error:#}"));
+            format!("{address} at {}: {known}", node.router.id())
+        });
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
     /// What the death of the router at `index` makes its neighbours log as errors: the loss of their connections
     /// to it, and failed attempts to connect again.
     pub fn errors_explained_by_death_of(&self, index: usize) -> Vec<String> {

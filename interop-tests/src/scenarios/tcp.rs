@@ -289,7 +289,8 @@ impl Stage {
         self.line.wait_until_joined()?;
         self.line.wait_until_listening(SERVICE, mark)?;
         // A listener may open before the routers have settled on a path, and then refuse a flow or two.
-        eventually("the service is back", || self.echo())
+        let back = eventually("the service is back", || self.echo());
+        back.with_context(|| self.line.describe_address(SERVICE))
     }
 
     /// Where clients of the scripted service connect.
