@@ -16,6 +16,7 @@ pub mod clock;
 pub mod net;
 pub mod pool;
 pub mod runtime;
+pub mod sasl;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

@@ -75,12 +75,7 @@ impl Pool {
     /// A pool of segments of `size` octets that keeps at most `keep` octets free.
     #[must_use]
     pub const fn new(size: usize, keep: usize) -> Self {
-        Self {
-            size,
-            keep,
-            free: Mutex::new(Free { segments: Vec::new(), idle: 0 }),
-            in_use: AtomicUsize::new(0),
-        }
+        Self { size, keep, free: Mutex::new(Free { segments: Vec::new(), idle: 0 }), in_use: AtomicUsize::new(0) }
     }
 
     /// Takes a segment; its contents are arbitrary.

@@ -4,8 +4,8 @@ use adaptors::amqp::{Driver, Ending};
 use adaptors::clock;
 use adaptors::transport::Transport;
 use router_engine::Router;
-use router_engine::core::ids::ConnId;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::port::{AmqpPort, PortParams, SaslParams};
 use std::sync::Arc;
@@ -199,7 +199,8 @@ async fn two_drivers_open_through_a_narrow_pipe_with_sasl() {
     let (a, b) = tokio::io::duplex(11);
     let (server, client) = (router("A"), router("B"));
     let (server_open, client_open) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let offered = SaslParams::Server { require: true, mechanisms: vec!["EXTERNAL".into()], external_identity: Some("me".into()) };
+    let offered =
+        SaslParams::Server { require: true, mechanisms: vec!["EXTERNAL".into()], external_identity: Some("me".into()) };
     let used = SaslParams::Client { mechanisms: None, username: None, password: None, external: true };
     let idle = Duration::from_secs(8);
     let (_, first) = drive(&server, a, params(false, offered, idle), Arc::clone(&server_open));

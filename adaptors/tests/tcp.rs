@@ -141,9 +141,13 @@ async fn many_flows_are_echoed_and_leave_nothing_behind() {
             assert_eq!(back, data);
         });
     }
-    timeout(PATIENCE, async { while let Some(done) = flows.join_next().await { done.expect("a flow") } })
-        .await
-        .expect("all flows end");
+    timeout(PATIENCE, async {
+        while let Some(done) = flows.join_next().await {
+            done.expect("a flow")
+        }
+    })
+    .await
+    .expect("all flows end");
     bed.settled().await;
 }
 

@@ -52,7 +52,9 @@ fn pattern(len: usize) -> Vec<u8> {
 async fn exchange(protocols: Option<&str>, ciphers: Option<&str>, len: usize, pipe: usize) -> (String, String) {
     let certs = Certs::new();
     let profile = TlsProfile { ciphers: ciphers.map(str::to_owned), ..certs.profile() };
-    let server = TlsServer::load(&profile, Consumer::Amqp, &ServerOptions { authenticate_peer: true, alpn: Vec::new() }).unwrap();
+    let server =
+        TlsServer::load(&profile, Consumer::Amqp, &ServerOptions { authenticate_peer: true, alpn: Vec::new() })
+            .unwrap();
     let client = certs.client(protocols);
     let (a, b) = tokio::io::duplex(pipe);
     let server = tokio::spawn(echo(Transport::tls(a, server.session(&[]).unwrap())));
@@ -204,7 +206,8 @@ async fn tampered_records_are_refused() {
         }
     });
     let (s, p) = tokio::join!(handshake(&mut server), handshake(&mut peer));
-    s.unwrap(); p.unwrap();
+    s.unwrap();
+    p.unwrap();
     write_all(&mut peer, &[7; 200]).await;
     assert_eq!(read(&mut server).await.unwrap(), vec![7; 200]);
     write_all(&mut peer, &[7; 100]).await;
@@ -265,7 +268,15 @@ async fn openssl_client() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut child = Command::new("openssl")
-            .args(["s_client", "-quiet", "-no_ign_eof", version, "-verify_return_error", "-connect", &format!("127.0.0.1:{port}")])
+            .args([
+                "s_client",
+                "-quiet",
+                "-no_ign_eof",
+                version,
+                "-verify_return_error",
+                "-connect",
+                &format!("127.0.0.1:{port}"),
+            ])
             .args(["-CAfile", &certs.path("ca.crt"), "-cert", &certs.path("tls.crt"), "-key", &certs.path("tls.key")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -286,7 +297,8 @@ async fn openssl_client() {
         });
         let (socket, _) = listener.accept().await.unwrap();
         let server = tokio::spawn(echo(Transport::tls(socket, certs.server(true).session(&[]).unwrap())));
-        let (out, stdin) = tokio::task::spawn_blocking(move || (reader.join().unwrap(), writer.join().unwrap())).await.unwrap();
+        let (out, stdin) =
+            tokio::task::spawn_blocking(move || (reader.join().unwrap(), writer.join().unwrap())).await.unwrap();
         assert!(out == data);
         drop(stdin);
         let _ = child.kill();

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::peers::Route;
 use crate::harness::{
     Binary, Certificates, Entity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
 };
+use crate::peers::Route;
 
 /// How two neighbours are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,9 +220,7 @@ impl LineBuilder {
     fn inter_router_listener<'a>(&self, port: &'a str) -> Vec<(&'a str, &'a str)> {
         match self.security {
             Security::MutualTls => tls_listener("inter-router", "inter-router", port),
-            Security::Plain => {
-                [plain_listener("inter-router", port), vec![("role", "inter-router")]].concat()
-            }
+            Security::Plain => [plain_listener("inter-router", port), vec![("role", "inter-router")]].concat(),
         }
     }
 
@@ -355,8 +353,8 @@ impl Line {
         let known = |node: &Node| {
             let rows = node.management()?.query("router.address")?;
             let row = rows.into_iter().find(|row| row["name"] == *format!("M{address}")).context("unknown")?;
-            let columns = ["subscriberCount", "remoteCount", "containerCount", "deliveriesIngress", "deliveriesTransit"];
-            anyhow::Ok(columns.map(|column| format!("{column} {}", row[column])).join(", "))
+            let consumers = ["subscriberCount", "remoteHostRouters"].map(|column| &row[column]);
+            anyhow::Ok(format!("{} local consumers, at routers {}", consumers[0], consumers[1]))
         };
         let lines = self.nodes.iter().map(|node| {
             let known = known(node).unwrap_or_else(|error| format!("{error:#}"));

@@ -139,13 +139,8 @@ impl Connector {
             failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
             subs: Vec::new(),
         };
-        let shared = Shared {
-            params,
-            io: io.clone(),
-            correlator,
-            deleted: watch::Sender::new(false),
-            state: Mutex::new(state),
-        };
+        let shared =
+            Shared { params, io: io.clone(), correlator, deleted: watch::Sender::new(false), state: Mutex::new(state) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -174,11 +169,7 @@ impl Connector {
     #[must_use]
     pub fn status(&self) -> ConnectorStatus {
         let state = self.shared.state.lock();
-        ConnectorStatus {
-            state: state.status,
-            message: state.message.clone(),
-            failover_urls: state.failover.urls(),
-        }
+        ConnectorStatus { state: state.status, message: state.message.clone(), failover_urls: state.failover.urls() }
     }
 
     /// Uses new values of the TLS profile. A newer ordinal of a router connection makes a new set of
@@ -315,7 +306,8 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
                 state.failover.on_failure();
                 if let Some(failure) = &attempt.failure {
                     let text = format!("{} {}", failure.condition, failure.description);
-                    state.message = format!("Connection to {}:{} failed: {}", target.host, target.port, text.trim_end());
+                    state.message =
+                        format!("Connection to {}:{} failed: {}", target.host, target.port, text.trim_end());
                     // A connector that tries again and again shows that it connects, not that it failed.
                     state.status = if attempt.opened { ConnectorState::Failed } else { ConnectorState::Connecting };
                 }

@@ -215,7 +215,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.port.transport_closed(clock::now());
         self.trace();
         match (ending, self.port.state()) {
-            (Ending::Aborted, PortState::Closing(Some(error)) | PortState::Dropped(Some(error))) => Ending::Protocol(error),
+            (Ending::Aborted, PortState::Closing(Some(error)) | PortState::Dropped(Some(error))) => {
+                Ending::Protocol(error)
+            }
             (ending, _) => ending,
         }
     }

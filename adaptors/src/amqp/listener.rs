@@ -3,9 +3,9 @@
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
 use super::start::{StartError, StartParams, begin};
+use crate::clock;
 use crate::net::{self, io_text};
 use crate::runtime::{Io, signalled};
-use crate::clock;
 use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
 use crate::transport::Transport;
 use amqp_core::Instant;
@@ -297,7 +297,8 @@ fn make_port(
     };
     let mut port_params = params.endpoint.port_params(conn, sasl);
     // What TLS used up of the time for the handshake is gone.
-    port_params.handshake_timeout = params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
+    port_params.handshake_timeout =
+        params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
     let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.io.router()), clock::now());
     if let Some((info, _)) = secured {
         port.set_tls(tls_info(info, user));
@@ -316,7 +317,8 @@ pub(super) fn never_opened(io: &Io, id: ConnId) {
 }
 
 fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
-    let failure = |condition: &str, description: String| Some(PortError { condition: condition.to_owned(), description });
+    let failure =
+        |condition: &str, description: String| Some(PortError { condition: condition.to_owned(), description });
     match error {
         StartError::Refused(None) => None,
         StartError::Refused(Some(text)) => failure("amqp:connection:policy-error", (*text).to_owned()),

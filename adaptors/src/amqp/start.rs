@@ -72,7 +72,9 @@ pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     let skip = match opening {
         Opening::Tls => 0,
         Opening::TlsHeader if params.tls.is_some() => HEADER,
-        _ if params.require_encryption => return Err(StartError::Refused(Some("Client connection unencrypted - forbidden"))),
+        _ if params.require_encryption => {
+            return Err(StartError::Refused(Some("Client connection unencrypted - forbidden")));
+        }
         _ => return Ok(first.freeze()),
     };
     let Some(tls) = &params.tls else { return Err(StartError::Refused(None)) };

@@ -131,11 +131,7 @@ impl TcpConnector {
             self.shared.service.close_all();
         }
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
-        router_engine::log!(
-            LogModule::TcpAdaptor,
-            Level::Info,
-            "Deleted TcpConnector for {address}, {host}:{port}"
-        );
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
     }
 }
 

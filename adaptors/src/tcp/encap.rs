@@ -139,11 +139,8 @@ mod tests {
     fn heads_are_read_back() {
         let head = client_head("svc", "amqp:/_topo/0/RA/temp.x", Some("h2"));
         let parsed = parse(std::slice::from_ref(&head), false).expect("a head").expect("complete");
-        let expected = Head {
-            len: head.len(),
-            reply_to: Some("amqp:/_topo/0/RA/temp.x".into()),
-            alpn: Some("h2".into()),
-        };
+        let expected =
+            Head { len: head.len(), reply_to: Some("amqp:/_topo/0/RA/temp.x".into()), alpn: Some("h2".into()) };
         assert_eq!(parsed, expected);
         let head = server_head("amqp:/_topo/0/RA/temp.x");
         let parsed = parse(&[head.clone(), Bytes::from_static(b"\0Sw payload")], false).expect("a head");

@@ -161,8 +161,7 @@ impl Inbound {
 
     /// The delivery that carries the stream.
     pub(super) fn deliver(&self, to: Option<String>) -> Action {
-        let annotations =
-            Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
+        let annotations = Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
         Action::Deliver(Box::new(Deliver {
             link: self.link,
             token: InToken(0),
@@ -425,14 +424,12 @@ impl Flow {
             Poll::Ready(Ok(octets)) => {
                 Outbound::consume(&mut outbound.pending, octets);
                 if let (Some(total), Some(out)) = (outbound.window.write(octets), outbound.out)
-                    && !outbound.source_ended && !outbound.settled {
-                        let state = DeliveryState::Received { section_number: 0, section_offset: total };
-                        self.actions.push(Action::Update {
-                            delivery: Side::Out(out),
-                            state: Some(state),
-                            settled: false,
-                        });
-                    }
+                    && !outbound.source_ended
+                    && !outbound.settled
+                {
+                    let state = DeliveryState::Received { section_number: 0, section_offset: total };
+                    self.actions.push(Action::Update { delivery: Side::Out(out), state: Some(state), settled: false });
+                }
             }
             Poll::Ready(Err(error)) => self.fail(&error),
         }

@@ -73,7 +73,9 @@ fn openssl_text(error: &Error) -> String {
         Error::InvalidMessage(_) => (0x10B, "wrong version number"),
         Error::DecryptError => (0x119, "decryption failed or bad record mac"),
         Error::PeerSentOversizedRecord => (0xC6, "packet length too long"),
-        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => (0xF4, "unexpected message"),
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            (0xF4, "unexpected message")
+        }
         other => return format!("error:0A080000:SSL routines::{other}"),
     };
     format!("error:0A{code:06X}:SSL routines::{text}")

@@ -149,7 +149,16 @@ mod tests {
 
     #[test]
     fn formats() {
-        for (text, valid) in [("1cs", true), ("cs5", true), ("scounl", true), ("1x", false), ("abxd", false), ("12", false), ("", false), ("csloun1c", false)] {
+        for (text, valid) in [
+            ("1cs", true),
+            ("cs5", true),
+            ("scounl", true),
+            ("1x", false),
+            ("abxd", false),
+            ("12", false),
+            ("", false),
+            ("csloun1c", false),
+        ] {
             assert_eq!(UidFormat::parse(text).is_some(), valid, "{text}");
         }
     }

@@ -89,7 +89,17 @@ pub(super) fn select_ciphers(provider: &CryptoProvider, list: &str) -> Option<Ve
 /// Whether one keyword of a cipher string covers a suite, named as OpenSSL does.
 fn matches(keyword: &str, suite: &str) -> bool {
     match keyword {
-        "ALL" | "DEFAULT" | "COMPLEMENTOFDEFAULT" | "HIGH" | "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" | "TLSv1.2" | "FIPS" => true,
+        "ALL"
+        | "DEFAULT"
+        | "COMPLEMENTOFDEFAULT"
+        | "HIGH"
+        | "ECDH"
+        | "ECDHE"
+        | "EECDH"
+        | "kECDHE"
+        | "kEECDH"
+        | "TLSv1.2"
+        | "FIPS" => true,
         "ECDSA" | "aECDSA" => suite.contains("-ECDSA-"),
         "aRSA" => suite.contains("-RSA-"),
         "AES" | "AESGCM" => suite.contains("AES"),
@@ -116,11 +126,11 @@ mod tests {
     fn cipher_lists() {
         assert_eq!(names("ECDHE-RSA-AES256-GCM-SHA384").unwrap(), ["ECDHE-RSA-AES256-GCM-SHA384"]);
         assert_eq!(names("ALL:!aNULL:!eNULL:@STRENGTH").unwrap().len(), 6);
-        assert_eq!(
-            names("ECDHE+AES256:!aRSA").unwrap(),
-            ["ECDHE-ECDSA-AES256-GCM-SHA384"],
-        );
+        assert_eq!(names("ECDHE+AES256:!aRSA").unwrap(), ["ECDHE-ECDSA-AES256-GCM-SHA384"],);
         assert!(!names("ALL:!CHACHA20").unwrap().iter().any(|n| n.contains("CHACHA20")));
+        // A list that clients of the test suite use.
+        let list = "ECDH+AESGCM:DH+AESGCM:ECDH+AES256:DH+AES256:ECDH+AES128:DH+AES:RSA+AESGCM:RSA+AES:!aNULL:!MD5:!DSS";
+        assert_eq!(names(list).unwrap().len(), 4);
         assert_eq!(names("blah-blah"), None);
         assert_eq!(names("ALL:!ALL"), None);
     }

@@ -189,7 +189,9 @@ impl TlsClient {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let has_certificate = material.own.is_some();
         let mut config = match material.own {
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|_| profile.cert_error(consumer))?,
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(|_| profile.cert_error(consumer))?
+            }
             None => builder.with_no_client_auth(),
         };
         config.enable_secret_extraction = true;

@@ -196,7 +196,8 @@ impl Protector {
         let aad: &[u8] = if self.scheme == Scheme::Tls13 { header } else { &aad12 };
         self.key.open_separate_gather(nonce, Aad::from(aad), text, tag, out).map_err(|_| TlsError::BadRecord)?;
         self.sequence += 1;
-        let opened = if self.scheme == Scheme::Tls13 { unpad(header[0], out)? } else { Opened { content: header[0], len } };
+        let opened =
+            if self.scheme == Scheme::Tls13 { unpad(header[0], out)? } else { Opened { content: header[0], len } };
         if opened.len > MAX_PLAINTEXT {
             return Err(TlsError::RecordTooLong);
         }
@@ -206,7 +207,10 @@ impl Protector {
 
 impl std::fmt::Debug for Protector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Protector").field("scheme", &self.scheme).field("sequence", &self.sequence).finish_non_exhaustive()
+        f.debug_struct("Protector")
+            .field("scheme", &self.scheme)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
     }
 }
 

@@ -421,7 +421,11 @@ impl Window {
     }
 
     /// Reads from the socket behind the octets that are there.
-    fn poll_fill<S: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, socket: &mut S) -> Poll<std::io::Result<usize>> {
+    fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut S,
+    ) -> Poll<std::io::Result<usize>> {
         if self.start > 0
             && let Some(segment) = &mut self.segment
         {

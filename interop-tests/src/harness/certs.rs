@@ -25,11 +25,8 @@ impl Certificates {
     /// Makes an authority and one identity signed by it, as PEM files in `folder`.
     pub fn make(folder: &Path) -> Result<Self> {
         let authority = authority()?;
-        let files = Self {
-            ca: folder.join("ca.crt"),
-            certificate: folder.join("tls.crt"),
-            key: folder.join("tls.key"),
-        };
+        let files =
+            Self { ca: folder.join("ca.crt"), certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
         let key = KeyPair::generate()?;
         let certificate = identity()?.signed_by(&key, &authority.issuer)?;
         write(&files.ca, &authority.certificate)?;

@@ -12,8 +12,8 @@ mod wait;
 
 pub use binary::Binary;
 pub use certs::Certificates;
-pub(crate) use config::TLS_PROFILE;
 pub use config::RouterConfig;
+pub(crate) use config::TLS_PROFILE;
 pub use log::{Level, Log, Mark};
 pub use management::{Entity, Management};
 pub use ports::Port;

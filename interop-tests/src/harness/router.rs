@@ -55,8 +55,7 @@ impl Router {
         let mut command = self.binary.command();
         command.arg("-c").arg(&self.config).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().with_context(|| format!("starting {}", self.binary.program().display()))?;
+        let mut child = command.spawn().with_context(|| format!("starting {}", self.binary.program().display()))?;
         if let Some(pipe) = child.stdout.take() {
             self.log.follow(pipe);
         }
@@ -85,9 +84,7 @@ impl Router {
         let pid = self.pid()?;
         let mut child = self.child.take().context("router is not running")?;
         kill_process(pid, Signal::TERM).context("signalling the router")?;
-        let ended = eventually(&format!("router {} ends", self.id), || {
-            child.try_wait()?.context("still running")
-        });
+        let ended = eventually(&format!("router {} ends", self.id), || child.try_wait()?.context("still running"));
         if ended.is_err() {
             child.kill().context("killing a router that ignores SIGTERM")?;
             child.wait().context("reaping the router")?;

@@ -3,8 +3,8 @@
 use super::Dice;
 use super::wire::{
     AMQP_HEADER, BEGIN, DISPOSITION, FLOW, NULL, OPEN, SASL_HEADER, SASL_INIT, TRANSFER, TRUE, array_of_nulls,
-    attach_receiver, attach_sender, begin, described, frame, list, map, nested_lists, open, raw_frame, string,
-    symbol, transfer, uint,
+    attach_receiver, attach_sender, begin, described, frame, list, map, nested_lists, open, raw_frame, string, symbol,
+    transfer, uint,
 };
 
 /// How fast the bytes of an attack are sent.

@@ -106,8 +106,7 @@ pub(crate) fn attach_receiver(handle: u32, source: &str) -> Vec<u8> {
 
 fn attach(handle: u32, role: &[u8], source: &[u8], target: &[u8]) -> Vec<u8> {
     let name = string(&format!("link-{handle}"));
-    let fields: [&[u8]; 10] =
-        [&name, &uint(handle), role, NULL, NULL, source, target, NULL, FALSE, &uint(0)];
+    let fields: [&[u8]; 10] = [&name, &uint(handle), role, NULL, NULL, source, target, NULL, FALSE, &uint(0)];
     frame(0, ATTACH, &fields, &[])
 }
 

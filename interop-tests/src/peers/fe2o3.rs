@@ -13,9 +13,7 @@ use fe2o3_amqp::link::delivery::DeliveryFut;
 use fe2o3_amqp::link::receiver::CreditMode;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::definitions::{self, ErrorCondition, SenderSettleMode};
-use fe2o3_amqp::types::messaging::{
-    AmqpValue, Body, Data, Message, Modified, Outcome, Properties, Source, Target,
-};
+use fe2o3_amqp::types::messaging::{AmqpValue, Body, Data, Message, Modified, Outcome, Properties, Source, Target};
 use fe2o3_amqp::types::primitives::{Symbol, Value};
 use fe2o3_amqp::{Connection, Delivery, Receiver, Sendable, Sender, Session};
 use tokio::time::timeout;
@@ -65,11 +63,8 @@ async fn pass_in_order(route: &Route, count: i32, presettled: bool) -> Result<()
     let (mut near, mut far) = (Client::open(route.send).await?, Client::open(route.recv).await?);
     let address = unique("queue");
     let mut receiver = far.receiver(&address).await?;
-    let mut sender = if presettled {
-        near.presettling_sender(&address).await?
-    } else {
-        near.sender(Some(&address)).await?
-    };
+    let mut sender =
+        if presettled { near.presettling_sender(&address).await? } else { near.sender(Some(&address)).await? };
     let receiving = tokio::spawn(async move {
         for number in 0..count {
             expect_number(&mut receiver, number).await?;

@@ -37,9 +37,9 @@ pub const COMMON_THEMES: [&str; 13] = [
 /// A line of routers with the address treatments that the themes use.
 pub fn line(line: LineBuilder) -> LineBuilder {
     // Whatever the default is, `queue` is balanced.
-    ["multicast", "closest", "balanced"].into_iter().fold(line.distribution("queue", "balanced"), |line, treatment| {
-        line.distribution(treatment, treatment)
-    })
+    ["multicast", "closest", "balanced"]
+        .into_iter()
+        .fold(line.distribution("queue", "balanced"), |line, treatment| line.distribution(treatment, treatment))
 }
 
 /// Runs one theme of one peer, with messages that start at router `from` and end at router `to`.

@@ -311,11 +311,7 @@ fn oper_status(management: &mut crate::harness::Management) -> Result<String> {
 }
 
 fn attributes(server: &SocketAddr) -> [(&'static str, String); 3] {
-    [
-        ("address", DORMANT_SERVICE.to_owned()),
-        ("host", server.ip().to_string()),
-        ("port", server.port().to_string()),
-    ]
+    [("address", DORMANT_SERVICE.to_owned()), ("host", server.ip().to_string()), ("port", server.port().to_string())]
 }
 
 fn borrow<'a>(pair: &'a (&'static str, String)) -> (&'a str, &'a str) {

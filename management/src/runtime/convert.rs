@@ -7,6 +7,7 @@ use crate::params::{
 };
 use adaptors::amqp::EndpointParams;
 use adaptors::net::Family;
+use adaptors::sasl::SaslConfig;
 use adaptors::tcp::Strategy;
 use adaptors::tls::secret::{SecretKind, resolve};
 use adaptors::tls::{TlsProfile, UidFormat};
@@ -15,9 +16,6 @@ use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// SASL mechanisms that a listener without a list of its own offers, preferred ones first.
-const MECHANISMS: [&str; 3] = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
 
 pub(super) fn tcp_listener(
     params: &TcpListenerParams,
@@ -118,20 +116,20 @@ fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
 pub(super) fn listener(
     params: ListenerParams,
     tls: Option<TlsProfile>,
+    sasl: &SaslConfig,
 ) -> Result<adaptors::amqp::ListenerParams, RouterError> {
     let asked = params.peer.sasl_mechanisms.clone();
-    let offered = |name: &&str| asked.as_ref().is_none_or(|a| a.iter().any(|m| m == name));
     let failover_list = params.failover_urls.as_deref().map(failover_list).transpose()?;
     Ok(adaptors::amqp::ListenerParams {
         authenticate_peer: params.authenticate_peer,
         require_encryption: params.require_encryption,
         require_ssl: params.require_ssl,
-        mechanisms: MECHANISMS.iter().filter(|m| offered(m)).map(|m| (*m).to_owned()).collect(),
+        mechanisms: sasl.mechanisms(asked.as_deref()),
         demand_certificate: asked.as_ref().is_some_and(|a| a.iter().any(|m| m.contains("EXTERNAL"))),
         handshake_timeout: params.handshake_timeout,
         failover_list,
         access_id: None,
-        authenticator: None,
+        authenticator: Some(Arc::new(sasl.users())),
         endpoint: endpoint(params.peer, tls),
     })
 }

@@ -8,6 +8,7 @@ use crate::params::{
     SslProfileParams, TcpConnectorParams, TcpListenerParams,
 };
 use adaptors::amqp::{Connector, Listener};
+use adaptors::sasl::SaslConfig;
 use adaptors::tcp::{TcpConnector, TcpListener};
 use adaptors::tls::{TlsConfigError, TlsProfile};
 use router_engine::log::{Level, LogModule};
@@ -105,6 +106,14 @@ impl Runtime {
         }
     }
 
+    /// The SASL configuration that the router entity names.
+    fn sasl(&self) -> SaslConfig {
+        match &self.params {
+            Some(params) => SaslConfig::load(params.sasl_config_dir.as_deref(), &params.sasl_config_name),
+            None => SaslConfig::load(None, "skrouterd"),
+        }
+    }
+
     pub(super) fn create_listener(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
         let params = ListenerParams::try_from(entity)?;
         let tls = self.profile(params.peer.ssl_profile.as_ref())?;
@@ -118,7 +127,8 @@ impl Runtime {
             return Ok(());
         }
         let (address, ssl_profile) = (params.peer.host_port(), params.peer.ssl_profile.clone());
-        let listener = Listener::create(convert::listener(params, tls)?, &self.engine()?.io)?;
+        let sasl = self.sasl();
+        let listener = Listener::create(convert::listener(params, tls, &sasl)?, &self.engine()?.io)?;
         self.retry_listeners();
         // A router whose only way in or out is this listener is of no use without.
         let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();

@@ -79,7 +79,10 @@ impl Mesh {
         if self.node_or_new(id, Some(instance), version).is_none() {
             return Ok(());
         }
-        self.check_instance(id, instance, version);
+        let outlived = self.nodes.by_id_mut(id).is_some_and(|node| node.is_outlived(ls_seq, mobile_seq, now));
+        if !self.check_instance(id, instance, version) && outlived {
+            self.on_restart(id);
+        }
         let Some(node) = self.nodes.by_id_mut(id) else { return Ok(()) };
         node.last_seen = now;
         node.advertised = (ls_seq, mobile_seq);
@@ -117,6 +120,15 @@ impl Mesh {
         let ls_seq = state.int("ls_seq")?;
         let peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
         let Some(bit) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
+        match self.nodes.get(bit).and_then(Node::instance) {
+            // Not told.
+            _ if instance == 0 => {}
+            // Of an earlier life: it would outrank what the router tells now.
+            Some(known) if instance < known => return Ok(()),
+            _ => {
+                self.check_instance(id, instance, version);
+            }
+        }
         if self.nodes.get(bit).is_none_or(|node| node.ls_seq >= ls_seq) {
             return Ok(());
         }
@@ -128,6 +140,7 @@ impl Mesh {
             .collect();
         if let Some(node) = self.nodes.get_mut(bit) {
             node.ls_seq = ls_seq;
+            node.ls_taken = now;
             node.peers = peers;
             node.last_seen = now;
             node.lsr_retry.reset();
@@ -136,17 +149,23 @@ impl Mesh {
         Ok(())
     }
 
-    /// Notices restarts (spec 6.6, instance check).
-    pub(super) fn check_instance(&mut self, id: &str, instance: i64, version: i64) {
-        let Some(node) = self.nodes.by_id_mut(id) else { return };
+    /// Notices restarts (spec 6.6, instance check). Returns whether there was one.
+    pub(super) fn check_instance(&mut self, id: &str, instance: i64, version: i64) -> bool {
+        let Some(node) = self.nodes.by_id_mut(id) else { return false };
         let before = node.instance.replace(instance);
-        if before.is_none() {
+        let restarted = before.is_some_and(|before| before != instance);
+        if before.is_none() || restarted {
             node.version = version;
         }
-        if before.is_none_or(|before| before == instance) {
-            return;
+        if restarted {
+            self.on_restart(id);
         }
-        node.version = version;
+        restarted
+    }
+
+    /// Forgets what an earlier life of a router told.
+    fn on_restart(&mut self, id: &str) {
+        let Some(node) = self.nodes.by_id_mut(id) else { return };
         node.peers.clear();
         node.ls_seq = 0;
         node.need_lsr = true;

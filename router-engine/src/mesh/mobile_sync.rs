@@ -4,7 +4,7 @@ use super::fields::{Fields, Malformed};
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
 use crate::log::{Level, LogModule};
-use amqp_core::Value;
+use amqp_core::{Instant, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Without a scheme, unlike all other destinations.
@@ -183,7 +183,7 @@ impl Mesh {
         Ok(())
     }
 
-    pub(super) fn on_mau(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+    pub(super) fn on_mau(&mut self, fields: Fields<'_>, now: Instant) -> Result<(), Malformed> {
         // The text of this complaint names no field.
         let malformed = Malformed { module: LogModule::RouterMa, what: None };
         let Some((id, bit)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
@@ -210,6 +210,7 @@ impl Mesh {
             return Ok(());
         }
         node.mobile_seq = seq;
+        node.mobile_taken = now;
         node.mar_sent = false;
         node.mar_retry.reset();
         let full = match update {

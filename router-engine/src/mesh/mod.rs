@@ -186,7 +186,7 @@ impl Mesh {
             "LSR" => self.on_lsr(fields),
             "LSU" => self.on_lsu(fields, now),
             "MAR" => self.on_mar(fields),
-            "MAU" => self.on_mau(fields),
+            "MAU" => self.on_mau(fields, now),
             _ => return,
         };
         if let Err(Malformed { module, what }) = result {

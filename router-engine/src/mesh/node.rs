@@ -3,6 +3,10 @@
 use super::{MAX_NODES, MeshOutput, path::Peers};
 use amqp_core::Instant;
 use std::collections::HashMap;
+use std::time::Duration;
+
+/// A message that is older than another may arrive this much later.
+const OVERTAKEN: Duration = Duration::from_secs(5);
 
 /// A remote router.
 #[derive(Debug)]
@@ -19,6 +23,9 @@ pub struct Node {
     pub(super) refreshed: Instant,
     pub(super) peers: Peers,
     pub(super) ls_seq: i64,
+    /// When `ls_seq` and `mobile_seq` were taken over.
+    pub(super) ls_taken: Instant,
+    pub(super) mobile_taken: Instant,
     /// Last RA, or LSU that brought something new.
     pub(super) last_seen: Instant,
     pub(super) next_hop: Option<u8>,
@@ -152,6 +159,16 @@ impl Node {
         known
     }
 
+    /// Whether an advertisement of these sequence numbers shows that what is stored is of an
+    /// earlier life of the router, although the boot time does not tell. Numbers that are only a
+    /// little older come from copies that were overtaken.
+    pub(super) fn is_outlived(&self, ls_seq: i64, mobile_seq: i64, now: Instant) -> bool {
+        let older = |advertised: i64, stored: i64, taken: Instant| {
+            advertised < stored && (self.instance.is_none() || now.since(taken) > OVERTAKEN)
+        };
+        older(ls_seq, self.ls_seq, self.ls_taken) || older(mobile_seq, self.mobile_seq, self.mobile_taken)
+    }
+
     /// The route as output, if it is not what was told last.
     pub(super) fn take_route_change(&mut self) -> Option<MeshOutput> {
         let Self { bit, next_hop, link, cost, valid_origins, .. } = *self;
@@ -236,6 +253,8 @@ impl NodeTable {
             refreshed: Instant::default(),
             peers: Peers::new(),
             ls_seq: 0,
+            ls_taken: Instant::default(),
+            mobile_taken: Instant::default(),
             last_seen: Instant::default(),
             next_hop: None,
             cost: 0,

@@ -60,7 +60,8 @@ impl AmqpPort {
 
     fn on_open(&mut self, open: Box<Open>) {
         self.handshake = None;
-        let peer = peer_open(&open, self.engine.authentication(), self.tls.as_ref());
+        let initiator = self.params.conn.initiator;
+        let peer = peer_open(&open, initiator, self.engine.authentication(), self.tls.as_ref());
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
         if !self.params.conn.initiator {

@@ -94,9 +94,21 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
 }
 
 /// What the core is told of the peer.
-pub(super) fn peer_open(open: &Open, authentication: &Authentication, tls: Option<&TlsInfo>) -> PeerOpen {
-    let external = authentication.mechanism.as_deref() == Some("EXTERNAL");
-    let user = tls.and_then(|tls| tls.user.clone()).filter(|_| external).or_else(|| authentication.user.clone());
+pub(super) fn peer_open(
+    open: &Open,
+    initiator: bool,
+    authentication: &Authentication,
+    tls: Option<&TlsInfo>,
+) -> PeerOpen {
+    let by_tls = || tls.and_then(|tls| tls.user.clone());
+    // Spec security-and-policy.md 1.3.
+    let user = match authentication.mechanism.as_deref() {
+        Some("EXTERNAL") if !initiator => by_tls().or_else(|| authentication.user.clone()),
+        Some(_) => authentication.user.clone(),
+        None if initiator => None,
+        None if tls.is_some() => by_tls(),
+        None => Some("anonymous".to_owned()),
+    };
     PeerOpen {
         container_id: open.container_id.clone(),
         hostname: open.hostname.clone(),

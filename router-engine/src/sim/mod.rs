@@ -15,6 +15,7 @@ pub mod check;
 mod client;
 mod ledger;
 mod network;
+mod run;
 pub mod scenario;
 mod wire;
 

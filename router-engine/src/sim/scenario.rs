@@ -85,8 +85,7 @@ fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
 
 fn build(seed: u64, params: Params) -> Sim {
     let mut sim = Sim::new(seed);
-    let mut rng = SplitMix64::new(seed ^ 0x5eed);
-    let routers = 2 + rng.below(params.routers.saturating_sub(1) as u64) as usize;
+    let routers = 2 + sim.rng.below(params.routers.saturating_sub(1) as u64) as usize;
     for index in 0..routers {
         let config = |treatment| AddressConfig { treatment, priority: None };
         let addresses = vec![
@@ -96,18 +95,14 @@ fn build(seed: u64, params: Params) -> Sim {
         ];
         sim.add_router(RouterSpec { id: format!("R{index}"), addresses });
     }
-    let mut trunk = |sim: &mut Sim, a: usize, b: usize| {
-        let delay = Duration::from_micros(100 + rng.below(40_000));
-        sim.add_trunk(TrunkSpec { ends: [a, b], cost: 1 + rng.below(3) as u32, delay });
-    };
     for index in 1..routers {
         let other = sim.rng.below(index as u64) as usize;
-        trunk(&mut sim, index, other);
+        add_trunk(&mut sim, index, other);
     }
     for _ in 0..sim.rng.below(routers as u64) {
         let (a, b) = (sim.rng.below(routers as u64) as usize, sim.rng.below(routers as u64) as usize);
-        if a != b && !sim.trunks.iter().any(|t| t.spec.ends.contains(&a) && t.spec.ends.contains(&b)) {
-            trunk(&mut sim, a, b);
+        if a != b {
+            add_trunk(&mut sim, a, b);
         }
     }
     for router in 0..routers {
@@ -117,6 +112,18 @@ fn build(seed: u64, params: Params) -> Sim {
         }
     }
     sim
+}
+
+/// Connects two routers. When they are connected already, the second connection costs the same:
+/// the cost that counts is that of the one which was there first.
+fn add_trunk(sim: &mut Sim, a: usize, b: usize) {
+    let twin = sim.trunks.iter().find(|t| t.spec.ends.contains(&a) && t.spec.ends.contains(&b));
+    let cost = match twin {
+        Some(twin) => twin.spec.cost,
+        None => 1 + sim.rng.below(3) as u32,
+    };
+    let delay = Duration::from_micros(100 + sim.rng.below(40_000));
+    sim.add_trunk(TrunkSpec { ends: [a, b], cost, delay });
 }
 
 /// Senders to a few addresses, one to any address, and receivers of a few addresses.

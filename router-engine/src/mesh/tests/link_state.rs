@@ -229,6 +229,38 @@ fn a_restart_resets_what_is_known() {
 }
 
 #[test]
+fn what_an_earlier_life_told_does_not_stay() {
+    // A link state of the life before the restart that came behind the news of it.
+    let mut a = Fixture::with_neighbour("B");
+    a.ra("B", 8, 1, 1);
+    a.lsu("B", 9, &[("A", 1)]);
+    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((0, 0)));
+    // The boot time was not known when the link state came, or is the same second.
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 9, &[("A", 1)]);
+    a.mau("B", 4, &[("exist", &["Mx"])]);
+    assert_eq!(logs(&a.ra("B", 7, 3, 1)), [], "perhaps it was overtaken");
+    for _ in 0..6 {
+        a.hello("B", 3);
+        a.tick();
+    }
+    let out = a.ra("B", 7, 3, 1);
+    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Detected Restart of Router Node B")]);
+    assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
+    assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
+}
+
+#[test]
+fn the_link_state_tells_the_boot_time_too() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+    a.lsu("C", 5, &[("B", 1)]);
+    let c = a.mesh.bit_of("C").expect("known");
+    assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(7));
+    assert_eq!(logs(&a.ra("C", 8, 1, 0)).len(), 1, "a restart");
+}
+
+#[test]
 fn an_unknown_instance_is_stored_without_a_restart() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);

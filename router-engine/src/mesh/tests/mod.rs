@@ -1,6 +1,7 @@
 //! Rules of the protocol with one router and hand-made messages ([`link_state`], [`mobile`]), and
 //! whole networks of routers in virtual time ([`network`]).
 
+mod hostile;
 mod link_state;
 mod mobile;
 mod net;

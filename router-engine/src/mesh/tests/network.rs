@@ -173,7 +173,7 @@ proptest! {
         for step in &steps {
             apply(&mut net, step);
         }
-        let seconds = settle(&mut net, 45);
+        let seconds = settle(&mut net, 65);
         if std::env::var_os("MESH_TIMES").is_some() {
             eprintln!("settled in {seconds} s");
         }
