@@ -348,7 +348,8 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
             Attempt { opened: false, failure: Some(failure) }
         }
     };
-    if let Some(failure) = &attempt.failure {
+    // A connection that was ended by request did not fail.
+    if let Some(failure) = attempt.failure.as_ref().filter(|_| !*sub.ended.borrow()) {
         let text = format!("{} {}", failure.condition, failure.description);
         let text = format!("Connection to {address} failed: {}", text.trim_end());
         if text != *last_failure {

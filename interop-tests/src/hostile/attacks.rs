@@ -173,7 +173,7 @@ fn frame_header(dice: &mut Dice) -> Vec<u8> {
 
 fn unknown_descriptor(dice: &mut Dice) -> Vec<u8> {
     let body = match dice.below(4) {
-        0 => described(dice.next().to_be_bytes()[0] | 0x80, &list(&[])),
+        0 => described(dice.number().to_be_bytes()[0] | 0x80, &list(&[])),
         1 => [&[0x00], symbol("no:such:list").as_slice(), &list(&[])].concat(),
         2 => [&[0x00, 0x00, 0x00, 0x00], list(&[]).as_slice()].concat(),
         _ => described(OPEN, &map(&[&string("container-id"), &string("map, not list")])),

@@ -14,7 +14,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Dice {
 
     /// A number below `limit`, which must not be zero.
     pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() >> 11).unwrap_or_default() % limit
+        usize::try_from(self.number() >> 11).unwrap_or_default() % limit
     }
 
     /// One of `choices`, which must not be empty.
@@ -33,6 +33,6 @@ impl Dice {
 
     /// `count` random bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next().to_be_bytes()[0]).collect()
+        (0..count).map(|_| self.number().to_be_bytes()[0]).collect()
     }
 }
