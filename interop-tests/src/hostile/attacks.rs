@@ -2,9 +2,9 @@
 
 use super::Dice;
 use super::wire::{
-    AMQP_HEADER, BEGIN, DISPOSITION, FLOW, NULL, OPEN, SASL_HEADER, SASL_INIT, TRANSFER, TRUE, array_of_nulls,
-    attach_receiver, attach_sender, begin, described, frame, list, map, nested_lists, open, raw_frame, string, symbol,
-    transfer, uint,
+    AMQP_HEADER, ATTACH, BEGIN, DISPOSITION, FALSE, FLOW, NULL, OPEN, SASL_HEADER, SASL_INIT, TRANSFER, TRUE,
+    array_of_nulls, attach_receiver, attach_sender, begin, binary, described, frame, list, map, nested_lists, open,
+    raw_frame, string, symbol, transfer, uint,
 };
 
 /// How fast the bytes of an attack are sent.
@@ -87,6 +87,11 @@ impl Attack {
         }
     }
 
+    /// Whether it begins where AMQP begins, so that an authentication that succeeds may come before.
+    pub(crate) fn begins_with_amqp(self) -> bool {
+        !matches!(self, Self::Noise | Self::Sasl | Self::SlowHeader)
+    }
+
     /// The bytes of one such attack.
     pub fn bytes(self, dice: &mut Dice) -> Vec<u8> {
         match self {
@@ -116,6 +121,12 @@ impl Attack {
             }
         }
     }
+}
+
+/// What a client with a certificate sends to authenticate with it; the answers need not be awaited.
+pub(crate) fn authentication() -> Vec<u8> {
+    let init = described(SASL_INIT, &list(&[&symbol("EXTERNAL"), &binary(b"")]));
+    [SASL_HEADER, &raw_frame(1, 0, &init)].concat()
 }
 
 fn noise(dice: &mut Dice) -> Vec<u8> {
@@ -243,7 +254,7 @@ fn nonsense(dice: &mut Dice) -> Vec<u8> {
 
 fn sasl(dice: &mut Dice) -> Vec<u8> {
     let init = |mechanism: &str, response: &[u8]| {
-        let fields = list(&[&symbol(mechanism), &super::wire::binary(response)]);
+        let fields = list(&[&symbol(mechanism), &binary(response)]);
         raw_frame(1, 0, &described(SASL_INIT, &fields))
     };
     let rest = match dice.below(6) {
@@ -305,9 +316,8 @@ fn router_protocol(dice: &mut Dice) -> Vec<u8> {
     let capability = symbol("qd.router");
     let source = described(0x28, &list(&[NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &capability]));
     let target = described(0x29, &list(&[NULL, NULL, NULL, NULL, NULL, NULL, &capability]));
-    let fields: [&[u8]; 10] =
-        [&string("control"), &uint(0), super::wire::FALSE, NULL, NULL, &source, &target, NULL, NULL, &uint(0)];
-    let attach = frame(0, super::wire::ATTACH, &fields, &[]);
+    let fields: [&[u8]; 10] = [&string("control"), &uint(0), FALSE, NULL, NULL, &source, &target, NULL, NULL, &uint(0)];
+    let attach = frame(0, ATTACH, &fields, &[]);
     let message = [properties, application, body].concat();
     [AMQP_HEADER.to_vec(), open(), begin(0), attach, transfer(0, 0, false, &message)].concat()
 }

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use super::attacks::authentication;
 use super::{Attack, Dice, Pace};
 use crate::harness::Certificates;
 
@@ -78,6 +79,14 @@ impl Target {
         self.name
     }
 
+    /// Puts an authentication before the bytes, where the listener wants one and mostly.
+    fn dress(&self, attack: Attack, bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+        if self.tls.is_some() && attack.begins_with_amqp() && dice.below(5) > 0 {
+            return [authentication(), bytes].concat();
+        }
+        bytes
+    }
+
     fn connect(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.address).with_context(|| format!("connecting to {}", self.name))?;
         stream.set_read_timeout(Some(ANSWER_WAIT))?;
@@ -129,7 +138,7 @@ impl Siege {
             let round = rounds.fetch_add(1, Ordering::Relaxed);
             let mut dice = Dice::new(self.seed ^ (round << 16));
             let (target, attack) = (dice.pick(&self.targets), *dice.pick(&fast));
-            let bytes = attack.bytes(&mut dice);
+            let bytes = target.dress(attack, attack.bytes(&mut dice), &mut dice);
             let mut connection = target.connect()?;
             count(report, target, attack);
             // The router may close at any moment: no error here says anything.
@@ -148,7 +157,8 @@ impl Siege {
         while Instant::now() < end {
             while open.len() < SLOW_CONNECTIONS {
                 let attack = *dice.pick(&slow);
-                open.push((target.connect()?, attack.bytes(&mut dice).into_iter()));
+                let bytes = target.dress(attack, attack.bytes(&mut dice), &mut dice);
+                open.push((target.connect()?, bytes.into_iter()));
                 count(report, target, attack);
             }
             open.retain_mut(|(connection, rest)| match rest.next() {
