@@ -40,6 +40,7 @@ fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortPara
         strip_out: true,
         group_correlator: None,
         group_ordinal: None,
+        tls_ordinal: None,
         access_id: None,
         open_properties: amqp_core::value::Map::default(),
         failover_list: None,

@@ -129,6 +129,7 @@ fn params() -> ConnParams {
         strip_out: true,
         group_correlator: None,
         group_ordinal: None,
+        tls_ordinal: None,
         access_id: None,
         open_properties: Map::new(),
         failover_list: None,

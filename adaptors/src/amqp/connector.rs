@@ -460,6 +460,7 @@ impl Shared {
             strip_out: endpoint.strip_out,
             group_correlator: self.correlator.clone(),
             group_ordinal: sub.tls.as_ref().map(|_| sub.ordinal),
+            tls_ordinal: sub.tls.as_ref().map(TlsClient::ordinal),
             access_id: None,
             open_properties: endpoint.open_properties.clone(),
             failover_list: None,

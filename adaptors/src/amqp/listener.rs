@@ -180,6 +180,7 @@ impl Shared {
             strip_out: endpoint.strip_out,
             group_correlator: None,
             group_ordinal: None,
+            tls_ordinal: self.tls.lock().as_ref().map(TlsServer::ordinal),
             access_id: self.params.access_id.clone(),
             open_properties: endpoint.open_properties.clone(),
             failover_list: self.params.failover_list.clone(),

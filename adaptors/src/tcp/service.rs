@@ -85,6 +85,7 @@ pub(super) fn conn_params(initiator: bool, host: String, local_socket: Option<St
         strip_out: false,
         group_correlator: None,
         group_ordinal: None,
+        tls_ordinal: None,
         access_id: None,
         open_properties: amqp_core::value::Map::default(),
         failover_list: None,

@@ -229,7 +229,7 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         properties(peer.map(|p| &p.properties)),
         Value::Long(i64::from(peer.map_or(0, |p| p.tls_ssf))),
         EntityType::Connection.full().into(),
-        protocol.is_some().into(),
+        (protocol.is_some() || c.params.tls_ordinal.is_some()).into(),
         peer.is_some().into(),
         true.into(),
         if c.deleted { "deleted" } else { "enabled" }.into(),
@@ -238,7 +238,7 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         c.last_delivery.map(seconds).unwrap_or_default(),
         traced.into(),
         text("qd.edge-mesh-id").into(),
-        Value::Null,
+        c.params.tls_ordinal.map_or(Value::Null, Value::Ulong),
         group.into(),
         group.map(|_| ordinal.or(c.params.group_ordinal).unwrap_or(0)).into(),
     ]

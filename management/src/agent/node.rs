@@ -280,6 +280,7 @@ fn conn_params() -> ConnParams {
         strip_out: false,
         group_correlator: None,
         group_ordinal: None,
+        tls_ordinal: None,
         access_id: None,
         open_properties: amqp_core::value::Map::new(),
         failover_list: None,

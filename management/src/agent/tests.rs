@@ -113,6 +113,7 @@ fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
         strip_out: true,
         group_correlator: None,
         group_ordinal: None,
+        tls_ordinal: None,
         access_id: None,
         open_properties: Map::new(),
         failover_list: None,

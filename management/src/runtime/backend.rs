@@ -130,7 +130,10 @@ impl Backend for Runtime {
     }
 
     fn connections(&self) -> Vec<ConnectionRow> {
-        self.router().map(|r| r.connection_rows(now())).unwrap_or_default()
+        // A connection is there for management once both opens were exchanged.
+        let mut rows = self.router().map(|r| r.connection_rows(now())).unwrap_or_default();
+        rows.retain(|row| row.peer.is_some());
+        rows
     }
 
     fn links(&self) -> Vec<LinkRow> {

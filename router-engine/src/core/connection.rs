@@ -58,6 +58,8 @@ pub struct ConnParams {
     pub group_correlator: Option<String>,
     /// `qd.group-ordinal`, sent by a connector that uses TLS.
     pub group_ordinal: Option<u64>,
+    /// The ordinal of the TLS credentials of the listener or connector, when it has any.
+    pub tls_ordinal: Option<u64>,
     /// `qd.access-id`, sent by a listener of role inter-router, edge or inter-edge.
     pub access_id: Option<String>,
     /// Extra open properties configured by the operator.

@@ -299,6 +299,7 @@ fn params(role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {
             strip_out: true,
             group_correlator: None,
             group_ordinal: None,
+            tls_ordinal: None,
             access_id: None,
             open_properties: Map::new(),
             failover_list: None,

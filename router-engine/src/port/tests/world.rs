@@ -42,6 +42,7 @@ pub(super) fn params(role: ConnectionRole) -> PortParams {
             strip_out: true,
             group_correlator: None,
             group_ordinal: None,
+            tls_ordinal: None,
             access_id: None,
             open_properties: Map::new(),
             failover_list: None,
