@@ -56,7 +56,10 @@ impl Stage {
             .service(DEAD_SERVICE, listener, connector, dead.address())
             .dormant_service(DORMANT_SERVICE, listener, server.address())
             .start()?;
-        Ok(Self { line, server, listener, connector, _dead: dead })
+        let stage = Self { line, server, listener, connector, _dead: dead };
+        // A listener may open before the routers have settled on a path, and then refuse a flow or two.
+        eventually("the service works", || stage.echo())?;
+        Ok(stage)
     }
 
     fn connect(&self) -> Result<TcpStream> {

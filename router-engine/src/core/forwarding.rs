@@ -280,7 +280,10 @@ impl Core {
             address,
             born: route.now,
         });
-        self.links[link].deliveries.push_back(&mut self.outs, slot);
+        let l = &mut self.links[link];
+        // What is queued will use the credit; the peer's next flow tells the exact figure.
+        l.peer_credit = l.peer_credit.saturating_sub(1);
+        l.deliveries.push_back(&mut self.outs, slot);
         if let Some((address, bit)) = address.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }

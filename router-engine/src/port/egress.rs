@@ -325,7 +325,11 @@ impl AmqpPort {
         let starting = out.current.as_ref().is_some_and(|c| !c.started);
         if (out.queue.is_empty() && !starting) || self.engine.credit(key) == 0 {
             out.drain = false;
+            let id = link.id;
             self.engine.drained(key);
+            if let Some(link) = id {
+                self.actions.push(Action::PeerCredit { link, credit: 0, drain: false });
+            }
         }
     }
 
