@@ -4,12 +4,9 @@ use super::Core;
 use super::forwarding::Route;
 use super::objects::ControlAddress;
 use crate::forward::Treatment;
-use crate::mesh::{Mesh, MeshOutput};
+use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
-use amqp_core::codec::{Decode, Reader};
-use amqp_core::value::Map;
-use amqp_core::{Instant, Value};
-use bytes::Bytes;
+use amqp_core::Instant;
 
 /// Ticks between scans for surplus streaming links.
 const SCRUB_TICKS: u64 = 30;
@@ -46,7 +43,7 @@ impl Core {
         let Payload::One(message) = payload else { return };
         let Some(from) = route.conn.and_then(|c| self.conns[c].router.as_ref()) else { return };
         let (bit, cost) = (from.bit, from.cost);
-        let Some((opcode, body)) = parse(message) else { return };
+        let Some((opcode, body)) = mesh::parse(message) else { return };
         let now = route.now;
         // A message of an old, retired connection of a neighbour says nothing about a link.
         self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, bit.map(|bit| (bit, cost)), now));
@@ -148,21 +145,4 @@ impl Core {
 /// Whether an address of this key is advertised to other routers (spec `inter-router-protocol.md` 8.1).
 fn is_propagated(key: &str) -> bool {
     matches!(key.as_bytes().first(), Some(b'M' | b'N' | b'H')) && key != "M$management" && !key.starts_with("M_$qd.")
-}
-
-/// Opcode and body of a routing protocol message (spec `inter-router-protocol.md` 6.1).
-fn parse(message: &Bytes) -> Option<(String, Map)> {
-    let mut reader = Reader::from_bytes(message);
-    let (mut opcode, mut body) = (None, None);
-    while !reader.is_empty() {
-        let Ok(Value::Described(section)) = Value::decode(&mut reader) else { return None };
-        match (section.descriptor.as_u64()?, section.value) {
-            (0x74, Value::Map(properties)) => {
-                opcode = properties.get("opcode").and_then(Value::as_str).map(str::to_owned);
-            }
-            (0x77, Value::Map(map)) => body = Some(map),
-            _ => {}
-        }
-    }
-    Some((opcode?, body?))
 }
