@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
     let plan = BootPlan::new(config::load(&options.config)?)?;
     let workers = plan.worker_threads();
     let executor = Builder::new_multi_thread()
-        .worker_threads(workers)
+        .worker_threads(executor_threads(workers))
         .thread_name("worker")
         .enable_all()
         .build()
@@ -68,6 +68,12 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
     }
     executor.shutdown_timeout(GRACE);
     Ok(ending)
+}
+
+/// Threads to start when `configured` are asked for. Tasks seldom block their thread, so that more threads than
+/// cores would only take turns with each other.
+fn executor_threads(configured: usize) -> usize {
+    std::thread::available_parallelism().map_or(configured, |cores| configured.min(cores.get().max(2)))
 }
 
 fn log_running(workers: usize) {

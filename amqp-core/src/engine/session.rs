@@ -101,15 +101,36 @@ impl Connection {
         }
     }
 
-    /// Stops (true) or resumes (false) opening the session's incoming window: with it held the
-    /// peer can send only what its window still allows.
-    pub fn hold_window(&mut self, session: SessionKey, hold: bool) {
+    /// Counts transfers that were received against the session's incoming window, for as long as their payload is kept.
+    pub fn keep(&mut self, session: SessionKey, transfers: u32) {
+        self.with_windows(session, |windows| {
+            windows.keep(transfers);
+            false
+        });
+    }
+
+    /// Takes back [`Self::keep`]: the window opens by so many transfers.
+    pub fn consume(&mut self, session: SessionKey, transfers: u32) {
+        self.with_windows(session, |windows| {
+            windows.consume(transfers);
+            windows.wants_flow()
+        });
+    }
+
+    /// Makes the session's incoming window narrower than configured, to so many transfers, or ends that. What the peer
+    /// was promised before is still taken.
+    pub fn narrow_window(&mut self, session: SessionKey, to: Option<u32>) {
+        self.with_windows(session, |windows| windows.narrow(to));
+    }
+
+    /// Changes the windows of a session; `change` tells whether the peer has to hear of it.
+    fn with_windows(&mut self, session: SessionKey, change: impl FnOnce(&mut Windows) -> bool) {
         let Some(slot) = self.session_slot(session) else { return };
-        if let Some(s) = self.sessions.get_mut(slot as usize) {
-            s.windows.held = hold;
-            if s.windows.wants_flow() {
-                self.mark_session(slot);
-            }
+        if let Some(s) = self.sessions.get_mut(slot as usize)
+            && change(&mut s.windows)
+        {
+            s.flow_due = true;
+            self.mark_session(slot);
         }
     }
 
@@ -117,6 +138,18 @@ impl Connection {
     #[must_use]
     pub fn session_window(&self, session: SessionKey) -> u32 {
         self.session_slot(session).and_then(|slot| self.sessions.get(slot as usize)).map_or(0, |s| s.windows.can_send())
+    }
+
+    /// Links of a session.
+    #[must_use]
+    pub fn session_links(&self, session: SessionKey) -> usize {
+        self.session_slot(session).map_or(0, |slot| self.links_of(slot).len())
+    }
+
+    /// Transfers that are kept, of all sessions.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.sessions.iter().map(|(_, s)| u64::from(s.windows.kept())).sum()
     }
 
     /// How many sessions there are.

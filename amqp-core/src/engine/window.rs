@@ -3,16 +3,23 @@
 use super::ids::precedes;
 
 /// The windows of one session, counted in transfer frames.
+///
+/// What is received counts against the incoming window for as long as the caller keeps it. A window that was told once
+/// cannot be taken back: a peer that has not heard yet of a narrower one may go on by the old one.
 #[derive(Debug)]
 pub(super) struct Windows {
     /// The incoming-window when everything received is consumed.
     in_max: u32,
-    /// How many more transfers the peer may send by what we told it.
+    /// The same, while it is narrowed.
+    ceiling: u32,
+    /// Transfers received that are kept.
+    kept: u32,
+    /// How many more transfers the peer may send by the widest that we told it.
     in_left: u32,
+    /// How many more transfers the peer may send by what we told it last.
+    told: u32,
     /// The transfer-id expected next; `None` before the peer's begin.
     next_in: Option<u32>,
-    /// What is received is not consumed: the window must not open.
-    pub(super) held: bool,
     /// How many more transfers the peer accepts.
     out_left: u32,
     /// The transfer-id of our next transfer.
@@ -23,7 +30,16 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) const fn new(in_max: u32) -> Self {
-        Self { in_max, in_left: in_max, next_in: None, held: false, out_left: 0, next_out: 0 }
+        Self {
+            in_max,
+            ceiling: in_max,
+            kept: 0,
+            in_left: in_max,
+            told: in_max,
+            next_in: None,
+            out_left: 0,
+            next_out: 0,
+        }
     }
 
     /// The peer's begin: its next-outgoing-id and incoming-window.
@@ -48,6 +64,7 @@ impl Windows {
     pub(super) const fn on_transfer(&mut self) -> bool {
         let Some(left) = self.in_left.checked_sub(1) else { return false };
         self.in_left = left;
+        self.told = self.told.saturating_sub(1);
         if let Some(id) = self.next_in {
             self.next_in = Some(id.wrapping_add(1));
         }
@@ -65,18 +82,43 @@ impl Windows {
         self.next_out = self.next_out.wrapping_add(1);
     }
 
-    /// The window is below its low-water mark and can open.
-    pub(super) const fn wants_flow(&self) -> bool {
-        !self.held && self.in_left < self.in_max.div_ceil(2)
+    /// Transfers received are not consumed for now.
+    pub(super) const fn keep(&mut self, transfers: u32) {
+        self.kept = self.kept.saturating_add(transfers);
     }
 
-    /// What to put in a flow frame: next-incoming-id, incoming-window, next-outgoing-id. The window
-    /// opens by this unless it is held.
+    /// Transfers that were kept are consumed.
+    pub(super) const fn consume(&mut self, transfers: u32) {
+        self.kept = self.kept.saturating_sub(transfers);
+    }
+
+    pub(super) const fn kept(&self) -> u32 {
+        self.kept
+    }
+
+    /// Narrows the incoming window, or ends that. True: the peer has to be told.
+    #[must_use]
+    pub(super) fn narrow(&mut self, to: Option<u32>) -> bool {
+        self.ceiling = to.map_or(self.in_max, |to| to.clamp(1, self.in_max));
+        self.told > self.open() || self.wants_flow()
+    }
+
+    const fn open(&self) -> u32 {
+        self.ceiling.saturating_sub(self.kept)
+    }
+
+    /// What the peer was told is below the low-water mark and more can be told.
+    pub(super) const fn wants_flow(&self) -> bool {
+        self.told < self.open().div_ceil(2)
+    }
+
+    /// What to put in a flow frame: next-incoming-id, incoming-window, next-outgoing-id.
     pub(super) const fn advertise(&mut self) -> (Option<u32>, u32, u32) {
-        if !self.held {
-            self.in_left = self.in_max;
+        self.told = self.open();
+        if self.in_left < self.told {
+            self.in_left = self.told;
         }
-        (self.next_in, self.in_left, self.next_out)
+        (self.next_in, self.told, self.next_out)
     }
 }
 
@@ -97,15 +139,47 @@ mod tests {
     }
 
     #[test]
-    fn held_window_shuts() {
+    fn what_is_kept_shuts_the_window() {
         let mut w = Windows::new(2);
-        w.held = true;
         assert!(w.on_transfer());
+        w.keep(1);
         assert_eq!(w.advertise().1, 1);
-        assert!(w.on_transfer() && !w.wants_flow());
+        assert!(w.on_transfer());
+        w.keep(1);
+        assert!(!w.wants_flow());
+        assert_eq!(w.advertise().1, 0);
         assert!(!w.on_transfer());
-        w.held = false;
+        w.consume(1);
         assert!(w.wants_flow());
+        assert_eq!(w.advertise().1, 1);
+    }
+
+    #[test]
+    fn others_go_on_beside_what_is_kept() {
+        let mut w = Windows::new(8);
+        w.keep(7);
+        for _ in 0..20 {
+            w.advertise();
+            assert!(w.on_transfer());
+            assert!(w.wants_flow());
+        }
+    }
+
+    #[test]
+    fn narrowed_window_admits_what_was_promised() {
+        let mut w = Windows::new(100);
+        assert!(w.narrow(Some(4)));
+        assert_eq!(w.advertise().1, 4);
+        assert!(!w.narrow(Some(4)));
+        for _ in 0..100 {
+            assert!(w.on_transfer());
+            w.keep(1);
+        }
+        assert!(!w.wants_flow() && !w.on_transfer());
+        assert!(!w.narrow(None));
+        w.consume(100);
+        assert!(w.wants_flow());
+        assert_eq!(w.advertise().1, 100);
     }
 
     #[test]

@@ -8,15 +8,9 @@ use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
 use amqp_core::Instant;
 
-/// Ticks between scans for surplus streaming links.
-const SCRUB_TICKS: u64 = 30;
-
 impl Core {
     pub(super) fn mesh_tick(&mut self, now: Instant) {
-        self.ticks += 1;
-        if self.ticks.is_multiple_of(SCRUB_TICKS) {
-            self.scrub_pools(now);
-        }
+        self.trim_pools(now);
         self.drive_mesh(now, |mesh| mesh.tick(now));
     }
 

@@ -4,12 +4,11 @@ use super::action::PeerOpen;
 use super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
 use super::effect::Effect;
 use super::ids::ConnId;
-use super::objects::{Conn, RouterConn};
+use super::objects::{Conn, LinkPool, RouterConn};
 use super::{Core, Router};
 use crate::Mailbox;
 use amqp_core::Instant;
 use amqp_core::performative::Error;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Router {
@@ -38,7 +37,7 @@ impl Core {
             opened_at: now,
             last_delivery: None,
             streaming_links: false,
-            pool: VecDeque::new(),
+            pool: LinkPool::default(),
             admin_deleted: false,
             router: None,
         });

@@ -80,7 +80,6 @@ pub struct Core {
     next_watch: u64,
     started: Instant,
     next_tick: Instant,
-    ticks: u64,
     last_topology_change: Option<Instant>,
     /// Connections with staged effects.
     dirty_conns: Vec<u32>,
@@ -204,7 +203,6 @@ impl Core {
             next_watch: 0,
             started: now,
             next_tick: now + TICK,
-            ticks: 0,
             last_topology_change: None,
             dirty_conns: Vec::new(),
             dirty_links: Vec::new(),

@@ -32,10 +32,19 @@ pub(crate) struct Conn {
     pub(crate) last_delivery: Option<Instant>,
     /// Streaming links may be opened towards this peer.
     pub(crate) streaming_links: bool,
-    /// Idle streaming links, oldest first.
-    pub(crate) pool: VecDeque<u32>,
+    /// Idle streaming links.
+    pub(crate) pool: LinkPool,
     pub(crate) admin_deleted: bool,
     pub(crate) router: Option<Box<RouterConn>>,
+}
+
+/// Idle streaming links of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct LinkPool {
+    /// Longest idle first.
+    idle: VecDeque<u32>,
+    /// The fewest since the last trim: so many were not needed.
+    spare: usize,
 }
 
 /// What an inter-router (control or data) connection has beyond others.
@@ -296,6 +305,36 @@ impl LinkKind {
     }
 }
 
+impl LinkPool {
+    /// The link that became idle last.
+    pub(crate) fn take(&mut self) -> Option<u32> {
+        let slot = self.idle.pop_back();
+        self.spare = self.spare.min(self.idle.len());
+        slot
+    }
+
+    pub(crate) fn put(&mut self, slot: u32) {
+        self.idle.push_back(slot);
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.idle.retain(|&s| s != slot);
+        self.spare = self.spare.min(self.idle.len());
+    }
+
+    /// Takes out half of the links (rounded up) that were not needed since the last call, longest idle
+    /// first, but leaves `keep`.
+    pub(crate) fn trim(&mut self, keep: usize) -> Vec<u32> {
+        let surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
+        let taken = self.idle.drain(..surplus).collect();
+        self.spare = self.idle.len();
+        if self.idle.capacity() > 4 * self.idle.len().max(keep) {
+            self.idle.shrink_to_fit();
+        }
+        taken
+    }
+}
+
 impl Conn {
     /// In-process peers of the router itself (the management agent).
     pub(crate) fn is_internal(&self) -> bool {
@@ -337,5 +376,28 @@ impl Address {
             None if up => self.outstanding.push((bit, 1)),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_pool_sheds_what_was_not_needed() {
+        let mut pool = LinkPool::default();
+        (0..100).for_each(|slot| pool.put(slot));
+        assert!(pool.trim(10).is_empty(), "they have only just become idle");
+        // Forty are in use at times.
+        let used: Vec<_> = (0..40).filter_map(|_| pool.take()).collect();
+        assert_eq!(used[0], 99);
+        used.into_iter().for_each(|slot| pool.put(slot));
+        assert_eq!(pool.trim(10), (0..30).collect::<Vec<_>>());
+        for _ in 0..10 {
+            pool.trim(10);
+        }
+        assert_eq!(pool.idle.len(), 10);
+        pool.remove(pool.idle[0]);
+        assert_eq!(pool.idle.len(), 9);
     }
 }

@@ -19,8 +19,6 @@ use std::collections::HashMap;
 pub(super) const MAX_ROUTERS: usize = 128;
 /// Idle streaming links that a connection keeps.
 const POOL_KEPT: usize = 128;
-/// Idle streaming links detached per scan and connection.
-const POOL_BATCH: usize = 10;
 
 /// What forwarding needs to know of the network. Node bit 0 is this router.
 #[derive(Debug)]
@@ -349,7 +347,7 @@ impl Core {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
         if kind == LinkKind::Streaming {
-            self.conns[conn].pool.retain(|&l| l != slot);
+            self.conns[conn].pool.remove(slot);
         }
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
@@ -391,7 +389,7 @@ impl Core {
     /// A link for one stream on a connection, or on a data connection of its group.
     pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
         let conn = self.trunk(conn);
-        while let Some(slot) = self.conns[conn].pool.pop_front() {
+        while let Some(slot) = self.conns[conn].pool.take() {
             if let Some(link) = self.links.get_mut(slot) {
                 link.idle = false;
                 return Some(slot);
@@ -418,7 +416,7 @@ impl Core {
         }
         link.idle = true;
         let conn = link.conn;
-        self.conns[conn].pool.push_back(slot);
+        self.conns[conn].pool.put(slot);
         self.stream_moved_back(slot);
     }
 
@@ -431,14 +429,11 @@ impl Core {
         }
     }
 
-    /// Detaches streaming links that have been idle beyond what a connection keeps.
-    pub(super) fn scrub_pools(&mut self, now: Instant) {
+    /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
+    pub(super) fn trim_pools(&mut self, now: Instant) {
         for conn in self.conns.slots() {
-            let surplus = self.conns[conn].pool.len().saturating_sub(POOL_KEPT).min(POOL_BATCH);
-            for _ in 0..surplus {
-                if let Some(slot) = self.conns[conn].pool.pop_front() {
-                    self.detach_link(slot, None, now);
-                }
+            for slot in self.conns[conn].pool.trim(POOL_KEPT) {
+                self.detach_link(slot, None, now);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use super::AmqpPort;
 use super::egress::discard;
+use super::ingress::lose_current;
 use super::link::{PortLink, notified};
 use super::params::PortError;
+use super::stalls::Stalls;
 use crate::core::action::{Action, Direction};
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::effect::{AttachOut, AttachReply, Effect, SessionClass};
@@ -30,10 +32,10 @@ impl AmqpPort {
             }
         }
         for key in keys.drain(..) {
-            match notified(&self.links, key) {
-                Some((idx, true)) => self.on_room(idx),
-                Some((idx, false)) => self.make_ready(idx),
-                None => {}
+            if Stalls::is_key(key) {
+                self.on_room(key);
+            } else if let Some(idx) = notified(&self.links, key) {
+                self.make_ready(idx);
             }
         }
         self.effects = effects;
@@ -136,7 +138,7 @@ impl AmqpPort {
         let Some(idx) = self.links.by_id(id) else { return };
         let Some(mut link) = self.links.remove(idx) else { return };
         self.engine.detach(link.key, error);
-        self.lose_current(&mut link);
+        lose_current(&mut link);
         self.lose_queue(&mut link);
         self.link_gone(&link);
     }
@@ -145,7 +147,6 @@ impl AmqpPort {
     pub(super) fn link_gone(&mut self, link: &PortLink) {
         if link.owns_session {
             self.engine.end_session(link.session, None);
-            self.holds.remove(&link.session);
         }
     }
 

@@ -146,7 +146,7 @@ impl AmqpPort {
             Payload::One(octets) => buffer.push_back(octets),
             Payload::Many(chunks) => buffer.extend(chunks.iter().cloned()),
             Payload::Stream(stream) => {
-                let notify = Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notify_key(idx, key, false) };
+                let notify = Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notify_key(idx, key) };
                 let attached = push.reader.unwrap_or_else(|| stream.reader(None));
                 attached.set_notify(notify);
                 reader = Some(attached);

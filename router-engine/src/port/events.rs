@@ -2,7 +2,7 @@
 
 use super::AmqpPort;
 use super::egress::out_id;
-use super::ingress::unpack;
+use super::ingress::{lose_current, unpack};
 use super::limits::EVENTS_PER_TURN;
 use super::link::PortLink;
 use super::open::{our_open, peer_open};
@@ -39,10 +39,7 @@ impl AmqpPort {
             Event::Attached { link, attach } => self.on_attached(link, *attach),
             Event::Detached { link, error } => self.on_detached(link, error),
             Event::Begun(_) => {}
-            Event::Ended { session, .. } => {
-                self.classes.retain(|(_, s)| *s != session);
-                self.holds.remove(&session);
-            }
+            Event::Ended { session, .. } => self.classes.retain(|(_, s)| *s != session),
             Event::Auth(credentials) => self.auth = Some(credentials),
             Event::RemoteOpen(open) => self.on_open(open),
             Event::Closed { error } => {
@@ -102,7 +99,7 @@ impl AmqpPort {
             return;
         };
         let Some(mut link) = self.links.remove(idx) else { return };
-        self.lose_current(&mut link);
+        lose_current(&mut link);
         let unsent = self.lose_queue(&mut link);
         self.link_gone(&link);
         self.actions.push(Action::Detached { link: id, error, unsent });
@@ -157,7 +154,7 @@ impl AmqpPort {
         }
         for idx in self.links.indices() {
             let Some(mut link) = self.links.remove(idx) else { continue };
-            self.lose_current(&mut link);
+            lose_current(&mut link);
             let unsent = self.lose_queue(&mut link);
             if let Some(link) = link.id {
                 self.actions.push(Action::Detached { link, error: None, unsent });

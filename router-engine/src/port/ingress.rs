@@ -10,13 +10,13 @@
 
 use super::AmqpPort;
 use super::limits::{HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
-use super::link::{Arriving, End, Held, InLink, Phase, PortLink, notify_key};
+use super::link::{Arriving, End, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::ids::{InId, LinkId};
 use crate::stream::{Notify, Payload, Pressure, Stream, StreamLimits};
 use amqp_core::Instant;
-use amqp_core::engine::{DeliveryKey, Incoming, SessionKey};
+use amqp_core::engine::{DeliveryKey, Incoming};
 use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
 use amqp_core::performative::{DeliveryState, Error};
 use bytes::Bytes;
@@ -108,11 +108,10 @@ impl AmqpPort {
                     }
                 }
             }
-            Phase::Streaming { stream, holding, .. } => {
-                if stream.push(payload) == Pressure::Full && !*holding {
-                    *holding = true;
-                    let session = *session;
-                    self.hold(session);
+            Phase::Streaming { stream, key, .. } => {
+                if stream.push(payload) == Pressure::Full {
+                    let (key, session) = (*key, *session);
+                    self.stall(key, session);
                 }
                 if !more {
                     self.end_piece(idx, false);
@@ -136,7 +135,7 @@ impl AmqpPort {
 
     /// The delivery that was held is to be forwarded as it arrives.
     fn start_stream(&mut self, idx: u32, id: LinkId, head: Head, now: Instant) {
-        let Some(PortLink { key, session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
             self.links.get_mut(idx)
         else {
             return;
@@ -144,17 +143,18 @@ impl AmqpPort {
         let Phase::Held(held) = &mut current.phase else { return };
         let unbounded = head.annotations.flags & flags::DISABLE_Q2 != 0;
         let limits = if unbounded { UNBOUNDED_STREAM } else { StreamLimits::DEFAULT };
-        let notify = Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notify_key(idx, *key, true) };
+        let key = self.stalls.new_key();
+        let notify = Notify { mailbox: Arc::clone(&self.handle.mailbox), key };
         let stream = Stream::new(limits, Some(notify));
         let mut full = false;
         for chunk in strip(std::mem::take(&mut held.chunks), head.strip) {
             full |= stream.push(chunk) == Pressure::Full;
         }
-        current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, holding: full };
+        current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, key };
         let (delivery, settled, state) = (current.delivery, current.presettled, current.state.take());
         let session = *session;
         if full {
-            self.hold(session);
+            self.stall(key, session);
         }
         self.starting = Some((delivery, idx));
         self.deliver(id, delivery, settled, state, head, Payload::Stream(stream));
@@ -256,9 +256,7 @@ impl AmqpPort {
         settled: bool,
         discard: bool,
     ) -> bool {
-        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
-            self.links.get_mut(idx)
-        else {
+        let Some(PortLink { end: End::In(InLink { current: Some(current), .. }), .. }) = self.links.get_mut(idx) else {
             return false;
         };
         if current.delivery.to_u64() != token.0 {
@@ -272,30 +270,11 @@ impl AmqpPort {
         }
         if discard {
             let phase = std::mem::replace(&mut current.phase, Phase::Discarded);
-            let session = *session;
-            if let Phase::Streaming { stream, holding, .. } = phase {
+            if let Phase::Streaming { stream, .. } = phase {
                 stream.discard();
-                if holding {
-                    self.unhold(session);
-                }
             }
         }
         true
-    }
-
-    /// The stream that a link produces has room again.
-    pub(super) fn on_room(&mut self, idx: u32) {
-        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
-            self.links.get_mut(idx)
-        else {
-            return;
-        };
-        if let Phase::Streaming { holding, .. } = &mut current.phase
-            && std::mem::take(holding)
-        {
-            let session = *session;
-            self.unhold(session);
-        }
     }
 
     /// The core's name of an incoming delivery.
@@ -311,47 +290,16 @@ impl AmqpPort {
         }
     }
 
-    /// Gives up the delivery in progress because the link is lost.
-    pub(super) fn lose_current(&mut self, link: &mut PortLink) {
-        let session = link.session;
-        let Some(current) = link.incoming().and_then(|l| l.current.take()) else { return };
-        if let Phase::Streaming { stream, holding, .. } = current.phase {
-            stream.abort();
-            if holding {
-                self.unhold(session);
-            }
-        }
-    }
-
     fn take_current(&mut self, idx: u32) -> Option<Box<Arriving>> {
-        let link = self.links.get_mut(idx)?;
-        let session = link.session;
-        let mut current = link.incoming()?.current.take()?;
-        if let Phase::Streaming { holding, .. } = &mut current.phase
-            && std::mem::take(holding)
-        {
-            self.unhold(session);
-        }
-        Some(current)
+        self.links.get_mut(idx)?.incoming()?.current.take()
     }
+}
 
-    /// One more stream keeps a session's window from opening.
-    fn hold(&mut self, session: SessionKey) {
-        let holds = self.holds.entry(session).or_insert(0);
-        *holds += 1;
-        if *holds == 1 {
-            self.engine.hold_window(session, true);
-        }
-    }
-
-    fn unhold(&mut self, session: SessionKey) {
-        if let Some(holds) = self.holds.get_mut(&session) {
-            *holds = holds.saturating_sub(1);
-            if *holds == 0 {
-                self.holds.remove(&session);
-                self.engine.hold_window(session, false);
-            }
-        }
+/// Gives up the delivery in progress because the link is lost.
+pub(super) fn lose_current(link: &mut PortLink) {
+    let Some(current) = link.incoming().and_then(|l| l.current.take()) else { return };
+    if let Phase::Streaming { stream, .. } = current.phase {
+        stream.abort();
     }
 }
 

@@ -24,3 +24,6 @@ pub const SECTIONS_MAX: usize = 1024 * 1024;
 /// Bounds of a stream that asks for no back-pressure per message: its own end-to-end window keeps
 /// it below, so these only catch a peer that does not honour the window.
 pub const UNBOUNDED_STREAM: StreamLimits = StreamLimits { high: 4 * 1024 * 1024, low: 2 * 1024 * 1024 };
+
+/// Octets in the window of a session whose only link carries a stalled stream.
+pub const STALLED_WINDOW: u32 = 1024 * 1024;

@@ -74,8 +74,8 @@ pub(super) enum Phase {
     Streaming {
         stream: Arc<Stream>,
         id: Option<InId>,
-        /// This stream keeps the session's window from opening.
-        holding: bool,
+        /// How the stream tells that it has room again.
+        key: u64,
     },
     /// Read and thrown away.
     Discarded,
@@ -136,9 +136,6 @@ pub(super) struct Links {
 }
 
 const NONE: u32 = u32::MAX;
-
-/// Marks notification keys of incoming streams.
-const KEY_IN: u64 = 1 << 63;
 
 // === impl PortLink ===
 
@@ -248,17 +245,14 @@ impl Links {
     }
 }
 
-/// The key under which streams notify the port about a link; `incoming` for those it produces.
-pub(super) fn notify_key(idx: u32, key: LinkKey, incoming: bool) -> u64 {
-    let serial = u64::from(key.serial & 0x7fff_ffff) << 32;
-    serial | u64::from(idx) | if incoming { KEY_IN } else { 0 }
+/// The key under which the streams that leave by a link notify the port. Its highest bit is clear.
+pub(super) fn notify_key(idx: u32, key: LinkKey) -> u64 {
+    u64::from(key.serial & 0x7fff_ffff) << 32 | u64::from(idx)
 }
 
-/// The index in a [`notify_key`], if the link is still the one it was made for, and whether the
-/// key is about the incoming side.
-pub(super) fn notified(links: &Links, key: u64) -> Option<(u32, bool)> {
+/// The index in a [`notify_key`], if the link is still the one it was made for.
+pub(super) fn notified(links: &Links, key: u64) -> Option<u32> {
     let idx = (key & 0xffff_ffff) as u32;
-    let incoming = key & KEY_IN != 0;
     let link = links.get(idx)?;
-    (notify_key(idx, link.key, incoming) == key).then_some((idx, incoming))
+    (notify_key(idx, link.key) == key).then_some(idx)
 }

@@ -17,6 +17,7 @@ pub mod limits;
 mod link;
 mod open;
 mod params;
+mod stalls;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use amqp_core::performative::Open;
 use annotate::Composer;
 use bytes::Bytes;
 use link::Links;
-use rustc_hash::FxHashMap;
+use stalls::Stalls;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
@@ -63,8 +64,7 @@ pub struct AmqpPort {
     links: Links,
     /// Sessions of links that the core attached.
     classes: Vec<(SessionClass, SessionKey)>,
-    /// How many streams keep the window of a session from opening.
-    holds: FxHashMap<SessionKey, u32>,
+    stalls: Stalls,
     /// Outgoing links with something to do, by priority.
     ready: [VecDeque<u32>; PRIORITIES],
     /// Outgoing links that wait for their session's window.
@@ -109,7 +109,7 @@ impl AmqpPort {
             core_closed: false,
             links: Links::default(),
             classes: Vec::new(),
-            holds: FxHashMap::default(),
+            stalls: Stalls::default(),
             ready: std::array::from_fn(|_| VecDeque::new()),
             blocked: Vec::new(),
             starting: None,

@@ -233,6 +233,15 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Nobody has read it to the end: the producer must not wait for room that will not come.
+        if let Some(waker) = self.inner.get_mut().unstall() {
+            waker.wake();
+        }
+    }
+}
+
 // === impl Inner ===
 
 impl Inner {

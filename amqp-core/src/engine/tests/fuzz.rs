@@ -112,7 +112,11 @@ impl World {
             }
             Op::Hold { hold, .. } => {
                 if let Some(session) = pair.server.link_session(theirs) {
-                    pair.server.hold_window(session, hold);
+                    if hold {
+                        pair.server.keep(session, 3);
+                    } else {
+                        pair.server.consume(session, u32::MAX);
+                    }
                 }
             }
             _ => {}

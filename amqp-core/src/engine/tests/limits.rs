@@ -94,7 +94,7 @@ fn credit_and_window_are_enforced() {
     let link =
         raw.events.iter().find_map(|e| if let Event::Attach { link, .. } = e { Some(*link) } else { None }).unwrap();
     let session = raw.server.link_session(link).unwrap();
-    raw.server.hold_window(session, true);
+    raw.server.keep(session, 4);
     for id in 0..5 {
         assert_eq!(raw.failure(), None);
         raw.feed(encode(0, transfer(0, Some(id))));

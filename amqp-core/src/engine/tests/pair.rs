@@ -89,7 +89,7 @@ impl Pair {
 
     /// Runs both sides until nothing moves.
     pub(super) fn run(&mut self) {
-        for _ in 0..10_000 {
+        for _ in 0..100_000 {
             self.client_events();
             self.server_events();
             self.client.flush(self.now);

@@ -66,7 +66,7 @@ fn window_shuts_and_opens() {
     pair.server.grant_credit(theirs, 10);
     pair.run();
     let session = pair.server.link_session(theirs).unwrap();
-    pair.server.hold_window(session, true);
+    pair.server.keep(session, 8);
     let whole = body(50_000);
     assert!(pair.client.start(ours, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
     let mut payload = VecDeque::from([Bytes::from(whole.clone())]);
@@ -78,7 +78,7 @@ fn window_shuts_and_opens() {
     pair.server.grant_credit(theirs, 1);
     pair.run();
     assert_eq!(pair.client.send(ours, &mut payload, Some(false), usize::MAX), Sent::NoWindow);
-    pair.server.hold_window(session, false);
+    pair.server.consume(session, 8);
     let mut rounds = 0;
     loop {
         pair.run();
@@ -92,6 +92,30 @@ fn window_shuts_and_opens() {
     assert_eq!(messages(&pair.to_server), [(whole, false, false)]);
     assert!(rounds > 8);
     assert_eq!(pair.failures(), []);
+}
+
+#[test]
+fn narrowed_window_slows_the_peer_down() {
+    let mut pair = Pair::opened_with(|_, server| {
+        server.max_frame_size = 512;
+        server.session_window = 64;
+    });
+    let (ours, theirs) = pair.link(Role::Sender);
+    pair.server.grant_credit(theirs, 1);
+    pair.run();
+    let (near, far) = (pair.client.link_session(ours).unwrap(), pair.server.link_session(theirs).unwrap());
+    pair.server.narrow_window(far, Some(4));
+    // What is on its way by the old window is taken.
+    let mut payload = VecDeque::from([Bytes::from(body(50_000))]);
+    assert!(pair.client.start(ours, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
+    pair.client.send(ours, &mut payload, Some(false), 10_000);
+    pair.run();
+    assert_eq!(pair.failures(), []);
+    pair.run();
+    assert_eq!(pair.client.session_window(near), 4);
+    pair.server.narrow_window(far, None);
+    pair.run();
+    assert_eq!(pair.client.session_window(near), 64);
 }
 
 #[test]
@@ -127,7 +151,7 @@ fn abort_waits_for_the_window() {
     pair.server.grant_credit(theirs, 2);
     pair.run();
     let session = pair.server.link_session(theirs).unwrap();
-    pair.server.hold_window(session, true);
+    pair.server.keep(session, 2);
     assert!(pair.client.start(ours, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
     let mut payload = VecDeque::from([Bytes::from(body(5000))]);
     assert_eq!(pair.client.send(ours, &mut payload, None, usize::MAX), Sent::NoWindow);
@@ -135,7 +159,7 @@ fn abort_waits_for_the_window() {
     assert_eq!(pair.client.send(ours, &mut payload, None, usize::MAX), Sent::Gone);
     assert!(!pair.client.can_start(ours));
     pair.run();
-    pair.server.hold_window(session, false);
+    pair.server.consume(session, 2);
     pair.run();
     assert!(messages(&pair.to_server)[0].2);
     assert!(pair.client.can_start(ours));

@@ -248,7 +248,7 @@ impl History {
         for (n, client) in self.world.clients.iter().enumerate() {
             assert_eq!(client.engine.failure(), None, "client {n}");
             assert_eq!(client.port.state(), PortState::Running);
-            assert!(client.port.holds.is_empty(), "client {n} holds a window");
+            assert_eq!(client.port.engine.kept(), 0, "client {n} holds a window");
             assert!(client.port.blocked.is_empty());
             assert!(client.deliveries().iter().all(|d| d.complete || d.aborted || !self.is_up(n)), "client {n}");
         }

@@ -55,7 +55,7 @@ fn large_message_flows_through() {
             assert_eq!(world.at(0).outcomes(), [(1, Some(DeliveryState::Accepted), true)]);
         }
         assert_eq!(world.at(0).engine.credit(sender), 10);
-        assert!(world.at(0).port.holds.is_empty());
+        assert!(world.at(0).port.stalls.is_empty());
         // The link goes on with ordinary messages.
         world.at(0).send(sender, 2, true, message(None, 5));
         world.run();
@@ -92,7 +92,7 @@ fn slow_receiver_stalls_the_sender_only() {
     let taken = (all - payload.len()) * CHUNK;
     assert!(taken <= 16 * CHUNK + 1024 * 1024, "{taken} octets were taken");
     assert!(world.at(1).peak_output <= limits::OUTPUT_TARGET + limits::LINK_SHARE + CHUNK);
-    assert!(!world.at(0).port.holds.is_empty());
+    assert!(!world.at(0).port.stalls.is_empty());
     // Another session of the same connection is not affected.
     let third = world.client();
     world.receiver(third, "other", 10);
@@ -104,7 +104,7 @@ fn slow_receiver_stalls_the_sender_only() {
     while !feed(&mut world, 0, sender, &mut payload, Some(false)) {}
     world.run();
     assert!(world.at(1).deliveries()[0].octets == whole);
-    assert!(world.at(0).port.holds.is_empty());
+    assert!(world.at(0).port.stalls.is_empty());
 }
 
 #[test]
@@ -197,6 +197,58 @@ fn sender_lost_in_the_middle() {
 }
 
 #[test]
+fn stalled_stream_leaves_its_session_to_other_links() {
+    let (mut world, sender, _) = pair(10);
+    let third = world.client();
+    world.receiver(third, "other", 200);
+    let session = world.at(0).engine.link_session(sender).expect("session");
+    let other = world.attach_on(0, session, Role::Sender, Some("other"), 2);
+    world.at(1).stalled = true;
+    let mut payload = chunks(&message(None, 20_000_000));
+    start(&mut world, 0, sender, false);
+    while world.at(0).port.stalls.is_empty() {
+        let mut some: VecDeque<Bytes> = payload.drain(..4).collect();
+        assert!(feed(&mut world, 0, sender, &mut some, None));
+    }
+    for token in 0..100 {
+        world.at(0).send(other, token, true, message(None, 10));
+        world.run();
+    }
+    assert_eq!(world.at(third).deliveries().len(), 100);
+}
+
+#[test]
+fn complete_messages_that_wait_count_against_the_window() {
+    let (mut world, sender, _) = pair(100);
+    world.at(1).stalled = true;
+    let whole = message(None, 400_000);
+    let mut sent = 0;
+    for _ in 0..100 {
+        if !world.at(0).engine.can_start(sender) {
+            break;
+        }
+        let mut payload = chunks(&whole);
+        start(&mut world, 0, sender, true);
+        let mut left = usize::MAX;
+        while !feed(&mut world, 0, sender, &mut payload, Some(true)) && payload.len() < left {
+            left = payload.len();
+        }
+        if !payload.is_empty() {
+            break;
+        }
+        sent += 1;
+    }
+    // Two messages are on their way out; of each further one the stream holds 16 of 25 frames, until the rest of them
+    // have used up the window of 16.
+    assert!((1..=5).contains(&sent), "{sent} messages were taken");
+    world.at(1).stalled = false;
+    world.run();
+    assert_eq!(world.at(1).deliveries().iter().filter(|d| d.complete).count(), sent);
+    assert!(world.at(0).port.stalls.is_empty());
+    assert_eq!(world.at(0).port.engine.kept(), 0);
+}
+
+#[test]
 fn nobody_takes_the_stream() {
     let mut world = World::new();
     let a = world.client();
@@ -209,7 +261,7 @@ fn nobody_takes_the_stream() {
     let outcomes = world.at(a).outcomes();
     assert!(matches!(outcomes.last(), Some((1, Some(DeliveryState::Released), true))), "{outcomes:?}");
     assert_eq!(world.at(a).engine.credit(sender), 10);
-    assert!(world.at(a).port.holds.is_empty());
+    assert!(world.at(a).port.stalls.is_empty());
 }
 
 #[test]

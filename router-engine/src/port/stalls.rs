@@ -1,0 +1,75 @@
+//! Incoming streams that are full: what still comes for them counts against their session's window until they tell
+//! that they have room again, be their last frame received or not.
+//!
+//! ```text
+//!   push says Full --> stall: window narrowed if the session has one link, each frame kept
+//!   stream drained, dropped or discarded --notice--> room: the frames are consumed, the window opens
+//! ```
+
+use super::AmqpPort;
+use super::limits::STALLED_WINDOW;
+use amqp_core::engine::SessionKey;
+use rustc_hash::FxHashMap;
+
+/// Marks the notification keys of incoming streams.
+const KEY_IN: u64 = 1 << 63;
+
+/// The full streams of a port.
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    /// Streams that were given a key so far.
+    keys: u64,
+    full: FxHashMap<u64, Stall>,
+}
+
+#[derive(Debug)]
+struct Stall {
+    session: SessionKey,
+    /// Frames that came since the stream was full.
+    kept: u32,
+}
+
+// === impl Stalls ===
+
+impl Stalls {
+    /// The key under which a new stream tells that it has room.
+    pub(super) fn new_key(&mut self) -> u64 {
+        self.keys += 1;
+        self.keys | KEY_IN
+    }
+
+    /// Whether a notification key is one of an incoming stream.
+    pub(super) const fn is_key(key: u64) -> bool {
+        key & KEY_IN != 0
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.full.is_empty()
+    }
+}
+
+// === impl AmqpPort ===
+
+impl AmqpPort {
+    /// A frame found the stream full. What the peer has sent already will come, so it is told early to send no more;
+    /// but not where that would stop other links.
+    pub(super) fn stall(&mut self, key: u64, session: SessionKey) {
+        let stall = self.stalls.full.entry(key).or_insert(Stall { session, kept: 0 });
+        stall.kept += 1;
+        let first = stall.kept == 1;
+        self.engine.keep(session, 1);
+        if first && self.engine.session_links(session) == 1 {
+            self.engine.narrow_window(session, Some(STALLED_WINDOW / self.params.max_frame_size.max(1)));
+        }
+    }
+
+    /// A stream that was full has room again, or is gone.
+    pub(super) fn on_room(&mut self, key: u64) {
+        let Some(Stall { session, kept }) = self.stalls.full.remove(&key) else { return };
+        self.engine.consume(session, kept);
+        if !self.stalls.full.values().any(|stall| stall.session == session) {
+            self.engine.narrow_window(session, None);
+        }
+    }
+}
