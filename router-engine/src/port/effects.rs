@@ -150,7 +150,7 @@ impl AmqpPort {
         }
     }
 
-    fn close(&mut self, error: Option<Box<Error>>, hard: bool) {
+    pub(super) fn close(&mut self, error: Option<Box<Error>>, hard: bool) {
         if hard {
             self.engine.drop_transport();
         } else {

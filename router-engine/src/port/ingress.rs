@@ -14,7 +14,7 @@ use super::link::{Arriving, End, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::ids::{InId, LinkId};
-use crate::stream::{Notify, Payload, Pressure, Stream, StreamLimits};
+use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits};
 use amqp_core::Instant;
 use amqp_core::engine::{DeliveryKey, Incoming};
 use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
@@ -76,7 +76,9 @@ impl AmqpPort {
         } else if let Some(current) = &mut link.current {
             current.settled |= frame.settled;
         }
+        let octets = frame.payload.len();
         self.on_piece(idx, id, frame.payload, frame.more, frame.aborted, now);
+        self.arrived(octets + CHUNK_COST);
     }
 
     /// A piece of a delivery of several frames.
@@ -88,8 +90,8 @@ impl AmqpPort {
         match &mut current.phase {
             _ if aborted => self.end_piece(idx, true),
             Phase::Held(held) => {
-                held.octets += payload.len();
                 if !payload.is_empty() {
+                    held.octets += payload.len() + CHUNK_COST;
                     held.chunks.push(payload);
                 }
                 let look = look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations);

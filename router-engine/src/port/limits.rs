@@ -25,5 +25,10 @@ pub const SECTIONS_MAX: usize = 1024 * 1024;
 /// it below, so these only catch a peer that does not honour the window.
 pub const UNBOUNDED_STREAM: StreamLimits = StreamLimits { high: 4 * 1024 * 1024, low: 2 * 1024 * 1024 };
 
-/// Octets in the window of a session whose only link carries a stalled stream.
+/// Octets of incomplete and of waiting messages that the port of an ordinary peer holds; beyond that the peer is sent
+/// away. Far above what sessions with full windows come to in practice: it stops who opens sessions and links only to
+/// fill memory. Router peers are trusted and carry other people's streams.
+pub const ARRIVING_MAX: usize = 128 * 1024 * 1024;
+
+/// Octets in the window of a session between routers whose only link carries a stalled stream.
 pub const STALLED_WINDOW: u32 = 1024 * 1024;

@@ -3,6 +3,8 @@
 use crate::core::action::Direction;
 use crate::core::effect::Push;
 use crate::core::ids::{InId, LinkId, OutId};
+#[cfg(doc)]
+use crate::stream::CHUNK_COST;
 use crate::stream::{Reader, Stream};
 use amqp_core::engine::{DeliveryKey, LinkKey, SessionKey};
 use amqp_core::message::SectionScanner;
@@ -85,6 +87,7 @@ pub(super) enum Phase {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) chunks: Vec<Bytes>,
+    /// Octets in `chunks`, with [`CHUNK_COST`] for each.
     pub(super) octets: usize,
     pub(super) scanner: SectionScanner,
 }
@@ -242,6 +245,20 @@ impl Links {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// Octets of the deliveries that are still arriving.
+    pub(super) fn held(&self) -> usize {
+        let current = self.slab.iter().filter_map(|(_, link)| match &link.end {
+            End::In(incoming) => incoming.current.as_deref(),
+            End::Out(_) => None,
+        });
+        let held = current.map(|arriving| match &arriving.phase {
+            Phase::Held(held) => held.octets,
+            Phase::Streaming { stream, .. } => stream.buffered(),
+            Phase::Discarded => 0,
+        });
+        held.sum()
     }
 }
 

@@ -7,18 +7,24 @@
 //! ```
 
 use super::AmqpPort;
-use super::limits::STALLED_WINDOW;
+use super::limits::{ARRIVING_MAX, STALLED_WINDOW};
+use crate::core::connection::ConnectionRole;
 use amqp_core::engine::SessionKey;
+use amqp_core::performative::Error;
 use rustc_hash::FxHashMap;
 
 /// Marks the notification keys of incoming streams.
 const KEY_IN: u64 = 1 << 63;
 
 /// The full streams of a port.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stalls {
     /// Streams that were given a key so far.
     keys: u64,
+    /// Octets of messages in several frames that came since they were last counted.
+    uncounted: usize,
+    /// The next count is due at so many octets.
+    count_at: usize,
     full: FxHashMap<u64, Stall>,
 }
 
@@ -30,6 +36,12 @@ struct Stall {
 }
 
 // === impl Stalls ===
+
+impl Default for Stalls {
+    fn default() -> Self {
+        Self { keys: 0, uncounted: 0, count_at: ARRIVING_MAX, full: FxHashMap::default() }
+    }
+}
 
 impl Stalls {
     /// The key under which a new stream tells that it has room.
@@ -59,7 +71,7 @@ impl AmqpPort {
         stall.kept += 1;
         let first = stall.kept == 1;
         self.engine.keep(session, 1);
-        if first && self.engine.session_links(session) == 1 {
+        if first && self.peer_is_router() && self.engine.session_links(session) == 1 {
             self.engine.narrow_window(session, Some(STALLED_WINDOW / self.params.max_frame_size.max(1)));
         }
     }
@@ -68,8 +80,29 @@ impl AmqpPort {
     pub(super) fn on_room(&mut self, key: u64) {
         let Some(Stall { session, kept }) = self.stalls.full.remove(&key) else { return };
         self.engine.consume(session, kept);
-        if !self.stalls.full.values().any(|stall| stall.session == session) {
+        if self.peer_is_router() && !self.stalls.full.values().any(|stall| stall.session == session) {
             self.engine.narrow_window(session, None);
         }
+    }
+
+    /// Octets of a message in several frames came. An ordinary peer that fills the memory with such is sent away.
+    pub(super) fn arrived(&mut self, octets: usize) {
+        self.stalls.uncounted += octets;
+        if self.stalls.uncounted < self.stalls.count_at || self.peer_is_router() {
+            return;
+        }
+        let kept = usize::try_from(self.engine.kept()).unwrap_or(usize::MAX);
+        let held = self.links.held() + kept.saturating_mul(self.params.max_frame_size as usize);
+        self.stalls.uncounted = 0;
+        self.stalls.count_at = ARRIVING_MAX.saturating_sub(held).max(ARRIVING_MAX / 16);
+        if held > ARRIVING_MAX {
+            let description = format!("too many octets of unfinished messages: {held}");
+            self.close(Some(Box::new(Error::new("amqp:resource-limit-exceeded", description))), false);
+        }
+    }
+
+    /// Routers keep to a window that is narrowed under way; some clients compute nonsense of it.
+    const fn peer_is_router(&self) -> bool {
+        !matches!(self.params.conn.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
     }
 }

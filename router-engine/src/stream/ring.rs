@@ -26,10 +26,14 @@ pub struct Notify {
     pub key: u64,
 }
 
+/// Octets that a chunk is counted for beside its own: without it a peer that sends its octets one by one would make
+/// a stream hold many times what its limits say.
+pub const CHUNK_COST: usize = 64;
+
 /// Byte bounds of a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
-    /// The producer is told to stop at this many buffered octets.
+    /// The producer is told to stop at this many buffered octets, [`CHUNK_COST`] included.
     pub high: usize,
     /// A stopped producer is told to go on below this many.
     pub low: usize,
@@ -71,7 +75,7 @@ struct Inner {
     chunks: VecDeque<Bytes>,
     /// Serial number of the first chunk in `chunks`.
     base: u64,
-    /// Octets in `chunks`.
+    /// Octets in `chunks`, with what each chunk costs.
     buffered: usize,
     end: Option<End>,
     /// The producer was told `Full` and waits.
@@ -144,7 +148,7 @@ impl Stream {
                 return Pressure::Discarded;
             }
             if !chunk.is_empty() {
-                inner.buffered += chunk.len();
+                inner.buffered += chunk.len() + CHUNK_COST;
                 inner.chunks.push_back(chunk);
                 inner.wake_readers(&mut wakers);
             }
@@ -187,7 +191,7 @@ impl Stream {
         self.inner.lock().end == Some(End::Done)
     }
 
-    /// Octets held now.
+    /// Octets held now, with [`CHUNK_COST`] for each chunk.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.inner.lock().buffered
@@ -271,7 +275,7 @@ impl Inner {
             };
             while self.base < keep_from {
                 let Some(chunk) = self.chunks.pop_front() else { break };
-                self.buffered -= chunk.len();
+                self.buffered -= chunk.len() + CHUNK_COST;
                 self.base += 1;
             }
         }
@@ -318,9 +322,9 @@ impl Reader {
                     let Some(chunk) = inner.chunks.pop_front() else { break };
                     moved += chunk.len();
                     inner.base += 1;
+                    inner.buffered -= chunk.len() + CHUNK_COST;
                     out.push_back(chunk);
                 }
-                inner.buffered -= moved;
                 cursor.next = inner.base;
             } else {
                 while moved < max {

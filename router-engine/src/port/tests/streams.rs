@@ -249,6 +249,31 @@ fn complete_messages_that_wait_count_against_the_window() {
 }
 
 #[test]
+fn unfinished_messages_cannot_fill_the_memory() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let chunk = message(None, 200_000);
+    let mut octets = 0;
+    while matches!(world.at(a).port.state(), PortState::Running) {
+        assert!(octets < 2 * limits::ARRIVING_MAX, "{octets} octets were taken");
+        let link = world.sender(a, Some("q"));
+        start(&mut world, a, link, false);
+        feed(&mut world, a, link, &mut VecDeque::from([chunk.clone()]), None);
+        octets += chunk.len();
+    }
+    assert!(octets > limits::ARRIVING_MAX / 2, "sent away after {octets} octets");
+    let (PortState::Closing(error) | PortState::Dropped(error)) = world.at(a).port.state() else { unreachable!() };
+    assert_eq!(error.expect("error").condition, "amqp:resource-limit-exceeded");
+    // Nobody else suffers.
+    let c = world.client();
+    let sender = world.sender(c, Some("q"));
+    world.at(c).send(sender, 1, true, message(None, 10));
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+}
+
+#[test]
 fn nobody_takes_the_stream() {
     let mut world = World::new();
     let a = world.client();
