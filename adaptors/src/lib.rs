@@ -5,7 +5,7 @@
 //!                                      |                        |
 //!                                  transport (plain | tls)   mailbox, streams, core
 //!                                      |                        |
-//!  tcp::{listener, connector} --> tcp::task ------- tcp::flow (pure)
+//!  tcp::{listener, connector} --> tcp::flow ------- router_engine::stream
 //! ```
 //!
 //! One task owns one socket. Tasks meet only in mailboxes and body streams of `router-engine`;
@@ -15,6 +15,7 @@ pub mod amqp;
 pub mod clock;
 pub mod net;
 pub mod pool;
+pub mod random;
 pub mod runtime;
 pub mod sasl;
 pub mod tcp;

@@ -23,7 +23,7 @@ const CLOSE: &[u8] = b"\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x18\x45";
 
 fn router(id: &str) -> Arc<Router> {
     let config = RouterConfig { id: id.into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    Arc::new(Router::new(config, 1, 1, clock::now()))
+    Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
 fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortParams {

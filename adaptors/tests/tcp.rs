@@ -26,7 +26,7 @@ fn free_port() -> u16 {
 
 fn router() -> Arc<Router> {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    Arc::new(Router::new(config, 1, 1, clock::now()))
+    Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
 fn listener(router: &Arc<Router>, port: u16) -> TcpListener {

@@ -73,7 +73,7 @@ struct Bed {
 
 fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    let router = Arc::new(Router::new(config, 1, 1, clock::now()));
+    let router = Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let listener = TcpListenerParams {
         name: "l".into(),

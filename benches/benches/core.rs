@@ -63,7 +63,7 @@ fn attach(router: &Router, direction: Direction) -> (ConnHandle, LinkId) {
 
 fn unsettled(c: &mut Criterion) {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    let router = Router::new(config, 1, 1, NOW);
+    let router = Router::new(config, router_engine::rng::Seed::from(1), 1, NOW);
     let (receiver, _) = attach(&router, Direction::Out);
     let (sender, link) = attach(&router, Direction::In);
     let (mut actions, mut accepted) = (Vec::new(), Vec::<Accepted>::new());

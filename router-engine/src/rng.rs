@@ -1,10 +1,52 @@
 //! Pseudo-random numbers from a seed that the caller supplies.
 
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+
+/// What a [`SecretRng`] starts from. To be taken from the operating system's generator, but in simulations.
+#[derive(Clone)]
+pub struct Seed(pub [u8; 32]);
+
+/// A generator for names that nobody shall guess: who knows a dynamic address may send to it.
+#[derive(Debug)]
+pub struct SecretRng(ChaCha12Rng);
+
 /// The `SplitMix64` generator: small, fast, deterministic. Not for secrets: its state can be
 /// computed from its output.
 #[derive(Debug, Clone)]
 pub struct SplitMix64 {
     state: u64,
+}
+
+// === impl Seed ===
+
+impl From<u64> for Seed {
+    fn from(seed: u64) -> Self {
+        let mut octets = [0; 32];
+        octets[..8].copy_from_slice(&seed.to_le_bytes());
+        Self(octets)
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+// === impl SecretRng ===
+
+impl SecretRng {
+    /// A generator whose sequence is fixed by `seed`.
+    #[must_use]
+    pub fn new(seed: Seed) -> Self {
+        Self(ChaCha12Rng::from_seed(seed.0))
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
 }
 
 // === impl SplitMix64 ===

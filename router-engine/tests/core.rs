@@ -25,7 +25,7 @@ struct Peer<'a> {
 
 fn router() -> Router {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    Router::new(config, 1, 1, NOW)
+    Router::new(config, router_engine::rng::Seed::from(1), 1, NOW)
 }
 
 fn params() -> ConnParams {

@@ -9,6 +9,7 @@ use super::listener::{never_opened, tls_info};
 use super::params::{ConnectorParams, DataConnections};
 use crate::clock;
 use crate::net::{self, io_text};
+use crate::random;
 use crate::runtime::{Io, signalled};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
 use crate::transport::Transport;
@@ -253,10 +254,7 @@ fn load(profile: &TlsProfile, params: &ConnectorParams) -> Result<TlsClient, Tls
 
 fn random_name() -> String {
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_";
-    let mut octets = [0; 15];
-    // The generator of the TLS library cannot fail once it is seeded; a name of "a"s is still a name.
-    let _ = aws_lc_rs::rand::fill(&mut octets);
-    octets.iter().map(|o| char::from(LETTERS[usize::from(o % 64)])).collect()
+    random::octets::<15>().iter().map(|o| char::from(LETTERS[usize::from(o % 64)])).collect()
 }
 
 // === impl Sub ===

@@ -15,13 +15,14 @@ use crate::params::{
     TcpConnectorParams, TcpListenerParams,
 };
 use adaptors::amqp::{Connector, Listener};
+use adaptors::random;
 use adaptors::runtime::Io;
 use adaptors::tcp::{TcpConnector, TcpListener};
 use amqp_core::Instant;
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::log::{Level, LogModule};
-use router_engine::rng::SplitMix64;
+use router_engine::rng::SecretRng;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -127,10 +128,7 @@ impl Runtime {
     fn start(&mut self, network: NetworkParams) -> Result<(), RouterError> {
         let params = self.params.as_ref().ok_or_else(|| RouterError::configuration("No router entity"))?;
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Names must not repeat those of an earlier run of this router.
-        #[allow(clippy::cast_possible_truncation)]
-        let seed = since_epoch.as_nanos() as u64 ^ (u64::from(std::process::id()) << 40);
-        let id = params.id.clone().unwrap_or_else(|| generated_id(params.mode, seed));
+        let id = params.id.clone().unwrap_or_else(|| generated_id(params.mode));
         let tenant = network.tenant_id.or_else(|| params.van_id.clone());
         let config = RouterConfig {
             id: id.clone(),
@@ -142,7 +140,7 @@ impl Runtime {
         log_data_connections(params);
         log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
-        let router = Arc::new(Router::new(config, seed, instance, now()));
+        let router = Arc::new(Router::new(config, random::seed(), instance, now()));
         router_engine::log!(LogModule::RouterCore, Level::Info, "Router core running: 0/{id}");
         router_engine::log!(
             LogModule::Router,
@@ -184,9 +182,9 @@ pub fn now() -> Instant {
 /// Letters and digits behind the mode in a generated router id.
 const GENERATED: usize = 15;
 
-fn generated_id(mode: Mode, seed: u64) -> String {
+fn generated_id(mode: Mode) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rng = SplitMix64::new(seed);
+    let mut rng = SecretRng::new(random::seed());
     let letter = |_| char::from(LETTERS[(rng.next_u64() % LETTERS.len() as u64) as usize]);
     let random: String = (0..GENERATED).map(letter).collect();
     format!("{}_{random}", mode_name(mode))

@@ -5,7 +5,7 @@
 //! caller's string lacks.
 
 use crate::core::Mode;
-use crate::rng::SplitMix64;
+use crate::rng::SecretRng;
 
 #[cfg(test)]
 mod tests;
@@ -171,20 +171,20 @@ pub fn dynamic_target(discriminator: &str) -> String {
 }
 
 /// Fifteen characters of `a-z A-Z 0-9 + _`.
-pub fn discriminator(rng: &mut SplitMix64) -> String {
+pub fn discriminator(rng: &mut SecretRng) -> String {
     let mut text = String::with_capacity(DISCRIMINATOR_LEN);
     push_discriminator(rng, &mut text);
     text
 }
 
 /// A name for a link that this router initiates.
-pub fn link_name(rng: &mut SplitMix64) -> String {
+pub fn link_name(rng: &mut SecretRng) -> String {
     let mut text = String::from("qdlink.");
     push_discriminator(rng, &mut text);
     text
 }
 
-fn push_discriminator(rng: &mut SplitMix64, text: &mut String) {
+fn push_discriminator(rng: &mut SecretRng, text: &mut String) {
     let mut bits = 0;
     for i in 0..DISCRIMINATOR_LEN {
         // Ten characters of six bits fit in one draw.

@@ -37,7 +37,7 @@ use crate::Mailbox;
 use crate::address::name::AddressContext;
 use crate::address::pattern::PatternTree;
 use crate::mesh::Mesh;
-use crate::rng::SplitMix64;
+use crate::rng::{SecretRng, Seed};
 use action::{Action, InToken};
 use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
@@ -66,7 +66,7 @@ pub struct Accepted {
 pub struct Core {
     config: RouterConfig,
     names: AddressContext,
-    rng: SplitMix64,
+    rng: SecretRng,
     conns: Table<Conn>,
     links: Table<Link>,
     addresses: Table<Address>,
@@ -125,7 +125,7 @@ impl Router {
     /// A router. `seed` feeds names and dynamic addresses; `instance` is the boot time in seconds
     /// since the Unix epoch, which peers use to notice a restart.
     #[must_use]
-    pub fn new(config: RouterConfig, seed: u64, instance: i64, now: Instant) -> Self {
+    pub fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let (id, mode) = (config.id.clone(), config.mode);
         Self { core: Mutex::new(Core::new(config, seed, instance, now)), id, mode }
     }
@@ -184,12 +184,12 @@ impl Router {
 // === impl Core ===
 
 impl Core {
-    fn new(config: RouterConfig, seed: u64, instance: i64, now: Instant) -> Self {
+    fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let names = config.address_context();
         let mesh = (config.mode == Mode::Interior).then(|| Mesh::new(&config.id, instance));
         let mut core = Self {
             names,
-            rng: SplitMix64::new(seed),
+            rng: SecretRng::new(seed),
             conns: Table::default(),
             links: Table::default(),
             addresses: Table::default(),

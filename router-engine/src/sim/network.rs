@@ -143,7 +143,7 @@ impl Sim {
     fn boot(&mut self, spec: &RouterSpec) -> Arc<Router> {
         self.boots += 1;
         let config = RouterConfig { id: spec.id.clone(), mode: Mode::Interior, ..RouterConfig::default() };
-        let router = Router::new(config, self.rng.next_u64(), self.boots, self.now);
+        let router = Router::new(config, self.rng.next_u64().into(), self.boots, self.now);
         for (pattern, config) in &spec.addresses {
             // The specification of a simulation has no duplicates.
             let _ = router.add_address_config(pattern, config.clone());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rng::Seed;
 
 fn key(context: &AddressContext, text: &str) -> String {
     let mut out = String::from("left over");
@@ -150,7 +151,7 @@ fn dynamic_addresses_lead_back() {
 
 #[test]
 fn discriminators() {
-    let mut rng = SplitMix64::new(1);
+    let mut rng = SecretRng::new(Seed::from(1));
     let one = discriminator(&mut rng);
     let two = discriminator(&mut rng);
     assert_eq!(one.len(), DISCRIMINATOR_LEN);

@@ -81,7 +81,7 @@ impl World {
     pub(super) fn new() -> Self {
         let now = Instant::from_micros(1);
         let config = RouterConfig { id: "R".into(), ..RouterConfig::default() };
-        Self { router: Arc::new(Router::new(config, 1, 1, now)), now, clients: Vec::new() }
+        Self { router: Arc::new(Router::new(config, crate::rng::Seed::from(1), 1, now)), now, clients: Vec::new() }
     }
 
     pub(super) fn client(&mut self) -> usize {
