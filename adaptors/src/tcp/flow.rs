@@ -24,6 +24,7 @@ use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::IoSlice;
@@ -101,6 +102,17 @@ pub(super) struct Outbound {
     source_ended: bool,
     shut: bool,
     settled: bool,
+}
+
+/// Why reading stopped.
+enum ReadEnd {
+    /// It was enough for now.
+    Later,
+    /// There is no more for now.
+    Empty,
+    /// The peer has closed its sending half.
+    Closed,
+    Failed(TransportError),
 }
 
 /// The reader of an outgoing stream, whatever form its payload has.
@@ -319,27 +331,39 @@ impl Flow {
         if self.handshaking || !self.inbound.reads() {
             return false;
         }
-        for _ in 0..READS {
-            match self.transport.poll_read(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(Some(data))) => {
-                    self.inbound.window.produce(data.len());
-                    self.inbound.blocked = self.inbound.stream.push(data) == Pressure::Full;
-                    if !self.inbound.reads() {
-                        return false;
-                    }
-                }
-                Poll::Ready(Ok(None)) => {
-                    self.end_inbound();
-                    return false;
-                }
-                Poll::Ready(Err(error)) => {
-                    self.fail(&error);
-                    return true;
-                }
+        // The stream is told once: its reader, woken by less, would write in smaller pieces.
+        let mut read = SmallVec::<[Bytes; READS]>::new();
+        let end = self.read_some(cx, &mut read);
+        if !read.is_empty() {
+            self.inbound.blocked = self.inbound.stream.push_all(read) == Pressure::Full;
+        }
+        match end {
+            ReadEnd::Later => self.inbound.reads(),
+            ReadEnd::Empty => false,
+            ReadEnd::Closed => {
+                self.end_inbound();
+                false
+            }
+            ReadEnd::Failed(error) => {
+                self.fail(&error);
+                true
             }
         }
-        true
+    }
+
+    fn read_some(&mut self, cx: &mut Context<'_>, read: &mut SmallVec<[Bytes; READS]>) -> ReadEnd {
+        while read.len() < READS && !self.inbound.window.is_closed() {
+            match self.transport.poll_read(cx) {
+                Poll::Pending => return ReadEnd::Empty,
+                Poll::Ready(Ok(Some(data))) => {
+                    self.inbound.window.produce(data.len());
+                    read.push(data);
+                }
+                Poll::Ready(Ok(None)) => return ReadEnd::Closed,
+                Poll::Ready(Err(error)) => return ReadEnd::Failed(error),
+            }
+        }
+        ReadEnd::Later
     }
 
     fn end_inbound(&mut self) {

@@ -6,6 +6,7 @@ use super::deliveries::NO_TOKEN;
 use super::error::Violation;
 use super::event::{Event, Update};
 use super::ids::{DeliveryKey, LinkKey};
+use super::wire::state_room;
 use crate::performative::{DeliveryState, Disposition, Performative, Role};
 
 /// A disposition of ours that waits for the flush.
@@ -116,13 +117,14 @@ impl Connection {
         }
         coalesce(&mut s.pending);
         let ended = s.ended;
+        let room = state_room(self.peer_max_frame);
         for p in s.pending.drain(..).filter(|_| !ended) {
             let disposition = Disposition {
                 role: p.role,
                 first: p.first,
                 last: (p.last != p.first).then_some(p.last),
                 settled: p.settled,
-                state: p.state,
+                state: p.state.and_then(|s| s.fit(room)),
                 batchable: false,
             };
             self.wire.frame(s.channel, &Performative::Disposition(disposition));

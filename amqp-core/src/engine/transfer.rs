@@ -6,7 +6,7 @@ use super::error::Violation;
 use super::event::{Event, Incoming};
 use super::ids::{DeliveryKey, LinkKey};
 use super::link::{Half, Link};
-use super::wire::{Last, total};
+use super::wire::{Last, state_room, total};
 use crate::performative::{DeliveryState, Performative, Transfer};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -112,7 +112,7 @@ impl Connection {
                 transfer.delivery_tag = Some(sending.delivery.tag.to_le_bytes().as_slice().into());
                 transfer.message_format = Some(0);
                 transfer.settled = sending.delivery.settled.then_some(true);
-                transfer.state = sending.delivery.state.take();
+                transfer.state = sending.delivery.state.take().and_then(|s| s.fit(state_room(self.peer_max_frame)));
                 if !sending.delivery.settled {
                     s.outgoing.insert(id, Entry { link, token: sending.delivery.token });
                     l.unsettled += 1;

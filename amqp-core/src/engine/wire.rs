@@ -141,6 +141,12 @@ impl Wire {
     }
 }
 
+/// Octets that a delivery state may take in a frame of at most `max`: what is left by the rest of a disposition or of a
+/// transfer without payload.
+pub(super) const fn state_room(max: u32) -> usize {
+    max as usize - 128
+}
+
 /// What ends a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Last {

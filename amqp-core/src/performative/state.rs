@@ -7,6 +7,9 @@ use crate::value::{Map, Symbol};
 use bytes::{BufMut, BytesMut};
 use std::fmt;
 
+/// Octets that a string costs beside its text, with what the heads of two lists around it may grow by.
+const STRING_OVERHEAD: usize = 5 + 2 * 6;
+
 // === impl DeliveryState ===
 
 impl DeliveryState {
@@ -28,6 +31,36 @@ impl DeliveryState {
             Self::Modified(_) => d::MODIFIED,
             Self::Other { descriptor, .. } => *descriptor,
         }
+    }
+
+    /// The state in at most `max` octets: what is said beside the outcome is shortened or left out. `None` when there is
+    /// no saying it in so few. States are relayed between peers that allow frames of different sizes.
+    #[must_use]
+    pub fn fit(self, max: usize) -> Option<Self> {
+        if matches!(self, Self::Accepted | Self::Released | Self::Received { .. }) || self.encoded_len() <= max {
+            return Some(self);
+        }
+        match self {
+            Self::Rejected(Some(mut error)) => {
+                error.info = None;
+                let description = error.description.take();
+                let bare = Self::Rejected(Some(error.clone()));
+                let room = max.saturating_sub(bare.encoded_len() + STRING_OVERHEAD);
+                error.description = description.map(|text| text[..text.floor_char_boundary(room)].to_owned());
+                [Self::Rejected(Some(error)), bare, Self::Rejected(None)].into_iter().find(|s| s.encoded_len() <= max)
+            }
+            Self::Modified(mut modified) => {
+                modified.message_annotations = None;
+                Some(Self::Modified(modified))
+            }
+            _ => None,
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        let mut out = BytesMut::new();
+        self.encode(&mut out);
+        out.len()
     }
 
     /// The rejected outcome with an error.

@@ -222,3 +222,41 @@ fn trace_notation() {
     assert_eq!(FrameBody(b"").to_string(), "(EMPTY FRAME)");
     assert!(FrameBody(b"\0\x53").to_string().starts_with("(MALFORMED FRAME"));
 }
+
+#[test]
+fn states_fit_the_peers_frames() {
+    let len = |state: &DeliveryState| {
+        let mut out = BytesMut::new();
+        state.encode(&mut out);
+        out.len()
+    };
+    let long = "ä".repeat(5000);
+    let info = Some(Map::new().with(Symbol::from("k"), long.as_str()));
+    let error = |description: &str, info| {
+        let condition = "amqp:not-found".to_owned().into();
+        DeliveryState::Rejected(Some(Box::new(Error { condition, description: Some(description.to_owned()), info })))
+    };
+    // What fits is left alone, to the last octet.
+    let whole = error(&long, info);
+    assert_eq!(whole.clone().fit(len(&whole)), Some(whole.clone()));
+    for max in [384, 385, 386, 387, 1000] {
+        let Some(short) = whole.clone().fit(max) else { panic!("lost") };
+        let DeliveryState::Rejected(Some(error)) = &short else { panic!("{short:?}") };
+        assert!(len(&short) <= max && len(&short) > max - 20, "{} octets for {max}", len(&short));
+        assert!(error.info.is_none() && long.starts_with(error.description.as_deref().unwrap()));
+    }
+    let condition: Symbol = "x".repeat(1000).into();
+    let odd = DeliveryState::Rejected(Some(Box::new(Error { condition, description: None, info: None })));
+    assert_eq!(odd.fit(384), Some(DeliveryState::Rejected(None)));
+    let annotations = Map::new().with(Symbol::from("k"), long.as_str());
+    let modified = |message_annotations| {
+        DeliveryState::Modified(Box::new(Modified {
+            delivery_failed: true,
+            undeliverable_here: true,
+            message_annotations,
+        }))
+    };
+    assert_eq!(modified(Some(annotations)).fit(384), Some(modified(None)));
+    let unknown = DeliveryState::Other { descriptor: 0x34, fields: Bytes::from(vec![0x40; 400]) };
+    assert_eq!(unknown.fit(384), None);
+}

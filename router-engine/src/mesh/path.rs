@@ -30,7 +30,8 @@ pub struct Paths<'a> {
     pub paths: BTreeMap<&'a str, Path<'a>>,
     /// Routers that have a link state or are named in one, and cannot be reached.
     pub unreachable: BTreeSet<&'a str>,
-    /// The largest number of hops to a reachable router.
+    /// The largest number of hops on a shortest way to or from a reachable router, ours or another of the same cost: the
+    /// routers on the way of a message choose among equals by themselves, and may take it along the longest.
     pub radius: u32,
 }
 
@@ -40,7 +41,7 @@ pub struct Paths<'a> {
 pub fn compute<'a>(own: &'a str, states: &[(&'a str, &'a Peers)]) -> Paths<'a> {
     let graph = Graph::new(own, states);
     let tree = graph.tree(graph.own);
-    let mut result = Paths { radius: tree.hops(), ..Paths::default() };
+    let mut result = Paths { radius: graph.radius(&tree), ..Paths::default() };
     let mut origins: Vec<Vec<&'a str>> = vec![Vec::new(); graph.ids.len()];
     for origin in (0..graph.ids.len()).filter(|&o| o != graph.own && tree.cost[o].is_some()) {
         let through = graph.tree(origin).behind(graph.own);
@@ -140,20 +141,24 @@ impl<'a> Graph<'a> {
         }
         tree
     }
+
+    /// The largest number of links on any way of least cost.
+    fn radius(&self, tree: &Tree) -> u32 {
+        let mut hops = vec![0_u32; self.ids.len()];
+        for &at in &tree.order {
+            for &(to, link) in &self.edges[at] {
+                if tree.cost[to] == tree.cost[at].map(|cost| cost + u64::from(link)) {
+                    hops[to] = hops[to].max(hops[at] + 1);
+                }
+            }
+        }
+        hops.into_iter().max().unwrap_or(0)
+    }
 }
 
 // === impl Tree ===
 
 impl Tree {
-    /// The largest number of links on a way.
-    fn hops(&self) -> u32 {
-        let mut hops = vec![0; self.before.len()];
-        for &at in self.order.iter().skip(1) {
-            hops[at] = hops[self.before[at]] + 1;
-        }
-        hops.into_iter().max().unwrap_or(0)
-    }
-
     /// Per router the first one after the root on the way to it.
     fn first_hops(&self) -> Vec<Option<usize>> {
         let mut first = vec![None; self.before.len()];

@@ -141,13 +141,18 @@ impl Stream {
 
     /// Appends octets. Wakes readers that found nothing before.
     pub fn push(&self, chunk: Bytes) -> Pressure {
+        self.push_all([chunk])
+    }
+
+    /// Appends several chunks; readers are woken once.
+    pub fn push_all(&self, chunks: impl IntoIterator<Item = Bytes>) -> Pressure {
         let mut wakers = SmallVec::<[Waker; 2]>::new();
         let pressure = {
             let mut inner = self.inner.lock();
             if inner.end.is_some() || inner.discards() {
                 return Pressure::Discarded;
             }
-            if !chunk.is_empty() {
+            for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
                 inner.buffered += chunk.len() + CHUNK_COST;
                 inner.chunks.push_back(chunk);
                 inner.wake_readers(&mut wakers);

@@ -57,6 +57,16 @@ fn vectors_of_the_protocol() {
     assert_eq!(run("A", &one_way).unreachable, BTreeSet::from(["C"]));
 }
 
+/// The radius counts the hops of every way of least cost, not of the chosen one only: routers in the middle choose by
+/// themselves, and what took the longer way must not be dropped.
+#[test]
+fn radius_is_that_of_the_longest_equal_way() {
+    let states = states("A-B:3 A-C C-D D-B B-E");
+    let paths = run("A", &states);
+    assert_eq!((paths.paths["E"].next_hop, paths.paths["E"].cost), ("B", 4));
+    assert_eq!(paths.radius, 4);
+}
+
 #[test]
 fn alone() {
     let peers = Peers::new();

@@ -145,7 +145,7 @@ fn apply(net: &mut Net, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// After the last fault every network becomes what its links make of it: shortest ways, the
     /// agreed valid origins, and exactly the addresses that there are.
