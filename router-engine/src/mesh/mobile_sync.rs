@@ -133,12 +133,6 @@ impl Mesh {
                 _ => add.push(local.tell(key)),
             }
         }
-        // The first addresses of a router are asked for by those who hear its advertisement. Sent unasked to routers that
-        // know an earlier life of this one they would do harm: upstream's takes them over before it notices the restart,
-        // then forgets them, and believes that it has them.
-        if self.mobile.seq == 1 {
-            return true;
-        }
         add.append(&mut updated);
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
             .number("mobile_seq", self.mobile.seq)
