@@ -197,6 +197,11 @@ impl Mesh {
 // === the tick ===
 
 impl Mesh {
+    /// Nothing was advertised yet.
+    pub(super) const fn is_starting(&self) -> bool {
+        self.ls.last_ra.is_none()
+    }
+
     pub(super) fn ra_is_due(&self, now: Instant) -> bool {
         let flux = self.ls.last_change.is_some_and(|change| now.since(change) < FLUX);
         let interval = if flux { RA_INTERVAL_FLUX } else { RA_INTERVAL };

@@ -114,8 +114,8 @@ impl Mesh {
         self.nodes.get(node)?.addresses.get(key)?.as_deref()
     }
 
-    /// Advertises what changed. Returns whether anything did.
-    pub(super) fn send_address_changes(&mut self) -> bool {
+    /// Advertises what changed; `starting` in the first tick. Returns whether anything did.
+    pub(super) fn send_address_changes(&mut self, starting: bool) -> bool {
         let sync = &mut self.mobile;
         if sync.pending.is_empty() {
             return false;
@@ -132,6 +132,11 @@ impl Mesh {
                 Some((Change::Update, _)) => updated.push(local.tell(key)),
                 _ => add.push(local.tell(key)),
             }
+        }
+        // What is there from the start is announced and asked for, not sent: upstream's routers that know an earlier life
+        // of this one would take it over, notice the restart, forget it, and believe that they have it.
+        if starting {
+            return true;
         }
         add.append(&mut updated);
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION)

@@ -212,6 +212,7 @@ impl Mesh {
     /// The 1-second tick, in the order of spec 6.7; address changes are advertised last, and
     /// before the router advertisement that tells of them.
     pub fn tick(&mut self, now: Instant) {
+        let starting = self.is_starting();
         self.expire_hellos(now);
         self.send_hello();
         if self.ra_is_due(now) {
@@ -223,7 +224,7 @@ impl Mesh {
         self.publish_routes();
         self.flush_unreachable();
         self.send_requests();
-        let addresses_changed = self.send_address_changes();
+        let addresses_changed = self.send_address_changes(starting);
         if links_changed || addresses_changed {
             self.send_ra(now);
         }
