@@ -31,6 +31,24 @@ fn changes_go_out_before_the_advertisement() {
 }
 
 #[test]
+fn what_is_there_from_the_start_is_announced_and_asked_for() {
+    let mut a = Fixture::new();
+    a.mesh.local_added("Mx", 3, 1);
+    let out = a.tick();
+    assert_eq!(bodies(&out, "MAU"), [], "a peer of an earlier life would keep the number and forget the address");
+    assert_eq!(int(bodies(&out, "RA").last().expect("RA"), "mobile_seq"), 1);
+    a.hello("B", 0);
+    a.lsu("B", 1, &[("A", 1)]);
+    let out = a.receive("MAR", &mobile_sender("B").with("have_seq", 0_i64));
+    let mau = &bodies(&out, "MAU")[0];
+    assert_eq!((int(mau, "mobile_seq"), keys(mau, "exist")), (1, Some(vec!["Mx"])));
+    a.mesh.local_added("My", 3, 1);
+    let out = a.tick();
+    let mau = &bodies(&out, "MAU")[0];
+    assert_eq!((int(mau, "mobile_seq"), keys(mau, "add")), (2, Some(vec!["My"])), "what comes later is sent");
+}
+
+#[test]
 fn pending_lists() {
     let mut a = quiet();
     let mut next = |events: &dyn Fn(&mut Mesh)| {
