@@ -4,6 +4,8 @@
 
 use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
+use router_engine::sim::{LinkSpec, Plan, RouterSpec, Sim, TrunkSpec, check};
+use std::time::Duration;
 
 struct Printer;
 
@@ -56,4 +58,35 @@ fn large_networks() {
 #[test]
 fn much_traffic() {
     check(6, Params { routers: 3, faults: 6, messages: 1500 });
+}
+
+/// Addresses of a router that fill many frames, and more than a stream holds, are all learned, after a restart too.
+#[test]
+fn many_addresses() {
+    let mut sim = Sim::new(1);
+    for id in ["A", "B"] {
+        sim.add_router(RouterSpec { id: id.to_owned(), addresses: Vec::new() });
+    }
+    sim.add_trunk(TrunkSpec { ends: [0, 1], cost: 1, delay: Duration::from_millis(1) });
+    let links = (0..4000).map(|n| LinkSpec::Receiver {
+        address: format!("{n}/{}", "long".repeat(16)),
+        window: 1,
+        moody: false,
+        think: Duration::ZERO,
+    });
+    sim.add_client(1, Plan { links: links.collect() });
+    settle(&mut sim);
+    sim.restart_router(0);
+    settle(&mut sim);
+}
+
+fn settle(sim: &mut Sim) {
+    for _ in 0..20 {
+        sim.run(Duration::from_secs(1));
+        if check::topology(sim).is_empty() {
+            return;
+        }
+    }
+    let faults = check::topology(sim);
+    panic!("{} faults, first {:?}", faults.len(), faults.first());
 }

@@ -3,7 +3,7 @@
 use super::Core;
 use super::action::{AttachRequest, Direction};
 use super::connection::ConnectionRole;
-use super::effect::{AttachReply, Effect};
+use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
 use super::table::List;
@@ -165,7 +165,7 @@ impl Core {
             source: Some(with_expiry(source)),
             target: Some(with_expiry_target(target)),
             anonymous,
-            streaming: grant.streaming,
+            cut_through: if grant.streaming { CutThrough::Always } else { grant.kind.cut_through() },
             annotations: carries_annotations(&self.conns[conn], direction),
             priority: grant.kind.priority(),
         };
@@ -191,7 +191,7 @@ impl Core {
             source: if incoming { addressed.cloned() } else { None },
             target: if incoming { None } else { request.target.clone().or_else(|| Some(Box::default())) },
             anonymous: false,
-            streaming: false,
+            cut_through: CutThrough::default(),
             annotations: false,
             priority: 0,
         };

@@ -4,6 +4,7 @@ use super::Core;
 use super::forwarding::Route;
 use super::objects::ControlAddress;
 use crate::forward::Treatment;
+use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
 use amqp_core::Instant;
@@ -34,10 +35,13 @@ impl Core {
 
     /// A message to one of the control addresses, from a neighbour.
     pub(super) fn on_control_message(&mut self, _address: ControlAddress, route: &Route, payload: &Payload) {
-        let Payload::One(message) = payload else { return };
-        let Some(from) = route.conn.and_then(|c| self.conns[c].router.as_ref()) else { return };
+        let Some(conn) = route.conn.map(|c| &self.conns[c]) else { return };
+        let Some(from) = conn.router.as_ref() else { return };
         let (bit, cost) = (from.bit, from.cost);
-        let Some((opcode, body)) = mesh::parse(message) else { return };
+        let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
+            crate::log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            return;
+        };
         let now = route.now;
         // A message of an old, retired connection of a neighbour says nothing about a link.
         self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, bit.map(|bit| (bit, cost)), now));

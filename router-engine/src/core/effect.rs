@@ -24,6 +24,18 @@ pub enum SessionClass {
     Endpoint,
 }
 
+/// When the deliveries of an incoming link are forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CutThrough {
+    /// Complete; before that when they are large, or marked as streams.
+    #[default]
+    Large,
+    /// As they arrive.
+    Always,
+    /// Complete, however large: the core reads them itself.
+    Never,
+}
+
 /// A link that the core wants attached.
 #[derive(Debug, Clone)]
 pub struct AttachOut {
@@ -41,6 +53,8 @@ pub struct AttachOut {
     pub session: SessionClass,
     /// Incoming link that is bound to no address: the port must supply [`super::action::Deliver::to`].
     pub anonymous: bool,
+    /// When incoming deliveries are forwarded.
+    pub cut_through: CutThrough,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
 }
@@ -58,8 +72,8 @@ pub struct AttachReply {
     pub target: Option<Box<Target>>,
     /// Incoming link without an address: the port must supply [`super::action::Deliver::to`].
     pub anonymous: bool,
-    /// Incoming deliveries are forwarded before they are complete.
-    pub streaming: bool,
+    /// When incoming deliveries are forwarded.
+    pub cut_through: CutThrough,
     /// Router annotations are read on this (incoming) or written on this (outgoing) link.
     pub annotations: bool,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.

@@ -2,7 +2,7 @@
 
 use super::action::{Direction, InToken, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
-use super::effect::{Effect, PRIORITIES};
+use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::ids::{ConnId, InId, LinkId, OutId};
 use super::table::{Entry, Hook, List, Listed};
 use crate::Mailbox;
@@ -301,6 +301,14 @@ impl LinkKind {
             Self::Control => 9,
             Self::Data(priority) => priority,
             Self::Endpoint | Self::Streaming => 4,
+        }
+    }
+
+    /// When the deliveries of an incoming link of this kind are forwarded.
+    pub(crate) const fn cut_through(self) -> CutThrough {
+        match self {
+            Self::Control => CutThrough::Never,
+            Self::Data(_) | Self::Endpoint | Self::Streaming => CutThrough::Large,
         }
     }
 }

@@ -235,6 +235,7 @@ impl Core {
             target: Box::new(target),
             session,
             anonymous: direction == Direction::In,
+            cut_through: kind.cut_through(),
             priority: kind.priority(),
         };
         self.stage(conn, Effect::Attach(Box::new(attach)));

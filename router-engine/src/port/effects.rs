@@ -79,7 +79,7 @@ impl AmqpPort {
         link.priority = reply.priority;
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = reply.anonymous;
-            incoming.streaming = reply.streaming;
+            incoming.cut_through = reply.cut_through;
         }
         let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
         self.engine
@@ -106,7 +106,8 @@ impl AmqpPort {
     }
 
     fn attach(&mut self, attach: AttachOut) {
-        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, priority } = attach;
+        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, cut_through, priority } =
+            attach;
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
             let params =
@@ -130,6 +131,7 @@ impl AmqpPort {
         link.annotations = carries_annotations(&self.params.conn, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
+            incoming.cut_through = cut_through;
         }
         self.links.insert(link);
     }

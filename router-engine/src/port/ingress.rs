@@ -9,11 +9,13 @@
 //! ```
 
 use super::AmqpPort;
-use super::limits::{HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
+use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{Arriving, End, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
+use crate::core::effect::CutThrough;
 use crate::core::ids::{InId, LinkId};
+use crate::log::{Level, LogModule};
 use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits};
 use amqp_core::Instant;
 use amqp_core::engine::{DeliveryKey, Incoming};
@@ -101,10 +103,13 @@ impl AmqpPort {
                         self.refuse_current(idx, id, more, invalid_message());
                     }
                     Ok(None) => {}
+                    Ok(Some(_)) if link.cut_through == CutThrough::Never && held.octets > CONTROL_MAX => {
+                        self.refuse_current(idx, id, more, too_large(self.handle.id.number));
+                    }
                     Ok(Some(head)) if !more => self.deliver_held(idx, id, head),
                     Ok(Some(head)) => {
                         let flagged = *annotations && head.annotations.flags & flags::STREAMING != 0;
-                        if flagged || link.streaming || held.octets >= HOLD_MAX {
+                        if cuts_through(link.cut_through, flagged, held.octets) {
                             self.start_stream(idx, id, head, now);
                         }
                     }
@@ -362,8 +367,23 @@ fn invalid_message() -> Refusal {
     refusal("amqp:decode-error", "invalid message format")
 }
 
+fn too_large(conn: u32) -> Refusal {
+    let text = format_args!("[C{conn}] Received a routing message of more than {CONTROL_MAX} octets");
+    crate::log!(LogModule::Router, Level::Error, "{text}");
+    refusal("amqp:link:message-size-exceeded", "routing protocol message too large")
+}
+
 fn rejected(refusal: Refusal) -> DeliveryState {
     DeliveryState::Rejected(Some(Box::new(Error::new(refusal.condition, refusal.description))))
+}
+
+/// Whether a delivery of which so many octets are held is forwarded before it is complete.
+const fn cuts_through(when: CutThrough, marked: bool, held: usize) -> bool {
+    match when {
+        CutThrough::Large => marked || held >= HOLD_MAX,
+        CutThrough::Always => true,
+        CutThrough::Never => false,
+    }
 }
 
 /// Drops the first `n` octets.

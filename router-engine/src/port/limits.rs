@@ -21,6 +21,10 @@ pub const HOLD_MAX: usize = 256 * 1024;
 /// A message whose first sections are not complete by then is refused as malformed.
 pub const SECTIONS_MAX: usize = 1024 * 1024;
 
+/// A routing protocol message is read whole; one that is larger is refused. Room for the addresses of a router at their
+/// limit, with long names.
+pub const CONTROL_MAX: usize = 32 * 1024 * 1024;
+
 /// Bounds of a stream that asks for no back-pressure per message: its own end-to-end window keeps
 /// it below, so these only catch a peer that does not honour the window.
 pub const UNBOUNDED_STREAM: StreamLimits = StreamLimits { high: 4 * 1024 * 1024, low: 2 * 1024 * 1024 };

@@ -1,7 +1,7 @@
 //! What a port keeps of a link.
 
 use crate::core::action::Direction;
-use crate::core::effect::Push;
+use crate::core::effect::{CutThrough, Push};
 use crate::core::ids::{InId, LinkId, OutId};
 #[cfg(doc)]
 use crate::stream::CHUNK_COST;
@@ -47,7 +47,7 @@ pub(super) enum End {
 #[derive(Debug, Default)]
 pub(super) struct InLink {
     pub(super) anonymous: bool,
-    pub(super) streaming: bool,
+    pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
     pub(super) current: Option<Box<Arriving>>,
 }

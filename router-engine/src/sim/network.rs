@@ -45,6 +45,8 @@ pub struct Sim {
     pub ledger: Ledger,
     /// Randomness for whoever drives the network.
     pub rng: SplitMix64,
+    /// Largest frame that routers accept, in octets.
+    pub max_frame_size: u32,
     pub(super) routers: Vec<SimRouter>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) clients: Vec<Client>,
@@ -109,6 +111,7 @@ impl Sim {
             now: Instant::from_micros(1_000_000),
             ledger: Ledger::default(),
             rng: SplitMix64::new(seed),
+            max_frame_size: 16384,
             routers: Vec::new(),
             trunks: Vec::new(),
             clients: Vec::new(),
@@ -169,7 +172,7 @@ impl Sim {
 
     pub(super) fn connect_client(&mut self, client: usize) {
         self.clients[client].connect();
-        let port = self.add_port(self.clients[client].router, params(ConnectionRole::Normal, false, 1));
+        let port = self.add_port(self.clients[client].router, self.params(ConnectionRole::Normal, false, 1));
         let end = self.ends.insert(End { wire: usize::MAX, body: EndBody::Client(client) });
         let delay = Duration::from_micros(50 + self.rng.below(2000));
         self.join([end, port], delay);
@@ -177,9 +180,46 @@ impl Sim {
 
     pub(super) fn connect_trunk(&mut self, trunk: usize) {
         let TrunkSpec { ends: [a, b], cost, delay } = self.trunks[trunk].spec;
-        let connector = self.add_port(a, params(ConnectionRole::InterRouter, true, cost));
-        let listener = self.add_port(b, params(ConnectionRole::InterRouter, false, cost));
+        let connector = self.add_port(a, self.params(ConnectionRole::InterRouter, true, cost));
+        let listener = self.add_port(b, self.params(ConnectionRole::InterRouter, false, cost));
         self.trunks[trunk].wire = Some(self.join([connector, listener], delay));
+    }
+
+    fn params(&self, role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {
+        let sasl = if initiator {
+            SaslParams::Client { mechanisms: None, username: None, password: None, external: false }
+        } else {
+            SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None }
+        };
+        PortParams {
+            conn: ConnParams {
+                role,
+                initiator,
+                host: "sim".to_owned(),
+                local_socket: None,
+                origin_name: "sim".to_owned(),
+                origin_address: "sim".to_owned(),
+                cost,
+                link_capacity: 250,
+                strip_in: true,
+                strip_out: true,
+                group_correlator: None,
+                group_ordinal: None,
+                tls_ordinal: None,
+                access_id: None,
+                open_properties: Map::new(),
+                failover_list: None,
+                protocol: "amqp",
+                container: String::new(),
+            },
+            max_frame_size: self.max_frame_size,
+            max_sessions: 32768,
+            session_window: None,
+            idle_timeout: Duration::from_secs(16),
+            hostname: None,
+            sasl,
+            handshake_timeout: Some(Duration::from_secs(10)),
+        }
     }
 }
 
@@ -276,42 +316,5 @@ impl Sim {
         if let Some((end, _)) = self.ends.iter().find(|(_, e)| matches!(e.body, EndBody::Client(c) if c == client)) {
             self.step(end);
         }
-    }
-}
-
-fn params(role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {
-    let sasl = if initiator {
-        SaslParams::Client { mechanisms: None, username: None, password: None, external: false }
-    } else {
-        SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None }
-    };
-    PortParams {
-        conn: ConnParams {
-            role,
-            initiator,
-            host: "sim".to_owned(),
-            local_socket: None,
-            origin_name: "sim".to_owned(),
-            origin_address: "sim".to_owned(),
-            cost,
-            link_capacity: 250,
-            strip_in: true,
-            strip_out: true,
-            group_correlator: None,
-            group_ordinal: None,
-            tls_ordinal: None,
-            access_id: None,
-            open_properties: Map::new(),
-            failover_list: None,
-            protocol: "amqp",
-            container: String::new(),
-        },
-        max_frame_size: 16384,
-        max_sessions: 32768,
-        session_window: None,
-        idle_timeout: Duration::from_secs(16),
-        hostname: None,
-        sasl,
-        handshake_timeout: Some(Duration::from_secs(10)),
     }
 }

@@ -85,6 +85,8 @@ fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
 
 fn build(seed: u64, params: Params) -> Sim {
     let mut sim = Sim::new(seed);
+    // The smallest one cuts routing messages in pieces too.
+    sim.max_frame_size = [512, 4096, 16384][sim.rng.below(3) as usize];
     let routers = 2 + sim.rng.below(params.routers.saturating_sub(1) as u64) as usize;
     for index in 0..routers {
         let config = |treatment| AddressConfig { treatment, priority: None };

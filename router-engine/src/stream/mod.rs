@@ -17,3 +17,17 @@ pub enum Payload {
     /// A message that may still be arriving.
     Stream(Arc<Stream>),
 }
+
+// === impl Payload ===
+
+impl Payload {
+    /// The octets of a complete message in one slice; `None` of a stream.
+    #[must_use]
+    pub fn contiguous(&self) -> Option<Bytes> {
+        match self {
+            Self::One(message) => Some(message.clone()),
+            Self::Many(chunks) => Some(chunks.concat().into()),
+            Self::Stream(_) => None,
+        }
+    }
+}
