@@ -98,7 +98,7 @@ impl Mesh {
         }
         if !self.ls.peers.contains_key(id) {
             self.ls.peers.insert(id.to_owned(), cost.max(1));
-            self.ls.local_change = true;
+            (self.ls.local_change, self.ls.gained) = (true, true);
             let text = format!("New neighbor router {id} on link_tag={bit} with cost {cost}");
             self.log(LogModule::RouterHello, Level::Info, text);
         }

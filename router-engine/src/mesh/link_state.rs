@@ -24,6 +24,8 @@ pub(super) struct LinkState {
     pub(super) peers: Peers,
     /// Own neighbours changed since the last tick.
     pub(super) local_change: bool,
+    /// There are new ones among them.
+    pub(super) gained: bool,
     /// Some link state changed since the last computation.
     pub(super) recompute: bool,
     pub(super) last_change: Option<Instant>,
@@ -115,7 +117,8 @@ impl Mesh {
             return Err(malformed("ls.id"));
         }
         let ls_seq = state.int("ls_seq")?;
-        let peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
+        let mut peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
+        peers.retain(|(peer, _)| *peer != id);
         let Some(bit) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
         match self.nodes.get(bit).and_then(Node::instance) {
             // Not told.
@@ -130,14 +133,16 @@ impl Mesh {
             return Ok(());
         }
         // A router that finds no place in the table cannot be routed to nor through.
+        let named = peers.len();
         let peers: Peers = peers
             .into_iter()
-            .filter(|(peer, _)| *peer != id && (*peer == self.id || self.node_or_new(peer, None, 0).is_some()))
+            .filter(|(peer, _)| *peer == self.id || self.node_or_new(peer, None, 0).is_some())
             .map(|(peer, cost)| (peer.to_owned(), cost))
             .collect();
+        let truncated = peers.len() < named;
         if let Some(node) = self.nodes.get_mut(bit) {
             node.ls_seq = ls_seq;
-            node.ls_taken = now;
+            node.truncated = truncated;
             node.peers = peers;
             node.last_seen = now;
             node.lsr_retry.reset();
@@ -167,6 +172,7 @@ impl Mesh {
         node.ls_seq = 0;
         node.need_lsr = true;
         node.advertised = (0, 0);
+        (node.truncated, node.suspect) = (false, None);
         let bit = node.bit();
         if node.forget_addresses() {
             self.output.push_back(MeshOutput::FlushNode { bit });
@@ -194,11 +200,6 @@ impl Mesh {
 // === the tick ===
 
 impl Mesh {
-    /// Nothing was advertised yet.
-    pub(super) const fn is_starting(&self) -> bool {
-        self.ls.last_ra.is_none()
-    }
-
     pub(super) fn ra_is_due(&self, now: Instant) -> bool {
         let flux = self.ls.last_change.is_some_and(|change| now.since(change) < self.timing.flux());
         let interval = if flux { self.timing.ra_interval_flux } else { self.timing.ra_interval };

@@ -4,7 +4,7 @@ use super::fields::{Fields, Malformed};
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
 use crate::log::{Level, LogModule};
-use amqp_core::{Instant, Value};
+use amqp_core::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Without a scheme, unlike all other destinations.
@@ -21,6 +21,8 @@ pub(super) struct MobileSync {
     /// Keys of addresses with pending changes, in the order of the changes.
     pending: BTreeMap<u64, String>,
     next_stamp: u64,
+    /// Changes were kept back in the last tick.
+    held: bool,
 }
 
 /// An address with consumers here, or that had some when the others were told last.
@@ -114,10 +116,18 @@ impl Mesh {
         self.nodes.get(node)?.addresses.get(key)?.as_deref()
     }
 
-    /// Advertises what changed; `starting` in the first tick. Returns whether anything did.
-    pub(super) fn send_address_changes(&mut self, starting: bool) -> bool {
+    /// Advertises what changed. Returns whether anything did.
+    ///
+    /// Not together with the first greeting that a new neighbour (`gained`) takes in, but in the next tick: a router of
+    /// the C implementation that knows an earlier life of this one takes over the addresses at once, notices the restart
+    /// afterwards, forgets them, and believes that it has them.
+    pub(super) fn send_address_changes(&mut self, gained: bool) -> bool {
         let sync = &mut self.mobile;
         if sync.pending.is_empty() {
+            return false;
+        }
+        sync.held = gained && !sync.held;
+        if sync.held {
             return false;
         }
         sync.seq += 1;
@@ -132,11 +142,6 @@ impl Mesh {
                 Some((Change::Update, _)) => updated.push(local.tell(key)),
                 _ => add.push(local.tell(key)),
             }
-        }
-        // What is there from the start is announced and asked for, not sent: upstream's routers that know an earlier life
-        // of this one would take it over, notice the restart, forget it, and believe that they have it.
-        if starting {
-            return true;
         }
         add.append(&mut updated);
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
@@ -188,7 +193,7 @@ impl Mesh {
         Ok(())
     }
 
-    pub(super) fn on_mau(&mut self, fields: Fields<'_>, now: Instant) -> Result<(), Malformed> {
+    pub(super) fn on_mau(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
         // The text of this complaint names no field.
         let malformed = Malformed { module: LogModule::RouterMa, what: None };
         let Some((id, bit)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
@@ -215,7 +220,6 @@ impl Mesh {
             return Ok(());
         }
         node.mobile_seq = seq;
-        node.mobile_taken = now;
         node.mar_sent = false;
         node.mar_retry.reset();
         let full = match update {

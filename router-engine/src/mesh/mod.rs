@@ -175,7 +175,7 @@ impl Mesh {
             "LSR" => self.on_lsr(fields),
             "LSU" => self.on_lsu(fields, now),
             "MAR" => self.on_mar(fields),
-            "MAU" => self.on_mau(fields, now),
+            "MAU" => self.on_mau(fields),
             _ => return,
         };
         if let Err(Malformed { module, what }) = result {
@@ -201,7 +201,7 @@ impl Mesh {
     /// The 1-second tick, in the order of spec 6.7; address changes are advertised last, and
     /// before the router advertisement that tells of them.
     pub fn tick(&mut self, now: Instant) {
-        let starting = self.is_starting();
+        let gained = std::mem::take(&mut self.ls.gained);
         self.expire_hellos(now);
         if self.hello_is_due(now) {
             self.send_hello(now);
@@ -215,7 +215,7 @@ impl Mesh {
         self.publish_routes();
         self.flush_unreachable();
         self.send_requests();
-        let addresses_changed = self.send_address_changes(starting);
+        let addresses_changed = self.send_address_changes(gained);
         if links_changed || addresses_changed {
             self.send_ra(now);
         }
@@ -325,6 +325,10 @@ impl Mesh {
         if self.nodes.remove(bit).is_some() {
             self.full_reported = false;
             self.output.push_back(MeshOutput::NodeRemoved { bit });
+            // There is a place now for a router that others named in vain.
+            for node in self.nodes.iter_mut().filter(|node| node.truncated) {
+                (node.ls_seq, node.need_lsr, node.truncated) = (0, true, false);
+            }
         }
     }
 

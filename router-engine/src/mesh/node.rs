@@ -5,7 +5,7 @@ use amqp_core::Instant;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A message that is older than another may arrive this much later.
+/// Copies of an advertisement may arrive behind newer ones, but not for this long.
 const OVERTAKEN: Duration = Duration::from_secs(5);
 
 /// A remote router.
@@ -23,9 +23,10 @@ pub struct Node {
     pub(super) refreshed: Instant,
     pub(super) peers: Peers,
     pub(super) ls_seq: i64,
-    /// When `ls_seq` and `mobile_seq` were taken over.
-    pub(super) ls_taken: Instant,
-    pub(super) mobile_taken: Instant,
+    /// The link state that was taken over names routers that found no place here.
+    pub(super) truncated: bool,
+    /// Since when advertisements are older than what is stored.
+    pub(super) suspect: Option<Instant>,
     /// Last RA, or LSU that brought something new.
     pub(super) last_seen: Instant,
     pub(super) next_hop: Option<u8>,
@@ -159,14 +160,16 @@ impl Node {
         known
     }
 
-    /// Whether an advertisement of these sequence numbers shows that what is stored is of an
-    /// earlier life of the router, although the boot time does not tell. Numbers that are only a
-    /// little older come from copies that were overtaken.
-    pub(super) fn is_outlived(&self, ls_seq: i64, mobile_seq: i64, now: Instant) -> bool {
-        let older = |advertised: i64, stored: i64, taken: Instant| {
-            advertised < stored && (self.instance.is_none() || now.since(taken) > OVERTAKEN)
-        };
-        older(ls_seq, self.ls_seq, self.ls_taken) || older(mobile_seq, self.mobile_seq, self.mobile_taken)
+    /// Whether an advertisement of these sequence numbers shows that what is stored is of an earlier life of the router,
+    /// although the boot time does not tell. A connection that had stalled delivers advertisements that were overtaken on
+    /// other ways, with newer ones at their heels: so this only counts when it lasts.
+    pub(super) fn is_outlived(&mut self, ls_seq: i64, mobile_seq: i64, now: Instant) -> bool {
+        if ls_seq >= self.ls_seq && mobile_seq >= self.mobile_seq {
+            self.suspect = None;
+            return false;
+        }
+        let since = *self.suspect.get_or_insert(now);
+        self.instance.is_none() || now.since(since) > OVERTAKEN
     }
 
     /// The route as output, if it is not what was told last.
@@ -253,8 +256,8 @@ impl NodeTable {
             refreshed: Instant::default(),
             peers: Peers::new(),
             ls_seq: 0,
-            ls_taken: Instant::default(),
-            mobile_taken: Instant::default(),
+            truncated: false,
+            suspect: None,
             last_seen: Instant::default(),
             next_hop: None,
             cost: 0,

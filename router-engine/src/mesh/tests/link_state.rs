@@ -244,6 +244,12 @@ fn what_an_earlier_life_told_does_not_stay() {
         a.hello("B", 3);
         a.tick();
     }
+    assert_eq!(logs(&a.ra("B", 7, 9, 4)), []);
+    assert_eq!(logs(&a.ra("B", 7, 3, 1)), [], "it was overtaken, the one before shows");
+    for _ in 0..6 {
+        a.hello("B", 3);
+        a.tick();
+    }
     let out = a.ra("B", 7, 3, 1);
     assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Detected Restart of Router Node B")]);
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
@@ -337,6 +343,25 @@ fn malformed_messages_are_dropped() {
     dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with("A", "x"))));
     dropped(&mut a, "LSU", sender("B").with("ls", state(Map::new().with(5, 1))));
     assert_eq!(a.receive("XYZ", &sender("B")), [], "unknown opcodes are ignored");
+}
+
+#[test]
+fn a_router_that_found_no_place_gets_one_when_others_go() {
+    let mut a = Fixture::with_neighbour("B");
+    let names: Vec<String> = (0..MAX_NODES - 3).map(|i| format!("r{i:03}")).collect();
+    let old: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+    a.lsu("C", 1, &old);
+    a.lsu("B", 2, &[("A", 1), ("C", 1), ("late", 1)]);
+    assert_eq!(a.mesh.bit_of("late"), None);
+    a.lsu("C", 2, &[("B", 1)]);
+    let mut asked = false;
+    for _ in 0..5 {
+        a.hello("B", 3);
+        asked |= sent(&a.tick()).contains(&("LSR", "amqp:/_topo/0/B/qdrouter"));
+    }
+    assert!(asked, "there is room for what B told");
+    a.lsu("B", 2, &[("A", 1), ("C", 1), ("late", 1)]);
+    assert!(a.mesh.bit_of("late").is_some());
 }
 
 #[test]
