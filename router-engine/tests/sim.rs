@@ -76,7 +76,7 @@ fn many_addresses() {
     });
     sim.add_client(1, Plan { links: links.collect() });
     settle(&mut sim);
-    sim.restart_router(0);
+    sim.restart_router(0, Duration::ZERO);
     settle(&mut sim);
 }
 

@@ -24,12 +24,21 @@ pub fn topology(sim: &Sim) -> Vec<String> {
         let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
         let paths = path::compute(own, &all);
         let rows = router.router.node_rows(sim.now);
+        for row in &rows {
+            let have: BTreeSet<&str> = row.peers.iter().map(String::as_str).collect();
+            let want: BTreeSet<&str> = states[&row.id].keys().map(String::as_str).collect();
+            // What lies behind a cut is only forgotten in time.
+            let reached = row.id == own || paths.paths.contains_key(row.id.as_str());
+            if reached && have != want {
+                faults.push(format!("{own} believes that {} has the neighbours {have:?}, not {want:?}", row.id));
+            }
+        }
         for (id, want) in &paths.paths {
             let Some(row) = rows.iter().find(|row| row.id == *id) else {
                 faults.push(format!("{own} does not know {id}"));
                 continue;
             };
-            let next_hop = row.next_hop.as_deref().unwrap_or(&row.id);
+            let next_hop = row.next_hop.as_deref().or(row.link.map(|_| row.id.as_str())).unwrap_or("nothing");
             let origins: BTreeSet<&str> = row.valid_origins.iter().map(String::as_str).collect();
             let want_origins: BTreeSet<&str> = want.valid_origins.iter().copied().collect();
             if (next_hop, row.cost, &origins) != (want.next_hop, want.cost, &want_origins) {

@@ -59,6 +59,8 @@ pub struct Sim {
 pub(super) struct SimRouter {
     spec: RouterSpec,
     pub(super) router: Arc<Router>,
+    /// Nobody can connect to it before.
+    pub(super) start: Instant,
 }
 
 #[derive(Debug)]
@@ -123,8 +125,8 @@ impl Sim {
 
     /// Adds a router and returns its index.
     pub fn add_router(&mut self, spec: RouterSpec) -> usize {
-        let router = self.boot(&spec);
-        self.routers.push(SimRouter { spec, router });
+        let router = self.boot(spec, self.now);
+        self.routers.push(router);
         self.routers.len() - 1
     }
 
@@ -143,15 +145,15 @@ impl Sim {
         index
     }
 
-    fn boot(&mut self, spec: &RouterSpec) -> Arc<Router> {
+    fn boot(&mut self, spec: RouterSpec, start: Instant) -> SimRouter {
         self.boots += 1;
         let config = RouterConfig { id: spec.id.clone(), mode: Mode::Interior, ..RouterConfig::default() };
-        let router = Router::new(config, self.rng.next_u64().into(), self.boots, self.now);
+        let router = Router::new(config, self.rng.next_u64().into(), self.boots, start);
         for (pattern, config) in &spec.addresses {
             // The specification of a simulation has no duplicates.
             let _ = router.add_address_config(pattern, config.clone());
         }
-        Arc::new(router)
+        SimRouter { spec, router: Arc::new(router), start }
     }
 
     fn add_port(&mut self, router: usize, params: PortParams) -> EndId {
@@ -255,6 +257,14 @@ impl Sim {
         }
     }
 
+    /// What is under way on the connection of a connector, and what is sent on it, arrives after that time at the
+    /// earliest.
+    pub fn stall_trunk(&mut self, trunk: usize, time: Duration) {
+        if let Some(wire) = self.trunks[trunk].wire {
+            self.wires[wire].stall(self.now + time);
+        }
+    }
+
     /// Cuts the connection of a client, which connects again.
     pub fn cut_client(&mut self, client: usize) {
         let end = self.ends.iter().find(|(_, e)| matches!(e.body, EndBody::Client(c) if c == client));
@@ -270,8 +280,8 @@ impl Sim {
         self.kick_client(client);
     }
 
-    /// A router dies and starts again.
-    pub fn restart_router(&mut self, router: usize) {
+    /// A router dies and starts again after some time.
+    pub fn restart_router(&mut self, router: usize, downtime: Duration) {
         let ports: Vec<EndId> = self
             .ends
             .iter()
@@ -292,7 +302,7 @@ impl Sim {
             self.release_wire(wire, other);
         }
         let spec = self.routers[router].spec.clone();
-        self.routers[router].router = self.boot(&spec);
+        self.routers[router] = self.boot(spec, self.now + downtime);
     }
 
     /// All clients close their connections for good.

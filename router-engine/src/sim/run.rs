@@ -1,6 +1,6 @@
 //! The loop that runs a network.
 
-use super::network::{EndBody, Sim};
+use super::network::{EndBody, Sim, Trunk};
 use super::wire::{Arrival, EndId};
 use crate::port::{AmqpPort, PortState};
 use amqp_core::Instant;
@@ -45,7 +45,9 @@ impl Sim {
     /// The next time at which something happens by itself.
     fn next_event(&self) -> Option<Instant> {
         let routers = self.routers.iter().map(|r| r.router.poll_timeout());
-        let retries = self.trunks.iter().filter(|t| t.enabled && t.wire.is_none()).map(|t| t.retry);
+        let down = self.trunks.iter().filter(|t| t.enabled && t.wire.is_none());
+        let retries = down.map(|t| self.next_attempt(t));
+        let starts = self.routers.iter().map(|r| r.start).filter(|&start| start > self.now);
         let ends = self.ends.iter().flat_map(|(id, e)| {
             let (timer, interest) = match &e.body {
                 EndBody::Port { port, .. } => (port.poll_timeout(), interest(port)),
@@ -58,7 +60,7 @@ impl Sim {
             };
             [timer, arrival].into_iter().flatten()
         });
-        routers.chain(retries).chain(ends).min()
+        routers.chain(retries).chain(starts).chain(ends).min()
     }
 
     /// Does what is due by time.
@@ -240,18 +242,24 @@ impl Sim {
     fn reconnect(&mut self) {
         for trunk in 0..self.trunks.len() {
             let t = &self.trunks[trunk];
-            if t.enabled && t.wire.is_none() && t.retry <= self.now {
+            if t.enabled && t.wire.is_none() && self.next_attempt(t) <= self.now {
                 self.connect_trunk(trunk);
             }
         }
         for client in 0..self.clients.len() {
             let c = &mut self.clients[client];
             let gone = !self.ends.iter().any(|(_, e)| matches!(e.body, EndBody::Client(i) if i == client));
-            if gone && c.engine.is_none() && !c.retired {
+            if gone && c.engine.is_none() && !c.retired && self.routers[c.router].start <= self.now {
                 c.disturbed = false;
                 self.connect_client(client);
             }
         }
+    }
+
+    /// When a connector that is not connected tries next.
+    fn next_attempt(&self, trunk: &Trunk) -> Instant {
+        let starts = trunk.spec.ends.map(|router| self.routers[router].start);
+        starts.into_iter().fold(trunk.retry, Instant::max)
     }
 
     fn end_ids(&self) -> Vec<EndId> {

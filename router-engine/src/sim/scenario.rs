@@ -183,16 +183,21 @@ fn disturb(sim: &mut Sim, params: Params) {
 fn inject(sim: &mut Sim) {
     let trunk = sim.rng.below(sim.trunks.len() as u64) as usize;
     let client = sim.rng.below(sim.clients.len() as u64) as usize;
-    match sim.rng.below(8) {
+    match sim.rng.below(9) {
         0 | 1 => sim.cut_trunk(trunk),
         2 => sim.enable_trunk(trunk, false),
         3 => sim.enable_trunk(trunk, true),
         4 => sim.mute_trunk(trunk),
         5 => {
             let router = sim.rng.below(sim.routers.len() as u64) as usize;
-            sim.restart_router(router);
+            let downtime = sim.rng.below(5_000);
+            sim.restart_router(router, Duration::from_millis(downtime));
         }
         6 => sim.cut_client(client),
+        7 => {
+            let time = sim.rng.below(12_000);
+            sim.stall_trunk(trunk, Duration::from_millis(time));
+        }
         _ => {
             let on = !sim.clients[client].stalled;
             sim.stall_client(client, on);

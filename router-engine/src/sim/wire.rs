@@ -125,6 +125,17 @@ impl Wire {
         }
     }
 
+    /// Nothing arrives before `until`, and everything then.
+    pub(super) fn stall(&mut self, until: Instant) {
+        for lane in &mut self.lanes {
+            lane.latest = lane.latest.max(until);
+            for (at, _) in &mut lane.segments {
+                *at = until.max(*at);
+            }
+            lane.closed = lane.closed.map(|at| at.max(lane.latest));
+        }
+    }
+
     /// Octets vanish in both directions from now on.
     pub(super) fn mute(&mut self) {
         for lane in &mut self.lanes {
