@@ -126,6 +126,10 @@ impl Sim {
             (EndBody::Port { port, flag, .. }, Arrival::Octets(octets)) => {
                 port.receive(octets);
                 flag.0.store(true, Ordering::Relaxed);
+                if self.rng.below(2) == 0 && self.next_is_there(id) {
+                    // Several reads in one turn.
+                    return true;
+                }
             }
             (EndBody::Client(client), Arrival::Octets(octets)) => {
                 if let Some(engine) = &mut self.clients[*client].engine {
@@ -150,6 +154,15 @@ impl Sim {
         }
         self.step(id);
         true
+    }
+
+    /// Whether more octets have arrived at an end, which it would read.
+    fn next_is_there(&self, id: EndId) -> bool {
+        self.ends.get(id).is_some_and(|end| {
+            let wants = matches!(&end.body, EndBody::Port { port, .. } if matches!(interest(port), Interest::Octets));
+            let wire = &self.wires[end.wire];
+            wants && wire.end(id).is_none() && wire.next_arrival(id).is_some_and(|at| at <= self.now)
+        })
     }
 
     /// Runs an end until it sleeps.
