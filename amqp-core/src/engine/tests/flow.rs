@@ -1,0 +1,41 @@
+//! Credit and windows, as raw peers tell them.
+
+use super::super::*;
+use super::pair::{Raw, attach, encode};
+use crate::performative::{Begin, Flow, Role};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// The attached links of a server, in order.
+fn links(raw: &Raw) -> Vec<LinkKey> {
+    raw.events.iter().filter_map(|e| if let Event::Attach { link, .. } = e { Some(*link) } else { None }).collect()
+}
+
+fn start(raw: &mut Raw, link: LinkKey) -> bool {
+    raw.server.start(link, Outgoing { tag: 1, settled: true, state: None, token: 1 })
+}
+
+fn send(raw: &mut Raw, link: LinkKey) -> Sent {
+    raw.server.send(link, &mut VecDeque::from([Bytes::from_static(b"x")]), Some(true), usize::MAX)
+}
+
+#[test]
+fn the_largest_window_and_credit() {
+    for most in [0x8000_0000, u32::MAX] {
+        let mut raw = Raw::new(Config::default());
+        raw.feed(encode(1, Begin { incoming_window: most, ..Begin::default() }));
+        raw.feed(encode(1, attach("r", 0, Role::Receiver)));
+        let link = links(&raw)[0];
+        let flow = Flow { next_incoming_id: Some(0), incoming_window: most, ..Flow::default() };
+        let credit = Flow { handle: Some(0), delivery_count: Some(0), link_credit: Some(most), ..flow.clone() };
+        for (left, flow) in [(most, credit.clone()), (most - 1, credit), (most - 2, flow)] {
+            raw.feed(encode(1, flow));
+            assert_eq!(raw.server.credit(link), left);
+            assert!(start(&mut raw, link));
+            assert_eq!(send(&mut raw, link), Sent::Done);
+        }
+        let session = raw.server.link_session(link).unwrap();
+        assert_eq!(raw.server.session_window(session), most - 3);
+        assert_eq!(raw.failure(), None);
+    }
+}
