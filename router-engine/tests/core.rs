@@ -1,7 +1,7 @@
 //! The routing core seen from its ports: links, credit, forwarding, outcomes.
 
 use amqp_core::Instant;
-use amqp_core::performative::{DeliveryState, Modified, Source, Target};
+use amqp_core::performative::{DeliveryState, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
@@ -155,10 +155,6 @@ fn credit(effects: &[Effect]) -> u32 {
     effects.iter().map(|e| if let Effect::Credit { credit, .. } = e { *credit } else { 0 }).sum()
 }
 
-fn failed() -> DeliveryState {
-    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-}
-
 #[test]
 fn credit_comes_with_the_first_consumer_and_back_with_settlement() {
     let router = router();
@@ -200,7 +196,13 @@ fn every_outcome_reaches_the_sender() {
     rx.receiver("q");
     let (link, _) = tx.sender("q");
     let other = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
-    for state in [DeliveryState::Accepted, DeliveryState::Rejected(None), DeliveryState::Released, failed(), other] {
+    for state in [
+        DeliveryState::Accepted,
+        DeliveryState::Rejected(None),
+        DeliveryState::Released,
+        DeliveryState::failed(),
+        other,
+    ] {
         tx.send(link, 1, false, None);
         let push = rx.pushes().pop().expect("forwarded");
         rx.update(Side::Out(push.id), Some(state.clone()), true);
@@ -248,7 +250,7 @@ fn a_lost_consumer_releases_what_was_unsent_and_modifies_what_was_sent() {
     let unsent = rx.pushes()[1].id;
     rx.submit(Action::Detached { link: queue, error: None, unsent: vec![unsent] });
     let (updates, credit) = tx.updates();
-    assert_eq!(updates, vec![(1, Some(failed()), true), (2, Some(DeliveryState::Released), true)]);
+    assert_eq!(updates, vec![(1, Some(DeliveryState::failed()), true), (2, Some(DeliveryState::Released), true)]);
     assert_eq!(credit, 2);
 }
 
@@ -263,7 +265,7 @@ fn a_lost_sender_settles_as_modified_at_the_consumer() {
     tx.submit(Action::Closed);
     let effects = rx.effects();
     let [Effect::UpdateOut { id, state: Some(state), settled: true, .. }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!((*id, state), (push.id, &failed()));
+    assert_eq!((*id, state), (push.id, &DeliveryState::failed()));
     rx.update(Side::Out(push.id), Some(DeliveryState::Accepted), true);
 }
 

@@ -9,7 +9,7 @@ use super::objects::{In, LinkCounters, LinkKind, Out};
 use crate::annotations::flags;
 use crate::stream::Payload;
 use amqp_core::Instant;
-use amqp_core::performative::{DeliveryState, Modified};
+use amqp_core::performative::DeliveryState;
 use std::collections::HashSet;
 
 impl Core {
@@ -275,7 +275,7 @@ impl Core {
                     continue;
                 }
             }
-            let state = if untold { DeliveryState::Released } else { failed() };
+            let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
             self.update_out(slot, Some(state), true, now);
         }
     }
@@ -285,7 +285,7 @@ impl Core {
         while let Some(slot) = self.links[link].deliveries.head() {
             let delivery = &self.ins[slot];
             if delivery.complete && !delivery.presettled {
-                self.update_in(slot, Some(&failed()), true);
+                self.update_in(slot, Some(&DeliveryState::failed()), true);
             } else {
                 if let Some(Payload::Stream(stream)) = delivery.resend.as_ref().map(|r| &r.payload) {
                     stream.abort();
@@ -386,11 +386,6 @@ fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>) {
     }
 }
 
-/// The outcome of a delivery whose consumer is lost after it was sent.
-fn failed() -> DeliveryState {
-    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-}
-
 fn rank(state: &DeliveryState) -> u8 {
     match state {
         DeliveryState::Released => 1,
@@ -406,7 +401,7 @@ fn bare(rank: u8) -> DeliveryState {
     match rank {
         4 => DeliveryState::Rejected(None),
         3 => DeliveryState::Accepted,
-        2 => failed(),
+        2 => DeliveryState::failed(),
         _ => DeliveryState::Released,
     }
 }

@@ -18,7 +18,7 @@ use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits}
 use amqp_core::Instant;
 use amqp_core::engine::{DeliveryKey, Incoming};
 use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
-use amqp_core::performative::{DeliveryState, Error};
+use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -363,7 +363,7 @@ fn invalid_message() -> Refusal {
 }
 
 fn rejected(refusal: Refusal) -> DeliveryState {
-    DeliveryState::Rejected(Some(Box::new(Error::new(refusal.condition, refusal.description))))
+    DeliveryState::rejected(refusal.condition, refusal.description)
 }
 
 /// Drops the first `n` octets.
