@@ -1,7 +1,10 @@
 //! Credit and drain.
 
+use super::super::{PortState, limits};
 use super::world::{World, message};
-use amqp_core::engine::Event;
+use amqp_core::engine::{AttachParams, Event};
+use amqp_core::performative::{Role, Source};
+use std::time::Duration;
 
 #[test]
 fn no_consumer_no_credit() {
@@ -68,15 +71,52 @@ fn router_drains_a_sender_without_consumers() {
 }
 
 #[test]
+fn answers_that_are_not_read_cannot_fill_the_memory() {
+    let mut world = World::new();
+    let a = world.client();
+    let session = world.at(a).engine.begin_session().unwrap();
+    world.run();
+    world.at(a).stalled = true;
+    // Filters are echoed.
+    let filter = Some("x".repeat(15_000).into());
+    let source = Source { address: Some("q".into()), filter, ..Source::default() };
+    for n in 0.. {
+        let params = AttachParams {
+            name: format!("l{n}"),
+            role: Role::Receiver,
+            source: Some(source.clone().into()),
+            target: None,
+            snd_settle_mode: 2,
+        };
+        let link = world.at(a).engine.attach(session, params).unwrap();
+        world.at(a).engine.detach(link, None);
+        world.run();
+        let waiting = world.at(a).port.output().len();
+        assert!(waiting < limits::UNREAD_MAX + 100_000, "{waiting} octets wait");
+        if world.at(a).port.core_closed {
+            assert!(waiting > limits::UNREAD_MAX);
+            break;
+        }
+    }
+    // The peer does not answer the close either.
+    let late = world.now + Duration::from_secs(11);
+    let port = &mut world.at(a).port;
+    port.handle_timeout(late);
+    port.turn(late);
+    let PortState::Closing(Some(error)) = port.state() else { panic!("{:?}", port.state()) };
+    assert_eq!(error.condition, "amqp:resource-limit-exceeded");
+}
+
+#[test]
 fn early_credit_counts() {
     // A peer that pipelines attach and flow.
     let mut world = World::new();
     let (a, b) = (world.client(), world.client());
     let sender_session = world.at(b).engine.begin_session().unwrap();
-    let params = amqp_core::engine::AttachParams {
+    let params = AttachParams {
         name: "early".into(),
-        role: amqp_core::performative::Role::Receiver,
-        source: Some(Box::new(amqp_core::performative::Source { address: Some("q".into()), ..Default::default() })),
+        role: Role::Receiver,
+        source: Some(Box::new(Source { address: Some("q".into()), ..Default::default() })),
         target: None,
         snd_settle_mode: 2,
     };
