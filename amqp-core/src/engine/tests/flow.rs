@@ -20,6 +20,38 @@ fn send(raw: &mut Raw, link: LinkKey) -> Sent {
 }
 
 #[test]
+fn what_is_started_goes_out_with_credit_only() {
+    let mut raw = Raw::new(Config::default());
+    raw.feed(encode(0, attach("r", 0, Role::Receiver)));
+    let link = links(&raw)[0];
+    let flow = |window, count, credit| Flow {
+        next_incoming_id: Some(0),
+        incoming_window: window,
+        handle: Some(0),
+        delivery_count: Some(count),
+        link_credit: Some(credit),
+        ..Flow::default()
+    };
+    // The peer takes its credit back.
+    raw.feed(encode(0, flow(0, 0, 1)));
+    assert!(start(&mut raw, link));
+    assert_eq!(send(&mut raw, link), Sent::NoWindow);
+    raw.feed(encode(0, flow(5, 0, 0)));
+    assert_eq!(send(&mut raw, link), Sent::NoCredit);
+    // The credit is used up by the answer to a drain.
+    raw.feed(encode(0, flow(0, 0, 3)));
+    assert_eq!(send(&mut raw, link), Sent::NoWindow);
+    raw.server.drained(link);
+    raw.feed(encode(0, flow(5, 3, 0)));
+    assert_eq!(send(&mut raw, link), Sent::NoCredit);
+    let before = raw.server.output().total();
+    raw.feed(encode(0, flow(5, 3, 1)));
+    assert_eq!(send(&mut raw, link), Sent::Done);
+    assert!(raw.server.output().total() > before);
+    assert_eq!((raw.server.credit(link), raw.failure()), (0, None));
+}
+
+#[test]
 fn the_largest_window_and_credit() {
     for most in [0x8000_0000, u32::MAX] {
         let mut raw = Raw::new(Config::default());

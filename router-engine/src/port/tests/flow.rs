@@ -2,9 +2,20 @@
 
 use super::super::{PortState, limits};
 use super::world::{World, message};
-use amqp_core::engine::{AttachParams, Event};
-use amqp_core::performative::{Role, Source};
+use amqp_core::engine::{AttachParams, Event, LinkKey, SessionKey};
+use amqp_core::frame::{FrameType, finish_frame, start_frame};
+use amqp_core::performative::{Flow, Performative, Role, Source};
+use bytes::{Bytes, BytesMut};
 use std::time::Duration;
+
+/// A flow on channel 0.
+fn frame(flow: Flow) -> Bytes {
+    let mut out = BytesMut::new();
+    let open = start_frame(&mut out, FrameType::Amqp, 0);
+    Performative::Flow(flow).encode(&mut out);
+    finish_frame(&mut out, open, 0);
+    out.freeze()
+}
 
 #[test]
 fn no_consumer_no_credit() {
@@ -41,6 +52,55 @@ fn peer_drains_after_messages() {
     world.at(a).send(sender, 9, true, message(None, 10));
     world.run();
     assert_eq!(world.at(b).engine.credit(receiver), 3);
+}
+
+/// A receiver with one credit and a shut window, and a message that waits for it.
+fn behind_a_shut_window() -> (World, usize, LinkKey, SessionKey) {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    let session = world.at(b).engine.link_session(receiver).unwrap();
+    world.at(b).engine.keep(session, 64);
+    world.at(b).engine.grant_credit(receiver, 1);
+    world.at(a).send(sender, 1, true, message(None, 10));
+    world.run();
+    assert!(world.at(b).deliveries().is_empty());
+    (world, b, receiver, session)
+}
+
+#[test]
+fn a_message_that_waits_for_the_window_comes_before_the_drain_is_answered() {
+    let (mut world, b, receiver, session) = behind_a_shut_window();
+    world.at(b).engine.set_drain(receiver, true);
+    world.run();
+    assert!(!world.at(b).events.iter().any(|e| matches!(e, Event::Drained { .. })));
+    world.at(b).engine.consume(session, 64);
+    world.run();
+    let last: Vec<_> = world.at(b).events.iter().rev().take(2).collect();
+    assert!(matches!(last[..], [Event::Drained { .. }, Event::Transfer(_)]), "{last:?}");
+}
+
+#[test]
+fn a_message_that_waits_for_the_window_does_not_go_out_without_credit() {
+    let (mut world, b, ..) = behind_a_shut_window();
+    let key = world.at(b).port.links.get(0).unwrap().key;
+    let credit = |link_credit| Flow {
+        next_incoming_id: Some(0),
+        incoming_window: 64,
+        handle: Some(0),
+        delivery_count: Some(0),
+        link_credit: Some(link_credit),
+        ..Flow::default()
+    };
+    // The engine of the client does not take credit back.
+    world.at(b).port.receive(frame(credit(0)));
+    world.run();
+    assert_eq!(world.at(b).port.engine.credit(key), 0);
+    assert!(world.at(b).deliveries().is_empty());
+    world.at(b).port.receive(frame(credit(1)));
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
 }
 
 #[test]
