@@ -234,9 +234,29 @@ fn losing_the_last_consumer_drains_and_its_return_restarts() {
     tx.send(link, 1, false, None);
     let effects = tx.effects();
     assert!(effects.iter().any(|e| matches!(e, Effect::Credit { credit: 0, drain: true, .. })));
-    tx.submit(Action::Drained { link });
+    tx.submit(Action::Drained { link, skipped: 9 });
     rx.receiver("q");
     assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 10, drain: false, .. }]));
+}
+
+#[test]
+fn credit_given_up_for_a_drain_that_has_ended_comes_back() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let queue = rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    rx.submit(Action::Detached { link: queue, error: None, unsent: vec![] });
+    tx.send(link, 1, false, None);
+    let queue = rx.receiver("q");
+    assert!(matches!(tx.effects().last(), Some(Effect::Credit { credit: 1, drain: false, .. })));
+    tx.submit(Action::Drained { link, skipped: 5 });
+    assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 5, drain: false, .. }]));
+    // It is kept back where nobody could use it.
+    rx.submit(Action::Detached { link: queue, error: None, unsent: vec![] });
+    tx.submit(Action::Drained { link, skipped: 4 });
+    assert!(tx.effects().is_empty());
+    rx.receiver("q");
+    assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 4, drain: false, .. }]));
 }
 
 #[test]

@@ -130,15 +130,12 @@ fn flow_from_receiver(l: &mut Link, flow: &Flow) -> Option<Event> {
 }
 
 /// The sender of our incoming link tells its count, which advances beyond what was received when
-/// it answers a drain.
+/// it answers a drain. The answer may come after more credit was granted and the drain ended.
 fn flow_from_sender(l: &mut Link, flow: &Flow) -> Option<Event> {
     let count = flow.delivery_count?;
     let skipped = count.wrapping_sub(l.delivery_count);
-    if skipped == 0 || skipped > l.credit {
-        // Nothing new, or nonsense.
-        return (skipped == 0 && l.drain && l.credit == 0).then_some(Event::Drained { link: l.key });
-    }
+    // More than there is is nonsense.
+    l.credit = l.credit.checked_sub(skipped)?;
     l.delivery_count = count;
-    l.credit -= skipped;
-    (l.drain && l.credit == 0).then_some(Event::Drained { link: l.key })
+    (skipped > 0 || (l.drain && l.credit == 0)).then_some(Event::Drained { link: l.key, skipped })
 }

@@ -52,6 +52,35 @@ fn what_is_started_goes_out_with_credit_only() {
 }
 
 #[test]
+fn credit_given_up_late_is_told() {
+    let mut raw = Raw::new(Config::default());
+    raw.feed(encode(0, attach("s", 0, Role::Sender)));
+    let link = links(&raw)[0];
+    raw.server.set_drain(link, true);
+    raw.server.flush(raw.now);
+    raw.server.set_drain(link, false);
+    raw.server.grant_credit(link, 5);
+    raw.server.flush(raw.now);
+    let drained = |raw: &mut Raw, count| {
+        raw.events.clear();
+        let flow = Flow { handle: Some(0), delivery_count: Some(count), link_credit: Some(0), ..Flow::default() };
+        raw.feed(encode(0, flow));
+        match raw.events[..] {
+            [] => None,
+            [Event::Drained { skipped, .. }] => Some(skipped),
+            _ => panic!("{:?}", raw.events),
+        }
+    };
+    assert_eq!((drained(&mut raw, 10), raw.server.credit(link)), (Some(10), 5));
+    // Nothing new, and nonsense.
+    assert_eq!((drained(&mut raw, 10), drained(&mut raw, 9), drained(&mut raw, 16)), (None, None, None));
+    raw.server.set_drain(link, true);
+    assert_eq!((drained(&mut raw, 15), raw.server.credit(link)), (Some(5), 0));
+    // Each drain is answered, even with nothing to give up.
+    assert_eq!(drained(&mut raw, 15), Some(0));
+}
+
+#[test]
 fn the_largest_window_and_credit() {
     for most in [0x8000_0000, u32::MAX] {
         let mut raw = Raw::new(Config::default());

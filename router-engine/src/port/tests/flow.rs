@@ -131,6 +131,33 @@ fn router_drains_a_sender_without_consumers() {
 }
 
 #[test]
+fn an_answer_to_a_drain_may_cross_new_credit() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    world.at(b).engine.detach(receiver, None);
+    world.run();
+    world.at(a).send(sender, 1, false, message(None, 10));
+    world.run();
+    world.receiver(b, "q", 10);
+    let key = world.at(a).port.links.get(0).unwrap().key;
+    assert_eq!(world.at(a).port.engine.credit(key), 10);
+    // Sent before the new credit was seen: one message, and nine credits that are given up.
+    let flow = Flow {
+        next_incoming_id: Some(0),
+        handle: Some(0),
+        delivery_count: Some(10),
+        link_credit: Some(0),
+        drain: true,
+        ..Flow::default()
+    };
+    world.at(a).port.receive(frame(flow));
+    world.run();
+    assert_eq!(world.at(a).port.engine.credit(key), 10);
+}
+
+#[test]
 fn answers_that_are_not_read_cannot_fill_the_memory() {
     let mut world = World::new();
     let a = world.client();
