@@ -1,8 +1,8 @@
 //! The routing core seen from its ports: links, credit, forwarding, outcomes.
 
 use amqp_core::Instant;
-use amqp_core::performative::{DeliveryState, Source, Target};
-use amqp_core::value::Symbol;
+use amqp_core::performative::{DeliveryState, Modified, Source, Target};
+use amqp_core::value::{Map, Symbol};
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
@@ -13,6 +13,7 @@ use router_engine::forward::Treatment;
 use router_engine::stream::{Payload, Pull, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router, Side};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 const NOW: Instant = Instant::from_micros(0);
 
@@ -213,6 +214,38 @@ fn every_outcome_reaches_the_sender() {
 }
 
 #[test]
+fn what_is_modified_has_failed() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    tx.send(link, 1, false, None);
+    let push = rx.pushes().pop().expect("forwarded");
+    let annotations = Some((&Map::new().with("k", 1_u32)).into());
+    let modified = |delivery_failed| {
+        let modified = Modified { delivery_failed, undeliverable_here: true, message_annotations: annotations.clone() };
+        Some(DeliveryState::Modified(Arc::new(modified)))
+    };
+    rx.update(Side::Out(push.id), modified(false), true);
+    assert_eq!(tx.updates().0, vec![(1, modified(true), true)]);
+}
+
+#[test]
+fn nothing_changes_after_declared() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    tx.send(link, 1, false, None);
+    let push = rx.pushes().pop().expect("forwarded");
+    let declared = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
+    rx.update(Side::Out(push.id), Some(declared.clone()), false);
+    assert_eq!(tx.updates().0, vec![(1, Some(declared), false)]);
+    rx.update(Side::Out(push.id), Some(DeliveryState::Released), false);
+    assert!(tx.effects().is_empty());
+}
+
+#[test]
 fn a_message_without_a_route_is_released() {
     let router = router();
     let mut tx = Peer::new(&router);
@@ -319,6 +352,13 @@ fn multicast_reports_the_highest_outcome_once_all_are_settled() {
     assert!(tx.effects().is_empty());
     b.update(Side::Out(pb.id), Some(DeliveryState::Accepted), true);
     assert_eq!(tx.updates(), (vec![(1, Some(DeliveryState::Accepted), true)], 1));
+    // Transactions over several consumers are refused.
+    tx.send(link, 2, false, None);
+    let (pa, pb) = (a.pushes().pop().expect("copy"), b.pushes().pop().expect("copy"));
+    let declared = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
+    a.update(Side::Out(pa.id), Some(declared), true);
+    b.update(Side::Out(pb.id), Some(DeliveryState::Accepted), true);
+    assert_eq!(tx.updates(), (vec![(2, Some(DeliveryState::Rejected(None)), true)], 1));
 }
 
 #[test]

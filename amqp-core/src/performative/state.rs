@@ -14,11 +14,11 @@ const STRING_OVERHEAD: usize = 5 + 2 * 6;
 // === impl DeliveryState ===
 
 impl DeliveryState {
-    /// The state is an outcome: it does not change any more. States unknown here count as not
-    /// terminal.
+    /// The state is an outcome: it does not change any more. Declared (part 4, 4.5.5) is one; other
+    /// states unknown here count as not terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Accepted | Self::Rejected(_) | Self::Released | Self::Modified(_))
+        matches!(self.code(), d::ACCEPTED | d::REJECTED | d::RELEASED | d::MODIFIED | d::DECLARED)
     }
 
     /// The numeric descriptor.

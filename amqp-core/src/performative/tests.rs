@@ -156,7 +156,8 @@ fn delivery_states() {
     state("005325 c0 0d 01 00531d c0 07 02 a301'c' a101'd'", DeliveryState::rejected("c", "d"));
     state("005327 c0 02 01 41", DeliveryState::failed());
     let declared = DeliveryState::Other { descriptor: 0x33, fields: hex("c0 04 01 a001 07") };
-    assert!(!declared.is_terminal());
+    let transactional = DeliveryState::Other { descriptor: 0x34, fields: hex("c0 04 01 a001 07") };
+    assert!(declared.is_terminal() && !transactional.is_terminal());
     state("005333 c0 04 01 a001 07", declared);
 }
 

@@ -7,13 +7,16 @@ use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
 use super::objects::{In, LinkCounters, LinkKind, Out};
 use crate::annotations::flags;
+use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
-use amqp_core::performative::DeliveryState;
+use amqp_core::performative::{DeliveryState, Modified};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Core {
     pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool, now: Instant) {
+        let state = state.map(relayed);
         match side {
             Side::Out(id) => {
                 if let Some(slot) = self.outs.find(id.slot, id.number) {
@@ -32,8 +35,9 @@ impl Core {
     fn update_out(&mut self, slot: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
         let out = &mut self.outs[slot];
         let decided = out.outcome.is_some();
-        if let Some(state) = state.as_ref().filter(|s| !decided && s.is_terminal()) {
-            out.outcome = Some(state.clone());
+        let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
+        if let Some(outcome) = outcome {
+            out.outcome = Some(outcome.clone());
         }
         let Some(origin) = out.origin else {
             if settled {
@@ -42,6 +46,9 @@ impl Core {
             return;
         };
         if self.ins[origin].multicast {
+            if matches!(outcome, Some(DeliveryState::Other { .. })) {
+                self.warn_of_transaction(origin);
+            }
             self.update_multicast(slot, origin, settled, now);
         } else {
             let state = state.filter(|_| !decided);
@@ -85,6 +92,19 @@ impl Core {
         let link = &self.links[delivery.link];
         let (conn, link) = (link.conn, link.id);
         self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
+    }
+
+    fn warn_of_transaction(&self, origin: u32) {
+        let delivery = &self.ins[origin];
+        let link = &self.links[delivery.link];
+        crate::log!(
+            LogModule::RouterCore,
+            Level::Warning,
+            "[C{}][L{}][D{}] Transactions are not supported for multicast messages",
+            self.conns[link.conn].id,
+            link.id.number,
+            delivery.id.number
+        );
     }
 
     /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3).
@@ -386,12 +406,22 @@ fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>) {
     }
 }
 
+/// A state as the other side is told it: what was modified has failed, whatever the peer says (14.2).
+fn relayed(state: DeliveryState) -> DeliveryState {
+    match state {
+        DeliveryState::Modified(modified) if !modified.delivery_failed => {
+            DeliveryState::Modified(Arc::new(Modified { delivery_failed: true, ..Arc::unwrap_or_clone(modified) }))
+        }
+        state => state,
+    }
+}
+
 fn rank(state: &DeliveryState) -> u8 {
     match state {
         DeliveryState::Released => 1,
         DeliveryState::Modified(_) => 2,
         DeliveryState::Accepted => 3,
-        // There are no transactions over several consumers: declared counts as rejected.
+        // Declared: there are no transactions over several consumers.
         DeliveryState::Rejected(_) | DeliveryState::Other { .. } => 4,
         DeliveryState::Received { .. } => 0,
     }
