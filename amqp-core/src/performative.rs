@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A delivery tag: at most 32 octets (part 2, 2.8.7).
-pub type DeliveryTag = SmallVec<[u8; 16]>;
+pub type DeliveryTag = SmallVec<[u8; 32]>;
 
 /// The link role of the sender of an attach or disposition (part 2, 2.8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
