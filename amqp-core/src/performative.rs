@@ -12,12 +12,13 @@ mod tests;
 pub use display::FrameBody;
 pub use terminus::DEFAULT_EXPIRY_POLICY;
 
-use crate::value::{Map, Symbol, Value};
+use crate::value::{Map, RawMap, Symbol, Value};
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A delivery tag: at most 32 octets (part 2, 2.8.7).
-pub type DeliveryTag = SmallVec<[u8; 16]>;
+pub type DeliveryTag = SmallVec<[u8; 32]>;
 
 /// The link role of the sender of an attach or disposition (part 2, 2.8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -282,7 +283,7 @@ pub struct Error {
     /// Text for people.
     pub description: Option<String>,
     /// More about the error.
-    pub info: Option<Map>,
+    pub info: Option<RawMap>,
 }
 
 /// The fields of the modified outcome (part 3, 3.4.5).
@@ -293,10 +294,11 @@ pub struct Modified {
     /// Do not deliver here again.
     pub undeliverable_here: bool,
     /// Annotations to merge.
-    pub message_annotations: Option<Map>,
+    pub message_annotations: Option<RawMap>,
 }
 
-/// A delivery state or outcome (part 3, 3.4; part 4 states pass as [`DeliveryState::Other`]).
+/// A delivery state or outcome (part 3, 3.4; part 4 states pass as [`DeliveryState::Other`]). A clone is cheap: one
+/// disposition may be about any number of deliveries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeliveryState {
     /// 0x23: received, not terminal.
@@ -309,11 +311,11 @@ pub enum DeliveryState {
     /// 0x24.
     Accepted,
     /// 0x25.
-    Rejected(Option<Box<Error>>),
+    Rejected(Option<Arc<Error>>),
     /// 0x26.
     Released,
     /// 0x27.
-    Modified(Box<Modified>),
+    Modified(Arc<Modified>),
     /// Any other described list, for instance declared (0x33) and transactional-state (0x34).
     Other {
         /// The numeric descriptor.

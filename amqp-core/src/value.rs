@@ -5,11 +5,13 @@
 mod codec;
 mod convert;
 mod display;
+mod raw;
 
 #[cfg(test)]
 mod tests;
 
 pub use display::{Payload, Quoted};
+pub use raw::RawMap;
 
 use bytes::Bytes;
 use std::borrow::Cow;

@@ -12,7 +12,7 @@ fn transfer() -> Performative {
     Transfer {
         handle: 300,
         delivery_id: Some(70_000),
-        delivery_tag: Some(DeliveryTag::from_slice(&[7; 16])),
+        delivery_tag: Some(DeliveryTag::from_slice(&[7; 32])),
         message_format: Some(0),
         settled: Some(false),
         more: true,

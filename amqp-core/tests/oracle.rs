@@ -6,7 +6,7 @@ mod common;
 use amqp_core::codec::{Decode, Encode, Reader};
 use amqp_core::performative as ours;
 use amqp_core::sasl::SaslFrame;
-use amqp_core::value::{Map, Symbol, Value};
+use amqp_core::value::{Map, RawMap, Symbol, Value};
 use bytes::Bytes;
 use fe2o3_amqp_types::definitions as defs;
 use fe2o3_amqp_types::messaging as msg;
@@ -72,6 +72,11 @@ fn their_fields(map: Option<&Map>) -> Option<defs::Fields> {
     })
 }
 
+fn their_raw_fields(map: Option<&RawMap>) -> Option<defs::Fields> {
+    let map = map.map(|map| Map::decode(&mut Reader::new(map.octets())).expect("map"));
+    their_fields(map.as_ref())
+}
+
 /// Arrays of scalars without text beyond ASCII: serde_amqp 0.18 writes the number of characters,
 /// not of octets, in front of a string in an array.
 fn oracle_array() -> impl Strategy<Value = Value> {
@@ -127,7 +132,7 @@ fn their_error(error: &ours::Error) -> defs::Error {
     defs::Error {
         condition,
         description: error.description.clone(),
-        info: their_fields(error.info.as_ref()).map(Box::new),
+        info: their_raw_fields(error.info.as_ref()).map(Box::new),
     }
 }
 
@@ -152,7 +157,7 @@ fn their_state(state: &ours::DeliveryState) -> msg::DeliveryState {
             // False is absent on the wire.
             delivery_failed: modified.delivery_failed.then_some(true),
             undeliverable_here: modified.undeliverable_here.then_some(true),
-            message_annotations: their_fields(modified.message_annotations.as_ref()),
+            message_annotations: their_raw_fields(modified.message_annotations.as_ref()),
         }),
         ours::DeliveryState::Other { .. } => panic!("not in the oracle"),
     }

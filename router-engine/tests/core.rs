@@ -2,7 +2,7 @@
 
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified, Source, Target};
-use amqp_core::value::Symbol;
+use amqp_core::value::{Map, Symbol};
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
@@ -13,6 +13,7 @@ use router_engine::forward::Treatment;
 use router_engine::stream::{Payload, Pull, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router, Side};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 const NOW: Instant = Instant::from_micros(0);
 
@@ -155,10 +156,6 @@ fn credit(effects: &[Effect]) -> u32 {
     effects.iter().map(|e| if let Effect::Credit { credit, .. } = e { *credit } else { 0 }).sum()
 }
 
-fn failed() -> DeliveryState {
-    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-}
-
 #[test]
 fn credit_comes_with_the_first_consumer_and_back_with_settlement() {
     let router = router();
@@ -200,7 +197,13 @@ fn every_outcome_reaches_the_sender() {
     rx.receiver("q");
     let (link, _) = tx.sender("q");
     let other = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
-    for state in [DeliveryState::Accepted, DeliveryState::Rejected(None), DeliveryState::Released, failed(), other] {
+    for state in [
+        DeliveryState::Accepted,
+        DeliveryState::Rejected(None),
+        DeliveryState::Released,
+        DeliveryState::failed(),
+        other,
+    ] {
         tx.send(link, 1, false, None);
         let push = rx.pushes().pop().expect("forwarded");
         rx.update(Side::Out(push.id), Some(state.clone()), true);
@@ -208,6 +211,38 @@ fn every_outcome_reaches_the_sender() {
     }
     let totals = router.router_row(NOW).totals;
     assert_eq!((totals.ingress, totals.egress, totals.outcomes.accepted, totals.outcomes.modified), (5, 5, 1, 1));
+}
+
+#[test]
+fn what_is_modified_has_failed() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    tx.send(link, 1, false, None);
+    let push = rx.pushes().pop().expect("forwarded");
+    let annotations = Some((&Map::new().with("k", 1_u32)).into());
+    let modified = |delivery_failed| {
+        let modified = Modified { delivery_failed, undeliverable_here: true, message_annotations: annotations.clone() };
+        Some(DeliveryState::Modified(Arc::new(modified)))
+    };
+    rx.update(Side::Out(push.id), modified(false), true);
+    assert_eq!(tx.updates().0, vec![(1, modified(true), true)]);
+}
+
+#[test]
+fn nothing_changes_after_declared() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    tx.send(link, 1, false, None);
+    let push = rx.pushes().pop().expect("forwarded");
+    let declared = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
+    rx.update(Side::Out(push.id), Some(declared.clone()), false);
+    assert_eq!(tx.updates().0, vec![(1, Some(declared), false)]);
+    rx.update(Side::Out(push.id), Some(DeliveryState::Released), false);
+    assert!(tx.effects().is_empty());
 }
 
 #[test]
@@ -232,9 +267,29 @@ fn losing_the_last_consumer_drains_and_its_return_restarts() {
     tx.send(link, 1, false, None);
     let effects = tx.effects();
     assert!(effects.iter().any(|e| matches!(e, Effect::Credit { credit: 0, drain: true, .. })));
-    tx.submit(Action::Drained { link });
+    tx.submit(Action::Drained { link, skipped: 9 });
     rx.receiver("q");
     assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 10, drain: false, .. }]));
+}
+
+#[test]
+fn credit_given_up_for_a_drain_that_has_ended_comes_back() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let queue = rx.receiver("q");
+    let (link, _) = tx.sender("q");
+    rx.submit(Action::Detached { link: queue, error: None, unsent: vec![] });
+    tx.send(link, 1, false, None);
+    let queue = rx.receiver("q");
+    assert!(matches!(tx.effects().last(), Some(Effect::Credit { credit: 1, drain: false, .. })));
+    tx.submit(Action::Drained { link, skipped: 5 });
+    assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 5, drain: false, .. }]));
+    // It is kept back where nobody could use it.
+    rx.submit(Action::Detached { link: queue, error: None, unsent: vec![] });
+    tx.submit(Action::Drained { link, skipped: 4 });
+    assert!(tx.effects().is_empty());
+    rx.receiver("q");
+    assert!(matches!(tx.effects()[..], [Effect::Credit { credit: 4, drain: false, .. }]));
 }
 
 #[test]
@@ -248,7 +303,7 @@ fn a_lost_consumer_releases_what_was_unsent_and_modifies_what_was_sent() {
     let unsent = rx.pushes()[1].id;
     rx.submit(Action::Detached { link: queue, error: None, unsent: vec![unsent] });
     let (updates, credit) = tx.updates();
-    assert_eq!(updates, vec![(1, Some(failed()), true), (2, Some(DeliveryState::Released), true)]);
+    assert_eq!(updates, vec![(1, Some(DeliveryState::failed()), true), (2, Some(DeliveryState::Released), true)]);
     assert_eq!(credit, 2);
 }
 
@@ -263,7 +318,7 @@ fn a_lost_sender_settles_as_modified_at_the_consumer() {
     tx.submit(Action::Closed);
     let effects = rx.effects();
     let [Effect::UpdateOut { id, state: Some(state), settled: true, .. }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!((*id, state), (push.id, &failed()));
+    assert_eq!((*id, state), (push.id, &DeliveryState::failed()));
     rx.update(Side::Out(push.id), Some(DeliveryState::Accepted), true);
 }
 
@@ -297,6 +352,13 @@ fn multicast_reports_the_highest_outcome_once_all_are_settled() {
     assert!(tx.effects().is_empty());
     b.update(Side::Out(pb.id), Some(DeliveryState::Accepted), true);
     assert_eq!(tx.updates(), (vec![(1, Some(DeliveryState::Accepted), true)], 1));
+    // Transactions over several consumers are refused.
+    tx.send(link, 2, false, None);
+    let (pa, pb) = (a.pushes().pop().expect("copy"), b.pushes().pop().expect("copy"));
+    let declared = DeliveryState::Other { descriptor: 0x33, fields: Bytes::from_static(&[0x45]) };
+    a.update(Side::Out(pa.id), Some(declared), true);
+    b.update(Side::Out(pb.id), Some(DeliveryState::Accepted), true);
+    assert_eq!(tx.updates(), (vec![(2, Some(DeliveryState::Rejected(None)), true)], 1));
 }
 
 #[test]

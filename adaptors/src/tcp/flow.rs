@@ -14,7 +14,7 @@ use super::service::Member;
 use super::window::{ReceiveWindow, SendWindow};
 use crate::clock;
 use crate::transport::{Transport, TransportError};
-use amqp_core::performative::{DeliveryState, Modified};
+use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use router_engine::annotations::{Annotations, flags};
 use router_engine::core::Accepted;
@@ -139,7 +139,7 @@ pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
 
 /// The outcome of a stream whose socket is gone or was never opened.
 pub(super) fn modified() -> DeliveryState {
-    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+    DeliveryState::failed()
 }
 
 /// Logs why TLS with a client or server failed, in the known words.

@@ -175,6 +175,7 @@ impl Connection {
         }
         if let Some(heartbeat) = self.heartbeat
             && self.status == Status::Running
+            && !self.ends.close_sent
             && (self.spoken != self.wire.output.total() || !self.timers.is_set(Timer::Heartbeat))
         {
             self.spoken = self.wire.output.total();
@@ -202,7 +203,8 @@ impl Connection {
                     self.set_idle_timer(now);
                 }
                 Timer::Heartbeat => {
-                    if self.spoken == self.wire.output.total() {
+                    // Nothing may follow a close.
+                    if self.spoken == self.wire.output.total() && !self.ends.close_sent {
                         self.wire.empty();
                     }
                 }

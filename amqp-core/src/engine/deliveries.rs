@@ -67,6 +67,7 @@ impl Deliveries {
         }
         self.ring.push_back(entry);
         self.live += 1;
+        self.thin_out();
         if let Some(index) = &mut self.index {
             index.insert(entry.token, id);
         }
@@ -224,7 +225,15 @@ impl Deliveries {
             if self.ring.capacity() > COMPACT_AT {
                 self.ring = VecDeque::new();
             }
-        } else if self.ring.len() >= COMPACT_AT && self.live * 8 < self.ring.len() {
+        } else {
+            self.thin_out();
+        }
+    }
+
+    /// Shortens a long ring with few deliveries.
+    #[inline]
+    fn thin_out(&mut self) {
+        if self.ring.len() >= COMPACT_AT && self.live * 8 < self.ring.len() {
             while self.ring.len() >= COMPACT_AT / 2 && self.live * 8 < self.ring.len() {
                 self.pop_to_strays();
             }
@@ -277,6 +286,18 @@ mod tests {
         assert_eq!(table.remove(1_000_000).map(|e| e.token), Some(2));
         assert_eq!(table.remove(0).map(|e| e.token), Some(1));
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn rare_deliveries_among_settled_ones_do_not_make_the_ring_long() {
+        let mut table = Deliveries::default();
+        for n in 0..10_000 {
+            table.insert(n * 256, entry(u64::from(n)));
+            assert!(table.ring.len() <= 2 * COMPACT_AT, "{}", table.ring.len());
+        }
+        assert_eq!((table.len(), table.ring.capacity() <= 4 * COMPACT_AT), (10_000, true));
+        assert_eq!(table.find(LINK, 77), Some(77 * 256));
+        assert!((0..10_000).all(|n| table.remove(n * 256).is_some()));
     }
 
     #[test]

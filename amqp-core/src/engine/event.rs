@@ -49,10 +49,13 @@ pub enum Event {
         /// The peer wants the credit used up: [`super::Connection::drained`] when nothing more can be sent.
         drain: bool,
     },
-    /// The peer used up its credit as we asked with [`super::Connection::set_drain`].
+    /// The peer gave up credit, as we ask it to with [`super::Connection::set_drain`]. It has some left if more was
+    /// granted since.
     Drained {
         /// The incoming link.
         link: LinkKey,
+        /// The credit that went unused.
+        skipped: u32,
     },
     /// A transfer frame.
     Transfer(Incoming),

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::error::Violation;
 use super::event::Event;
-use super::ids::{LinkKey, precedes};
+use super::ids::{LinkKey, left_of_grant};
 use super::limits::OUTGOING_WINDOW;
 use super::link::{Half, Link};
 use crate::performative::{Flow, Performative};
@@ -124,22 +124,18 @@ impl Connection {
 fn flow_from_receiver(l: &mut Link, flow: &Flow) -> Option<Event> {
     let granted = flow.link_credit?;
     // Without a count the peer has not seen our attach, whose initial count was 0.
-    let limit = flow.delivery_count.unwrap_or(0).wrapping_add(granted);
-    l.credit = if precedes(l.delivery_count, limit) { limit.wrapping_sub(l.delivery_count) } else { 0 };
+    l.credit = left_of_grant(granted, flow.delivery_count.unwrap_or(0), l.delivery_count);
     l.drain = flow.drain;
     Some(Event::Flow { link: l.key, credit: l.credit, drain: l.drain })
 }
 
 /// The sender of our incoming link tells its count, which advances beyond what was received when
-/// it answers a drain.
+/// it answers a drain. The answer may come after more credit was granted and the drain ended.
 fn flow_from_sender(l: &mut Link, flow: &Flow) -> Option<Event> {
     let count = flow.delivery_count?;
     let skipped = count.wrapping_sub(l.delivery_count);
-    if skipped == 0 || skipped > l.credit {
-        // Nothing new, or nonsense.
-        return (skipped == 0 && l.drain && l.credit == 0).then_some(Event::Drained { link: l.key });
-    }
+    // More than there is is nonsense.
+    l.credit = l.credit.checked_sub(skipped)?;
     l.delivery_count = count;
-    l.credit -= skipped;
-    (l.drain && l.credit == 0).then_some(Event::Drained { link: l.key })
+    (skipped > 0 || (l.drain && l.credit == 0)).then_some(Event::Drained { link: l.key, skipped })
 }

@@ -138,10 +138,12 @@ impl IdAlloc {
     }
 }
 
-/// Whether serial number `a` comes before `b` (RFC 1982).
+/// What is left of a peer's grant of `granted` from its count `theirs` on, now that ours is `ours`. Counts are serial
+/// numbers (RFC 1982), the grant is not: it may be any. A count ahead of ours is nonsense and taken for ours.
 #[inline]
-pub(super) const fn precedes(a: u32, b: u32) -> bool {
-    a != b && b.wrapping_sub(a) < 0x8000_0000
+pub(super) const fn left_of_grant(granted: u32, theirs: u32, ours: u32) -> u32 {
+    let used = ours.wrapping_sub(theirs);
+    if used < 0x8000_0000 { granted.saturating_sub(used) } else { granted }
 }
 
 #[cfg(test)]
@@ -175,7 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn serial_numbers_wrap() {
-        assert!(precedes(u32::MAX, 0) && precedes(1, 2) && !precedes(2, 2) && !precedes(0, u32::MAX));
+    fn grants_are_any_number() {
+        assert_eq!([left_of_grant(5, 7, 9), left_of_grant(5, 7, 12), left_of_grant(5, 7, 13)], [3, 0, 0]);
+        assert_eq!(left_of_grant(5, u32::MAX - 1, 1), 2);
+        assert_eq!([left_of_grant(u32::MAX, 0, 3), left_of_grant(0x8000_0000, 0, 0)], [u32::MAX - 3, 0x8000_0000]);
+        assert_eq!([left_of_grant(5, 9, 7), left_of_grant(u32::MAX, 9, 7)], [5, u32::MAX]);
     }
 }

@@ -14,6 +14,7 @@ const RESERVE_MAX: usize = 64 * 1024;
 pub(super) struct Input {
     /// The start of an incomplete frame; precedes `chunk`.
     carry: BytesMut,
+    /// Precedes `more`. May be empty while `more` is not: it is refilled when it is read.
     chunk: Bytes,
     /// Chunks that came before `chunk` was used up.
     more: VecDeque<Bytes>,
@@ -25,7 +26,7 @@ impl Input {
     /// Adds octets behind what is there.
     pub(super) fn push(&mut self, data: Bytes) {
         if data.is_empty() {
-        } else if self.chunk.is_empty() {
+        } else if self.chunk.is_empty() && self.more.is_empty() {
             self.chunk = data;
         } else {
             self.more.push_back(data);
@@ -125,6 +126,7 @@ impl Input {
 mod tests {
     use super::*;
     use crate::frame::{FrameType, write_header};
+    use proptest::prelude::*;
 
     fn frame(len: usize, fill: u8) -> Vec<u8> {
         let mut out = BytesMut::new();
@@ -158,6 +160,54 @@ mod tests {
                 );
                 assert_eq!(input.len(), 0);
             }
+        }
+    }
+
+    #[test]
+    fn what_comes_late_stays_behind_what_waits() {
+        let mut input = Input::default();
+        input.push(frame(5, 1).into());
+        input.push(frame(5, 2).into());
+        let mut next = |late: Option<Vec<u8>>| {
+            late.into_iter().for_each(|data| input.push(data.into()));
+            input.next_frame(512).unwrap().unwrap().1[0]
+        };
+        assert_eq!([next(None), next(Some(frame(5, 3))), next(None)], [1, 2, 3]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// `cuts` are the lengths of the chunks, each with the number of frames asked for after it.
+        #[test]
+        fn frames_keep_their_order(
+            lens in proptest::collection::vec(0..60_usize, 1..40),
+            whole in any::<bool>(),
+            cuts in proptest::collection::vec((1..90_usize, 0..4_usize), 1..60),
+        ) {
+            let frames: Vec<Vec<u8>> = lens.iter().zip(0_u8..).map(|(len, n)| frame(*len, n)).collect();
+            let stream = frames.concat();
+            let mut rest = stream.as_slice();
+            let mut ends = frames.iter().map(Vec::len);
+            let mut input = Input::default();
+            let mut bodies = Vec::new();
+            for (cut, asked) in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let cut = if whole { ends.next().unwrap() } else { (*cut).min(rest.len()) };
+                let (chunk, behind) = rest.split_at(cut);
+                rest = behind;
+                input.push(Bytes::copy_from_slice(chunk));
+                for _ in 0..*asked {
+                    bodies.extend(input.next_frame(512).unwrap().map(|(_, body)| body));
+                }
+            }
+            while let Some((_, body)) = input.next_frame(512).unwrap() {
+                bodies.push(body);
+            }
+            prop_assert_eq!(bodies, frames.iter().map(|f| Bytes::copy_from_slice(&f[8..])).collect::<Vec<_>>());
+            prop_assert_eq!(input.len(), 0);
         }
     }
 

@@ -46,6 +46,12 @@ impl Output {
         self.len == 0
     }
 
+    /// Octets waiting that are held for this output alone: all but large payload slices, which are shared.
+    #[must_use]
+    pub fn unshared(&self) -> usize {
+        self.scratch.len()
+    }
+
     /// Octets enqueued since the beginning.
     #[must_use]
     pub const fn total(&self) -> u64 {
@@ -190,7 +196,7 @@ mod tests {
         let mut slices = [IoSlice::new(&[]); 8];
         assert_eq!(output.fill_slices(&mut slices), 3);
         assert_eq!(slices[1].as_ptr(), large.as_ptr());
-        assert_eq!(output.len(), INLINE_MAX + 8);
+        assert_eq!((output.len(), output.unshared()), (INLINE_MAX + 8, 8));
         let expected: Vec<u8> = [b"head".as_slice(), &large, b"tail"].concat();
         for step in [1, 3, 100, INLINE_MAX - 100, 2] {
             let before = contents(&output);

@@ -87,7 +87,7 @@ impl Connection {
     /// Ends a session and forgets its links without telling. The peer's answer is awaited silently.
     pub fn end_session(&mut self, session: SessionKey, error: Option<Box<Error>>) {
         let Some(slot) = self.session_slot(session) else { return };
-        for link in self.links_of(slot) {
+        for link in self.lose_deliveries(slot) {
             self.free_link(link);
         }
         // Dispositions made before this call must not be lost.
@@ -173,6 +173,22 @@ impl Connection {
         self.sessions.get(slot as usize).map_or_else(Vec::new, |s| s.handles.slots().collect())
     }
 
+    /// Forgets all deliveries of a session that is over, and returns the slots of its links. A link that is freed with
+    /// deliveries searches the tables for them, which takes too long for many links.
+    fn lose_deliveries(&mut self, slot: u32) -> Vec<u32> {
+        if let Some(s) = self.sessions.get_mut(slot as usize) {
+            s.incoming = Deliveries::default();
+            s.outgoing = Deliveries::default();
+        }
+        let links = self.links_of(slot);
+        for link in &links {
+            if let Some(l) = self.links.get_mut(*link as usize) {
+                l.unsettled = 0;
+            }
+        }
+        links
+    }
+
     pub(super) fn mark_session(&mut self, slot: u32) {
         if let Some(s) = self.sessions.get_mut(slot as usize)
             && !s.dirty
@@ -239,7 +255,7 @@ impl Connection {
     pub(super) fn on_end(&mut self, channel: u16, error: Option<Box<Error>>) -> Result<Option<Event>, Violation> {
         let slot = self.by_channel(channel)?;
         self.channels_in.remove(u32::from(channel));
-        for link in self.links_of(slot) {
+        for link in self.lose_deliveries(slot) {
             let Some(l) = self.links.get(link as usize) else { continue };
             if !l.is_over() {
                 self.events.push_back(Event::Detached { link: l.key, error: None });

@@ -31,6 +31,8 @@ pub enum Sent {
     Done,
     /// Everything given was sent; more payload is needed.
     Hungry,
+    /// The peer took its credit back before the first frame; [`Event::Flow`] tells of new credit.
+    NoCredit,
     /// The peer's session window is shut; [`Event::WindowOpen`] will tell.
     NoWindow,
     /// The limit of octets is reached.
@@ -67,7 +69,7 @@ impl Connection {
         self.links.get(link.slot as usize).is_some_and(|l| l.key == link && l.sending.is_some())
     }
 
-    /// Starts a delivery. Nothing is written until [`Self::send`]. False, with the delivery
+    /// Starts a delivery. Nothing is written, and no credit taken, until [`Self::send`]. False, with the delivery
     /// dropped, when [`Self::can_start`] is false.
     pub fn start(&mut self, link: LinkKey, delivery: Outgoing) -> bool {
         if !self.can_start(link) {
@@ -94,6 +96,10 @@ impl Connection {
             if available == 0 && last.is_none() {
                 return Sent::Hungry;
             }
+            let first = sending.id.is_none();
+            if first && l.credit == 0 {
+                return Sent::NoCredit;
+            }
             if s.windows.can_send() == 0 {
                 s.blocked = true;
                 return Sent::NoWindow;
@@ -101,13 +107,12 @@ impl Connection {
             if budget == 0 {
                 return Sent::Limit;
             }
-            let first = sending.id.is_none();
             let id = *sending.id.get_or_insert(s.next_delivery_id);
             let mut transfer = Transfer { handle: l.handle, ..Transfer::default() };
             if first {
                 s.next_delivery_id = id.wrapping_add(1);
                 l.delivery_count = l.delivery_count.wrapping_add(1);
-                l.credit = l.credit.saturating_sub(1);
+                l.credit -= 1;
                 transfer.delivery_id = Some(id);
                 transfer.delivery_tag = Some(sending.delivery.tag.to_le_bytes().as_slice().into());
                 transfer.message_format = Some(0);

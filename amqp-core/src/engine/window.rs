@@ -1,6 +1,6 @@
 //! The two windows of a session (part 2, 2.5.6).
 
-use super::ids::precedes;
+use super::ids::left_of_grant;
 
 /// The windows of one session, counted in transfer frames.
 ///
@@ -55,8 +55,7 @@ impl Windows {
             Some(id) => id,
             None => 0,
         };
-        let limit = base.wrapping_add(incoming_window);
-        self.out_left = if precedes(self.next_out, limit) { limit.wrapping_sub(self.next_out) } else { 0 };
+        self.out_left = left_of_grant(incoming_window, base, self.next_out);
     }
 
     /// Counts a transfer that came in. False when the window was shut.

@@ -92,7 +92,10 @@ impl Wire {
         self.output.write_with(|out| {
             let start = out.len();
             let first_settled = transfer.settled;
-            if let Some(last) = last {
+            // What cannot be the last frame is not worth the try.
+            if let Some(last) = last
+                && available < max
+            {
                 transfer.more = false;
                 if last.settled {
                     transfer.settled = Some(true);

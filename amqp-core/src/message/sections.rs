@@ -114,6 +114,17 @@ pub struct SectionScanner {
     last: Rank,
     /// Nothing behind `map.scanned` is a section; the rest is opaque.
     ended: bool,
+    /// What an incomplete scan waits for.
+    wait: Option<Wait>,
+    /// Chunks that were counted, and the octets in them.
+    counted: (usize, usize),
+}
+
+/// A scan to `depth` cannot tell more before the message has so many octets.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    depth: Depth,
+    octets: usize,
 }
 
 /// The order of sections (part 3, 3.2).
@@ -133,8 +144,8 @@ enum Rank {
 
 /// What comes next in the message.
 enum Next {
-    /// Not enough octets to tell.
-    Incomplete,
+    /// Not enough octets to tell; so many are needed at least.
+    Incomplete(usize),
     /// Something that is not a section: opaque content.
     Opaque,
     /// A section.
@@ -144,8 +155,8 @@ enum Next {
 /// How many octets a value has, constructor included.
 #[derive(Clone, Copy)]
 enum Extent {
-    /// The octets of the size field are not there yet.
-    Unknown,
+    /// The size field is not there yet; so many octets are needed to tell.
+    Unknown(usize),
     Known(usize),
     /// The value is described: descriptor and value follow.
     Described,
@@ -163,16 +174,26 @@ pub fn scan(chunks: &[Bytes], complete: bool, depth: Depth) -> ScanResult {
 
 impl SectionScanner {
     /// Looks for sections in `chunks`, the message from its first octet on as far as it has
-    /// arrived; `complete` when it has arrived to the end. Sections found by earlier calls are
-    /// not looked at again. Types and lengths of sections are checked, not their contents. At
+    /// arrived; `complete` when it has arrived to the end. Until then each call is given the chunks
+    /// of the one before and more behind them. Sections found by earlier calls are not looked at
+    /// again, and what is incomplete not before it can be complete. Types and lengths of sections are checked, not their contents. At
     /// [`Depth::Body`] and below the body is not looked into; whatever is not a section that is
     /// known here ends the scan like a body.
     pub fn scan(&mut self, chunks: &[Bytes], complete: bool, depth: Depth) -> ScanResult {
+        if self.ended || self.last >= depth.last_rank() {
+            return ScanResult::Ok(self.map);
+        }
+        if !complete && self.waits(chunks, depth) {
+            return ScanResult::Incomplete;
+        }
         let mut cursor = Cursor::new(chunks, self.map.scanned);
         match self.run(&mut cursor, depth) {
-            Ok(true) => ScanResult::Ok(self.map),
-            Ok(false) if !complete => ScanResult::Incomplete,
-            Ok(false) => match cursor.end() {
+            Ok(None) => ScanResult::Ok(self.map),
+            Ok(Some(octets)) if !complete => {
+                self.wait = Some(Wait { depth, octets });
+                ScanResult::Incomplete
+            }
+            Ok(Some(_)) => match cursor.end() {
                 0 => ScanResult::Invalid(SectionError::Empty),
                 end if end > self.map.scanned => ScanResult::Invalid(SectionError::Truncated),
                 _ => ScanResult::Ok(self.map),
@@ -181,11 +202,19 @@ impl SectionScanner {
         }
     }
 
-    /// Goes on to `depth`; `false` when the octets do not suffice.
-    fn run(&mut self, cursor: &mut Cursor<'_>, depth: Depth) -> Result<bool, SectionError> {
+    /// Whether a scan to `depth` would end where the last one did. A scan that goes less deep may not get there.
+    fn waits(&mut self, chunks: &[Bytes], depth: Depth) -> bool {
+        let (counted, octets) = &mut self.counted;
+        *octets += chunks.iter().skip(*counted).map(Bytes::len).sum::<usize>();
+        *counted = chunks.len();
+        self.wait.is_some_and(|wait| depth >= wait.depth && *octets < wait.octets)
+    }
+
+    /// Goes on to `depth`. When the octets do not suffice, tells how many the message must have at least.
+    fn run(&mut self, cursor: &mut Cursor<'_>, depth: Depth) -> Result<Option<usize>, SectionError> {
         while !self.ended && self.last < depth.last_rank() {
             let (code, rank, value, constructor, len) = match next(cursor) {
-                Next::Incomplete => return Ok(false),
+                Next::Incomplete(octets) => return Ok(Some(cursor.pos() + octets)),
                 Next::Opaque => {
                     self.ended = true;
                     break;
@@ -193,24 +222,24 @@ impl SectionScanner {
                 Next::Section { code, rank, value, constructor, len } => (code, rank, value, constructor, len),
             };
             if rank > depth.last_rank() {
-                return Ok(true);
+                return Ok(None);
             }
             self.check(code, rank, constructor)?;
             if rank == Rank::Body {
                 self.map.body.get_or_insert((cursor.pos(), body_kind(code)));
                 if depth == Depth::Body {
-                    return Ok(true);
+                    return Ok(None);
                 }
             }
             let start = cursor.pos();
             let mut behind = cursor.clone();
-            if !skip(&mut behind, value, len, code, constructor)? {
-                return Ok(false);
+            if let Some(octets) = skip(&mut behind, value, len, code, constructor)? {
+                return Ok(Some(octets));
             }
             *cursor = behind;
             self.note(rank, Section { start, value: start + value, end: cursor.pos() });
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// The section may come behind those found before.
@@ -327,22 +356,22 @@ fn next(cursor: &Cursor<'_>) -> Next {
     let mut scratch = [0; WINDOW];
     let window = cursor.window(&mut scratch);
     let (code, long, rest) = match window {
-        [] | [f::DESCRIBED] | [f::DESCRIBED, f::SMALLULONG] => return Next::Incomplete,
+        [] | [f::DESCRIBED] | [f::DESCRIBED, f::SMALLULONG] => return Next::Incomplete(window.len() + 1),
         [f::DESCRIBED, f::SMALLULONG, code, rest @ ..] => (u64::from(*code), false, rest),
         [f::DESCRIBED, f::ULONG, rest @ ..] => match rest.split_first_chunk::<8>() {
             Some((code, rest)) => (u64::from_be_bytes(*code), true, rest),
-            None => return Next::Incomplete,
+            None => return Next::Incomplete(10),
         },
         _ => return Next::Opaque,
     };
     let Some(rank) = rank_of(code, long) else { return Next::Opaque };
-    let Some(&constructor) = rest.first() else { return Next::Incomplete };
+    let Some(&constructor) = rest.first() else { return Next::Incomplete(window.len() + 1) };
     Next::Section { code, rank, value: window.len() - rest.len(), constructor, len: extent(rest) }
 }
 
 /// How many octets the value that starts with `head` takes, constructor included.
 fn extent(head: &[u8]) -> Extent {
-    let Some((&code, rest)) = head.split_first() else { return Extent::Unknown };
+    let Some((&code, rest)) = head.split_first() else { return Extent::Unknown(1) };
     match code >> 4 {
         0x0 if code == f::DESCRIBED => Extent::Described,
         0x4 => Extent::Known(1),
@@ -351,8 +380,8 @@ fn extent(head: &[u8]) -> Extent {
         0x7 => Extent::Known(5),
         0x8 => Extent::Known(9),
         0x9 => Extent::Known(17),
-        0xa | 0xc | 0xe => rest.first().map_or(Extent::Unknown, |len| Extent::Known(2 + usize::from(*len))),
-        0xb | 0xd | 0xf => rest.first_chunk().map_or(Extent::Unknown, |len| {
+        0xa | 0xc | 0xe => rest.first().map_or(Extent::Unknown(2), |len| Extent::Known(2 + usize::from(*len))),
+        0xb | 0xd | 0xf => rest.first_chunk().map_or(Extent::Unknown(5), |len| {
             let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
             Extent::Known(len.saturating_add(5))
         }),
@@ -360,39 +389,37 @@ fn extent(head: &[u8]) -> Extent {
     }
 }
 
-/// Moves behind the section whose value starts `value` octets on and has the extent `len`;
-/// `false` when not all of it is there.
+/// Moves behind the section whose value starts `value` octets on and has the extent `len`. When not all of it is there,
+/// tells how many octets the message must have at least.
 fn skip(
     cursor: &mut Cursor<'_>,
     value: usize,
     mut len: Extent,
     section: u64,
     mut found: u8,
-) -> Result<bool, SectionError> {
-    if !cursor.advance(value) {
-        return Ok(false);
-    }
+) -> Result<Option<usize>, SectionError> {
+    cursor.advance(value);
     let mut pending = 1_usize;
     loop {
+        let end = |len| cursor.pos().saturating_add(len);
         match len {
-            Extent::Unknown => return Ok(false),
+            Extent::Unknown(len) => return Ok(Some(end(len))),
             Extent::Illegal => return Err(SectionError::WrongType { section, found }),
             Extent::Known(len) => {
+                let end = end(len);
                 pending -= 1;
                 if !cursor.advance(len) {
-                    return Ok(false);
+                    return Ok(Some(end));
                 }
             }
             // Replaces one pending value by two.
             Extent::Described => {
                 pending += 1;
-                if !cursor.advance(1) {
-                    return Ok(false);
-                }
+                cursor.advance(1);
             }
         }
         if pending == 0 {
-            return Ok(true);
+            return Ok(None);
         }
         let mut scratch = [0; WINDOW];
         let window = cursor.window(&mut scratch);

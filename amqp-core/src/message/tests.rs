@@ -123,6 +123,26 @@ fn sections_are_found_however_the_message_is_cut() {
 }
 
 #[test]
+fn what_is_incomplete_is_not_looked_at_before_it_can_be_complete() {
+    let message = Bytes::from([&hex("005370 45 005373 d0 0000012c 00000000")[..], &[0; 296]].concat());
+    let mut scanner = SectionScanner::default();
+    let mut chunks = vec![message.slice(..20)];
+    assert_eq!(scanner.scan(&chunks, false, Depth::Properties), ScanResult::Incomplete);
+    // Octets that would be found to be wrong.
+    chunks[0] = Bytes::from(vec![0xff; 20]);
+    for at in 20..message.len() - 1 {
+        chunks.push(message.slice(at..=at));
+        assert_eq!(scanner.scan(&chunks, false, Depth::Properties), ScanResult::Incomplete, "{at}");
+    }
+    // A scan that need not go so far is not held up.
+    let ScanResult::Ok(map) = scanner.scan(&chunks, false, Depth::Header) else { panic!() };
+    assert!(map.header.is_some());
+    chunks[0] = message.slice(..20);
+    chunks.push(message.slice(message.len() - 1..));
+    assert_eq!(scanner.scan(&chunks, false, Depth::Properties), scan(&chunks, true, Depth::Properties));
+}
+
+#[test]
 fn a_scan_goes_on_where_it_stopped() {
     let message = full();
     let depths =

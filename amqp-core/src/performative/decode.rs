@@ -7,7 +7,7 @@ use super::{
 };
 use crate::codec::format::descriptor as d;
 use crate::codec::{Decode, DecodeError, ListReader, Reader};
-use crate::value::Map;
+use crate::value::{Map, RawMap};
 use bytes::Bytes;
 
 /// Octets in the longest delivery tag (part 2, 2.8.7).
@@ -176,7 +176,7 @@ impl Decode for Error {
         Ok(Self {
             condition: f.required("error.condition", Decode::decode)?,
             description: f.opt(String::decode)?,
-            info: f.opt(Map::decode)?,
+            info: f.opt(RawMap::decode)?,
         })
     }
 }

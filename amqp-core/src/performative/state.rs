@@ -3,9 +3,10 @@
 use super::{DeliveryState, Detach, Error, Modified, Role};
 use crate::codec::format::descriptor as d;
 use crate::codec::{self, Decode, DecodeError, Encode, ListReader, Reader, put_list};
-use crate::value::{Map, Symbol};
+use crate::value::{RawMap, Symbol};
 use bytes::{BufMut, BytesMut};
 use std::fmt;
+use std::sync::Arc;
 
 /// Octets that a string costs beside its text, with what the heads of two lists around it may grow by.
 const STRING_OVERHEAD: usize = 5 + 2 * 6;
@@ -13,11 +14,11 @@ const STRING_OVERHEAD: usize = 5 + 2 * 6;
 // === impl DeliveryState ===
 
 impl DeliveryState {
-    /// The state is an outcome: it does not change any more. States unknown here count as not
-    /// terminal.
+    /// The state is an outcome: it does not change any more. Declared (part 4, 4.5.5) is one; other
+    /// states unknown here count as not terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Accepted | Self::Rejected(_) | Self::Released | Self::Modified(_))
+        matches!(self.code(), d::ACCEPTED | d::REJECTED | d::RELEASED | d::MODIFIED | d::DECLARED)
     }
 
     /// The numeric descriptor.
@@ -41,17 +42,18 @@ impl DeliveryState {
             return Some(self);
         }
         match self {
-            Self::Rejected(Some(mut error)) => {
-                error.info = None;
-                let description = error.description.take();
-                let bare = Self::Rejected(Some(error.clone()));
+            Self::Rejected(Some(error)) => {
+                let rejected = |description| {
+                    let condition = error.condition.clone();
+                    Self::Rejected(Some(Arc::new(Error { condition, description, info: None })))
+                };
+                let bare = rejected(None);
                 let room = max.saturating_sub(bare.encoded_len() + STRING_OVERHEAD);
-                error.description = description.map(|text| text[..text.floor_char_boundary(room)].to_owned());
-                [Self::Rejected(Some(error)), bare, Self::Rejected(None)].into_iter().find(|s| s.encoded_len() <= max)
+                let short = error.description.as_ref().map(|text| text[..text.floor_char_boundary(room)].to_owned());
+                [rejected(short), bare, Self::Rejected(None)].into_iter().find(|s| s.encoded_len() <= max)
             }
-            Self::Modified(mut modified) => {
-                modified.message_annotations = None;
-                Some(Self::Modified(modified))
+            Self::Modified(modified) => {
+                Some(Self::Modified(Arc::new(Modified { message_annotations: None, ..*modified })))
             }
             _ => None,
         }
@@ -66,7 +68,13 @@ impl DeliveryState {
     /// The rejected outcome with an error.
     #[must_use]
     pub fn rejected(condition: &'static str, description: impl Into<String>) -> Self {
-        Self::Rejected(Some(Box::new(Error::new(condition, description))))
+        Self::Rejected(Some(Arc::new(Error::new(condition, description))))
+    }
+
+    /// The modified outcome of a delivery that failed.
+    #[must_use]
+    pub fn failed() -> Self {
+        Self::Modified(Arc::new(Modified { delivery_failed: true, ..Modified::default() }))
     }
 }
 
@@ -77,7 +85,7 @@ impl Decode for DeliveryState {
             d::ACCEPTED => r.read_list().map(|_| Self::Accepted),
             d::RELEASED => r.read_list().map(|_| Self::Released),
             d::RECEIVED => received(r.read_list()?),
-            d::REJECTED => Ok(Self::Rejected(r.read_list()?.opt(Error::decode)?.map(Box::new))),
+            d::REJECTED => Ok(Self::Rejected(r.read_list()?.opt(Error::decode)?.map(Arc::new))),
             d::MODIFIED => modified(r.read_list()?),
             descriptor => {
                 let fields = r.raw_value()?;
@@ -95,10 +103,10 @@ fn received(mut f: ListReader<'_>) -> Result<DeliveryState, DecodeError> {
 }
 
 fn modified(mut f: ListReader<'_>) -> Result<DeliveryState, DecodeError> {
-    Ok(DeliveryState::Modified(Box::new(Modified {
+    Ok(DeliveryState::Modified(Arc::new(Modified {
         delivery_failed: f.flag()?,
         undeliverable_here: f.flag()?,
-        message_annotations: f.opt(Map::decode)?,
+        message_annotations: f.opt(RawMap::decode)?,
     })))
 }
 

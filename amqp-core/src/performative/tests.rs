@@ -154,12 +154,10 @@ fn delivery_states() {
     state("005325 45", DeliveryState::Rejected(None));
     state("005326 45", DeliveryState::Released);
     state("005325 c0 0d 01 00531d c0 07 02 a301'c' a101'd'", DeliveryState::rejected("c", "d"));
-    state(
-        "005327 c0 02 01 41",
-        DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
-    );
+    state("005327 c0 02 01 41", DeliveryState::failed());
     let declared = DeliveryState::Other { descriptor: 0x33, fields: hex("c0 04 01 a001 07") };
-    assert!(!declared.is_terminal());
+    let transactional = DeliveryState::Other { descriptor: 0x34, fields: hex("c0 04 01 a001 07") };
+    assert!(declared.is_terminal() && !transactional.is_terminal());
     state("005333 c0 04 01 a001 07", declared);
 }
 
@@ -224,6 +222,27 @@ fn trace_notation() {
 }
 
 #[test]
+fn details_of_outcomes_are_relayed_as_they_came() {
+    // A four-octet size where one octet would do.
+    let map = hex("d1 0000000c 00000002 a301'k' 7100000001");
+    let annotations = RawMap::decode(&mut Reader::from_bytes(&map)).unwrap();
+    assert_eq!(annotations.octets(), &map);
+    let modified = Modified { message_annotations: Some(annotations.clone()), ..Modified::default() };
+    let error = Error { info: Some(annotations), ..Error::bare("c") };
+    for state in [DeliveryState::Modified(Arc::new(modified)), DeliveryState::Rejected(Some(Arc::new(error)))] {
+        let octets = state.to_bytes();
+        assert!(octets.ends_with(&map));
+        assert_eq!(DeliveryState::decode(&mut Reader::from_bytes(&octets)), Ok(state));
+        let mut damaged = octets.to_vec();
+        let at = damaged.len() - 5;
+        damaged[at] = 0x3f;
+        let damaged = Bytes::from(damaged);
+        let result = DeliveryState::decode(&mut Reader::from_bytes(&damaged));
+        assert_eq!(result, Err(DecodeError::UnknownFormatCode(0x3f)));
+    }
+}
+
+#[test]
 fn states_fit_the_peers_frames() {
     let len = |state: &DeliveryState| {
         let mut out = BytesMut::new();
@@ -231,10 +250,10 @@ fn states_fit_the_peers_frames() {
         out.len()
     };
     let long = "ä".repeat(5000);
-    let info = Some(Map::new().with(Symbol::from("k"), long.as_str()));
+    let info = Some((&Map::new().with(Symbol::from("k"), long.as_str())).into());
     let error = |description: &str, info| {
         let condition = "amqp:not-found".to_owned().into();
-        DeliveryState::Rejected(Some(Box::new(Error { condition, description: Some(description.to_owned()), info })))
+        DeliveryState::Rejected(Some(Arc::new(Error { condition, description: Some(description.to_owned()), info })))
     };
     // What fits is left alone, to the last octet.
     let whole = error(&long, info);
@@ -246,11 +265,11 @@ fn states_fit_the_peers_frames() {
         assert!(error.info.is_none() && long.starts_with(error.description.as_deref().unwrap()));
     }
     let condition: Symbol = "x".repeat(1000).into();
-    let odd = DeliveryState::Rejected(Some(Box::new(Error { condition, description: None, info: None })));
+    let odd = DeliveryState::Rejected(Some(Arc::new(Error { condition, description: None, info: None })));
     assert_eq!(odd.fit(384), Some(DeliveryState::Rejected(None)));
-    let annotations = Map::new().with(Symbol::from("k"), long.as_str());
+    let annotations = RawMap::from(&Map::new().with(Symbol::from("k"), long.as_str()));
     let modified = |message_annotations| {
-        DeliveryState::Modified(Box::new(Modified {
+        DeliveryState::Modified(Arc::new(Modified {
             delivery_failed: true,
             undeliverable_here: true,
             message_annotations,

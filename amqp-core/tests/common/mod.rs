@@ -6,11 +6,12 @@ use amqp_core::performative::{
     Attach, Begin, Close, DeliveryState, DeliveryTag, Detach, Disposition, End, Error, Flow, Modified, Open,
     Performative, Role, Source, Target, Transfer,
 };
-use amqp_core::value::{Map, Symbol, Value};
+use amqp_core::value::{Map, RawMap, Symbol, Value};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 pub fn symbol() -> impl Strategy<Value = Symbol> + Clone {
     "[a-zA-Z][a-zA-Z0-9.:-]{0,20}".prop_map(Symbol::from)
@@ -100,9 +101,13 @@ pub fn fields() -> BoxedStrategy<Map> {
     proptest::collection::btree_map(symbol(), scalar(), 0..4).prop_map(|map| map.into_iter().collect()).boxed()
 }
 
+fn raw(map: Option<Map>) -> Option<RawMap> {
+    map.as_ref().map(RawMap::from)
+}
+
 pub fn error() -> impl Strategy<Value = Box<Error>> {
     (symbol(), of(text()), of(fields()))
-        .prop_map(|(condition, description, info)| Box::new(Error { condition, description, info }))
+        .prop_map(|(condition, description, info)| Box::new(Error { condition, description, info: raw(info) }))
 }
 
 pub fn state() -> BoxedStrategy<DeliveryState> {
@@ -110,13 +115,13 @@ pub fn state() -> BoxedStrategy<DeliveryState> {
         (uint(), ulong())
             .prop_map(|(section_number, section_offset)| DeliveryState::Received { section_number, section_offset }),
         Just(DeliveryState::Accepted),
-        of(error()).prop_map(DeliveryState::Rejected),
+        of(error()).prop_map(|error| DeliveryState::Rejected(error.map(Into::into))),
         Just(DeliveryState::Released),
         (any::<bool>(), any::<bool>(), of(fields())).prop_map(|(failed, here, annotations)| {
-            DeliveryState::Modified(Box::new(Modified {
+            DeliveryState::Modified(Arc::new(Modified {
                 delivery_failed: failed,
                 undeliverable_here: here,
-                message_annotations: annotations,
+                message_annotations: raw(annotations),
             }))
         }),
     ]

@@ -128,10 +128,12 @@ pub enum Action {
         /// Drain mode as requested by the peer.
         drain: bool,
     },
-    /// The peer answered a drain request on an incoming link: its credit is now zero.
+    /// The peer gave up credit on an incoming link: all that it had when the drain request came.
     Drained {
         /// The link.
         link: LinkId,
+        /// The credit that went unused.
+        skipped: u32,
     },
     /// A delivery arrived.
     Deliver(Box<Deliver>),

@@ -54,15 +54,18 @@ impl Core {
         }
     }
 
-    pub(super) fn on_drained(&mut self, link: LinkId) {
+    pub(super) fn on_drained(&mut self, link: LinkId, skipped: u32) {
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
         let link = &mut self.links[slot];
-        if link.draining {
-            link.credit_withheld = link.capacity;
-            // The path may have returned while the drain was under way.
-            if link.address.is_some_and(|a| self.addresses[a].paths() > 0) {
-                self.release_withheld(slot);
-            }
+        link.credit_withheld = if link.draining {
+            link.capacity
+        } else {
+            // Credit granted in the meantime has ended the drain; what the peer gave up is owed to it all the same.
+            link.credit_withheld.saturating_add(skipped).min(link.capacity)
+        };
+        // The path may have returned while the drain was under way.
+        if link.address.is_none_or(|a| self.addresses[a].paths() > 0) {
+            self.release_withheld(slot);
         }
     }
 

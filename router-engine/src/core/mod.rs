@@ -228,7 +228,7 @@ impl Core {
                 }
                 Action::Detached { link, error, unsent } => self.on_detached(link, error.as_deref(), &unsent, now),
                 Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit, now),
-                Action::Drained { link } => self.on_drained(link),
+                Action::Drained { link, skipped } => self.on_drained(link, skipped),
                 Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted, now),
                 Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted, now),
                 Action::Refused { link } => self.on_refused(link),

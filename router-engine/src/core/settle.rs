@@ -7,13 +7,16 @@ use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
 use super::objects::{In, LinkCounters, LinkKind, Out};
 use crate::annotations::flags;
+use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Core {
     pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool, now: Instant) {
+        let state = state.map(relayed);
         match side {
             Side::Out(id) => {
                 if let Some(slot) = self.outs.find(id.slot, id.number) {
@@ -32,8 +35,9 @@ impl Core {
     fn update_out(&mut self, slot: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
         let out = &mut self.outs[slot];
         let decided = out.outcome.is_some();
-        if let Some(state) = state.as_ref().filter(|s| !decided && s.is_terminal()) {
-            out.outcome = Some(state.clone());
+        let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
+        if let Some(outcome) = outcome {
+            out.outcome = Some(outcome.clone());
         }
         let Some(origin) = out.origin else {
             if settled {
@@ -42,6 +46,9 @@ impl Core {
             return;
         };
         if self.ins[origin].multicast {
+            if matches!(outcome, Some(DeliveryState::Other { .. })) {
+                self.warn_of_transaction(origin);
+            }
             self.update_multicast(slot, origin, settled, now);
         } else {
             let state = state.filter(|_| !decided);
@@ -85,6 +92,19 @@ impl Core {
         let link = &self.links[delivery.link];
         let (conn, link) = (link.conn, link.id);
         self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
+    }
+
+    fn warn_of_transaction(&self, origin: u32) {
+        let delivery = &self.ins[origin];
+        let link = &self.links[delivery.link];
+        crate::log!(
+            LogModule::RouterCore,
+            Level::Warning,
+            "[C{}][L{}][D{}] Transactions are not supported for multicast messages",
+            self.conns[link.conn].id,
+            link.id.number,
+            delivery.id.number
+        );
     }
 
     /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3).
@@ -275,7 +295,7 @@ impl Core {
                     continue;
                 }
             }
-            let state = if untold { DeliveryState::Released } else { failed() };
+            let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
             self.update_out(slot, Some(state), true, now);
         }
     }
@@ -285,7 +305,7 @@ impl Core {
         while let Some(slot) = self.links[link].deliveries.head() {
             let delivery = &self.ins[slot];
             if delivery.complete && !delivery.presettled {
-                self.update_in(slot, Some(&failed()), true);
+                self.update_in(slot, Some(&DeliveryState::failed()), true);
             } else {
                 if let Some(Payload::Stream(stream)) = delivery.resend.as_ref().map(|r| &r.payload) {
                     stream.abort();
@@ -386,9 +406,14 @@ fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>) {
     }
 }
 
-/// The outcome of a delivery whose consumer is lost after it was sent.
-fn failed() -> DeliveryState {
-    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+/// A state as the other side is told it: what was modified has failed, whatever the peer says (14.2).
+fn relayed(state: DeliveryState) -> DeliveryState {
+    match state {
+        DeliveryState::Modified(modified) if !modified.delivery_failed => {
+            DeliveryState::Modified(Arc::new(Modified { delivery_failed: true, ..Arc::unwrap_or_clone(modified) }))
+        }
+        state => state,
+    }
 }
 
 fn rank(state: &DeliveryState) -> u8 {
@@ -396,7 +421,7 @@ fn rank(state: &DeliveryState) -> u8 {
         DeliveryState::Released => 1,
         DeliveryState::Modified(_) => 2,
         DeliveryState::Accepted => 3,
-        // There are no transactions over several consumers: declared counts as rejected.
+        // Declared: there are no transactions over several consumers.
         DeliveryState::Rejected(_) | DeliveryState::Other { .. } => 4,
         DeliveryState::Received { .. } => 0,
     }
@@ -406,7 +431,7 @@ fn bare(rank: u8) -> DeliveryState {
     match rank {
         4 => DeliveryState::Rejected(None),
         3 => DeliveryState::Accepted,
-        2 => failed(),
+        2 => DeliveryState::failed(),
         _ => DeliveryState::Released,
     }
 }

@@ -11,7 +11,7 @@ use crate::annotations::flags;
 use crate::forward::Treatment;
 use crate::stream::Payload;
 use amqp_core::Instant;
-use amqp_core::performative::{DeliveryState, Error};
+use amqp_core::performative::DeliveryState;
 use smallvec::SmallVec;
 
 impl Core {
@@ -112,10 +112,7 @@ impl Core {
             let delivery = &self.ins[slot];
             let state = (!delivery.presettled).then(|| {
                 if unavailable {
-                    DeliveryState::Rejected(Some(Box::new(Error::new(
-                        "amqp:not-found",
-                        "Deliveries cannot be sent to an unavailable address",
-                    ))))
+                    DeliveryState::rejected("amqp:not-found", "Deliveries cannot be sent to an unavailable address")
                 } else {
                     DeliveryState::Released
                 }

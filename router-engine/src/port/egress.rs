@@ -322,8 +322,7 @@ impl AmqpPort {
         let Some(link) = self.links.get_mut(idx) else { return };
         let key = link.key;
         let Some(out) = link.out().filter(|out| out.drain) else { return };
-        let starting = out.current.as_ref().is_some_and(|c| !c.started);
-        if (out.queue.is_empty() && !starting) || self.engine.credit(key) == 0 {
+        if (out.queue.is_empty() && out.current.is_none()) || self.engine.credit(key) == 0 {
             out.drain = false;
             let id = link.id;
             self.engine.drained(key);
@@ -396,6 +395,7 @@ pub(super) const fn out_id(token: u64) -> OutId {
 
 const fn pause(sent: Sent) -> Left {
     match sent {
+        Sent::NoCredit => Left::Pause(Served::Idle),
         Sent::NoWindow => Left::Pause(Served::NoWindow),
         Sent::Limit | Sent::Hungry => Left::Pause(Served::Share),
         Sent::Done | Sent::Gone => Left::Next,

@@ -30,9 +30,9 @@ impl AmqpPort {
             Event::Update(update) => self.on_update(update, now),
             Event::Flow { link, credit, drain } => self.on_flow(link, credit, drain),
             Event::WindowOpen(session) => self.on_window(session),
-            Event::Drained { link } => {
+            Event::Drained { link, skipped } => {
                 if let Some(link) = self.id_of(link) {
-                    self.actions.push(Action::Drained { link });
+                    self.actions.push(Action::Drained { link, skipped });
                 }
             }
             Event::Attach { link, attach } => self.on_attach(link, *attach),

@@ -20,7 +20,7 @@ use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits}
 use amqp_core::Instant;
 use amqp_core::engine::{DeliveryKey, Incoming};
 use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
-use amqp_core::performative::{DeliveryState, Error};
+use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -374,7 +374,7 @@ fn too_large(conn: u32) -> Refusal {
 }
 
 fn rejected(refusal: Refusal) -> DeliveryState {
-    DeliveryState::Rejected(Some(Box::new(Error::new(refusal.condition, refusal.description))))
+    DeliveryState::rejected(refusal.condition, refusal.description)
 }
 
 /// Whether a delivery of which so many octets are held is forwarded before it is complete.

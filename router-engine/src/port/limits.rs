@@ -5,6 +5,11 @@ use crate::stream::StreamLimits;
 /// A turn stops filling the output at this many octets.
 pub const OUTPUT_TARGET: usize = 256 * 1024;
 
+/// Octets that wait for an ordinary peer beside shared payload: answers, credit and dispositions, which nothing else
+/// bounds. Beyond that the peer is sent away: it asks and does not read. To stop reading from it instead would not do, as
+/// two peers that do so can block each other for good. Router peers are trusted.
+pub const UNREAD_MAX: usize = 16 * 1024 * 1024;
+
 /// Payload octets that one link may send before the others get their turn.
 pub const LINK_SHARE: usize = 64 * 1024;
 

@@ -33,7 +33,7 @@ use crate::core::effect::{Effect, PRIORITIES, SessionClass};
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
 use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status};
-use amqp_core::performative::Open;
+use amqp_core::performative::{Error, Open};
 use annotate::Composer;
 use bytes::Bytes;
 use link::Links;
@@ -142,6 +142,7 @@ impl AmqpPort {
         let more_output = !self.core_closed && self.run_egress();
         self.submit(now);
         self.engine.flush(now);
+        self.check_unread(now);
         if !more_events && !more_output && self.engine.output().is_empty() {
             self.release();
         }
@@ -256,6 +257,17 @@ impl AmqpPort {
     #[must_use]
     pub fn link_count(&self) -> usize {
         self.links.len()
+    }
+
+    /// Sends an ordinary peer away that makes work and does not read what comes of it.
+    fn check_unread(&mut self, now: Instant) {
+        let unread = self.engine.output().unshared();
+        if unread > limits::UNREAD_MAX && !self.core_closed && !self.peer_is_router() {
+            let description = format!("too many octets that are not read: {unread}");
+            self.close(Some(Box::new(Error::new("amqp:resource-limit-exceeded", description))), false);
+            self.submit(now);
+            self.engine.flush(now);
+        }
     }
 
     /// Ends the connection in the core, and lets go of what the core left for it.

@@ -101,8 +101,8 @@ impl AmqpPort {
         }
     }
 
-    /// Routers keep to a window that is narrowed under way; some clients compute nonsense of it.
-    const fn peer_is_router(&self) -> bool {
+    /// Routers are trusted, and keep to a window that is narrowed under way; some clients compute nonsense of it.
+    pub(super) const fn peer_is_router(&self) -> bool {
         !matches!(self.params.conn.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
     }
 }

@@ -343,7 +343,7 @@ impl Client {
             let settled = ledger.get_mut(*id).is_some_and(|r| r.settled);
             match engine.send(key, payload, Some(settled), usize::MAX) {
                 Sent::Done => live.current = None,
-                Sent::NoWindow | Sent::Limit | Sent::Hungry => return,
+                Sent::NoCredit | Sent::NoWindow | Sent::Limit | Sent::Hungry => return,
                 Sent::Gone => {
                     ledger.faults.push(format!("client {}: delivery {id} is gone", self.index));
                     live.current = None;

@@ -3,6 +3,7 @@
 use amqp_core::message::{Body, Header, Message, MessageBuilder, Properties};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// How a delivery ended for its sender or at a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,7 +73,7 @@ impl Outcome {
             Self::Accepted => DeliveryState::Accepted,
             Self::Rejected => DeliveryState::Rejected(None),
             Self::Released => DeliveryState::Released,
-            Self::Modified => DeliveryState::Modified(Box::default()),
+            Self::Modified => DeliveryState::Modified(Arc::default()),
         }
     }
 }

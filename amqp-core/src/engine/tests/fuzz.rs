@@ -93,9 +93,7 @@ impl World {
             Op::Drain { .. } => {
                 pair.server.set_drain(theirs, true);
                 pair.run();
-                if !pair.client.is_sending(ours) {
-                    pair.client.drained(ours);
-                }
+                pair.client.drained(ours);
             }
             Op::Send { len, settled, .. } => {
                 pair.client.start(ours, Outgoing { tag: 1, settled, state: None, token: 1 });

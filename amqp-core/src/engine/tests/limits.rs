@@ -142,6 +142,41 @@ fn hostile_disposition_ranges_are_bounded_by_what_is_outstanding() {
     }
 }
 
+/// The table of deliveries is not searched once for each link: that would take far longer than to fill it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn end_takes_no_longer_for_many_links() {
+    const LINKS: u32 = 6000;
+    let mut raw = Raw::new(Config { session_window: 1000, ..Config::default() });
+    for ours in [false, true] {
+        let began = std::time::Instant::now();
+        raw.feed(encode(1, Begin { incoming_window: 9, ..Begin::default() }));
+        let mut octets = Vec::new();
+        for handle in 0..LINKS {
+            octets.extend_from_slice(&encode(1, attach(&handle.to_string(), handle, Role::Sender)));
+        }
+        raw.feed(octets);
+        for round in 0..8 {
+            for handle in 0..LINKS {
+                let id = Some(round * LINKS + handle);
+                raw.feed(encode(1, Transfer { handle, delivery_id: id, ..Transfer::default() }));
+            }
+        }
+        assert_eq!((raw.failure(), raw.server.link_count()), (None, LINKS as usize));
+        let filled = began.elapsed();
+        if ours {
+            let Some(Event::Begun(session)) = raw.events.iter().rfind(|e| matches!(e, Event::Begun(_))) else {
+                panic!()
+            };
+            raw.server.end_session(*session, None);
+        }
+        raw.feed(encode(1, End::default()));
+        assert_eq!((raw.failure(), raw.server.link_count(), raw.server.session_count()), (None, 0, 1));
+        let (all, filled) = (began.elapsed(), filled.as_millis());
+        assert!((all.as_millis() - filled) < filled, "{all:?} with {filled} ms to fill the session");
+    }
+}
+
 #[test]
 fn channels_and_handles_of_ours_are_limited() {
     let mut pair = Pair::opened_with(|client, _| client.channel_max = 1);

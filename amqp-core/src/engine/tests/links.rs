@@ -2,10 +2,11 @@
 
 use super::super::*;
 use super::pair::{Pair, messages, updates};
-use crate::performative::{DeliveryState, Error, Role};
-use crate::value::Symbol;
+use crate::performative::{DeliveryState, Disposition, Error, Modified, Role};
+use crate::value::{Map, Symbol, Value};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 fn error(text: &str) -> Option<Box<Error>> {
     Some(Box::new(Error { condition: Symbol::from(text.to_owned()), description: None, info: None }))
@@ -172,7 +173,7 @@ fn outcomes_and_second_acks() {
         .collect();
     // Accepted but not settled; the sender settles.
     pair.server.update_in(keys[0], Some(DeliveryState::Accepted), false);
-    let rejected = DeliveryState::Rejected(error("x:y"));
+    let rejected = DeliveryState::Rejected(error("x:y").map(Into::into));
     pair.server.update_in(keys[1], Some(rejected.clone()), true);
     pair.run();
     assert_eq!(pair.client_updates(), [(1, Some(DeliveryState::Accepted), false), (2, Some(rejected), true)]);
@@ -218,6 +219,34 @@ fn dispositions_travel_as_ranges() {
     );
     assert_eq!(pair.client_updates().len(), 50);
     assert!(pair.client_updates().iter().enumerate().all(|(n, u)| u.0 == n as u64));
+}
+
+#[test]
+fn deliveries_of_a_range_share_its_state() {
+    let mut pair = Pair::opened();
+    let (ours, theirs) = pair.link(Role::Sender);
+    pair.server.grant_credit(theirs, 5);
+    pair.run();
+    for token in 0..5 {
+        pair.send_one(ours, token, false, b"x");
+    }
+    pair.run();
+    let annotations = Map((0..1000).map(|n| (Value::Uint(n), Value::Null)).collect());
+    let modified = Modified { message_annotations: Some((&annotations).into()), ..Modified::default() };
+    let state = Some(DeliveryState::Modified(Arc::new(modified)));
+    let disposition =
+        Disposition { role: Role::Receiver, first: 0, last: Some(4), settled: true, state, batchable: false };
+    pair.client.receive(super::pair::encode(0, disposition));
+    pair.run();
+    let states: Vec<_> = pair
+        .to_client
+        .iter()
+        .filter_map(|e| match e {
+            Event::Update(Update { state: Some(DeliveryState::Modified(m)), .. }) => Some(m),
+            _ => None,
+        })
+        .collect();
+    assert!(states.len() == 5 && states.iter().all(|state| Arc::ptr_eq(state, states[0])));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Two engines talking to each other in virtual time.
 
 mod alloc;
+mod flow;
 mod fuzz;
 mod limits;
 mod links;

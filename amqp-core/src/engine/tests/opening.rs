@@ -240,6 +240,15 @@ fn heartbeats_fill_silence_only() {
     server.begin_session();
     server.flush(now);
     assert_eq!(server.poll_timeout(), Some(now + Duration::from_secs(4)));
+    server.close(None);
+    server.flush(now);
+    take_all(server.output());
+    while server.status() == Status::Running {
+        now = server.poll_timeout().unwrap();
+        server.handle_timeout(now);
+        server.flush(now);
+        assert!(server.output().is_empty());
+    }
 }
 
 #[test]
