@@ -237,7 +237,7 @@ impl Core {
 
     fn is_invalidated(&self, route: &Route, link: u32) -> bool {
         let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
-        resend.is_some_and(|r| r.links.contains(&link))
+        resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }
 
     /// The link of a neighbour connection for a delivery: control, by priority, or a streaming link.
@@ -277,7 +277,6 @@ impl Core {
             stream,
             outcome: None,
             outstanding: address.zip(bit),
-            address,
             born: route.now,
         });
         let l = &mut self.links[link];

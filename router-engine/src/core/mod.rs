@@ -26,6 +26,8 @@ mod peers;
 mod settle;
 pub mod snapshot;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod watch;
 

@@ -166,7 +166,7 @@ pub(crate) struct Address {
     /// Unsettled deliveries outstanding per neighbour bit (balanced).
     pub(crate) outstanding: SmallVec<[(u8, u32); 2]>,
     pub(crate) watches: Vec<Watch>,
-    /// Incoming deliveries and other holders that refer to this record.
+    /// Incoming deliveries that may be forwarded to it again.
     pub(crate) holds: u32,
     pub(crate) counters: AddressCounters,
 }
@@ -225,12 +225,14 @@ pub(crate) struct In {
 /// What is needed to forward a released delivery again (spec `amqp-endpoint.md` 14.6).
 #[derive(Debug)]
 pub(crate) struct Resend {
+    /// Where to; the record is held.
+    pub(crate) address: u32,
     pub(crate) payload: Payload,
     pub(crate) annotations: Annotations,
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
     /// Links that released it.
-    pub(crate) links: SmallVec<[u32; 2]>,
+    pub(crate) links: SmallVec<[LinkId; 2]>,
     /// Neighbour bits that released it.
     pub(crate) neighbours: u128,
 }
@@ -251,7 +253,6 @@ pub(crate) struct Out {
     pub(crate) outcome: Option<DeliveryState>,
     /// Counted as outstanding: (address slot, neighbour bit).
     pub(crate) outstanding: Option<(u32, u8)>,
-    pub(crate) address: Option<u32>,
     pub(crate) born: Instant,
 }
 

@@ -6,7 +6,6 @@ use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
 use super::objects::{In, LinkCounters, LinkKind, Out};
-use crate::annotations::flags;
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified};
@@ -216,17 +215,15 @@ impl Core {
     fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
-        let base = self.links[link].moved_from.map_or(link, |l| l.slot);
+        let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
         let bit = self.conns[conn].router.as_ref().and_then(|r| r.bit);
-        let Some(mut resend) = self.ins[origin].resend.take() else { return false };
+        let Some(resend) = self.ins[origin].resend.as_mut() else { return false };
         match bit {
             Some(bit) => resend.neighbours |= 1 << bit,
             None => resend.links.push(base),
         }
-        let Some(address) = self.outs[slot].address else { return false };
-        let (payload, annotations, state, priority) =
-            (resend.payload.clone(), resend.annotations.clone(), resend.state.clone(), resend.priority);
-        self.ins[origin].resend = Some(resend);
+        let (address, priority) = (resend.address, resend.priority);
+        let (payload, annotations, state) = (resend.payload.clone(), resend.annotations.clone(), resend.state.clone());
         let (id, link_id) = (self.outs[slot].id, self.links[link].id);
         let streaming = self.outs[slot].stream && !self.outs[slot].sent;
         let route = Route {
@@ -255,7 +252,8 @@ impl Core {
             if let Payload::Stream(stream) = &resend.payload {
                 stream.set_retain(false);
             }
-            debug_assert!(resend.annotations.flags & flags::RESEND_RELEASED != 0);
+            self.addresses[resend.address].holds -= 1;
+            self.release_address(resend.address);
         }
     }
 

@@ -79,11 +79,17 @@ impl Core {
             self.give_credit(link, 1);
         }
         if let Some(slot) = in_slot {
-            if annotations.flags & flags::RESEND_RELEASED != 0 && !settled && !self.ins[slot].multicast {
+            if let Some(address) = address
+                && annotations.flags & flags::RESEND_RELEASED != 0
+                && !settled
+                && !self.ins[slot].multicast
+            {
                 if let Payload::Stream(stream) = &payload {
                     stream.set_retain(true);
                 }
+                self.addresses[address].holds += 1;
                 self.ins[slot].resend = Some(Box::new(Resend {
+                    address,
                     payload,
                     annotations,
                     priority,

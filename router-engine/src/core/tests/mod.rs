@@ -1,0 +1,4 @@
+//! The routing core with neighbour routers, and what happens when links and connections go.
+
+mod resend;
+mod world;

@@ -1,0 +1,40 @@
+//! Deliveries that are sent to somebody else when they are released.
+
+use super::super::AddressConfig;
+use super::super::action::{Action, Direction};
+use super::world::{Peer, message, router};
+use crate::forward::Treatment;
+use amqp_core::performative::DeliveryState;
+
+#[test]
+fn an_address_lives_as_long_as_a_delivery_may_be_sent_to_it_again() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let queue = rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    let unsent = vec![rx.push().id];
+    rx.submit(Action::Detached { link: queue, error: None, unsent });
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert!(router.address_rows().is_empty(), "nothing refers to the address any more");
+}
+
+#[test]
+fn an_address_that_a_neighbour_withdraws_is_still_known_to_what_it_has_not_settled() {
+    let router = router();
+    // Only balanced addresses count what a neighbour has not settled.
+    router.add_address_config("q", AddressConfig { treatment: Treatment::Closest, priority: None }).expect("new");
+    let (mut tx, mut b) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    let push = b.push();
+    router.with(|core| {
+        for slot in core.addresses.slots() {
+            core.addresses[slot].remotes = 0;
+            core.release_address(slot);
+        }
+    });
+    b.answer(&push, DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert!(router.address_rows().is_empty());
+}
