@@ -41,8 +41,8 @@ pub(crate) struct Conn {
 /// Idle streaming links of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct LinkPool {
-    /// Longest idle first.
-    idle: VecDeque<u32>,
+    /// Longest idle first. Links that are gone are found out when they are taken.
+    idle: VecDeque<LinkId>,
     /// The fewest since the last trim: so many were not needed.
     spare: usize,
 }
@@ -308,26 +308,31 @@ impl LinkKind {
 
 impl LinkPool {
     /// The link that became idle last.
-    pub(crate) fn take(&mut self) -> Option<u32> {
-        let slot = self.idle.pop_back();
+    pub(crate) fn take(&mut self) -> Option<LinkId> {
+        let link = self.idle.pop_back();
         self.spare = self.spare.min(self.idle.len());
-        slot
+        link
     }
 
-    pub(crate) fn put(&mut self, slot: u32) {
-        self.idle.push_back(slot);
-    }
-
-    pub(crate) fn remove(&mut self, slot: u32) {
-        self.idle.retain(|&s| s != slot);
-        self.spare = self.spare.min(self.idle.len());
+    pub(crate) fn put(&mut self, link: LinkId) {
+        self.idle.push_back(link);
     }
 
     /// Takes out half of the links (rounded up) that were not needed since the last call, longest idle
-    /// first, but leaves `keep`.
-    pub(crate) fn trim(&mut self, keep: usize) -> Vec<u32> {
-        let surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
-        let taken = self.idle.drain(..surplus).collect();
+    /// first, but leaves `keep` and those that are not `done`: their streams have left, but are not settled.
+    pub(crate) fn trim(&mut self, keep: usize, mut done: impl FnMut(LinkId) -> bool) -> Vec<LinkId> {
+        let mut surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
+        let mut taken = Vec::new();
+        if surplus > 0 {
+            self.idle.retain(|&link| {
+                let goes = surplus > 0 && done(link);
+                if goes {
+                    surplus -= 1;
+                    taken.push(link);
+                }
+                !goes
+            });
+        }
         self.spare = self.idle.len();
         if self.idle.capacity() > 4 * self.idle.len().max(keep) {
             self.idle.shrink_to_fit();
@@ -384,21 +389,31 @@ impl Address {
 mod tests {
     use super::*;
 
+    fn link(slot: u32) -> LinkId {
+        LinkId { slot, number: slot }
+    }
+
     #[test]
     fn link_pool_sheds_what_was_not_needed() {
         let mut pool = LinkPool::default();
-        (0..100).for_each(|slot| pool.put(slot));
-        assert!(pool.trim(10).is_empty(), "they have only just become idle");
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
         // Forty are in use at times.
         let used: Vec<_> = (0..40).filter_map(|_| pool.take()).collect();
-        assert_eq!(used[0], 99);
-        used.into_iter().for_each(|slot| pool.put(slot));
-        assert_eq!(pool.trim(10), (0..30).collect::<Vec<_>>());
+        assert_eq!(used[0], link(99));
+        used.into_iter().for_each(|link| pool.put(link));
+        assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
         for _ in 0..10 {
-            pool.trim(10);
+            pool.trim(10, |_| true);
         }
         assert_eq!(pool.idle.len(), 10);
-        pool.remove(pool.idle[0]);
-        assert_eq!(pool.idle.len(), 9);
+    }
+
+    #[test]
+    fn link_pool_keeps_what_is_not_done() {
+        let mut pool = LinkPool::default();
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        pool.trim(0, |_| true);
+        assert_eq!(pool.trim(0, |l| l.slot >= 80), (80..100).map(link).collect::<Vec<_>>());
     }
 }

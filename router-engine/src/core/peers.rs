@@ -6,6 +6,7 @@ use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
 use super::connection::ConnectionRole;
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
+use super::ids::LinkId;
 use super::objects::{LinkKind, RouterConn};
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
@@ -346,9 +347,6 @@ impl Core {
     pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
-        if kind == LinkKind::Streaming {
-            self.conns[conn].pool.remove(slot);
-        }
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
             if *place == Some(slot) {
@@ -389,9 +387,9 @@ impl Core {
     /// A link for one stream on a connection, or on a data connection of its group.
     pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
         let conn = self.trunk(conn);
-        while let Some(slot) = self.conns[conn].pool.take() {
-            if let Some(link) = self.links.get_mut(slot) {
-                link.idle = false;
+        while let Some(link) = self.conns[conn].pool.take() {
+            if let Some(slot) = self.links.find(link.slot, link.number) {
+                self.links[slot].idle = false;
                 return Some(slot);
             }
         }
@@ -415,8 +413,8 @@ impl Core {
             return;
         }
         link.idle = true;
-        let conn = link.conn;
-        self.conns[conn].pool.put(slot);
+        let (conn, id) = (link.conn, link.id);
+        self.conns[conn].pool.put(id);
         self.stream_moved_back(slot);
     }
 
@@ -432,8 +430,12 @@ impl Core {
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
     pub(super) fn trim_pools(&mut self, now: Instant) {
         for conn in self.conns.slots() {
-            for slot in self.conns[conn].pool.trim(POOL_KEPT) {
-                self.detach_link(slot, None, now);
+            let links = &self.links;
+            let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.len() == 0);
+            for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
+                if let Some(slot) = self.links.find(id.slot, id.number) {
+                    self.detach_link(slot, None, now);
+                }
             }
         }
     }

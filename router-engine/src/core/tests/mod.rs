@@ -1,4 +1,5 @@
 //! The routing core with neighbour routers, and what happens when links and connections go.
 
 mod resend;
+mod streams;
 mod world;

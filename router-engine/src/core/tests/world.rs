@@ -6,7 +6,7 @@ use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
 use super::super::{Accepted, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
-use crate::stream::Payload;
+use crate::stream::{Payload, Stream, StreamLimits};
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Source, Target};
 use amqp_core::value::{Map, Symbol};
@@ -156,6 +156,10 @@ impl<'a> Peer<'a> {
         self.attach(Direction::Out, Some(address))
     }
 
+    pub(super) fn sender(&mut self, address: &str) -> LinkId {
+        self.attach(Direction::In, Some(address))
+    }
+
     /// Sends an unsettled message that is to be sent again when it is released.
     pub(super) fn send_resend(&mut self, link: LinkId, to: &str, payload: Payload) -> InId {
         let annotations = Annotations { flags: flags::RESEND_RELEASED, ..Annotations::default() };
@@ -199,4 +203,9 @@ impl<'a> Peer<'a> {
 
 pub(super) fn message() -> Payload {
     Payload::One(Bytes::from_static(b"m"))
+}
+
+/// A message that is still arriving.
+pub(super) fn stream() -> Payload {
+    Payload::Stream(Stream::new(StreamLimits::DEFAULT, None))
 }
