@@ -114,6 +114,8 @@ impl Core {
         let router = self.conns[self.links[link].conn].is_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
+        // While it has a path the address only has no way for the moment: nothing would tell when it is back.
+        let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
         if let Some(slot) = in_slot {
             let delivery = &self.ins[slot];
             let state = (!delivery.presettled).then(|| {
@@ -131,7 +133,7 @@ impl Core {
             self.links[link].counters.dropped_presettled += 1;
             self.totals.outcomes.dropped_presettled += 1;
         }
-        if targeted && !router {
+        if targeted && !router && closed {
             self.withhold_and_drain(link);
         } else {
             self.give_credit(link, 1);

@@ -1,5 +1,6 @@
 //! The routing core with neighbour routers, and what happens when links and connections go.
 
+mod credit;
 mod resend;
 mod streams;
 mod world;

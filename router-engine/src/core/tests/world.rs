@@ -89,6 +89,15 @@ impl<'a> Peer<'a> {
         peer
     }
 
+    /// Whether the neighbour of a control connection can be reached.
+    pub(super) fn way(&self, open: bool) {
+        self.router.with(|core| {
+            if let Some((_, link, _, _)) = core.peers.node_mut(NODE) {
+                *link = open.then_some(0);
+            }
+        });
+    }
+
     pub(super) fn submit(&mut self, action: Action) {
         self.submit_at(action, NOW);
     }
@@ -164,6 +173,11 @@ impl<'a> Peer<'a> {
     pub(super) fn send_resend(&mut self, link: LinkId, to: &str, payload: Payload) -> InId {
         let annotations = Annotations { flags: flags::RESEND_RELEASED, ..Annotations::default() };
         self.deliver(link, Some(to), payload, annotations, false).expect("remembered")
+    }
+
+    /// Sends an unsettled message.
+    pub(super) fn send(&mut self, link: LinkId) -> Option<InId> {
+        self.deliver(link, None, message(), Annotations::default(), false)
     }
 
     pub(super) fn deliver(
