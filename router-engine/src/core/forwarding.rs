@@ -220,8 +220,7 @@ impl Core {
         let Some(bit) = self.peers.neighbour_towards(node) else { return 0 };
         let Some(conn) = self.peers.conn(bit) else { return 0 };
         let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
-        let counted = (!route.settled && self.addresses[address].treatment == Treatment::Balanced).then_some(bit);
-        self.push(route, link, Some(address), counted, content);
+        self.push(route, link, Some(address), Some(bit), content);
         1
     }
 
@@ -253,13 +252,15 @@ impl Core {
         router.data_out[..=priority].iter().rev().find_map(|l| *l)
     }
 
-    /// Queues a copy on a link.
+    /// Queues a copy on a link. `bit` is the neighbour that was chosen, if it was one out of several destinations.
     fn push(&mut self, route: &Route, link: u32, address: Option<u32>, bit: Option<u8>, content: &Content<'_>) {
         let base = link;
         let link = self.stream_moved(link, content.payload);
         let l = &self.links[link];
         let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
         let settled = route.settled || settle_on_send;
+        let counted =
+            address.filter(|&a| bit.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
         let stream = matches!(content.payload, Payload::Stream(_));
         let reader = match content.payload {
             Payload::Stream(stream) if content.several => Some(stream.reader(None)),
@@ -276,14 +277,15 @@ impl Core {
             sent: false,
             stream,
             outcome: None,
-            outstanding: address.zip(bit),
+            neighbour: bit,
+            outstanding: counted,
             born: route.now,
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.peer_credit = l.peer_credit.saturating_sub(1);
         l.deliveries.push_back(&mut self.outs, slot);
-        if let Some((address, bit)) = address.zip(bit) {
+        if let Some((address, bit)) = counted.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }
         if let Some(origin) = origin {

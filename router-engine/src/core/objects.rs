@@ -251,8 +251,10 @@ pub(crate) struct Out {
     pub(crate) stream: bool,
     /// A terminal state was seen from the receiver.
     pub(crate) outcome: Option<DeliveryState>,
-    /// Counted as outstanding: (address slot, neighbour bit).
-    pub(crate) outstanding: Option<(u32, u8)>,
+    /// Bit of the neighbour that was chosen, on whichever connection of its group.
+    pub(crate) neighbour: Option<u8>,
+    /// The address (slot) that counts it as outstanding at the neighbour.
+    pub(crate) outstanding: Option<u32>,
     pub(crate) born: Instant,
 }
 

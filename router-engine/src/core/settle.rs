@@ -216,7 +216,7 @@ impl Core {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
         let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
-        let bit = self.conns[conn].router.as_ref().and_then(|r| r.bit);
+        let bit = self.outs[slot].neighbour;
         let Some(resend) = self.ins[origin].resend.as_mut() else { return false };
         match bit {
             Some(bit) => resend.neighbours |= 1 << bit,
@@ -326,7 +326,8 @@ impl Core {
     fn forget_out(&mut self, slot: u32) {
         let link = self.outs[slot].link;
         self.links[link].deliveries.remove(&mut self.outs, slot);
-        if let Some((address, bit)) = self.outs[slot].outstanding
+        let Out { outstanding, neighbour, .. } = self.outs[slot];
+        if let Some((address, bit)) = outstanding.zip(neighbour)
             && let Some(a) = self.addresses.get_mut(address)
         {
             a.add_outstanding(bit, false);

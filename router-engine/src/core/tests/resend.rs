@@ -2,7 +2,7 @@
 
 use super::super::AddressConfig;
 use super::super::action::{Action, Direction};
-use super::world::{Peer, message, router};
+use super::world::{NOW, Peer, message, router, stream};
 use crate::forward::Treatment;
 use amqp_core::performative::DeliveryState;
 
@@ -37,4 +37,43 @@ fn an_address_that_a_neighbour_withdraws_is_still_known_to_what_it_has_not_settl
     b.answer(&push, DeliveryState::Released, true);
     assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
     assert!(router.address_rows().is_empty());
+}
+
+#[test]
+fn a_stream_that_a_neighbour_releases_on_a_data_connection_does_not_go_to_it_again() {
+    let router = router();
+    let (mut tx, mut control) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let mut data = Peer::data(&router);
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", stream());
+    assert!(control.pushes().is_empty());
+    data.answer(&data.push(), DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    control.submit(Action::Closed);
+}
+
+#[test]
+fn what_waits_on_a_connection_that_closes_is_not_forwarded_by_it_again() {
+    let router = router();
+    let (mut tx, _control) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let mut data = Peer::data(&router);
+    let link = tx.attach(Direction::In, None);
+    let links = router.link_rows(NOW).len();
+    tx.send_resend(link, "q", stream());
+    data.submit(Action::Closed);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert_eq!(router.link_rows(NOW).len(), links);
+}
+
+#[test]
+fn a_stream_that_all_consumers_of_a_connection_lose_leaves_no_link() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", stream());
+    rx.submit(Action::Closed);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert_eq!(router.link_rows(NOW).len(), 1);
 }

@@ -1,7 +1,7 @@
 //! The fixture: a router without a mesh, whose network the test makes up.
 
 use super::super::action::{Action, AttachRequest, Deliver, Direction, InToken, PeerOpen, Side};
-use super::super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole};
+use super::super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
 use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
 use super::super::{Accepted, Mode, Router, RouterConfig};
@@ -62,7 +62,7 @@ impl<'a> Peer<'a> {
     fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
         let conn = router.connect(params(role), NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
-        let offered_capabilities = vec![Symbol::from_static(CONNECTION_TRUNKING)];
+        let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
         peer.submit(Action::Opened(Box::new(PeerOpen { offered_capabilities, ..PeerOpen::default() })));
         peer
     }
@@ -96,6 +96,11 @@ impl<'a> Peer<'a> {
                 *link = open.then_some(0);
             }
         });
+    }
+
+    /// A data connection of the neighbour.
+    pub(super) fn data(router: &'a Router) -> Self {
+        Self::with_role(router, ConnectionRole::InterRouterData)
     }
 
     pub(super) fn submit(&mut self, action: Action) {
