@@ -295,9 +295,9 @@ impl Core {
         }
         let (members, rest): (Vec<u32>, Vec<u32>) =
             std::mem::take(&mut self.peers.unallocated).into_iter().partition(|&data| {
-                self.conns[data]
-                    .router
-                    .as_ref()
+                self.conns
+                    .get(data)
+                    .and_then(|c| c.router.as_ref())
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
             });
         self.peers.unallocated = rest;
@@ -359,9 +359,11 @@ impl Core {
     }
 
     fn neighbour_lost(&mut self, conn: u32, now: Instant) {
-        let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        let Some(bit) = router.bit else { return };
         if self.peers.active[usize::from(bit)] == Some(conn) {
             self.peers.active[usize::from(bit)] = None;
+            self.peers.unallocated.append(&mut router.members);
             self.mesh_link_lost(bit, now);
         }
     }
@@ -375,7 +377,6 @@ impl Core {
         }
         self.neighbour_lost(conn, now);
         let Some(router) = self.conns[conn].router.take() else { return };
-        self.peers.unallocated.extend(&router.members);
         if let Some(bit) = router.bit {
             let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.bit == Some(bit)));
             if !shared {

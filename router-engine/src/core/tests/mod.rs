@@ -1,6 +1,7 @@
 //! The routing core with neighbour routers, and what happens when links and connections go.
 
 mod credit;
+mod groups;
 mod resend;
 mod streams;
 mod world;

@@ -103,6 +103,14 @@ impl<'a> Peer<'a> {
         Self::with_role(router, ConnectionRole::InterRouterData)
     }
 
+    /// The links that the router has attached, oldest first: the control links come first.
+    pub(super) fn links(&self) -> Vec<LinkId> {
+        self.router.with(|core| {
+            let conn = core.conns.find(self.conn.id.slot, self.conn.id.number).expect("open");
+            core.conns[conn].links.iter().map(|&l| core.links[l].id).collect()
+        })
+    }
+
     pub(super) fn submit(&mut self, action: Action) {
         self.submit_at(action, NOW);
     }
@@ -172,6 +180,10 @@ impl<'a> Peer<'a> {
 
     pub(super) fn sender(&mut self, address: &str) -> LinkId {
         self.attach(Direction::In, Some(address))
+    }
+
+    pub(super) fn detached(&mut self, link: LinkId) {
+        self.submit(Action::Detached { link, error: None, unsent: Vec::new() });
     }
 
     /// Sends an unsettled message that is to be sent again when it is released.
