@@ -31,8 +31,9 @@ struct Content<'a> {
     payload: &'a Payload,
     annotations: &'a Annotations,
     state: Option<&'a DeliveryState>,
-    /// More copies than one are made: streams need a reader per copy at once.
-    several: bool,
+    /// The stream needs a reader at once: more copies than one are made, or this is not the first and what the others
+    /// have read goes when the first reader comes.
+    reader: bool,
 }
 
 /// A chosen destination.
@@ -59,7 +60,8 @@ impl Core {
             return 0;
         }
         let treatment = a.treatment;
-        let mut content = Content { payload, annotations, state, several: treatment.is_multicast() };
+        let again = route.origin.is_some_and(|o| self.ins[o].resend.is_some());
+        let content = Content { payload, annotations, state, reader: again || treatment.is_multicast() };
         match treatment {
             Treatment::Flood | Treatment::Multicast => {
                 if let Some(origin) = route.origin {
@@ -67,10 +69,7 @@ impl Core {
                 }
                 self.multicast(route, address, treatment == Treatment::Flood, &content)
             }
-            Treatment::Closest => {
-                content.several = false;
-                self.closest(route, address, &content)
-            }
+            Treatment::Closest => self.closest(route, address, &content),
             Treatment::Balanced => self.balanced(route, address, &content),
             Treatment::Unavailable => 0,
         }
@@ -263,7 +262,7 @@ impl Core {
             address.filter(|&a| bit.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
         let stream = matches!(content.payload, Payload::Stream(_));
         let reader = match content.payload {
-            Payload::Stream(stream) if content.several => Some(stream.reader(None)),
+            Payload::Stream(stream) if content.reader => Some(stream.reader(None)),
             _ => None,
         };
         // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.

@@ -51,7 +51,6 @@ impl Core {
     fn update_anycast(&mut self, slot: u32, origin: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
         if let Some(state) = &state
             && self.ins[origin].resend.is_some()
-            && state.is_terminal()
         {
             if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
                 return;
