@@ -272,6 +272,7 @@ impl Core {
             link,
             hook: Hook::default(),
             origin,
+            at: origin.map_or(0, |origin| self.ins[origin].outs.len() as u32),
             presettled: settled,
             sent: false,
             stream,
@@ -289,6 +290,7 @@ impl Core {
         }
         if let Some(origin) = origin {
             self.ins[origin].outs.push(slot);
+            self.ins[origin].undecided += 1;
         }
         let id = self.outs[slot].id;
         self.count_egress(route, conn, address);

@@ -215,6 +215,8 @@ pub(crate) struct In {
     pub(crate) multicast: bool,
     /// The copies that are still open.
     pub(crate) outs: SmallVec<[u32; 1]>,
+    /// How many of them have no outcome yet.
+    pub(crate) undecided: u32,
     /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
     pub(crate) state: Option<DeliveryState>,
     /// A credit is owed to the link when the delivery is settled.
@@ -245,6 +247,8 @@ pub(crate) struct Out {
     pub(crate) hook: Hook,
     /// The incoming delivery, while it lives.
     pub(crate) origin: Option<u32>,
+    /// Index in the incoming delivery's `outs`.
+    pub(crate) at: u32,
     pub(crate) presettled: bool,
     /// Known to have left completely; only streams and pre-settled ones report it.
     pub(crate) sent: bool,

@@ -33,6 +33,9 @@ impl Core {
         let decided = out.outcome.is_some();
         if let Some(state) = state.as_ref().filter(|s| !decided && s.is_terminal()) {
             out.outcome = Some(state.clone());
+            if let Some(origin) = out.origin {
+                self.ins[origin].undecided -= 1;
+            }
         }
         let Some(origin) = out.origin else {
             if settled {
@@ -41,7 +44,7 @@ impl Core {
             return;
         };
         if self.ins[origin].multicast {
-            self.update_multicast(slot, origin, settled, now);
+            self.update_multicast(slot, origin, decided, settled, now);
         } else {
             let state = state.filter(|_| !decided);
             self.update_anycast(slot, origin, state, settled, now);
@@ -85,8 +88,9 @@ impl Core {
         self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
     }
 
-    /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3).
-    fn update_multicast(&mut self, slot: u32, origin: u32, settled: bool, now: Instant) {
+    /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3). `decided`: this copy had an
+    /// outcome before.
+    fn update_multicast(&mut self, slot: u32, origin: u32, decided: bool, settled: bool, now: Instant) {
         let outcome = self.outs[slot].outcome.clone();
         let rank = outcome.as_ref().map_or(0, rank);
         if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
@@ -106,8 +110,8 @@ impl Core {
                 return;
             }
         }
-        let all = self.ins[origin].outs.iter().all(|&o| self.outs[o].outcome.is_some());
-        if all && !settled {
+        let last = !decided && (settled || outcome.is_some()) && self.ins[origin].undecided == 0;
+        if last {
             let state = self.ins[origin].state.clone();
             self.tell_sender(origin, state, false);
         }
@@ -305,9 +309,7 @@ impl Core {
 
     /// The sender no longer cares about a copy: it goes once it has left completely.
     fn orphan_out(&mut self, out: u32) {
-        if let Some(origin) = self.outs[out].origin.take() {
-            self.ins[origin].outs.retain(|o| *o != out);
-        }
+        self.leave_origin(out);
         if self.outs[out].sent || !self.outs[out].stream {
             self.forget_out(out);
         }
@@ -316,10 +318,21 @@ impl Core {
     /// Removes a copy and counts its outcome.
     pub(super) fn remove_out(&mut self, slot: u32, now: Instant) {
         self.count_out(slot, now);
-        if let Some(origin) = self.outs[slot].origin {
-            self.ins[origin].outs.retain(|o| *o != slot);
-        }
+        self.leave_origin(slot);
         self.forget_out(slot);
+    }
+
+    /// Parts a copy from the incoming delivery.
+    fn leave_origin(&mut self, slot: u32) {
+        let out = &mut self.outs[slot];
+        let Some(origin) = out.origin.take() else { return };
+        let (at, undecided) = (out.at, out.outcome.is_none());
+        let delivery = &mut self.ins[origin];
+        delivery.undecided -= u32::from(undecided);
+        delivery.outs.swap_remove(at as usize);
+        if let Some(&moved) = delivery.outs.get(at as usize) {
+            self.outs[moved].at = at;
+        }
     }
 
     fn forget_out(&mut self, slot: u32) {

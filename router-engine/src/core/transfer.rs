@@ -51,6 +51,7 @@ impl Core {
                 complete,
                 multicast: false,
                 outs: SmallVec::new(),
+                undecided: 0,
                 state: None,
                 credit_at_settlement: !early_credit,
                 resend: None,

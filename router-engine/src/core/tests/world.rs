@@ -8,7 +8,7 @@ use super::super::{Accepted, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
 use crate::stream::{Payload, Stream, StreamLimits};
 use amqp_core::Instant;
-use amqp_core::performative::{DeliveryState, Source, Target};
+use amqp_core::performative::{DeliveryState, Modified, Source, Target};
 use amqp_core::value::{Map, Symbol};
 use bytes::Bytes;
 
@@ -28,6 +28,10 @@ pub(super) struct Peer<'a> {
 pub(super) fn router() -> Router {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
     Router::new(config, crate::rng::Seed::from(1), 1, NOW)
+}
+
+pub(super) fn failed() -> DeliveryState {
+    DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
 }
 
 fn params(role: ConnectionRole) -> ConnParams {
