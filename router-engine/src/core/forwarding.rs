@@ -83,7 +83,7 @@ impl Core {
         let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
             Vec::new()
         } else {
-            a.consumers.iter().chain(&a.subscribers).copied().collect()
+            self.consumers(address).chain(a.subscribers.iter().copied()).collect()
         };
         for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
@@ -139,12 +139,9 @@ impl Core {
             self.on_control_message(control, route, content.payload);
             return 1;
         }
-        let chosen =
-            (0..a.consumers.len()).find(|&i| !self.is_invalidated(route, self.addresses[address].consumers[i]));
-        if let Some(i) = chosen {
-            let consumers = &mut self.addresses[address].consumers;
-            let link = consumers[i];
-            consumers[i..].rotate_left(1);
+        let chosen = self.consumers(address).find(|&link| !self.is_invalidated(route, link));
+        if let Some(link) = chosen {
+            self.put_last(address, link);
             self.push(route, link, Some(address), None, content);
             return 1;
         }
@@ -174,7 +171,7 @@ impl Core {
     fn balanced(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
         let mut best = Balanced::new();
         let a = &self.addresses[address];
-        for &slot in &a.consumers {
+        for slot in self.consumers(address) {
             if self.is_invalidated(route, slot) {
                 continue;
             }
@@ -201,11 +198,8 @@ impl Core {
         let idle = best.is_idle();
         match best.pick() {
             Some(Destination::Local(link)) => {
-                if idle {
-                    let consumers = &mut self.addresses[address].consumers;
-                    if consumers.len() > 1 {
-                        consumers.rotate_left(1);
-                    }
+                if let Some(first) = self.addresses[address].consumers.head().filter(|_| idle) {
+                    self.put_last(address, first);
                 }
                 self.push(route, link, Some(address), None, content);
                 1
@@ -213,6 +207,18 @@ impl Core {
             Some(Destination::Remote(node)) => self.push_remote(route, address, node, content),
             None => 0,
         }
+    }
+
+    /// The consumer links of an address in rotation order.
+    fn consumers(&self, address: u32) -> impl Iterator<Item = u32> + '_ {
+        std::iter::successors(self.addresses[address].consumers.head(), |&link| self.links[link].hook.next())
+    }
+
+    /// It is another consumer's turn.
+    fn put_last(&mut self, address: u32, link: u32) {
+        let consumers = &mut self.addresses[address].consumers;
+        consumers.remove(&mut self.links, link);
+        consumers.push_back(&mut self.links, link);
     }
 
     fn push_remote(&mut self, route: &Route, address: u32, node: u8, content: &Content<'_>) -> usize {

@@ -87,6 +87,10 @@ pub(crate) enum LinkKind {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) conn: u32,
+    /// Index in the connection's `links`.
+    pub(crate) at: u32,
+    /// Its place among the consumers or producers of the bound address.
+    pub(crate) hook: Hook,
     pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) kind: LinkKind,
@@ -152,9 +156,9 @@ pub(crate) struct Address {
     /// Configured priority.
     pub(crate) priority: Option<u8>,
     /// Outgoing links, in rotation order.
-    pub(crate) consumers: Vec<u32>,
+    pub(crate) consumers: List,
     /// Incoming links.
-    pub(crate) producers: Vec<u32>,
+    pub(crate) producers: List,
     /// In-process consumers: outgoing links of internal connections.
     pub(crate) subscribers: Vec<u32>,
     /// The core itself consumes messages to this address.
@@ -282,14 +286,9 @@ macro_rules! entry {
 
 entry!(In, hook);
 entry!(Out, hook);
+entry!(Link, hook);
 
 impl Entry for Conn {
-    fn serial(&self) -> u32 {
-        self.id.number
-    }
-}
-
-impl Entry for Link {
     fn serial(&self) -> u32 {
         self.id.number
     }
@@ -366,7 +365,7 @@ impl Address {
 
     /// Destinations of every kind.
     pub(crate) fn paths(&self) -> usize {
-        self.consumers.len()
+        self.consumers.len() as usize
             + self.subscribers.len()
             + usize::from(self.control.is_some())
             + self.remotes.count_ones() as usize

@@ -432,7 +432,7 @@ impl Core {
     pub(super) fn trim_pools(&mut self, now: Instant) {
         for conn in self.conns.slots() {
             let links = &self.links;
-            let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.len() == 0);
+            let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
             for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
                 if let Some(slot) = self.links.find(id.slot, id.number) {
                     self.detach_link(slot, None, now);

@@ -69,6 +69,10 @@ impl List {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(crate) fn push_back<T: Listed>(&mut self, table: &mut Table<T>, slot: u32) {
         *table.hook(slot) = Hook { prev: self.tail, next: NONE };
         if self.tail == NONE {

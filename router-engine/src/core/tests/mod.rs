@@ -2,6 +2,7 @@
 
 mod credit;
 mod groups;
+mod links;
 mod multicast;
 mod resend;
 mod streams;
