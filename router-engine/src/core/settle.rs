@@ -260,12 +260,14 @@ impl Core {
         }
     }
 
-    /// An outgoing link is gone: what was not sent is released, what was sent is modified.
+    /// An outgoing link is gone: what was not sent is released, what was sent is modified. Beside `unsent` the port has
+    /// not sent what it has not taken from its mailbox.
     pub(super) fn settle_lost_outgoing(&mut self, link: u32, unsent: &[OutId], now: Instant) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
+        let taken = self.conns[self.links[link].conn].mailbox.taken();
         while let Some(slot) = self.links[link].deliveries.head() {
             let out = &self.outs[slot];
-            let untold = unsent.contains(&out.id) || (out.stream && !out.sent);
+            let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken);
             if out.presettled {
                 if untold {
                     self.links[link].counters.dropped_presettled += 1;

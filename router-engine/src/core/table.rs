@@ -124,6 +124,11 @@ impl<T> Table<T> {
         self.slab.try_remove(slot as usize)
     }
 
+    /// The serial number that was given last.
+    pub(crate) fn last_number(&self) -> u32 {
+        self.last_number
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }

@@ -3,6 +3,7 @@
 mod credit;
 mod groups;
 mod links;
+mod loss;
 mod multicast;
 mod resend;
 mod streams;
