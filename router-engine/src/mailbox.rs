@@ -17,6 +17,9 @@ struct Inner {
     effects: Vec<Effect>,
     ready: Vec<u64>,
     waker: Option<Waker>,
+    /// The mark of the last batch that was posted, and of the last that was taken.
+    posted: u32,
+    taken: u32,
 }
 
 // === impl Mailbox ===
@@ -30,16 +33,23 @@ impl Mailbox {
         inner.waker.take()
     }
 
-    /// Adds a batch of effects, draining it, and returns the waker to call once no lock is held.
+    /// Adds a batch of effects, draining it, and returns the waker to call once no lock is held. [`Self::taken`] tells
+    /// `mark` when they have been taken.
     #[must_use = "wake the port after releasing locks"]
-    pub fn post_all(&self, effects: &mut Vec<Effect>) -> Option<Waker> {
+    pub(crate) fn post_all(&self, effects: &mut Vec<Effect>, mark: u32) -> Option<Waker> {
         let mut inner = self.inner.lock();
+        inner.posted = mark;
         if inner.effects.is_empty() {
             std::mem::swap(&mut inner.effects, effects);
         } else {
             inner.effects.append(effects);
         }
         inner.waker.take()
+    }
+
+    /// The mark of the last batch that the port has taken.
+    pub(crate) fn taken(&self) -> u32 {
+        self.inner.lock().taken
     }
 
     /// Notes that the stream named `key` has data or room, and returns the waker to call.
@@ -53,6 +63,7 @@ impl Mailbox {
     /// Moves everything out by swapping with the given empty vectors. Returns whether there was anything.
     pub fn take(&self, effects: &mut Vec<Effect>, ready: &mut Vec<u64>) -> bool {
         let mut inner = self.inner.lock();
+        inner.taken = inner.posted;
         if effects.is_empty() {
             std::mem::swap(&mut inner.effects, effects);
         } else {

@@ -110,7 +110,8 @@ pub enum Action {
         settle_on_send: bool,
     },
     /// A link ended: detached by the peer, session ended, or connection lost. The core settles what
-    /// was outstanding. `unsent` lists outgoing deliveries of which nothing complete was sent.
+    /// was outstanding. `unsent` lists outgoing deliveries of which nothing complete was sent; those that are still in
+    /// the port's mailbox need not be named.
     Detached {
         /// The link.
         link: LinkId,

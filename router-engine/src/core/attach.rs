@@ -6,7 +6,7 @@ use super::connection::ConnectionRole;
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
-use super::table::List;
+use super::table::{Hook, List};
 use crate::address::name;
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule};
@@ -201,9 +201,12 @@ impl Core {
     /// Creates a link record on a connection.
     pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
         let capacity = self.conns[conn].params.link_capacity;
+        let at = self.conns[conn].links.len() as u32;
         let slot = self.links.insert_with(|slot, number| Link {
             id: LinkId { slot, number },
             conn,
+            at,
+            hook: Hook::default(),
             name,
             direction,
             kind,
@@ -254,17 +257,26 @@ impl Core {
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId], now: Instant) {
         let _ = error;
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
-        let conn = self.links[slot].conn;
-        self.conns[conn].links.retain(|&l| l != slot);
+        self.leave_connection(slot);
         self.drop_link(slot, unsent, now);
     }
 
     /// Detaches a link from our side.
     pub(super) fn detach_link(&mut self, slot: u32, error: Option<Error>, now: Instant) {
         let (conn, link) = (self.links[slot].conn, self.links[slot].id);
-        self.conns[conn].links.retain(|&l| l != slot);
+        self.leave_connection(slot);
         self.stage(conn, Effect::Detach { link, error: error.map(Box::new) });
         self.drop_link(slot, &[], now);
+    }
+
+    /// Takes a link out of its connection's list.
+    fn leave_connection(&mut self, slot: u32) {
+        let Link { conn, at, .. } = self.links[slot];
+        let links = &mut self.conns[conn].links;
+        links.swap_remove(at as usize);
+        if let Some(&moved) = links.get(at as usize) {
+            self.links[moved].at = at;
+        }
     }
 
     /// Unbinds a link, settles what was outstanding on it, and forgets it.
@@ -293,7 +305,7 @@ impl Core {
         let a = &mut self.addresses[address];
         let first_path = a.paths() == 0;
         match direction {
-            Direction::In => a.producers.push(slot),
+            Direction::In => a.producers.push_back(&mut self.links, slot),
             Direction::Out if internal => {
                 // In-process consumers come first, which only closest knows (spec `amqp-endpoint.md` 12.2).
                 if !a.treatment.is_multicast() {
@@ -301,7 +313,7 @@ impl Core {
                 }
                 a.subscribers.push(slot);
             }
-            Direction::Out => a.consumers.push(slot),
+            Direction::Out => a.consumers.push_back(&mut self.links, slot),
         }
         if direction == Direction::Out {
             if first_path {
@@ -318,14 +330,13 @@ impl Core {
         let link = &mut self.links[slot];
         let Some(address) = link.address.take() else { return };
         let direction = link.direction;
+        let internal = self.conns[link.conn].is_internal();
         let a = &mut self.addresses[address];
         let had_consumers = !a.consumers.is_empty();
         match direction {
-            Direction::In => a.producers.retain(|&l| l != slot),
-            Direction::Out => {
-                a.consumers.retain(|&l| l != slot);
-                a.subscribers.retain(|&l| l != slot);
-            }
+            Direction::In => a.producers.remove(&mut self.links, slot),
+            Direction::Out if internal => a.subscribers.retain(|&l| l != slot),
+            Direction::Out => a.consumers.remove(&mut self.links, slot),
         }
         if had_consumers && self.addresses[address].consumers.is_empty() {
             self.local_destination_changed(address, false);

@@ -27,7 +27,7 @@ impl Core {
             return;
         }
         if added {
-            mesh.local_added(&a.key, a.treatment.code(), a.producers.len() as u32);
+            mesh.local_added(&a.key, a.treatment.code(), a.producers.len());
         } else {
             mesh.local_removed(&a.key);
         }

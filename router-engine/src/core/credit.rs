@@ -78,8 +78,9 @@ impl Core {
 
     /// The first path of an address has come: its producers get what was kept back.
     pub(super) fn restart_producers(&mut self, address: u32) {
-        for i in 0..self.addresses[address].producers.len() {
-            let slot = self.addresses[address].producers[i];
+        let mut next = self.addresses[address].producers.head();
+        while let Some(slot) = next {
+            next = self.links[slot].hook.next();
             self.release_withheld(slot);
         }
     }

@@ -91,8 +91,8 @@ pub struct Push {
     pub settled: bool,
     /// The message without a router annotations section.
     pub payload: Payload,
-    /// Of a stream with several consumers: this consumer's place, made by the core so that every
-    /// copy begins at the beginning. `None` for a stream with one consumer: attach a new reader.
+    /// Of a stream with several consumers, or that was released by another one: this consumer's place, made by the
+    /// core so that every copy begins at the beginning. `None` for a stream with one consumer: attach a new reader.
     pub reader: Option<Reader>,
     /// What to write in the router annotations section, where the link carries one.
     pub annotations: Annotations,

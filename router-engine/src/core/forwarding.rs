@@ -31,8 +31,9 @@ struct Content<'a> {
     payload: &'a Payload,
     annotations: &'a Annotations,
     state: Option<&'a DeliveryState>,
-    /// More copies than one are made: streams need a reader per copy at once.
-    several: bool,
+    /// The stream needs a reader at once: more copies than one are made, or this is not the first and what the others
+    /// have read goes when the first reader comes.
+    reader: bool,
 }
 
 /// A chosen destination.
@@ -59,7 +60,8 @@ impl Core {
             return 0;
         }
         let treatment = a.treatment;
-        let mut content = Content { payload, annotations, state, several: treatment.is_multicast() };
+        let again = route.origin.is_some_and(|o| self.ins[o].resend.is_some());
+        let content = Content { payload, annotations, state, reader: again || treatment.is_multicast() };
         match treatment {
             Treatment::Flood | Treatment::Multicast => {
                 if let Some(origin) = route.origin {
@@ -67,10 +69,7 @@ impl Core {
                 }
                 self.multicast(route, address, treatment == Treatment::Flood, &content)
             }
-            Treatment::Closest => {
-                content.several = false;
-                self.closest(route, address, &content)
-            }
+            Treatment::Closest => self.closest(route, address, &content),
             Treatment::Balanced => self.balanced(route, address, &content),
             Treatment::Unavailable => 0,
         }
@@ -84,7 +83,7 @@ impl Core {
         let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
             Vec::new()
         } else {
-            a.consumers.iter().chain(&a.subscribers).copied().collect()
+            self.consumers(address).chain(a.subscribers.iter().copied()).collect()
         };
         for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
@@ -140,12 +139,9 @@ impl Core {
             self.on_control_message(control, route, content.payload);
             return 1;
         }
-        let chosen =
-            (0..a.consumers.len()).find(|&i| !self.is_invalidated(route, self.addresses[address].consumers[i]));
-        if let Some(i) = chosen {
-            let consumers = &mut self.addresses[address].consumers;
-            let link = consumers[i];
-            consumers[i..].rotate_left(1);
+        let chosen = self.consumers(address).find(|&link| !self.is_invalidated(route, link));
+        if let Some(link) = chosen {
+            self.put_last(address, link);
             self.push(route, link, Some(address), None, content);
             return 1;
         }
@@ -175,7 +171,7 @@ impl Core {
     fn balanced(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
         let mut best = Balanced::new();
         let a = &self.addresses[address];
-        for &slot in &a.consumers {
+        for slot in self.consumers(address) {
             if self.is_invalidated(route, slot) {
                 continue;
             }
@@ -202,11 +198,8 @@ impl Core {
         let idle = best.is_idle();
         match best.pick() {
             Some(Destination::Local(link)) => {
-                if idle {
-                    let consumers = &mut self.addresses[address].consumers;
-                    if consumers.len() > 1 {
-                        consumers.rotate_left(1);
-                    }
+                if let Some(first) = self.addresses[address].consumers.head().filter(|_| idle) {
+                    self.put_last(address, first);
                 }
                 self.push(route, link, Some(address), None, content);
                 1
@@ -216,12 +209,23 @@ impl Core {
         }
     }
 
+    /// The consumer links of an address in rotation order.
+    fn consumers(&self, address: u32) -> impl Iterator<Item = u32> + '_ {
+        std::iter::successors(self.addresses[address].consumers.head(), |&link| self.links[link].hook.next())
+    }
+
+    /// It is another consumer's turn.
+    fn put_last(&mut self, address: u32, link: u32) {
+        let consumers = &mut self.addresses[address].consumers;
+        consumers.remove(&mut self.links, link);
+        consumers.push_back(&mut self.links, link);
+    }
+
     fn push_remote(&mut self, route: &Route, address: u32, node: u8, content: &Content<'_>) -> usize {
         let Some(bit) = self.peers.neighbour_towards(node) else { return 0 };
         let Some(conn) = self.peers.conn(bit) else { return 0 };
         let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
-        let counted = (!route.settled && self.addresses[address].treatment == Treatment::Balanced).then_some(bit);
-        self.push(route, link, Some(address), counted, content);
+        self.push(route, link, Some(address), Some(bit), content);
         1
     }
 
@@ -237,7 +241,7 @@ impl Core {
 
     fn is_invalidated(&self, route: &Route, link: u32) -> bool {
         let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
-        resend.is_some_and(|r| r.links.contains(&link))
+        resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }
 
     /// The link of a neighbour connection for a delivery: control, by priority, or a streaming link.
@@ -253,16 +257,18 @@ impl Core {
         router.data_out[..=priority].iter().rev().find_map(|l| *l)
     }
 
-    /// Queues a copy on a link.
+    /// Queues a copy on a link. `bit` is the neighbour that was chosen, if it was one out of several destinations.
     fn push(&mut self, route: &Route, link: u32, address: Option<u32>, bit: Option<u8>, content: &Content<'_>) {
         let base = link;
         let link = self.stream_moved(link, content.payload);
         let l = &self.links[link];
         let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
         let settled = route.settled || settle_on_send;
+        let counted =
+            address.filter(|&a| bit.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
         let stream = matches!(content.payload, Payload::Stream(_));
         let reader = match content.payload {
-            Payload::Stream(stream) if content.several => Some(stream.reader(None)),
+            Payload::Stream(stream) if content.reader => Some(stream.reader(None)),
             _ => None,
         };
         // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.
@@ -272,23 +278,25 @@ impl Core {
             link,
             hook: Hook::default(),
             origin,
+            at: origin.map_or(0, |origin| self.ins[origin].outs.len() as u32),
             presettled: settled,
             sent: false,
             stream,
             outcome: None,
-            outstanding: address.zip(bit),
-            address,
+            neighbour: bit,
+            outstanding: counted,
             born: route.now,
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.peer_credit = l.peer_credit.saturating_sub(1);
         l.deliveries.push_back(&mut self.outs, slot);
-        if let Some((address, bit)) = address.zip(bit) {
+        if let Some((address, bit)) = counted.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }
         if let Some(origin) = origin {
             self.ins[origin].outs.push(slot);
+            self.ins[origin].undecided += 1;
         }
         let id = self.outs[slot].id;
         self.count_egress(route, conn, address);

@@ -35,3 +35,12 @@ id!(
     /// A delivery that goes out on a link: one copy of an incoming delivery.
     OutId
 );
+
+// === impl OutId ===
+
+impl OutId {
+    /// Whether this was numbered after `number` was. Numbers begin anew after four thousand million.
+    pub(crate) const fn is_after(self, number: u32) -> bool {
+        self.number.wrapping_sub(number).cast_signed() > 0
+    }
+}

@@ -94,11 +94,12 @@ impl Core {
 
     /// Tears a connection down; also when it never opened.
     pub(super) fn close(&mut self, slot: u32, now: Instant) {
-        let links = std::mem::take(&mut self.conns[slot].links);
-        for link in links.into_iter().rev() {
+        // First of all nothing is forwarded by this connection any more; but a stream that its consumer has lost may
+        // still get a link for the next consumer here.
+        self.router_connection_closed(slot, now);
+        while let Some(link) = self.conns[slot].links.pop() {
             self.drop_link(link, &[], now);
         }
-        self.router_connection_closed(slot, now);
         self.conns.remove(slot);
         self.conns.shrink();
         self.links.shrink();

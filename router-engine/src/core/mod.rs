@@ -26,6 +26,8 @@ mod peers;
 mod settle;
 pub mod snapshot;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod watch;
 
@@ -266,9 +268,11 @@ impl Core {
     /// Ends a batch: grants the credit that became due and posts staged effects.
     fn flush(&mut self) {
         self.flush_credit();
+        // What has a later number has not reached its port.
+        let mark = self.outs.last_number();
         while let Some(slot) = self.dirty_conns.pop() {
             if let Some(conn) = self.conns.get_mut(slot) {
-                self.wakers.extend(conn.mailbox.post_all(&mut conn.staged));
+                self.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark));
             }
         }
     }

@@ -41,8 +41,8 @@ pub(crate) struct Conn {
 /// Idle streaming links of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct LinkPool {
-    /// Longest idle first.
-    idle: VecDeque<u32>,
+    /// Longest idle first. Links that are gone are found out when they are taken.
+    idle: VecDeque<LinkId>,
     /// The fewest since the last trim: so many were not needed.
     spare: usize,
 }
@@ -87,6 +87,10 @@ pub(crate) enum LinkKind {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) conn: u32,
+    /// Index in the connection's `links`.
+    pub(crate) at: u32,
+    /// Its place among the consumers or producers of the bound address.
+    pub(crate) hook: Hook,
     pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) kind: LinkKind,
@@ -152,9 +156,9 @@ pub(crate) struct Address {
     /// Configured priority.
     pub(crate) priority: Option<u8>,
     /// Outgoing links, in rotation order.
-    pub(crate) consumers: Vec<u32>,
+    pub(crate) consumers: List,
     /// Incoming links.
-    pub(crate) producers: Vec<u32>,
+    pub(crate) producers: List,
     /// In-process consumers: outgoing links of internal connections.
     pub(crate) subscribers: Vec<u32>,
     /// The core itself consumes messages to this address.
@@ -166,7 +170,7 @@ pub(crate) struct Address {
     /// Unsettled deliveries outstanding per neighbour bit (balanced).
     pub(crate) outstanding: SmallVec<[(u8, u32); 2]>,
     pub(crate) watches: Vec<Watch>,
-    /// Incoming deliveries and other holders that refer to this record.
+    /// Incoming deliveries that may be forwarded to it again.
     pub(crate) holds: u32,
     pub(crate) counters: AddressCounters,
 }
@@ -215,6 +219,8 @@ pub(crate) struct In {
     pub(crate) multicast: bool,
     /// The copies that are still open.
     pub(crate) outs: SmallVec<[u32; 1]>,
+    /// How many of them have no outcome yet.
+    pub(crate) undecided: u32,
     /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
     pub(crate) state: Option<DeliveryState>,
     /// A credit is owed to the link when the delivery is settled.
@@ -225,12 +231,14 @@ pub(crate) struct In {
 /// What is needed to forward a released delivery again (spec `amqp-endpoint.md` 14.6).
 #[derive(Debug)]
 pub(crate) struct Resend {
+    /// Where to; the record is held.
+    pub(crate) address: u32,
     pub(crate) payload: Payload,
     pub(crate) annotations: Annotations,
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
     /// Links that released it.
-    pub(crate) links: SmallVec<[u32; 2]>,
+    pub(crate) links: SmallVec<[LinkId; 2]>,
     /// Neighbour bits that released it.
     pub(crate) neighbours: u128,
 }
@@ -243,15 +251,18 @@ pub(crate) struct Out {
     pub(crate) hook: Hook,
     /// The incoming delivery, while it lives.
     pub(crate) origin: Option<u32>,
+    /// Index in the incoming delivery's `outs`.
+    pub(crate) at: u32,
     pub(crate) presettled: bool,
     /// Known to have left completely; only streams and pre-settled ones report it.
     pub(crate) sent: bool,
     pub(crate) stream: bool,
     /// A terminal state was seen from the receiver.
     pub(crate) outcome: Option<DeliveryState>,
-    /// Counted as outstanding: (address slot, neighbour bit).
-    pub(crate) outstanding: Option<(u32, u8)>,
-    pub(crate) address: Option<u32>,
+    /// Bit of the neighbour that was chosen, on whichever connection of its group.
+    pub(crate) neighbour: Option<u8>,
+    /// The address (slot) that counts it as outstanding at the neighbour.
+    pub(crate) outstanding: Option<u32>,
     pub(crate) born: Instant,
 }
 
@@ -275,14 +286,9 @@ macro_rules! entry {
 
 entry!(In, hook);
 entry!(Out, hook);
+entry!(Link, hook);
 
 impl Entry for Conn {
-    fn serial(&self) -> u32 {
-        self.id.number
-    }
-}
-
-impl Entry for Link {
     fn serial(&self) -> u32 {
         self.id.number
     }
@@ -315,26 +321,31 @@ impl LinkKind {
 
 impl LinkPool {
     /// The link that became idle last.
-    pub(crate) fn take(&mut self) -> Option<u32> {
-        let slot = self.idle.pop_back();
+    pub(crate) fn take(&mut self) -> Option<LinkId> {
+        let link = self.idle.pop_back();
         self.spare = self.spare.min(self.idle.len());
-        slot
+        link
     }
 
-    pub(crate) fn put(&mut self, slot: u32) {
-        self.idle.push_back(slot);
-    }
-
-    pub(crate) fn remove(&mut self, slot: u32) {
-        self.idle.retain(|&s| s != slot);
-        self.spare = self.spare.min(self.idle.len());
+    pub(crate) fn put(&mut self, link: LinkId) {
+        self.idle.push_back(link);
     }
 
     /// Takes out half of the links (rounded up) that were not needed since the last call, longest idle
-    /// first, but leaves `keep`.
-    pub(crate) fn trim(&mut self, keep: usize) -> Vec<u32> {
-        let surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
-        let taken = self.idle.drain(..surplus).collect();
+    /// first, but leaves `keep` and those that are not `done`: their streams have left, but are not settled.
+    pub(crate) fn trim(&mut self, keep: usize, mut done: impl FnMut(LinkId) -> bool) -> Vec<LinkId> {
+        let mut surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
+        let mut taken = Vec::new();
+        if surplus > 0 {
+            self.idle.retain(|&link| {
+                let goes = surplus > 0 && done(link);
+                if goes {
+                    surplus -= 1;
+                    taken.push(link);
+                }
+                !goes
+            });
+        }
         self.spare = self.idle.len();
         if self.idle.capacity() > 4 * self.idle.len().max(keep) {
             self.idle.shrink_to_fit();
@@ -362,7 +373,7 @@ impl Address {
 
     /// Destinations of every kind.
     pub(crate) fn paths(&self) -> usize {
-        self.consumers.len()
+        self.consumers.len() as usize
             + self.subscribers.len()
             + usize::from(self.control.is_some())
             + self.remotes.count_ones() as usize
@@ -391,21 +402,31 @@ impl Address {
 mod tests {
     use super::*;
 
+    fn link(slot: u32) -> LinkId {
+        LinkId { slot, number: slot }
+    }
+
     #[test]
     fn link_pool_sheds_what_was_not_needed() {
         let mut pool = LinkPool::default();
-        (0..100).for_each(|slot| pool.put(slot));
-        assert!(pool.trim(10).is_empty(), "they have only just become idle");
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
         // Forty are in use at times.
         let used: Vec<_> = (0..40).filter_map(|_| pool.take()).collect();
-        assert_eq!(used[0], 99);
-        used.into_iter().for_each(|slot| pool.put(slot));
-        assert_eq!(pool.trim(10), (0..30).collect::<Vec<_>>());
+        assert_eq!(used[0], link(99));
+        used.into_iter().for_each(|link| pool.put(link));
+        assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
         for _ in 0..10 {
-            pool.trim(10);
+            pool.trim(10, |_| true);
         }
         assert_eq!(pool.idle.len(), 10);
-        pool.remove(pool.idle[0]);
-        assert_eq!(pool.idle.len(), 9);
+    }
+
+    #[test]
+    fn link_pool_keeps_what_is_not_done() {
+        let mut pool = LinkPool::default();
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        pool.trim(0, |_| true);
+        assert_eq!(pool.trim(0, |l| l.slot >= 80), (80..100).map(link).collect::<Vec<_>>());
     }
 }

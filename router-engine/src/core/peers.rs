@@ -6,6 +6,7 @@ use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
 use super::connection::ConnectionRole;
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
+use super::ids::LinkId;
 use super::objects::{LinkKind, RouterConn};
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
@@ -295,9 +296,9 @@ impl Core {
         }
         let (members, rest): (Vec<u32>, Vec<u32>) =
             std::mem::take(&mut self.peers.unallocated).into_iter().partition(|&data| {
-                self.conns[data]
-                    .router
-                    .as_ref()
+                self.conns
+                    .get(data)
+                    .and_then(|c| c.router.as_ref())
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
             });
         self.peers.unallocated = rest;
@@ -347,9 +348,6 @@ impl Core {
     pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
-        if kind == LinkKind::Streaming {
-            self.conns[conn].pool.remove(slot);
-        }
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
             if *place == Some(slot) {
@@ -362,9 +360,11 @@ impl Core {
     }
 
     fn neighbour_lost(&mut self, conn: u32, now: Instant) {
-        let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        let Some(bit) = router.bit else { return };
         if self.peers.active[usize::from(bit)] == Some(conn) {
             self.peers.active[usize::from(bit)] = None;
+            self.peers.unallocated.append(&mut router.members);
             self.mesh_link_lost(bit, now);
         }
     }
@@ -378,7 +378,6 @@ impl Core {
         }
         self.neighbour_lost(conn, now);
         let Some(router) = self.conns[conn].router.take() else { return };
-        self.peers.unallocated.extend(&router.members);
         if let Some(bit) = router.bit {
             let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.bit == Some(bit)));
             if !shared {
@@ -390,9 +389,9 @@ impl Core {
     /// A link for one stream on a connection, or on a data connection of its group.
     pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
         let conn = self.trunk(conn);
-        while let Some(slot) = self.conns[conn].pool.take() {
-            if let Some(link) = self.links.get_mut(slot) {
-                link.idle = false;
+        while let Some(link) = self.conns[conn].pool.take() {
+            if let Some(slot) = self.links.find(link.slot, link.number) {
+                self.links[slot].idle = false;
                 return Some(slot);
             }
         }
@@ -416,8 +415,8 @@ impl Core {
             return;
         }
         link.idle = true;
-        let conn = link.conn;
-        self.conns[conn].pool.put(slot);
+        let (conn, id) = (link.conn, link.id);
+        self.conns[conn].pool.put(id);
         self.stream_moved_back(slot);
     }
 
@@ -433,8 +432,12 @@ impl Core {
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
     pub(super) fn trim_pools(&mut self, now: Instant) {
         for conn in self.conns.slots() {
-            for slot in self.conns[conn].pool.trim(POOL_KEPT) {
-                self.detach_link(slot, None, now);
+            let links = &self.links;
+            let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
+            for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
+                if let Some(slot) = self.links.find(id.slot, id.number) {
+                    self.detach_link(slot, None, now);
+                }
             }
         }
     }

@@ -6,7 +6,6 @@ use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
 use super::objects::{In, LinkCounters, LinkKind, Out};
-use crate::annotations::flags;
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
@@ -38,6 +37,9 @@ impl Core {
         let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
         if let Some(outcome) = outcome {
             out.outcome = Some(outcome.clone());
+            if let Some(origin) = out.origin {
+                self.ins[origin].undecided -= 1;
+            }
         }
         let Some(origin) = out.origin else {
             if settled {
@@ -49,7 +51,7 @@ impl Core {
             if matches!(outcome, Some(DeliveryState::Other { .. })) {
                 self.warn_of_transaction(origin);
             }
-            self.update_multicast(slot, origin, settled, now);
+            self.update_multicast(slot, origin, decided, settled, now);
         } else {
             let state = state.filter(|_| !decided);
             self.update_anycast(slot, origin, state, settled, now);
@@ -59,7 +61,6 @@ impl Core {
     fn update_anycast(&mut self, slot: u32, origin: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
         if let Some(state) = &state
             && self.ins[origin].resend.is_some()
-            && state.is_terminal()
         {
             if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
                 return;
@@ -107,8 +108,9 @@ impl Core {
         );
     }
 
-    /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3).
-    fn update_multicast(&mut self, slot: u32, origin: u32, settled: bool, now: Instant) {
+    /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3). `decided`: this copy had an
+    /// outcome before.
+    fn update_multicast(&mut self, slot: u32, origin: u32, decided: bool, settled: bool, now: Instant) {
         let outcome = self.outs[slot].outcome.clone();
         let rank = outcome.as_ref().map_or(0, rank);
         if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
@@ -128,8 +130,8 @@ impl Core {
                 return;
             }
         }
-        let all = self.ins[origin].outs.iter().all(|&o| self.outs[o].outcome.is_some());
-        if all && !settled {
+        let last = !decided && (settled || outcome.is_some()) && self.ins[origin].undecided == 0;
+        if last {
             let state = self.ins[origin].state.clone();
             self.tell_sender(origin, state, false);
         }
@@ -236,17 +238,15 @@ impl Core {
     fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
-        let base = self.links[link].moved_from.map_or(link, |l| l.slot);
-        let bit = self.conns[conn].router.as_ref().and_then(|r| r.bit);
-        let Some(mut resend) = self.ins[origin].resend.take() else { return false };
+        let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
+        let bit = self.outs[slot].neighbour;
+        let Some(resend) = self.ins[origin].resend.as_mut() else { return false };
         match bit {
             Some(bit) => resend.neighbours |= 1 << bit,
             None => resend.links.push(base),
         }
-        let Some(address) = self.outs[slot].address else { return false };
-        let (payload, annotations, state, priority) =
-            (resend.payload.clone(), resend.annotations.clone(), resend.state.clone(), resend.priority);
-        self.ins[origin].resend = Some(resend);
+        let (address, priority) = (resend.address, resend.priority);
+        let (payload, annotations, state) = (resend.payload.clone(), resend.annotations.clone(), resend.state.clone());
         let (id, link_id) = (self.outs[slot].id, self.links[link].id);
         let streaming = self.outs[slot].stream && !self.outs[slot].sent;
         let route = Route {
@@ -275,16 +275,19 @@ impl Core {
             if let Payload::Stream(stream) = &resend.payload {
                 stream.set_retain(false);
             }
-            debug_assert!(resend.annotations.flags & flags::RESEND_RELEASED != 0);
+            self.addresses[resend.address].holds -= 1;
+            self.release_address(resend.address);
         }
     }
 
-    /// An outgoing link is gone: what was not sent is released, what was sent is modified.
+    /// An outgoing link is gone: what was not sent is released, what was sent is modified. Beside `unsent` the port has
+    /// not sent what it has not taken from its mailbox.
     pub(super) fn settle_lost_outgoing(&mut self, link: u32, unsent: &[OutId], now: Instant) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
+        let taken = self.conns[self.links[link].conn].mailbox.taken();
         while let Some(slot) = self.links[link].deliveries.head() {
             let out = &self.outs[slot];
-            let untold = unsent.contains(&out.id) || (out.stream && !out.sent);
+            let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken);
             if out.presettled {
                 if untold {
                     self.links[link].counters.dropped_presettled += 1;
@@ -328,9 +331,7 @@ impl Core {
 
     /// The sender no longer cares about a copy: it goes once it has left completely.
     fn orphan_out(&mut self, out: u32) {
-        if let Some(origin) = self.outs[out].origin.take() {
-            self.ins[origin].outs.retain(|o| *o != out);
-        }
+        self.leave_origin(out);
         if self.outs[out].sent || !self.outs[out].stream {
             self.forget_out(out);
         }
@@ -339,16 +340,28 @@ impl Core {
     /// Removes a copy and counts its outcome.
     pub(super) fn remove_out(&mut self, slot: u32, now: Instant) {
         self.count_out(slot, now);
-        if let Some(origin) = self.outs[slot].origin {
-            self.ins[origin].outs.retain(|o| *o != slot);
-        }
+        self.leave_origin(slot);
         self.forget_out(slot);
+    }
+
+    /// Parts a copy from the incoming delivery.
+    fn leave_origin(&mut self, slot: u32) {
+        let out = &mut self.outs[slot];
+        let Some(origin) = out.origin.take() else { return };
+        let (at, undecided) = (out.at, out.outcome.is_none());
+        let delivery = &mut self.ins[origin];
+        delivery.undecided -= u32::from(undecided);
+        delivery.outs.swap_remove(at as usize);
+        if let Some(&moved) = delivery.outs.get(at as usize) {
+            self.outs[moved].at = at;
+        }
     }
 
     fn forget_out(&mut self, slot: u32) {
         let link = self.outs[slot].link;
         self.links[link].deliveries.remove(&mut self.outs, slot);
-        if let Some((address, bit)) = self.outs[slot].outstanding
+        let Out { outstanding, neighbour, .. } = self.outs[slot];
+        if let Some((address, bit)) = outstanding.zip(neighbour)
             && let Some(a) = self.addresses.get_mut(address)
         {
             a.add_outstanding(bit, false);

@@ -69,6 +69,10 @@ impl List {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(crate) fn push_back<T: Listed>(&mut self, table: &mut Table<T>, slot: u32) {
         *table.hook(slot) = Hook { prev: self.tail, next: NONE };
         if self.tail == NONE {
@@ -118,6 +122,11 @@ impl<T> Table<T> {
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
         self.slab.try_remove(slot as usize)
+    }
+
+    /// The serial number that was given last.
+    pub(crate) fn last_number(&self) -> u32 {
+        self.last_number
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -51,6 +51,7 @@ impl Core {
                 complete,
                 multicast: false,
                 outs: SmallVec::new(),
+                undecided: 0,
                 state: None,
                 credit_at_settlement: !early_credit,
                 resend: None,
@@ -79,11 +80,17 @@ impl Core {
             self.give_credit(link, 1);
         }
         if let Some(slot) = in_slot {
-            if annotations.flags & flags::RESEND_RELEASED != 0 && !settled && !self.ins[slot].multicast {
+            if let Some(address) = address
+                && annotations.flags & flags::RESEND_RELEASED != 0
+                && !settled
+                && !self.ins[slot].multicast
+            {
                 if let Payload::Stream(stream) = &payload {
                     stream.set_retain(true);
                 }
+                self.addresses[address].holds += 1;
                 self.ins[slot].resend = Some(Box::new(Resend {
+                    address,
                     payload,
                     annotations,
                     priority,
@@ -108,6 +115,8 @@ impl Core {
         let router = self.conns[self.links[link].conn].is_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
+        // While it has a path the address only has no way for the moment: nothing would tell when it is back.
+        let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
         if let Some(slot) = in_slot {
             let delivery = &self.ins[slot];
             let state = (!delivery.presettled).then(|| {
@@ -122,7 +131,7 @@ impl Core {
             self.links[link].counters.dropped_presettled += 1;
             self.totals.outcomes.dropped_presettled += 1;
         }
-        if targeted && !router {
+        if targeted && !router && closed {
             self.withhold_and_drain(link);
         } else {
             self.give_credit(link, 1);

@@ -2,6 +2,7 @@
 
 use super::effect::{Effect, WatchCounts};
 use super::objects::{Address, AddressCounters, ControlAddress, Watch};
+use super::table::List;
 use super::{Core, Router};
 use crate::forward::Treatment;
 use crate::stream::Notify;
@@ -60,8 +61,8 @@ impl Core {
             key,
             treatment,
             priority,
-            consumers: Vec::new(),
-            producers: Vec::new(),
+            consumers: List::default(),
+            producers: List::default(),
             subscribers: Vec::new(),
             control: None,
             remotes: 0,
@@ -122,10 +123,10 @@ impl Core {
     fn watch_counts(&self, slot: u32) -> WatchCounts {
         let a = &self.addresses[slot];
         WatchCounts {
-            local: a.consumers.len() as u32,
+            local: a.consumers.len(),
             in_process: a.subscribers.len() as u32,
             remote: a.remotes.count_ones(),
-            producers: a.producers.len() as u32,
+            producers: a.producers.len(),
         }
     }
 

@@ -24,12 +24,19 @@ impl AmqpPort {
         let mut effects = std::mem::take(&mut self.effects);
         let mut keys = std::mem::take(&mut self.keys);
         let any = self.handle.mailbox.take(&mut effects, &mut keys);
+        // Links that the peer has detached before they were answered: they end after what came for them.
+        let mut gone = Vec::new();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Push(push) if self.core_closed => discard(&push),
                 _ if self.core_closed => {}
-                effect => self.apply(effect),
+                effect => gone.extend(self.apply(effect)),
             }
+        }
+        for idx in gone {
+            let Some(mut link) = self.links.remove(idx) else { continue };
+            let unsent = self.lose_queue(&mut link);
+            self.actions.extend(link.id.map(|link| Action::Detached { link, error: None, unsent }));
         }
         for key in keys.drain(..) {
             if Stalls::is_key(key) {
@@ -43,25 +50,24 @@ impl AmqpPort {
         any
     }
 
-    fn apply(&mut self, effect: Effect) {
+    /// Does what the core wants. The index of a link that is answered after the peer has detached it.
+    fn apply(&mut self, effect: Effect) -> Option<u32> {
         match effect {
+            Effect::AttachReply(reply) => return self.attach_reply(*reply),
             Effect::Push(push) => self.push(push),
             Effect::UpdateIn { link, token, state, settled, discard } => {
-                let Some(idx) = self.links.by_id(link) else { return };
+                let idx = self.links.by_id(link)?;
                 if !self.update_current(idx, token, state.as_ref(), settled, discard) {
                     self.engine.update_in(DeliveryKey::from_u64(token.0), state, settled);
                 }
             }
             Effect::Credit { link, credit, drain } => {
-                let Some(key) = self.links.by_id(link).and_then(|idx| self.links.get(idx)).map(|l| l.key) else {
-                    return;
-                };
+                let key = self.links.get(self.links.by_id(link)?)?.key;
                 self.engine.set_drain(key, drain);
                 self.engine.grant_credit(key, credit);
             }
             Effect::UpdateOut { link, id, state, settled } => self.update_out(link, id, state, settled),
             Effect::AbortOut { link, id } => self.abort_out(link, id),
-            Effect::AttachReply(reply) => self.attach_reply(*reply),
             Effect::Attach(attach) => self.attach(*attach),
             Effect::Detach { link, error } => self.detach(link, error),
             Effect::Close { error, hard } => self.close(error, hard),
@@ -69,11 +75,13 @@ impl AmqpPort {
             Effect::Watch { .. } => {}
             Effect::Trace(on) => self.engine.set_trace(on),
         }
+        None
     }
 
-    fn attach_reply(&mut self, reply: AttachReply) {
+    /// Answers the peer's attach. The index of the link when the peer has detached it meanwhile.
+    fn attach_reply(&mut self, reply: AttachReply) -> Option<u32> {
         let idx = reply.token;
-        let Some(link) = self.links.get_mut(idx) else { return };
+        let link = self.links.get_mut(idx)?;
         let key = link.key;
         link.annotations = reply.annotations;
         link.priority = reply.priority;
@@ -89,20 +97,18 @@ impl AmqpPort {
                 self.engine.detach(key, Some(error));
                 self.links.remove(idx);
             }
-            Ok(id) if gone => {
-                self.links.remove(idx);
-                self.actions.push(Action::Detached { link: id, error: None, unsent: Vec::new() });
-            }
             Ok(id) => {
                 self.links.name(idx, id);
-                if early {
+                if early && !gone {
                     let credit = self.engine.credit(key);
                     let drain = self.links.get_mut(idx).and_then(PortLink::out).is_some_and(|out| out.drain);
                     self.actions.push(Action::PeerCredit { link: id, credit, drain });
                     self.make_ready(idx);
                 }
+                return gone.then_some(idx);
             }
         }
+        None
     }
 
     fn attach(&mut self, attach: AttachOut) {

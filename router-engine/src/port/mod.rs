@@ -60,6 +60,8 @@ pub struct AmqpPort {
     error: Option<PortError>,
     /// The core was told that the connection is gone.
     core_closed: bool,
+    /// The last time that was told.
+    now: Instant,
 
     links: Links,
     /// Sessions of links that the core attached.
@@ -107,6 +109,7 @@ impl AmqpPort {
             auth: None,
             error: None,
             core_closed: false,
+            now,
             links: Links::default(),
             classes: Vec::new(),
             stalls: Stalls::default(),
@@ -134,6 +137,7 @@ impl AmqpPort {
     /// Does a bounded amount of work: mailbox to engine, events to the core, bodies to the output.
     /// True means that more work is ready: call again after flushing the output.
     pub fn turn(&mut self, now: Instant) -> bool {
+        self.now = now;
         self.take_mailbox();
         let more_events = self.run_events(now);
         self.submit(now);
@@ -300,6 +304,16 @@ impl AmqpPort {
             self.buffer = VecDeque::new();
             self.annotations.release();
         }
+    }
+}
+
+impl Drop for AmqpPort {
+    /// A driver that ends otherwise than by [`Self::transport_closed`] must not leave its connection in the core. What
+    /// a panic has interrupted may have lost the batch with the end in it; to end twice does no harm.
+    fn drop(&mut self) {
+        self.close_core();
+        self.actions.push(Action::Closed);
+        self.router.submit(self.handle.id, &mut self.actions, &mut Vec::new(), self.now);
     }
 }
 

@@ -291,3 +291,26 @@ fn names_of_links_do_not_matter_to_messages() {
     assert!(world.at(a).engine.is_attached(link));
     assert_eq!(world.at(a).engine.credit(link), 10);
 }
+
+#[test]
+fn what_came_for_a_link_that_was_detached_before_its_answer_is_released() {
+    let mut world = World::new();
+    let at = world.client();
+    let sender = world.sender(at, None);
+    let client = world.at(at);
+    let session = client.engine.begin_session().expect("session");
+    let source = amqp_core::performative::Source { address: Some("q".into()), ..Default::default() };
+    let params = AttachParams {
+        name: "brief".into(),
+        role: Role::Receiver,
+        source: Some(Box::new(source)),
+        target: Some(Box::default()),
+        snd_settle_mode: 2,
+    };
+    let link = client.engine.attach(session, params).expect("link");
+    client.engine.detach(link, None);
+    client.send(sender, 1, false, message(Some("q"), 10));
+    world.run();
+    assert_eq!(world.at(at).outcomes(), [(1, Some(DeliveryState::Released), true)]);
+    assert_eq!(world.at(at).port.link_count(), 1);
+}

@@ -2,10 +2,10 @@
 
 use super::super::open::our_open;
 use super::super::*;
-use super::world::{World, params};
+use super::world::{World, message, params};
 use crate::ConnId;
 use amqp_core::engine::Event;
-use amqp_core::performative::{Error, Open};
+use amqp_core::performative::{DeliveryState, Error, Open};
 use amqp_core::value::{Map, Value};
 
 #[test]
@@ -193,4 +193,18 @@ fn pipelined_attach_detach_leaks_nothing() {
     }
     assert_eq!(world.at(at).port.link_count(), 0);
     assert_eq!(world.at(at).engine.link_count(), 0);
+}
+
+#[test]
+fn a_port_that_is_dropped_ends_its_connection_in_the_core() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    world.at(a).send(sender, 1, false, message(None, 10));
+    world.run();
+    drop(world.clients.remove(b));
+    world.run();
+    assert_eq!(world.at(a).outcomes(), [(1, Some(DeliveryState::Released), true)]);
+    assert_eq!(world.router.connection_rows(world.now).len(), 1);
 }

@@ -1,0 +1,10 @@
+//! The routing core with neighbour routers, and what happens when links and connections go.
+
+mod credit;
+mod groups;
+mod links;
+mod loss;
+mod multicast;
+mod resend;
+mod streams;
+mod world;

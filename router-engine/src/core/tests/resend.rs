@@ -1,0 +1,128 @@
+//! Deliveries that are sent to somebody else when they are released.
+
+use super::super::AddressConfig;
+use super::super::action::{Action, Direction, Side};
+use super::world::{NOW, Peer, message, router, stream};
+use crate::forward::Treatment;
+use crate::stream::{Payload, Pull};
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+#[test]
+fn an_address_lives_as_long_as_a_delivery_may_be_sent_to_it_again() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let queue = rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    let unsent = vec![rx.push().id];
+    rx.submit(Action::Detached { link: queue, error: None, unsent });
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert!(router.address_rows().is_empty(), "nothing refers to the address any more");
+}
+
+#[test]
+fn an_address_that_a_neighbour_withdraws_is_still_known_to_what_it_has_not_settled() {
+    let router = router();
+    // Only balanced addresses count what a neighbour has not settled.
+    router.add_address_config("q", AddressConfig { treatment: Treatment::Closest, priority: None }).expect("new");
+    let (mut tx, mut b) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    let push = b.push();
+    router.with(|core| {
+        for slot in core.addresses.slots() {
+            core.addresses[slot].remotes = 0;
+            core.release_address(slot);
+        }
+    });
+    b.answer(&push, DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert!(router.address_rows().is_empty());
+}
+
+#[test]
+fn a_stream_that_a_neighbour_releases_on_a_data_connection_does_not_go_to_it_again() {
+    let router = router();
+    let (mut tx, mut control) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let mut data = Peer::data(&router);
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", stream());
+    assert!(control.pushes().is_empty());
+    data.answer(&data.push(), DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    control.submit(Action::Closed);
+}
+
+#[test]
+fn what_waits_on_a_connection_that_closes_is_not_forwarded_by_it_again() {
+    let router = router();
+    let (mut tx, _control) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let mut data = Peer::data(&router);
+    let link = tx.attach(Direction::In, None);
+    let links = router.link_rows(NOW).len();
+    tx.send_resend(link, "q", stream());
+    data.submit(Action::Closed);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert_eq!(router.link_rows(NOW).len(), links);
+}
+
+#[test]
+fn a_stream_that_all_consumers_of_a_connection_lose_leaves_no_link() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", stream());
+    rx.submit(Action::Closed);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert_eq!(router.link_rows(NOW).len(), 1);
+}
+
+#[test]
+fn a_stream_that_is_being_received_is_not_kept_to_be_sent_again() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    let Payload::Stream(stream) = stream() else { unreachable!() };
+    tx.send_resend(link, "q", Payload::Stream(stream.clone()));
+    let push = rx.push();
+    let (reader, mut out) = (stream.reader(None), VecDeque::new());
+    stream.push(Bytes::from_static(b"head"));
+    assert_eq!(reader.pull(100, &mut out), Pull::Data);
+    assert_ne!(stream.buffered(), 0);
+    rx.answer(&push, DeliveryState::Received { section_number: 0, section_offset: 4 }, false);
+    assert_eq!(stream.buffered(), 0);
+    rx.answer(&push, DeliveryState::Released, true);
+    let received = DeliveryState::Received { section_number: 0, section_offset: 4 };
+    assert_eq!(tx.outcomes(), [(Some(received), false), (Some(DeliveryState::Released), true)]);
+}
+
+#[test]
+fn a_stream_that_is_sent_again_is_whole_though_its_sender_settles() {
+    let router = router();
+    let (mut tx, mut a, mut b) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+    a.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    let Payload::Stream(stream) = stream() else { unreachable!() };
+    let id = tx.send_resend(link, "q", Payload::Stream(stream.clone()));
+    let push = a.push();
+    b.receiver("q");
+    let (reader, mut out) = (stream.reader(None), VecDeque::new());
+    stream.push(Bytes::from_static(b"head"));
+    assert_eq!(reader.pull(100, &mut out), Pull::Data);
+    a.answer(&push, DeliveryState::Released, true);
+    drop(reader);
+    let again = b.push();
+    stream.push(Bytes::from_static(b"tail"));
+    stream.finish();
+    tx.submit(Action::Complete { delivery: id, aborted: false });
+    tx.submit(Action::Update { delivery: Side::In(id), state: None, settled: true });
+    let mut whole = VecDeque::new();
+    let reader = again.reader.unwrap_or_else(|| stream.reader(None));
+    assert_eq!(reader.pull(100, &mut whole), Pull::Done);
+    assert_eq!(whole, [Bytes::from_static(b"head"), Bytes::from_static(b"tail")]);
+}

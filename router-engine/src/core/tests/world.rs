@@ -1,0 +1,242 @@
+//! The fixture: a router without a mesh, whose network the test makes up.
+
+use super::super::action::{Action, AttachRequest, Deliver, Direction, InToken, PeerOpen, Side};
+use super::super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
+use super::super::effect::{Effect, Push};
+use super::super::ids::{InId, LinkId};
+use super::super::{Accepted, Mode, Router, RouterConfig};
+use crate::annotations::{Annotations, flags};
+use crate::stream::{Payload, Stream, StreamLimits};
+use amqp_core::Instant;
+use amqp_core::performative::{DeliveryState, Source, Target};
+use amqp_core::value::{Map, Symbol};
+use bytes::Bytes;
+
+pub(super) const NOW: Instant = Instant::from_micros(0);
+
+/// Node bit of the only remote router.
+const NODE: u8 = 1;
+
+/// A connection to the router.
+pub(super) struct Peer<'a> {
+    pub(super) router: &'a Router,
+    pub(super) conn: ConnHandle,
+    token: u64,
+    accepted: Vec<Accepted>,
+}
+
+pub(super) fn router() -> Router {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    Router::new(config, crate::rng::Seed::from(1), 1, NOW)
+}
+
+fn params(role: ConnectionRole) -> ConnParams {
+    ConnParams {
+        role,
+        initiator: role != ConnectionRole::Normal,
+        host: "peer".into(),
+        local_socket: None,
+        origin_name: "l".into(),
+        origin_address: "l".into(),
+        cost: 1,
+        link_capacity: 10,
+        strip_in: true,
+        strip_out: true,
+        group_correlator: Some("group".into()).filter(|_| role != ConnectionRole::Normal),
+        group_ordinal: None,
+        tls_ordinal: None,
+        access_id: None,
+        open_properties: Map::default(),
+        failover_list: None,
+        protocol: "amqp",
+        container: String::new(),
+    }
+}
+
+impl<'a> Peer<'a> {
+    /// An ordinary client.
+    pub(super) fn new(router: &'a Router) -> Self {
+        Self::with_role(router, ConnectionRole::Normal)
+    }
+
+    fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
+        let conn = router.connect(params(role), NOW);
+        let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
+        let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
+        peer.submit(Action::Opened(Box::new(PeerOpen { offered_capabilities, ..PeerOpen::default() })));
+        peer
+    }
+
+    /// The control connection of the neighbour, which advertises `address`.
+    pub(super) fn neighbour(router: &'a Router, address: &str) -> Self {
+        let mut peer = Self::with_role(router, ConnectionRole::InterRouter);
+        peer.attach_all();
+        router.with(|core| {
+            core.peers.add_node(NODE, "B");
+            if let Some((_, link, cost, origins)) = core.peers.node_mut(NODE) {
+                (*link, *cost, *origins) = (Some(0), 1, 1);
+            }
+            let key = core.key_of(address);
+            let slot = match core.by_key.get(&key) {
+                Some(&slot) => slot,
+                None => {
+                    let (treatment, priority) = core.configured(&key);
+                    core.create_address(key, treatment, priority)
+                }
+            };
+            core.addresses[slot].remotes |= 1 << NODE;
+        });
+        peer
+    }
+
+    /// Whether the neighbour of a control connection can be reached.
+    pub(super) fn way(&self, open: bool) {
+        self.router.with(|core| {
+            if let Some((_, link, _, _)) = core.peers.node_mut(NODE) {
+                *link = open.then_some(0);
+            }
+        });
+    }
+
+    /// A data connection of the neighbour.
+    pub(super) fn data(router: &'a Router) -> Self {
+        Self::with_role(router, ConnectionRole::InterRouterData)
+    }
+
+    /// The links that the router has attached, oldest first: the control links come first.
+    pub(super) fn links(&self) -> Vec<LinkId> {
+        self.router.with(|core| {
+            let conn = core.conns.find(self.conn.id.slot, self.conn.id.number).expect("open");
+            core.conns[conn].links.iter().map(|&l| core.links[l].id).collect()
+        })
+    }
+
+    pub(super) fn submit(&mut self, action: Action) {
+        self.submit_at(action, NOW);
+    }
+
+    pub(super) fn submit_at(&mut self, action: Action, now: Instant) {
+        self.router.submit(self.conn.id, &mut vec![action], &mut self.accepted, now);
+    }
+
+    /// Answers the attaches that the router has sent, and returns their links.
+    pub(super) fn attach_all(&mut self) -> Vec<LinkId> {
+        let links: Vec<_> =
+            self.effects().iter().filter_map(|e| if let Effect::Attach(a) = e { Some(a.link) } else { None }).collect();
+        for &link in &links {
+            self.submit(Action::Attached { link, source: None, target: None, settle_on_send: false });
+        }
+        links
+    }
+
+    pub(super) fn effects(&self) -> Vec<Effect> {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        self.conn.mailbox.take(&mut effects, &mut ready);
+        effects
+    }
+
+    pub(super) fn pushes(&self) -> Vec<Push> {
+        self.effects().into_iter().filter_map(|e| if let Effect::Push(p) = e { Some(*p) } else { None }).collect()
+    }
+
+    /// The only delivery that came for this peer.
+    pub(super) fn push(&self) -> Push {
+        let mut pushes = self.pushes();
+        assert_eq!(pushes.len(), 1, "{pushes:?}");
+        pushes.remove(0)
+    }
+
+    /// Attaches a link; the answer stays in the mailbox.
+    pub(super) fn attach_unanswered(&mut self, direction: Direction, address: Option<&str>) {
+        self.token += 1;
+        let address = address.map(str::to_owned);
+        let (mut source, mut target) = (Source::default(), Target::default());
+        match direction {
+            Direction::In => target.address = address,
+            Direction::Out => source.address = address,
+        }
+        self.submit(Action::Attach(Box::new(AttachRequest {
+            token: 0,
+            name: format!("link{}", self.token),
+            direction,
+            source: Some(Box::new(source)),
+            target: Some(Box::new(target)),
+            settle_on_send: false,
+        })));
+    }
+
+    pub(super) fn attach(&mut self, direction: Direction, address: Option<&str>) -> LinkId {
+        self.attach_unanswered(direction, address);
+        let reply = self.effects().into_iter().find_map(|e| match e {
+            Effect::AttachReply(reply) => Some(*reply),
+            _ => None,
+        });
+        reply.expect("a reply").link.expect("accepted")
+    }
+
+    pub(super) fn receiver(&mut self, address: &str) -> LinkId {
+        self.attach(Direction::Out, Some(address))
+    }
+
+    pub(super) fn sender(&mut self, address: &str) -> LinkId {
+        self.attach(Direction::In, Some(address))
+    }
+
+    pub(super) fn detached(&mut self, link: LinkId) {
+        self.submit(Action::Detached { link, error: None, unsent: Vec::new() });
+    }
+
+    /// Sends an unsettled message that is to be sent again when it is released.
+    pub(super) fn send_resend(&mut self, link: LinkId, to: &str, payload: Payload) -> InId {
+        let annotations = Annotations { flags: flags::RESEND_RELEASED, ..Annotations::default() };
+        self.deliver(link, Some(to), payload, annotations, false).expect("remembered")
+    }
+
+    /// Sends an unsettled message.
+    pub(super) fn send(&mut self, link: LinkId) -> Option<InId> {
+        self.deliver(link, None, message(), Annotations::default(), false)
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        link: LinkId,
+        to: Option<&str>,
+        payload: Payload,
+        annotations: Annotations,
+        settled: bool,
+    ) -> Option<InId> {
+        self.token += 1;
+        self.submit(Action::Deliver(Box::new(Deliver {
+            link,
+            token: InToken(self.token),
+            settled,
+            payload,
+            to: to.map(|to| Bytes::copy_from_slice(to.as_bytes())),
+            annotations,
+            priority: 4,
+            state: None,
+        })));
+        self.accepted.drain(..).next().map(|a| a.id)
+    }
+
+    pub(super) fn answer(&mut self, push: &Push, state: DeliveryState, settled: bool) {
+        self.submit(Action::Update { delivery: Side::Out(push.id), state: Some(state), settled });
+    }
+
+    /// State and settlement of the updates to deliveries of this peer.
+    pub(super) fn outcomes(&self) -> Vec<(Option<DeliveryState>, bool)> {
+        self.effects()
+            .into_iter()
+            .filter_map(|e| if let Effect::UpdateIn { state, settled, .. } = e { Some((state, settled)) } else { None })
+            .collect()
+    }
+}
+
+pub(super) fn message() -> Payload {
+    Payload::One(Bytes::from_static(b"m"))
+}
+
+/// A message that is still arriving.
+pub(super) fn stream() -> Payload {
+    Payload::Stream(Stream::new(StreamLimits::DEFAULT, None))
+}
