@@ -5,7 +5,7 @@ use super::action::Side;
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
-use super::objects::{In, LinkCounters, LinkKind, Out};
+use super::objects::{In, LinkCounters, LinkKind, Out, Resend};
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified};
@@ -250,6 +250,15 @@ impl Core {
         }
         self.remove_out(slot, now);
         true
+    }
+
+    /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
+    pub(super) fn begin_resend(&mut self, slot: u32, resend: Resend) {
+        if let Payload::Stream(stream) = &resend.payload {
+            stream.set_retain(true);
+        }
+        self.addresses[resend.address].holds += 1;
+        self.ins[slot].resend = Some(Box::new(resend));
     }
 
     fn end_resend(&mut self, slot: u32) {

@@ -90,19 +90,9 @@ impl Core {
                 && !settled
                 && !self.ins[slot].multicast
             {
-                if let Payload::Stream(stream) = &payload {
-                    stream.set_retain(true);
-                }
-                self.addresses[address].holds += 1;
-                self.ins[slot].resend = Some(Box::new(Resend {
-                    address,
-                    payload,
-                    annotations,
-                    priority,
-                    state,
-                    links: SmallVec::new(),
-                    neighbours: 0,
-                }));
+                let (links, neighbours) = (SmallVec::new(), 0);
+                let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
+                self.begin_resend(slot, resend);
             }
             accepted.push(Accepted { token, id: self.ins[slot].id });
         }
