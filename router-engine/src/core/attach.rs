@@ -225,7 +225,7 @@ impl Core {
             credit_due: 0,
             draining: false,
             peer_credit: 0,
-            zero_credit_since: None,
+            zero_credit_since: (direction == Direction::Out).then_some(self.now),
             counters: LinkCounters::default(),
         });
         self.conns[conn].links.push(slot);

@@ -290,6 +290,9 @@ impl Core {
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.peer_credit = l.peer_credit.saturating_sub(1);
+        if l.peer_credit == 0 {
+            l.zero_credit_since.get_or_insert(route.now);
+        }
         l.deliveries.push_back(&mut self.outs, slot);
         if let Some((address, bit)) = counted.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);

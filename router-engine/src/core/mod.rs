@@ -81,6 +81,8 @@ pub struct Core {
     totals: Totals,
     next_watch: u64,
     started: Instant,
+    /// Time of the running batch.
+    now: Instant,
     next_tick: Instant,
     last_topology_change: Option<Instant>,
     /// Connections with staged effects.
@@ -204,6 +206,7 @@ impl Core {
             totals: Totals::default(),
             next_watch: 0,
             started: now,
+            now,
             next_tick: now + TICK,
             last_topology_change: None,
             dirty_conns: Vec::new(),
@@ -221,6 +224,7 @@ impl Core {
             actions.clear();
             return;
         };
+        self.now = now;
         for action in actions.drain(..) {
             match action {
                 Action::Opened(peer) => self.on_opened(conn, *peer, now),
@@ -251,6 +255,7 @@ impl Core {
         if now < self.next_tick {
             return;
         }
+        self.now = now;
         // A late tick is not made up for: the next one counts from now.
         self.next_tick = now + TICK;
         self.tick(now);

@@ -216,6 +216,8 @@ pub(crate) struct In {
     pub(crate) presettled: bool,
     /// All frames are received.
     pub(crate) complete: bool,
+    /// When it came; none for a stream, which may take its time.
+    pub(crate) born: Option<Instant>,
     pub(crate) multicast: bool,
     /// The copies that are still open.
     pub(crate) outs: SmallVec<[u32; 1]>,
@@ -254,7 +256,7 @@ pub(crate) struct Out {
     /// Index in the incoming delivery's `outs`.
     pub(crate) at: u32,
     pub(crate) presettled: bool,
-    /// Known to have left completely; only streams and pre-settled ones report it.
+    /// Known to have left completely, and counted: reported for streams and pre-settled ones, concluded for others.
     pub(crate) sent: bool,
     pub(crate) stream: bool,
     /// A terminal state was seen from the receiver.

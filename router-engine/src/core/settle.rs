@@ -5,13 +5,14 @@ use super::action::Side;
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
-use super::objects::{In, LinkCounters, LinkKind, Out};
+use super::objects::{In, LinkCounters, LinkKind, Out, Resend};
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Core {
     pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool, now: Instant) {
@@ -19,6 +20,7 @@ impl Core {
         match side {
             Side::Out(id) => {
                 if let Some(slot) = self.outs.find(id.slot, id.number) {
+                    self.conclude_sent(slot);
                     self.update_out(slot, state, settled, now);
                 }
             }
@@ -270,6 +272,15 @@ impl Core {
         true
     }
 
+    /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
+    pub(super) fn begin_resend(&mut self, slot: u32, resend: Resend) {
+        if let Payload::Stream(stream) = &resend.payload {
+            stream.set_retain(true);
+        }
+        self.addresses[resend.address].holds += 1;
+        self.ins[slot].resend = Some(Box::new(resend));
+    }
+
     fn end_resend(&mut self, slot: u32) {
         if let Some(resend) = self.ins[slot].resend.take() {
             if let Payload::Stream(stream) = &resend.payload {
@@ -297,6 +308,9 @@ impl Core {
                     self.remove_out(slot, now);
                     continue;
                 }
+            }
+            if !untold {
+                self.conclude_sent(slot);
             }
             let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
             self.update_out(slot, Some(state), true, now);
@@ -332,6 +346,7 @@ impl Core {
     /// The sender no longer cares about a copy: it goes once it has left completely.
     fn orphan_out(&mut self, out: u32) {
         self.leave_origin(out);
+        self.conclude_sent(out);
         if self.outs[out].sent || !self.outs[out].stream {
             self.forget_out(out);
         }
@@ -382,34 +397,46 @@ impl Core {
     }
 
     pub(super) fn count_in(&mut self, slot: u32, outcome: Option<&DeliveryState>) {
-        let In { link, presettled, .. } = self.ins[slot];
-        let total = self.links[link].kind == LinkKind::Endpoint && !self.conns[self.links[link].conn].is_router();
+        let In { link, presettled, born, .. } = self.ins[slot];
         if presettled {
-            self.totals.outcomes.presettled += u64::from(total);
             return;
         }
-        count(&mut self.links[link].counters, outcome);
-        if total {
-            count(&mut self.totals.outcomes, outcome);
+        let age = born.map(|born| self.now.since(born));
+        count(&mut self.links[link].counters, outcome, age);
+        if self.counts_in_totals(link) {
+            count(&mut self.totals.outcomes, outcome, age);
         }
     }
 
+    /// Whether the deliveries of an incoming link count as such of the router.
+    pub(super) fn counts_in_totals(&self, link: u32) -> bool {
+        let link = &self.links[link];
+        link.kind == LinkKind::Endpoint && !self.conns[link.conn].is_router()
+    }
+
     fn count_out(&mut self, slot: u32, now: Instant) {
-        let Out { link, presettled, stream, born, .. } = self.outs[slot];
-        let counters = &mut self.links[link].counters;
-        if !presettled {
-            counters.deliveries += u64::from(!stream);
-            let outcome = self.outs[slot].outcome.as_ref();
-            count(counters, outcome);
-        }
-        let age = now.since(born).as_secs();
-        if !stream && age > 1 {
-            if age > 10 { counters.delayed_10sec += 1 } else { counters.delayed_1sec += 1 }
+        let Out { link, presettled, stream, born, ref outcome, .. } = self.outs[slot];
+        let outcome = outcome.as_ref().filter(|_| !presettled);
+        count(&mut self.links[link].counters, outcome, (!stream).then(|| now.since(born)));
+    }
+
+    /// An unsettled whole message must have left: somebody has spoken of it, or nobody will.
+    fn conclude_sent(&mut self, slot: u32) {
+        let out = &mut self.outs[slot];
+        if !(out.stream || out.presettled || out.sent) {
+            out.sent = true;
+            self.links[out.link].counters.deliveries += 1;
         }
     }
 }
 
-fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>) {
+/// Counts the end of a delivery. `age` is none for streams.
+fn count(counters: &mut LinkCounters, outcome: Option<&DeliveryState>, age: Option<Duration>) {
+    match age.map_or(0, |age| age.as_secs()) {
+        0 | 1 => {}
+        2..=10 => counters.delayed_1sec += 1,
+        _ => counters.delayed_10sec += 1,
+    }
     match outcome {
         Some(DeliveryState::Accepted) => counters.accepted += 1,
         Some(DeliveryState::Rejected(_)) => counters.rejected += 1,

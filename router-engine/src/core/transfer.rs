@@ -28,6 +28,10 @@ impl Core {
         if l.streaming {
             annotations.flags |= flags::STREAMING;
         }
+        if settled && self.counts_in_totals(link) {
+            self.totals.outcomes.presettled += 1;
+        }
+        let l = &self.links[link];
         let targeted = l.address.is_some();
         if let Some(text) = l.terminus.as_ref().filter(|_| targeted) {
             annotations.to_override = Some(text.clone());
@@ -49,6 +53,7 @@ impl Core {
                 token,
                 presettled: settled,
                 complete,
+                born: complete.then_some(now),
                 multicast: false,
                 outs: SmallVec::new(),
                 undecided: 0,
@@ -85,19 +90,9 @@ impl Core {
                 && !settled
                 && !self.ins[slot].multicast
             {
-                if let Payload::Stream(stream) = &payload {
-                    stream.set_retain(true);
-                }
-                self.addresses[address].holds += 1;
-                self.ins[slot].resend = Some(Box::new(Resend {
-                    address,
-                    payload,
-                    annotations,
-                    priority,
-                    state,
-                    links: SmallVec::new(),
-                    neighbours: 0,
-                }));
+                let (links, neighbours) = (SmallVec::new(), 0);
+                let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
+                self.begin_resend(slot, resend);
             }
             accepted.push(Accepted { token, id: self.ins[slot].id });
         }

@@ -1,5 +1,6 @@
 //! The routing core with neighbour routers, and what happens when links and connections go.
 
+mod counters;
 mod credit;
 mod groups;
 mod links;
