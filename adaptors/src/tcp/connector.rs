@@ -228,7 +228,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     };
     if let Some(flow) = open(&shared, &router, start, transport, local, reply_to) {
         // A task of its own: this one is larger by what opening the connection took.
-        tokio::spawn(flow);
+        tokio::spawn(flow.run());
     }
 }
 

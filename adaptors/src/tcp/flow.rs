@@ -27,10 +27,11 @@ use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, Out
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::IoSlice;
-use std::pin::Pin;
+use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Mailbox key: the inbound stream has room again.
@@ -55,8 +56,7 @@ pub(super) enum Role {
     Connector,
 }
 
-/// A socket and its two streams: a future that copies until both directions have ended or the flow
-/// failed, then leaves the core.
+/// A socket and its two streams.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) role: Role,
@@ -115,6 +115,14 @@ enum ReadEnd {
     Failed(TransportError),
 }
 
+/// Why copying stopped.
+enum Turn {
+    /// There is nothing to do for now, and the socket is not read: nothing tells of its failure.
+    Deaf,
+    /// The flow has left the core.
+    Over,
+}
+
 /// The reader of an outgoing stream, whatever form its payload has.
 pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
     let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
@@ -140,6 +148,19 @@ pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
 /// The outcome of a stream whose socket is gone or was never opened.
 pub(super) fn modified() -> DeliveryState {
     DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+}
+
+/// Sleeps until the task is woken, or the socket has failed. An end of input is no failure.
+async fn woken_or_failed(socket: &TcpStream) -> Option<io::Error> {
+    let mut failed = pin!(socket.ready(Interest::ERROR));
+    let mut slept = false;
+    let has_failed = std::future::poll_fn(|cx| match failed.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if std::mem::replace(&mut slept, true) => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    });
+    let reset = || io::ErrorKind::ConnectionReset.into();
+    has_failed.await.then(|| socket.take_error().ok().flatten().unwrap_or_else(reset))
 }
 
 /// Logs why TLS with a client or server failed, in the known words.
@@ -230,16 +251,17 @@ impl Outbound {
 
 // === impl Flow ===
 
-impl Future for Flow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.run(cx)
-    }
-}
-
 impl Flow {
-    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Copies until both directions have ended or the flow failed, then leaves the core.
+    pub(super) async fn run(mut self) {
+        while let Turn::Deaf = std::future::poll_fn(|cx| self.poll_copy(cx)).await {
+            if let Some(error) = woken_or_failed(self.transport.socket()).await {
+                self.fail(&error.into());
+            }
+        }
+    }
+
+    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         for _ in 0..ROUNDS {
             self.take_mail();
             let mut busy = false;
@@ -254,13 +276,12 @@ impl Flow {
             }
             if self.failed || (self.inbound.ended && self.outbound.shut) {
                 self.finish();
-                self.actions.push(Action::Closed);
-                self.submit();
-                return Poll::Ready(());
+                return Poll::Ready(Turn::Over);
             }
             self.submit();
             if !busy && self.conn.mailbox.park(cx.waker()) {
-                return Poll::Pending;
+                let reading = self.handshaking || self.inbound.reads();
+                return if reading { Poll::Pending } else { Poll::Ready(Turn::Deaf) };
             }
         }
         cx.waker().wake_by_ref();
@@ -496,12 +517,14 @@ impl Flow {
         self.failed = true;
     }
 
-    /// Completes what is still open (spec `tcp-adaptor.md` 8.4).
+    /// Completes what is still open (spec `tcp-adaptor.md` 8.4) and leaves the core.
     fn finish(&mut self) {
         self.end_inbound();
         if !self.outbound.shut {
             self.settle_outbound(modified());
         }
+        self.actions.push(Action::Closed);
+        self.submit();
     }
 
     pub(super) fn submit(&mut self) {

@@ -370,7 +370,7 @@ fn accept(shared: &Arc<Shared>, socket: &Socket, stream: TcpStream, peer: Socket
     match tls {
         None => {
             if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                tokio::spawn(flow);
+                tokio::spawn(flow.run());
             }
         }
         Some(tls) => {
@@ -397,7 +397,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
     match handshake.await {
         Ok(transport) => {
             if let Some(flow) = set_up(&shared, client, transport) {
-                tokio::spawn(flow);
+                tokio::spawn(flow.run());
             }
         }
         Err(error) => {

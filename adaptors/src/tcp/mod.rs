@@ -14,6 +14,9 @@ mod service;
 mod setup;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
 pub use encap::{Head, HeadError};

@@ -1,0 +1,217 @@
+//! Flows between real sockets and a far end that does as the test says.
+
+use super::flow::reader_of;
+use super::setup::{Identity, consumer, join, producer};
+use super::{Strategy, TcpListener, TcpListenerParams, encap};
+use crate::clock;
+use bytes::Bytes;
+use router_engine::annotations::{Annotations, flags};
+use router_engine::core::connection::ConnHandle;
+use router_engine::core::{Mode, RouterConfig};
+use router_engine::stream::{Payload, Pull, Reader, Stream, StreamLimits};
+use router_engine::{Action, Deliver, Effect, InToken, LinkId, Router};
+use socket2::SockRef;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ADDRESS: &str = "svc";
+
+fn router() -> Arc<Router> {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
+}
+
+fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let params = TcpListenerParams {
+        name: "l".into(),
+        address: ADDRESS.into(),
+        strategy: Strategy::None,
+        host: "127.0.0.1".into(),
+        port: port.to_string(),
+        backlog: 0,
+        tls: None,
+        authenticate_peer: false,
+    };
+    (TcpListener::start(params, router).expect("no TLS"), port)
+}
+
+/// Connects once the listener listens.
+async fn client(port: u16) -> TcpStream {
+    eventually(async || {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // Little of what a client does not read gets lost in the kernel.
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        socket.connect(([127, 0, 0, 1], port).into()).await.ok()
+    })
+    .await
+}
+
+async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let attempts = async {
+        loop {
+            if let Some(found) = attempt().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, attempts).await.expect("in time")
+}
+
+/// The far end of a service: takes client streams and answers them by hand.
+struct FarEnd {
+    router: Arc<Router>,
+    conn: ConnHandle,
+    into: LinkId,
+}
+
+/// A client stream and the answer to it.
+struct Served {
+    reader: Reader,
+    received: VecDeque<Bytes>,
+    reply_to: String,
+    answer: Arc<Stream>,
+}
+
+// === impl FarEnd ===
+
+impl FarEnd {
+    fn new(router: &Arc<Router>) -> Self {
+        let identity = Identity { initiator: true, host: "far".into(), local_socket: None, name: "far" };
+        let requests = [consumer("out", Some(ADDRESS), false), producer("in", None)];
+        let mut joined = join(router, Arc::default(), identity, requests);
+        let into = joined.links[1].take().expect("attached").link;
+        Self { router: Arc::clone(router), conn: joined.conn, into }
+    }
+
+    /// Takes the next client stream and reads its head.
+    async fn serve(&self) -> Served {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        let mailbox = &self.conn.mailbox;
+        let pushed = poll_fn(|cx| {
+            loop {
+                mailbox.take(&mut effects, &mut ready);
+                ready.clear();
+                let push = effects.drain(..).find_map(|e| if let Effect::Push(push) = e { Some(push) } else { None });
+                match push {
+                    Some(push) => return Poll::Ready(push),
+                    None if mailbox.park(cx.waker()) => return Poll::Pending,
+                    None => {}
+                }
+            }
+        });
+        let mut push = timeout(PATIENCE, pushed).await.expect("a client stream");
+        let reader = reader_of(&mut push, mailbox);
+        let mut received = VecDeque::new();
+        reader.pull(usize::MAX, &mut received);
+        let head = encap::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
+        let reply_to = head.reply_to.expect("a client stream");
+        super::flow::Outbound::consume(&mut received, head.len);
+        Served { reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
+    }
+
+    fn submit(&self, action: Action) {
+        self.router.submit(self.conn.id, &mut vec![action], &mut Vec::new(), clock::now());
+    }
+
+    /// Sends the answering stream, as far as it is there.
+    fn answer(&self, served: &Served) {
+        self.submit(Action::Deliver(Box::new(Deliver {
+            link: self.into,
+            token: InToken(0),
+            settled: false,
+            payload: Payload::Stream(Arc::clone(&served.answer)),
+            to: Some(served.reply_to.clone().into()),
+            annotations: Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() },
+            priority: 4,
+            state: None,
+        })));
+    }
+
+    /// Waits until every flow has left the core.
+    async fn alone(&self) {
+        eventually(async || (self.router.connection_rows(clock::now()).len() == 1).then_some(())).await;
+    }
+}
+
+// === impl Served ===
+
+impl Served {
+    fn head(&self) -> Bytes {
+        encap::server_head(&self.reply_to)
+    }
+
+    /// Waits until the client stream has delivered `expected` and ended.
+    async fn expect(&mut self, expected: &[u8]) {
+        eventually(async || match self.reader.pull(usize::MAX, &mut self.received) {
+            Pull::Done => Some(()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(self.received.make_contiguous().concat(), expected);
+    }
+}
+
+/// Resets the connection instead of ending it.
+fn reset(client: TcpStream) {
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_before_the_answer_has_come() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let client = client(port).await;
+    let mut served = far.serve().await;
+    reset(client);
+    served.expect(b"").await;
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_while_the_stream_is_full() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    // Nobody reads at the far end.
+    let block = vec![0; 64 * 1024];
+    let full = || served.reader.stream().buffered() >= StreamLimits::DEFAULT.high;
+    eventually(async || {
+        let _ = client.try_write(&block);
+        full().then_some(())
+    })
+    .await;
+    reset(client);
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_after_the_clients_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let mut served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    client.write_all(b"question").await.expect("sent");
+    client.shutdown().await.expect("half-closed");
+    served.expect(b"question").await;
+    assert_eq!(router.connection_rows(clock::now()).len(), 2, "a half-closed client waits for its answer");
+    reset(client);
+    far.alone().await;
+}
