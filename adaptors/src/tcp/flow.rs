@@ -25,9 +25,11 @@ use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
 use smallvec::SmallVec;
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -148,6 +150,13 @@ pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
 /// The outcome of a stream whose socket is gone or was never opened.
 pub(super) fn modified() -> DeliveryState {
     DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+}
+
+/// Ends both directions of a socket that is about to be closed. Closing alone would reset a connection with
+/// unread data, and what the peer still has to read would be lost to it with the end (spec 7.3).
+pub(super) fn hang_up(socket: &TcpStream) {
+    // A socket that the peer closed already is as shut as it can be.
+    let _ = SockRef::from(socket).shutdown(Shutdown::Both);
 }
 
 /// Sleeps until the task is woken, or the socket has failed. An end of input is no failure.
@@ -519,6 +528,9 @@ impl Flow {
 
     /// Completes what is still open (spec `tcp-adaptor.md` 8.4) and leaves the core.
     fn finish(&mut self) {
+        if self.failed {
+            hang_up(self.transport.socket());
+        }
         self.end_inbound();
         if !self.outbound.shut {
             self.settle_outbound(modified());

@@ -9,14 +9,14 @@ use router_engine::annotations::{Annotations, flags};
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::stream::{Payload, Pull, Reader, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InToken, LinkId, Router};
+use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -75,6 +75,7 @@ struct FarEnd {
 
 /// A client stream and the answer to it.
 struct Served {
+    id: OutId,
     reader: Reader,
     received: VecDeque<Bytes>,
     reply_to: String,
@@ -115,7 +116,7 @@ impl FarEnd {
         let head = encap::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
         let reply_to = head.reply_to.expect("a client stream");
         super::flow::Outbound::consume(&mut received, head.len);
-        Served { reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
+        Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
     }
 
     fn submit(&self, action: Action) {
@@ -134,6 +135,11 @@ impl FarEnd {
             priority: 4,
             state: None,
         })));
+    }
+
+    fn refuse(&self, served: &Served) {
+        let state = Some(super::flow::modified());
+        self.submit(Action::Update { delivery: Side::Out(served.id), state, settled: true });
     }
 
     /// Waits until every flow has left the core.
@@ -158,6 +164,21 @@ impl Served {
         .await;
         assert_eq!(self.received.make_contiguous().concat(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_refused_client_that_has_sent_sees_an_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    client.write_all(b"anyone there?").await.expect("sent");
+    let served = far.serve().await;
+    far.refuse(&served);
+    far.alone().await;
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("closed").expect("not reset");
+    assert!(rest.is_empty());
 }
 
 /// Resets the connection instead of ending it.
