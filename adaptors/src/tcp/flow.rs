@@ -410,7 +410,7 @@ impl Flow {
         if self.outbound.shut {
             return false;
         }
-        let pulled = self.outbound.pending.is_empty() && self.pull();
+        let pulled = (self.outbound.heading || self.outbound.pending.is_empty()) && self.pull();
         if self.outbound.heading || self.failed || self.handshaking {
             return pulled;
         }

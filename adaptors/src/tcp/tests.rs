@@ -181,6 +181,41 @@ async fn a_refused_client_that_has_sent_sees_an_end() {
     assert!(rest.is_empty());
 }
 
+#[tokio::test]
+async fn a_head_in_pieces_is_put_together() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let served = far.serve().await;
+    let head = served.head();
+    served.answer.push(head.slice(..20));
+    far.answer(&served);
+    for piece in [20..21, 21..60, 60..head.len()] {
+        eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+        served.answer.push(head.slice(piece));
+    }
+    served.answer.push(Bytes::from_static(b"hello"));
+    let mut greeting = [0; 5];
+    timeout(PATIENCE, client.read_exact(&mut greeting)).await.expect("in time").expect("received");
+    assert_eq!(&greeting, b"hello");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_within_its_head_ends_the_flow() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head().slice(..20));
+    far.answer(&served);
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    served.answer.finish();
+    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("closed").expect("an end"), 0);
+    far.alone().await;
+}
+
 /// Resets the connection instead of ending it.
 fn reset(client: TcpStream) {
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
