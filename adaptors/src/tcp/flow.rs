@@ -348,6 +348,8 @@ impl Flow {
         match state {
             Some(DeliveryState::Received { section_offset, .. }) => self.inbound.window.on_report(section_offset),
             Some(DeliveryState::Accepted) | None => {}
+            // What has been sent to its end is done with; the answer may still be coming.
+            Some(_) if self.inbound.ended => {}
             Some(_) => self.failed = true,
         }
         if settled {

@@ -271,3 +271,29 @@ async fn a_reset_is_noticed_after_the_clients_end() {
     reset(client);
     far.alone().await;
 }
+
+#[tokio::test]
+async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let mut served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    client.write_all(b"question").await.expect("sent");
+    client.shutdown().await.expect("half-closed");
+    served.expect(b"question").await;
+    let block = Bytes::from(vec![7; 64 * 1024]);
+    const BLOCKS: usize = 256;
+    for _ in 0..BLOCKS {
+        served.answer.push(block.clone());
+    }
+    served.answer.finish();
+    far.submit(Action::Sent { delivery: served.id });
+    far.refuse(&served);
+    let mut answer = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("received");
+    assert_eq!(answer.len(), BLOCKS * block.len());
+    far.alone().await;
+}
