@@ -18,6 +18,7 @@ pub mod pool;
 pub mod random;
 pub mod runtime;
 pub mod sasl;
+pub mod sockets;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

@@ -7,6 +7,7 @@ use super::service::Service;
 use super::setup::{Identity, consumer, join, producer};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
+use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
 use crate::transport::Transport;
 use parking_lot::Mutex;
@@ -14,7 +15,6 @@ use router_engine::log::{Level, LogModule};
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -61,6 +61,7 @@ struct Shared {
     router: Arc<Router>,
     service: Arc<Service>,
     mailbox: Arc<Mailbox>,
+    sockets: Sockets,
     addresses: Mutex<AddressSet>,
     tls: Mutex<Option<TlsServer>>,
     status: Mutex<Status>,
@@ -70,23 +71,6 @@ struct Shared {
 struct Status {
     up: bool,
     message: String,
-}
-
-/// A socket that clients connect to.
-struct Socket {
-    listener: tokio::net::TcpListener,
-    /// The local address of every connection, when there is only one.
-    local: Option<String>,
-}
-
-// === impl Socket ===
-
-impl Socket {
-    fn new(socket: std::net::TcpListener) -> io::Result<Self> {
-        let bound = socket.local_addr()?;
-        let local = (!bound.ip().is_unspecified()).then(|| bound.to_string());
-        Ok(Self { listener: tokio::net::TcpListener::from_std(socket)?, local })
-    }
 }
 
 // === impl TcpListener ===
@@ -102,6 +86,7 @@ impl TcpListener {
             router: Arc::clone(router),
             service: Arc::default(),
             mailbox: Arc::default(),
+            sockets: Sockets::default(),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
             status: Mutex::default(),
@@ -175,8 +160,9 @@ impl TcpListener {
         Ok(())
     }
 
-    /// Stops listening; with `drop_connections` closes what was accepted.
+    /// Stops listening, and the port is free at once; with `drop_connections` closes what was accepted.
     pub fn delete(self, drop_connections: bool) {
+        self.shared.sockets.retire();
         self.task.abort();
         let watches: Vec<_> = self.shared.addresses.lock().entries().iter().filter_map(|e| e.watch).collect();
         for watch in watches {
@@ -224,16 +210,14 @@ impl Shared {
         format!("{}:{}", self.params.host, self.params.port)
     }
 
-    fn listen(&self, backlog: i32) -> io::Result<Vec<Socket>> {
-        let addresses = net::listen_addresses(&self.params.host, &self.params.port, None)?;
-        net::listen_on_all(&addresses, backlog)?.into_iter().map(Socket::new).collect()
-    }
-
-    fn open(&self) -> Vec<Socket> {
-        let TcpListenerParams { name, backlog, .. } = &self.params;
+    fn open(&self) {
+        let TcpListenerParams { name, host, port, backlog, .. } = &self.params;
         let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
-        match self.listen(backlog) {
-            Ok(sockets) => {
+        let found = net::listen_addresses(host, port, None);
+        match found.and_then(|found| self.sockets.open(&found, backlog)) {
+            // The listener was deleted.
+            Ok(false) => {}
+            Ok(true) => {
                 *self.status.lock() = Status { up: true, message: String::new() };
                 router_engine::log!(
                     LogModule::TcpAdaptor,
@@ -241,7 +225,6 @@ impl Shared {
                     "Listener {name}: listening for client connections on {} with backlog {backlog}",
                     self.host_port()
                 );
-                sockets
             }
             Err(error) => {
                 let message = net::io_text(&error, "listen on", &self.host_port());
@@ -252,7 +235,6 @@ impl Shared {
                     self.host_port()
                 );
                 *self.status.lock() = Status { up: false, message };
-                Vec::new()
             }
         }
     }
@@ -271,10 +253,9 @@ impl Shared {
 
 /// Opens and closes the socket as the addresses come and go, and accepts.
 async fn run(shared: Arc<Shared>) {
-    let mut sockets: Vec<Socket> = Vec::new();
     let mut reachable = false;
     loop {
-        let now_reachable = match next_event(&shared, &sockets).await {
+        let now_reachable = match next_event(&shared).await {
             Event::Reachable(reachable) => reachable,
             Event::AcceptFailed => {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -287,11 +268,11 @@ async fn run(shared: Arc<Shared>) {
         reachable = now_reachable;
         if reachable {
             // After a failure the next attempt is made when the address has gone and come back.
-            sockets = shared.open();
-        } else if std::mem::take(&mut sockets).is_empty() {
-            shared.status.lock().message.clear();
-        } else {
+            shared.open();
+        } else if shared.sockets.close() {
             shared.stopped();
+        } else {
+            shared.status.lock().message.clear();
         }
     }
 }
@@ -304,7 +285,7 @@ enum Event {
 }
 
 /// Accepts connections until something else happens.
-async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
+async fn next_event(shared: &Arc<Shared>) -> Event {
     let mailbox = &shared.mailbox;
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
@@ -319,23 +300,18 @@ async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
                 }
                 return Poll::Ready(Event::Reachable(addresses.any_reachable()));
             }
-            let mut idle = true;
-            for socket in sockets {
-                match accept_some(shared, socket, cx) {
-                    Ok(none_left) => idle &= none_left,
-                    Err(error) => {
-                        let name = &shared.params.name;
-                        router_engine::log!(
-                            LogModule::TcpAdaptor,
-                            Level::Warning,
-                            "Listener {name}: accept failed: {error}"
-                        );
-                        return Poll::Ready(Event::AcceptFailed);
-                    }
+            match accept_some(shared, cx) {
+                Ok(true) => {}
+                Ok(false) => cx.waker().wake_by_ref(),
+                Err(error) => {
+                    let name = &shared.params.name;
+                    router_engine::log!(
+                        LogModule::TcpAdaptor,
+                        Level::Warning,
+                        "Listener {name}: accept failed: {error}"
+                    );
+                    return Poll::Ready(Event::AcceptFailed);
                 }
-            }
-            if !idle {
-                cx.waker().wake_by_ref();
             }
             if mailbox.park(cx.waker()) {
                 return Poll::Pending;
@@ -346,11 +322,11 @@ async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
 }
 
 /// Accepts a bounded number of clients. True when none is left.
-fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
+fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
     for _ in 0..ACCEPTS {
-        match socket.listener.poll_accept(cx) {
+        match shared.sockets.poll_accept(cx) {
             Poll::Pending => return Ok(true),
-            Poll::Ready(Ok((stream, peer))) => accept(shared, socket, stream, peer),
+            Poll::Ready(Ok(accepted)) => accept(shared, accepted),
             // The client has given up already.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Poll::Ready(Err(error)) => return Err(error),
@@ -360,9 +336,10 @@ fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> i
 }
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
-fn accept(shared: &Arc<Shared>, socket: &Socket, stream: TcpStream, peer: SocketAddr) {
+fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     // A socket that is bound to one address accepts on that address only.
-    let local = socket.local.clone().or_else(|| stream.local_addr().ok().map(|a| a.to_string()));
+    let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
+    let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
     let client = Client { address, host: peer.to_string(), local };

@@ -297,3 +297,14 @@ async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end()
     assert_eq!(answer.len(), BLOCKS * block.len());
     far.alone().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_of_a_deleted_listener_is_free_at_once() {
+    let router = router();
+    let _far = FarEnd::new(&router);
+    let (listener, port) = listener(&router);
+    let live = client(port).await;
+    listener.delete(false);
+    std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    drop(live);
+}
