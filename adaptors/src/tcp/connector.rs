@@ -56,6 +56,8 @@ pub struct TcpConnector {
 #[derive(Debug)]
 struct Shared {
     params: TcpConnectorParams,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     service: Arc<Service>,
     tls: Mutex<Option<TlsClient>>,
 }
@@ -85,7 +87,8 @@ impl TcpConnector {
             params.host,
             params.port
         );
-        let shared = Arc::new(Shared { params, service: Arc::default(), tls: Mutex::new(tls) });
+        let port = net::port_number(&params.port);
+        let shared = Arc::new(Shared { params, port, service: Arc::default(), tls: Mutex::new(tls) });
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
         let identity = Identity {
@@ -208,7 +211,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
             return refuse(modified());
         }
     };
-    let stream = match connect(params).await {
+    let stream = match connect(&shared).await {
         Ok(stream) => stream,
         Err(error) => {
             router_engine::log!(
@@ -237,8 +240,8 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
     tls.map(|tls| tls.session(&shared.params.host, alpn.map(str::as_bytes))).transpose()
 }
 
-async fn connect(params: &TcpConnectorParams) -> io::Result<TcpStream> {
-    net::connect(&net::connect_addresses(&params.host, &params.port, None).await?).await
+async fn connect(shared: &Shared) -> io::Result<TcpStream> {
+    net::connect(&net::look_up_remote(&shared.params.host, shared.port, None).await?).await
 }
 
 fn open(

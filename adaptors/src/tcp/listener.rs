@@ -62,6 +62,8 @@ struct Shared {
     service: Arc<Service>,
     mailbox: Arc<Mailbox>,
     sockets: Sockets,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     addresses: Mutex<AddressSet>,
     tls: Mutex<Option<TlsServer>>,
     status: Mutex<Status>,
@@ -87,6 +89,7 @@ impl TcpListener {
             service: Arc::default(),
             mailbox: Arc::default(),
             sockets: Sockets::default(),
+            port: net::port_number(&params.port),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
             status: Mutex::default(),
@@ -210,10 +213,10 @@ impl Shared {
         format!("{}:{}", self.params.host, self.params.port)
     }
 
-    fn open(&self) {
-        let TcpListenerParams { name, host, port, backlog, .. } = &self.params;
+    async fn open(&self) {
+        let TcpListenerParams { name, host, backlog, .. } = &self.params;
         let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
-        let found = net::listen_addresses(host, port, None);
+        let found = net::look_up_local(host, self.port).await;
         match found.and_then(|found| self.sockets.open(&found, backlog)) {
             // The listener was deleted.
             Ok(false) => {}
@@ -268,7 +271,7 @@ async fn run(shared: Arc<Shared>) {
         reachable = now_reachable;
         if reachable {
             // After a failure the next attempt is made when the address has gone and come back.
-            shared.open();
+            shared.open().await;
         } else if shared.sockets.close() {
             shared.stopped();
         } else {

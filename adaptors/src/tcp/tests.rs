@@ -28,9 +28,8 @@ fn router() -> Arc<Router> {
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
-fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    let params = TcpListenerParams {
+fn params(port: u16) -> TcpListenerParams {
+    TcpListenerParams {
         name: "l".into(),
         address: ADDRESS.into(),
         strategy: Strategy::None,
@@ -39,8 +38,12 @@ fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
         backlog: 0,
         tls: None,
         authenticate_peer: false,
-    };
-    (TcpListener::start(params, router).expect("no TLS"), port)
+    }
+}
+
+fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    (TcpListener::start(params(port), router).expect("no TLS"), port)
 }
 
 /// Connects once the listener listens.
@@ -298,7 +301,23 @@ async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end()
     far.alone().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
+async fn a_listener_may_be_given_by_names() {
+    let router = router();
+    let _far = FarEnd::new(&router);
+    let (literal, port) = listener(&router);
+    literal.delete(false);
+    let by_name = TcpListenerParams { host: "localhost".into(), ..params(port) };
+    let named = TcpListener::start(by_name, &router).expect("no TLS");
+    client(port).await;
+    named.delete(false);
+    let unknown = TcpListenerParams { port: "no-such-service".into(), ..params(port) };
+    let nowhere = TcpListener::start(unknown, &router).expect("no TLS");
+    let failure = eventually(async || Some(nowhere.status().1).filter(|text| !text.is_empty())).await;
+    assert_eq!(failure, "Servname not supported for ai_socktype - listen on 127.0.0.1:no-such-service");
+}
+
+#[tokio::test]
 async fn the_port_of_a_deleted_listener_is_free_at_once() {
     let router = router();
     let _far = FarEnd::new(&router);
