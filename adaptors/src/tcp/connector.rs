@@ -128,11 +128,9 @@ impl TcpConnector {
 
     /// Leaves the address; with `drop_connections` closes the server connections.
     pub fn delete(self, drop_connections: bool) {
+        self.shared.service.close(drop_connections);
         self.task.abort();
         self.router.submit(self.dispatcher.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        if drop_connections {
-            self.shared.service.close_all();
-        }
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
     }
@@ -260,7 +258,7 @@ fn open(
         local_socket,
         name: &params.name,
     };
-    let member = shared.service.join(&mailbox);
+    let member = shared.service.join(&mailbox)?;
     let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
     let mut joined = join(router, mailbox, identity, requests);
     let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else { return None };
@@ -278,7 +276,7 @@ fn open(
         actions,
         failed: false,
     };
-    flow.submit();
+    flow.start(joined.rest);
     Some(flow)
 }
 

@@ -261,6 +261,14 @@ impl Outbound {
 // === impl Flow ===
 
 impl Flow {
+    /// Tells the core of the flow, which was told `effects` while it was set up.
+    pub(super) fn start(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.on_effect(effect);
+        }
+        self.submit();
+    }
+
     /// Copies until both directions have ended or the flow failed, then leaves the core.
     pub(super) async fn run(mut self) {
         while let Turn::Deaf = std::future::poll_fn(|cx| self.poll_copy(cx)).await {
@@ -541,7 +549,7 @@ impl Flow {
         self.submit();
     }
 
-    pub(super) fn submit(&mut self) {
+    fn submit(&mut self) {
         if self.actions.is_empty() {
             return;
         }

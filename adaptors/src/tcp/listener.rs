@@ -2,14 +2,14 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Inbound, Outbound, Role, log_tls_failure};
-use super::service::Service;
+use super::flow::{Flow, Inbound, Outbound, Role, hang_up, log_tls_failure};
+use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
 use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::Notify;
@@ -171,9 +171,7 @@ impl TcpListener {
         for watch in watches {
             self.shared.router.unwatch(watch);
         }
-        if drop_connections {
-            self.shared.service.close_all();
-        }
+        self.shared.service.close(drop_connections);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
     }
 }
@@ -340,12 +338,14 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
+    let mailbox = Arc::default();
+    let Some(member) = shared.service.join(&mailbox) else { return };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
-    let client = Client { address, host: peer.to_string(), local };
+    let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
         None => {
@@ -365,37 +365,48 @@ struct Client {
     address: String,
     host: String,
     local: Option<String>,
+    mailbox: Arc<Mailbox>,
+    member: Member,
 }
 
 /// Does the TLS handshake before the mesh learns of the client (spec 11.4).
 async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: TcpStream) {
-    let handshake = async {
-        let mut transport = Transport::tls(stream, tls.session(&[])?);
-        std::future::poll_fn(|cx| transport.poll_handshake(cx)).await?;
-        Ok(transport)
+    let session = match tls.session(&[]) {
+        Ok(session) => session,
+        Err(error) => return log_failed_handshake(&shared, client, &error.into()),
     };
-    match handshake.await {
-        Ok(transport) => {
+    let mut transport = Transport::tls(stream, session);
+    let mut others = Vec::new();
+    let done = tokio::select! {
+        done = std::future::poll_fn(|cx| transport.poll_handshake(cx)) => Some(done),
+        () = told_to_close(&client.mailbox, &mut others) => None,
+    };
+    match done {
+        Some(Ok(())) => {
             if let Some(flow) = set_up(&shared, client, transport) {
                 tokio::spawn(flow.run());
             }
         }
-        Err(error) => {
-            // A number for the log line; there is nothing else to know of this client.
-            let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
-            let id = shared.router.connect(params, clock::now()).id;
-            shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-            log_tls_failure(id, &error);
+        Some(Err(error)) => {
+            hang_up(transport.socket());
+            log_failed_handshake(&shared, client, &error);
         }
+        None => hang_up(transport.socket()),
     }
+}
+
+fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError) {
+    // A number for the log line; there is nothing else to know of this client.
+    let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
+    let id = shared.router.connect(params, clock::now()).id;
+    shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+    log_tls_failure(id, error);
 }
 
 /// Joins a client to the mesh and sends the head of its stream.
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
-    let mailbox = Arc::new(Mailbox::default());
-    let member = shared.service.join(&mailbox);
     let router = &shared.router;
-    let Client { address, host, local } = client;
+    let Client { address, host, local, mailbox, member } = client;
     let identity = Identity { initiator: false, host, local_socket: local, name: &shared.params.name };
     let requests = [producer("tcp.lside.in", Some(&address)), consumer("tcp.lside.out", None, true)];
     let mut joined = join(router, mailbox, identity, requests);
@@ -403,6 +414,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        hang_up(transport.socket());
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
@@ -421,6 +433,36 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         actions: vec![deliver],
         failed: false,
     };
-    flow.submit();
+    flow.start(joined.rest);
     Some(flow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{FarEnd, listener, router};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_being_set_up_is_closed_too() {
+        let router = router();
+        let far = FarEnd::new(&router);
+        let (listener, _) = listener(&router);
+        let shared = Arc::clone(&listener.shared);
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(server.local_addr().expect("bound")).await.expect("connected");
+        let (stream, peer) = server.accept().await.expect("accepted");
+        let mailbox = Arc::default();
+        let member = shared.service.join(&mailbox).expect("open");
+        let address = shared.params.address.clone();
+        let accepted = Client { address, host: peer.to_string(), local: None, mailbox, member };
+        listener.delete(true);
+        assert!(shared.service.join(&Arc::default()).is_none(), "nobody joins any more");
+        if let Some(flow) = set_up(&shared, accepted, Transport::plain(stream)) {
+            tokio::time::timeout(Duration::from_secs(20), flow.run()).await.expect("over");
+        }
+        client.readable().await.expect("told");
+        assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+        assert_eq!((shared.service.opened(), shared.service.closed()), (1, 1));
+        far.alone().await;
+    }
 }

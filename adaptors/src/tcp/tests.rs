@@ -23,7 +23,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 const ADDRESS: &str = "svc";
 
-fn router() -> Arc<Router> {
+pub(super) fn router() -> Arc<Router> {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
@@ -41,7 +41,7 @@ fn params(port: u16) -> TcpListenerParams {
     }
 }
 
-fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
+pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     (TcpListener::start(params(port), router).expect("no TLS"), port)
 }
@@ -70,7 +70,7 @@ async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// The far end of a service: takes client streams and answers them by hand.
-struct FarEnd {
+pub(super) struct FarEnd {
     router: Arc<Router>,
     conn: ConnHandle,
     into: LinkId,
@@ -88,7 +88,7 @@ struct Served {
 // === impl FarEnd ===
 
 impl FarEnd {
-    fn new(router: &Arc<Router>) -> Self {
+    pub(super) fn new(router: &Arc<Router>) -> Self {
         let identity = Identity { initiator: true, host: "far".into(), local_socket: None, name: "far" };
         let requests = [consumer("out", Some(ADDRESS), false), producer("in", None)];
         let mut joined = join(router, Arc::default(), identity, requests);
@@ -146,7 +146,7 @@ impl FarEnd {
     }
 
     /// Waits until every flow has left the core.
-    async fn alone(&self) {
+    pub(super) async fn alone(&self) {
         eventually(async || (self.router.connection_rows(clock::now()).len() == 1).then_some(())).await;
     }
 }
