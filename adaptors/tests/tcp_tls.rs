@@ -207,3 +207,24 @@ async fn clients_that_fail_their_handshake_are_counted() {
     until(|| (service.opened(), service.closed()) == (1, 1)).await;
     assert_eq!(bed.connector.service().opened(), 1, "only the dispatcher");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_to_the_server_is_shown() {
+    let certs = Certs::new();
+    let (server, mut told) = server(&certs).await;
+    let bed = bed(&certs, server, false, "localhost");
+    let session = client(&certs, false).session("localhost", None).expect("a session");
+    let mut t = Transport::tls(connect(bed.port).await, session);
+    timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("handshake");
+    told.recv().await.expect("a connection");
+    let rows = || bed.router.connection_rows(clock::now());
+    let encrypted = || rows().into_iter().find(|row| row.peer.as_ref().is_some_and(|peer| peer.tls_protocol.is_some()));
+    until(|| encrypted().is_some()).await;
+    let row = encrypted().expect("there");
+    assert_eq!(row.params.host, format!("localhost:{server}"));
+    assert!(row.params.local_socket.is_some_and(|local| local.starts_with("127.0.0.1:")));
+    assert_eq!(row.params.tls_ordinal, Some(0));
+    let peer = row.peer.expect("open");
+    assert_eq!(peer.tls_protocol.as_deref(), Some("TLSv1.3"));
+    assert_eq!((peer.tls_cipher.as_deref(), peer.tls_ssf), (Some("TLS_AES_256_GCM_SHA384"), 256));
+}

@@ -13,11 +13,13 @@ use super::encap::{self, HeadError};
 use super::service::Member;
 use super::window::{ReceiveWindow, SendWindow};
 use crate::clock;
+use crate::tls::SessionInfo;
 use crate::transport::{Transport, TransportError};
 use amqp_core::performative::{DeliveryState, Modified};
 use bytes::Bytes;
 use router_engine::annotations::{Annotations, flags};
 use router_engine::core::Accepted;
+use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
@@ -172,6 +174,11 @@ async fn woken_or_failed(socket: &TcpStream) -> Option<io::Error> {
     has_failed.await.then(|| socket.take_error().ok().flatten().unwrap_or_else(reset))
 }
 
+/// How TLS with a server is shown; the generation of its credentials is not.
+fn tls_facts(info: &SessionInfo) -> TlsFacts {
+    TlsFacts { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, ordinal: 0 }
+}
+
 /// Logs why TLS with a client or server failed, in the known words.
 pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
     let text = match error {
@@ -308,7 +315,11 @@ impl Flow {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) {
         match self.transport.poll_handshake(cx) {
             Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.handshaking = false,
+            Poll::Ready(Ok(())) => {
+                self.handshaking = false;
+                let tls = self.transport.info().map(tls_facts);
+                self.actions.push(Action::Transport(Box::new(TransportFacts { tls, local_socket: None })));
+            }
             Poll::Ready(Err(error)) => {
                 log_tls_failure(self.conn.id, &error);
                 self.failed = true;
