@@ -2,9 +2,10 @@
 //! (spec `tcp-adaptor.md` 7.2).
 
 use super::encap::{self, HeadError};
-use super::flow::{Flow, Inbound, Outbound, Role, modified, reader_of};
+use super::flow::{Flow, Role, modified};
 use super::service::{Member, Service, told_to_close};
 use super::setup::{self, Identity, consumer, join, producer};
+use super::streams::{Inbound, Outbound, reader_of};
 use crate::clock;
 use crate::net;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile};

@@ -11,24 +11,21 @@
 
 use super::encap::{self, HeadError};
 use super::service::Member;
-use super::window::{ReceiveWindow, SendWindow};
+use super::streams::{DATA, Inbound, Outbound, ROOM, reader_of};
 use crate::clock;
 use crate::tls::SessionInfo;
 use crate::transport::{Transport, TransportError};
 use amqp_core::performative::{DeliveryState, Modified};
 use bytes::Bytes;
-use router_engine::annotations::{Annotations, flags};
 use router_engine::core::Accepted;
 use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::connection::ConnHandle;
-use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
-use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
+use router_engine::stream::{Pressure, Pull};
+use router_engine::{Action, Effect, Router, Side};
 use smallvec::SmallVec;
 use socket2::SockRef;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -38,10 +35,6 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Mailbox key: the inbound stream has room again.
-const ROOM: u64 = 0;
-/// Mailbox key: the outbound stream has data.
-const DATA: u64 = 1;
 /// Rounds of reading and writing before other tasks get their turn.
 const ROUNDS: usize = 8;
 /// Reads before the other direction gets its turn.
@@ -77,37 +70,6 @@ pub(super) struct Flow {
     pub(super) failed: bool,
 }
 
-/// From the socket to the mesh.
-#[derive(Debug)]
-pub(super) struct Inbound {
-    link: LinkId,
-    stream: Arc<Stream>,
-    id: Option<InId>,
-    window: SendWindow,
-    /// Reading has begun: a client is read only once its server stream has come.
-    flowing: bool,
-    /// The stream is full.
-    blocked: bool,
-    ended: bool,
-    settled: bool,
-}
-
-/// From the mesh to the socket.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    out: Option<OutId>,
-    reader: Option<Reader>,
-    /// The head is still to come; on the connector side it was read before the socket was opened.
-    heading: bool,
-    pending: VecDeque<Bytes>,
-    /// The reader said that it would tell when there is more.
-    dry: bool,
-    window: ReceiveWindow,
-    source_ended: bool,
-    shut: bool,
-    settled: bool,
-}
-
 /// Why reading stopped.
 enum ReadEnd {
     /// It was enough for now.
@@ -125,28 +87,6 @@ enum Turn {
     Deaf,
     /// The flow has left the core.
     Over,
-}
-
-/// The reader of an outgoing stream, whatever form its payload has.
-pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
-    let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
-    if let Some(reader) = push.reader.take() {
-        reader.set_notify(notify);
-        return reader;
-    }
-    let whole = |chunks: &[Bytes]| {
-        let stream = Stream::new(StreamLimits::DEFAULT, None);
-        for chunk in chunks {
-            stream.push(chunk.clone());
-        }
-        stream.finish();
-        stream
-    };
-    match &push.payload {
-        Payload::Stream(stream) => stream.reader(Some(notify)),
-        Payload::One(chunk) => whole(std::slice::from_ref(chunk)).reader(Some(notify)),
-        Payload::Many(chunks) => whole(chunks).reader(Some(notify)),
-    }
 }
 
 /// The outcome of a stream whose socket is gone or was never opened.
@@ -186,83 +126,6 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
         TransportError::Io(_) => "Unknown protocol error".to_owned(),
     };
     router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
-}
-
-// === impl Inbound ===
-
-impl Inbound {
-    /// A stream into the mesh on `link` that begins with `head`.
-    pub(super) fn new(link: LinkId, head: Bytes, mailbox: &Arc<Mailbox>, flowing: bool) -> Self {
-        let notify = Notify { mailbox: Arc::clone(mailbox), key: ROOM };
-        let stream = Stream::new(StreamLimits::DEFAULT, Some(notify));
-        stream.push(head);
-        Self {
-            link,
-            stream,
-            id: None,
-            window: SendWindow::default(),
-            flowing,
-            blocked: false,
-            ended: false,
-            settled: false,
-        }
-    }
-
-    /// The delivery that carries the stream.
-    pub(super) fn deliver(&self, to: Option<String>) -> Action {
-        let annotations = Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
-        Action::Deliver(Box::new(Deliver {
-            link: self.link,
-            token: InToken(0),
-            settled: false,
-            payload: Payload::Stream(Arc::clone(&self.stream)),
-            to: to.map(Bytes::from),
-            annotations,
-            priority: 4,
-            state: None,
-        }))
-    }
-
-    fn reads(&self) -> bool {
-        self.flowing && !self.ended && !self.blocked && !self.window.is_closed()
-    }
-}
-
-// === impl Outbound ===
-
-impl Outbound {
-    /// Waits for the server stream.
-    pub(super) fn waiting() -> Self {
-        Self {
-            out: None,
-            reader: None,
-            heading: true,
-            pending: VecDeque::new(),
-            dry: false,
-            window: ReceiveWindow::default(),
-            source_ended: false,
-            shut: false,
-            settled: false,
-        }
-    }
-
-    /// Continues a stream whose head was read; `pending` came behind it.
-    pub(super) fn started(out: OutId, reader: Reader, pending: VecDeque<Bytes>) -> Self {
-        Self { out: Some(out), reader: Some(reader), heading: false, pending, ..Self::waiting() }
-    }
-
-    /// Takes octets off the front of what waits to be written.
-    pub(super) fn consume(pending: &mut VecDeque<Bytes>, mut octets: usize) {
-        while octets > 0 {
-            let Some(front) = pending.front_mut() else { return };
-            if front.len() > octets {
-                *front = front.slice(octets..);
-                return;
-            }
-            octets -= front.len();
-            pending.pop_front();
-        }
-    }
 }
 
 // === impl Flow ===

@@ -2,9 +2,10 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Inbound, Outbound, Role, hang_up, log_tls_failure};
+use super::flow::{Flow, Role, hang_up, log_tls_failure};
 use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
+use super::streams::{Inbound, Outbound};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
 use crate::sockets::{Accepted, Sockets};

@@ -12,6 +12,7 @@ mod flow;
 mod listener;
 mod service;
 mod setup;
+mod streams;
 mod window;
 
 #[cfg(test)]

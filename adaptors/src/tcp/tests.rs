@@ -1,7 +1,7 @@
 //! Flows between real sockets and a far end that does as the test says.
 
-use super::flow::reader_of;
 use super::setup::{Identity, consumer, join, producer};
+use super::streams::{Outbound, reader_of};
 use super::{Strategy, TcpListener, TcpListenerParams, encap};
 use crate::clock;
 use bytes::Bytes;
@@ -118,7 +118,7 @@ impl FarEnd {
         reader.pull(usize::MAX, &mut received);
         let head = encap::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
         let reply_to = head.reply_to.expect("a client stream");
-        super::flow::Outbound::consume(&mut received, head.len);
+        Outbound::consume(&mut received, head.len);
         Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
     }
 
