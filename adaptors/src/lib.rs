@@ -8,8 +8,9 @@
 //!  tcp::{listener, connector} --> tcp::flow ------- router_engine::stream
 //! ```
 //!
-//! One task owns one socket. Tasks meet only in mailboxes and body streams of `router-engine`;
-//! octets read into a pooled segment travel as shared views to the task that writes them.
+//! One task owns one socket; only listening ones ([`sockets`]) are shared. Tasks meet only in mailboxes and
+//! body streams of `router-engine`; octets read into a pooled segment travel as shared views to the task
+//! that writes them.
 
 pub mod amqp;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod pool;
 pub mod random;
 pub mod runtime;
 pub mod sasl;
+pub mod sockets;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

@@ -76,11 +76,34 @@ fn service_port(name: &str) -> Option<u16> {
 /// When the host or port does not resolve.
 pub fn listen_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
     let number = port_number(port).ok_or_else(unknown_service)?;
-    let mut found: Vec<SocketAddr> = if host.is_empty() {
-        vec![SocketAddr::from(([0; 4], number)), SocketAddr::from(([0u16; 8], number))]
-    } else {
-        (host, number).to_socket_addrs()?.collect()
+    let found = match local_literal(host, number) {
+        Some(found) => found,
+        None => (host, number).to_socket_addrs()?.collect(),
     };
+    admitted(found, family)
+}
+
+/// As [`listen_addresses`], of every family and without blocking.
+///
+/// # Errors
+/// When the host does not resolve, or there is no port number.
+pub async fn look_up_local(host: &str, number: Option<u16>) -> io::Result<Vec<SocketAddr>> {
+    let number = number.ok_or_else(unknown_service)?;
+    let found = match local_literal(host, number) {
+        Some(found) => found,
+        None => tokio::net::lookup_host((host, number)).await?.collect(),
+    };
+    admitted(found, None)
+}
+
+fn local_literal(host: &str, number: u16) -> Option<Vec<SocketAddr>> {
+    if host.is_empty() {
+        return Some(vec![SocketAddr::from(([0; 4], number)), SocketAddr::from(([0u16; 8], number))]);
+    }
+    host.parse().ok().map(|ip| vec![SocketAddr::new(ip, number)])
+}
+
+fn admitted(mut found: Vec<SocketAddr>, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
     found.retain(|a| Family::admits(family, a));
     found.dedup();
     if found.is_empty() { Err(no_address()) } else { Ok(found) }
@@ -91,13 +114,19 @@ pub fn listen_addresses(host: &str, port: &str, family: Option<Family>) -> io::R
 /// # Errors
 /// When the host or port does not resolve.
 pub async fn connect_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
-    let number = port_number(port).ok_or_else(unknown_service)?;
+    look_up_remote(host, port_number(port), family).await
+}
+
+/// As [`connect_addresses`], of a port whose number is known.
+///
+/// # Errors
+/// When the host does not resolve, or there is no port number.
+pub async fn look_up_remote(host: &str, number: Option<u16>, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
+    let number = number.ok_or_else(unknown_service)?;
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, number)]);
     }
-    let mut found: Vec<SocketAddr> = tokio::net::lookup_host((host, number)).await?.collect();
-    found.retain(|a| Family::admits(family, a));
-    if found.is_empty() { Err(no_address()) } else { Ok(found) }
+    admitted(tokio::net::lookup_host((host, number)).await?.collect(), family)
 }
 
 fn unknown_service() -> io::Error {

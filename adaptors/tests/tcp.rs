@@ -251,3 +251,67 @@ async fn the_socket_listens_only_while_the_address_is_reachable() {
     listener.delete(true);
     let _ = timeout(PATIENCE, client.read_u8()).await.expect("dropped with its listener").expect_err("closed");
 }
+
+/// A server that answers no connection for now, and the clients that keep it from doing so.
+async fn busy_server() -> (Server, u16, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let server = socket.listen(1).expect("a server");
+    let address = server.local_addr().expect("bound");
+    let mut waiting = Vec::new();
+    // The system leaves connections unanswered once enough of them wait to be accepted.
+    while let Ok(client) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        waiting.push(client.expect("connected"));
+    }
+    (server, address.port(), waiting)
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let waited = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waited).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_connection_under_way_outlives_its_connector() {
+    let (server, port, waiting) = busy_server().await;
+    let Bed { listener: _listener, connector, router: _router, port } = Bed::new(port);
+    let mut client = connect(port).await;
+    let service = Arc::clone(connector.service());
+    until(|| service.opened() == 2).await;
+    connector.delete(false);
+    for _ in &waiting {
+        server.accept().await.expect("accepted");
+    }
+    drop(waiting);
+    client.write_all(b"hello").await.expect("sent");
+    let (mut peer, _) = timeout(PATIENCE, server.accept()).await.expect("in time").expect("connected after all");
+    let mut greeting = [0; 5];
+    timeout(PATIENCE, peer.read_exact(&mut greeting)).await.expect("in time").expect("received");
+    assert_eq!(&greeting, b"hello");
+}
+
+#[tokio::test]
+async fn a_connection_under_way_is_dropped_with_its_connector() {
+    let (_server, port, _waiting) = busy_server().await;
+    let Bed { listener, connector, router, port } = Bed::new(port);
+    let mut client = connect(port).await;
+    let service = Arc::clone(connector.service());
+    until(|| service.opened() == 2).await;
+    connector.delete(true);
+    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("in time").expect("an end"), 0);
+    until(|| service.closed() == 1 && listener.service().closed() == 1).await;
+    assert!(router.connection_rows(clock::now()).is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_is_counted() {
+    let bed = Bed::new(free_port());
+    let mut client = bed.client().await;
+    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("closed").expect("an end"), 0);
+    bed.settled().await;
+    assert_eq!(bed.connector.service().opened(), 2, "the dispatcher and the attempt");
+}

@@ -64,9 +64,18 @@ async fn server(certs: &Certs) -> (u16, tokio::sync::mpsc::UnboundedReceiver<Opt
     (port, told)
 }
 
+async fn until(holds: impl Fn() -> bool) {
+    let waited = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waited).await.expect("in time");
+}
+
 struct Bed {
     router: Arc<Router>,
-    _listener: TcpListener,
+    listener: TcpListener,
     connector: TcpConnector,
     port: u16,
 }
@@ -94,7 +103,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         verify_hostname: true,
     };
     Bed {
-        _listener: TcpListener::start(listener, &router).expect("listener"),
+        listener: TcpListener::start(listener, &router).expect("listener"),
         connector: TcpConnector::start(connector, &router).expect("connector"),
         router,
         port,
@@ -170,11 +179,52 @@ async fn a_server_of_another_name_ends_the_flow() {
     timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("the listener is fine");
     let end = timeout(PATIENCE, poll_fn(|cx| t.poll_read(cx))).await.expect("in time");
     assert!(!matches!(end, Ok(Some(_))));
-    timeout(PATIENCE, async {
-        while bed.router.connection_rows(clock::now()).len() > 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("flows end");
+    until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_deleted_listener_closes_clients_amid_their_handshake() {
+    let certs = Certs::new();
+    let (server, _told) = server(&certs).await;
+    let bed = bed(&certs, server, false, "localhost");
+    let client = connect(bed.port).await;
+    let service = Arc::clone(bed.listener.service());
+    until(|| service.opened() == 1).await;
+    bed.listener.delete(true);
+    timeout(PATIENCE, client.readable()).await.expect("closed").expect("readable");
+    assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+    until(|| service.closed() == 1).await;
+}
+
+#[tokio::test]
+async fn clients_that_fail_their_handshake_are_counted() {
+    let certs = Certs::new();
+    let (server, _told) = server(&certs).await;
+    let bed = bed(&certs, server, false, "localhost");
+    let mut client = connect(bed.port).await;
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    let service = bed.listener.service();
+    until(|| (service.opened(), service.closed()) == (1, 1)).await;
+    assert_eq!(bed.connector.service().opened(), 1, "only the dispatcher");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_to_the_server_is_shown() {
+    let certs = Certs::new();
+    let (server, mut told) = server(&certs).await;
+    let bed = bed(&certs, server, false, "localhost");
+    let session = client(&certs, false).session("localhost", None).expect("a session");
+    let mut t = Transport::tls(connect(bed.port).await, session);
+    timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("handshake");
+    told.recv().await.expect("a connection");
+    let rows = || bed.router.connection_rows(clock::now());
+    let encrypted = || rows().into_iter().find(|row| row.peer.as_ref().is_some_and(|peer| peer.tls_protocol.is_some()));
+    until(|| encrypted().is_some()).await;
+    let row = encrypted().expect("there");
+    assert_eq!(row.params.host, format!("localhost:{server}"));
+    assert!(row.params.local_socket.is_some_and(|local| local.starts_with("127.0.0.1:")));
+    assert_eq!(row.params.tls_ordinal, Some(0));
+    let peer = row.peer.expect("open");
+    assert_eq!(peer.tls_protocol.as_deref(), Some("TLSv1.3"));
+    assert_eq!((peer.tls_cipher.as_deref(), peer.tls_ssf), (Some("TLS_AES_256_GCM_SHA384"), 256));
 }

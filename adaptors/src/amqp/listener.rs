@@ -6,6 +6,7 @@ use super::start::{StartError, StartParams, begin};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::runtime::{Io, signalled};
+use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
 use crate::transport::Transport;
 use amqp_core::Instant;
@@ -16,10 +17,11 @@ use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// How long to wait after an accept failed, for instance for want of file descriptors.
@@ -42,7 +44,7 @@ struct Shared {
     deleted: watch::Sender<bool>,
     /// Connections accepted with TLS, by the ordinal of the credentials.
     secured: Mutex<Vec<(ConnId, u64)>>,
-    bound: Mutex<Vec<SocketAddr>>,
+    sockets: Sockets,
 }
 
 /// A socket could not be opened.
@@ -71,7 +73,7 @@ impl Listener {
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
             secured: Mutex::new(Vec::new()),
-            bound: Mutex::new(Vec::new()),
+            sockets: Sockets::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -83,35 +85,36 @@ impl Listener {
     pub fn activate(&self) -> Result<(), ListenError> {
         let endpoint = &self.shared.params.endpoint;
         let address = endpoint.address();
-        let opened = net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
-            .and_then(|found| net::listen_on_all(&found, net::MAX_BACKLOG))
-            .and_then(|sockets| self.shared.adopt(sockets));
-        let sockets = opened.map_err(|error| {
+        let opened = {
+            let _executor = self.shared.io.enter();
+            net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
+                .and_then(|found| self.shared.sockets.open(&found, net::MAX_BACKLOG))
+        };
+        opened.map_err(|error| {
             let error = ListenError { condition: "proton:io", description: io_text(&error, "listen on", &address) };
             log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
             error
         })?;
         if net::port_number(&endpoint.port) == Some(0) {
-            if let Some(bound) = self.shared.bound.lock().first() {
+            if let Some(bound) = self.bound().first() {
                 log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
             }
         } else {
             log!(LogModule::Server, Level::Info, "Listening on {address}");
         }
-        for socket in sockets {
-            self.shared.io.spawn(accept_all(Arc::clone(&self.shared), socket));
-        }
+        self.shared.io.spawn(accept_all(Arc::clone(&self.shared)));
         Ok(())
     }
 
     /// The addresses that the listener is bound to.
     #[must_use]
     pub fn bound(&self) -> Vec<SocketAddr> {
-        self.shared.bound.lock().clone()
+        self.shared.sockets.bound()
     }
 
-    /// Stops accepting. Connections live on.
+    /// Stops accepting; the port is free at once. Connections live on.
     pub fn delete(&self) {
+        self.shared.sockets.retire();
         if !self.shared.deleted.send_replace(true) {
             let endpoint = &self.shared.params.endpoint;
             log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", endpoint.describe());
@@ -153,18 +156,6 @@ fn load(profile: &TlsProfile, params: &ListenerParams) -> Result<TlsServer, TlsC
 // === impl Shared ===
 
 impl Shared {
-    fn adopt(&self, sockets: Vec<std::net::TcpListener>) -> std::io::Result<Vec<TcpListener>> {
-        let _executor = self.io.enter();
-        let mut bound = Vec::new();
-        let mut adopted = Vec::new();
-        for socket in sockets {
-            bound.push(socket.local_addr()?);
-            adopted.push(TcpListener::from_std(socket)?);
-        }
-        *self.bound.lock() = bound;
-        Ok(adopted)
-    }
-
     fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
@@ -190,11 +181,11 @@ impl Shared {
     }
 }
 
-async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
+async fn accept_all(shared: Arc<Shared>) {
     loop {
         tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, peer)) => {
+            accepted = poll_fn(|cx| shared.sockets.poll_accept(cx)) => match accepted {
+                Ok(Accepted { stream, peer, .. }) => {
                     let task = serve(Arc::clone(&shared), stream, peer);
                     shared.io.spawn(task);
                 }
@@ -207,7 +198,7 @@ async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
             () = shared.io.stopped() => break,
         }
     }
-    drop(socket);
+    shared.sockets.retire();
     log!(LogModule::Server, Level::Debug, "Listener closed on {}", shared.params.endpoint.address());
 }
 
@@ -327,5 +318,59 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
             failure("amqp:connection:framing-error", "No protocol header found (connection aborted)".to_owned())
         }
         StartError::Transport(error) => Some(transport_failure(error, peer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amqp::EndpointParams;
+    use router_engine::core::connection::ConnectionRole;
+    use router_engine::core::{Mode, RouterConfig};
+
+    fn params(port: String) -> ListenerParams {
+        let endpoint = EndpointParams {
+            name: "l".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port,
+            family: None,
+            role: ConnectionRole::Normal,
+            cost: 1,
+            max_frame_size: 16_384,
+            max_sessions: 16,
+            max_session_frames: None,
+            idle_timeout: Duration::ZERO,
+            link_capacity: 250,
+            strip_in: false,
+            strip_out: false,
+            open_properties: amqp_core::value::Map::new(),
+            tls: None,
+        };
+        ListenerParams {
+            endpoint,
+            authenticate_peer: false,
+            require_encryption: false,
+            require_ssl: false,
+            mechanisms: Vec::new(),
+            demand_certificate: false,
+            handshake_timeout: None,
+            failover_list: None,
+            access_id: None,
+            authenticator: None,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_port_of_a_deleted_listener_is_free_at_once() {
+        let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+        let router = Arc::new(router_engine::Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
+        let io = Io::new(router, tokio::runtime::Handle::current(), 2);
+        let first = Listener::create(params("0".to_owned()), &io).expect("no TLS");
+        first.activate().expect("listens");
+        let bound = first.bound()[0];
+        first.delete();
+        let second = Listener::create(params(bound.port().to_string()), &io).expect("no TLS");
+        second.activate().expect("the port is free");
+        TcpStream::connect(bound).await.expect("the second one listens");
     }
 }

@@ -2,9 +2,10 @@
 //! (spec `tcp-adaptor.md` 7.2).
 
 use super::encap::{self, HeadError};
-use super::flow::{Flow, Inbound, Outbound, Role, modified, reader_of};
-use super::service::Service;
-use super::setup::{Identity, consumer, join, producer};
+use super::flow::{Flow, Role, modified};
+use super::service::{Member, Service, told_to_close};
+use super::setup::{self, Identity, consumer, join, producer};
+use super::streams::{Inbound, Outbound, reader_of};
 use crate::clock;
 use crate::net;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile};
@@ -12,11 +13,13 @@ use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use router_engine::core::action::TransportFacts;
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
+use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Pull, Reader};
-use router_engine::{Action, Effect, Mailbox, OutId, Router, Side};
+use router_engine::{Action, Effect, LinkId, Mailbox, OutId, Router, Side};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -56,15 +59,29 @@ pub struct TcpConnector {
 #[derive(Debug)]
 struct Shared {
     params: TcpConnectorParams,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     service: Arc<Service>,
     tls: Mutex<Option<TlsClient>>,
 }
 
-/// A client stream whose server socket is still to be opened.
+/// A client stream that has left the dispatcher, and whose server socket is still to be opened.
 struct Start {
+    conn: ConnHandle,
+    member: Member,
+    /// Takes the server stream into the mesh.
+    into: LinkId,
+    client: ClientStream,
+    /// What the core told meanwhile.
+    effects: Vec<Effect>,
+}
+
+/// A client stream that is being read.
+struct ClientStream {
     out: OutId,
     reader: Reader,
     mailbox: Arc<Mailbox>,
+    /// What came and is still to be written.
     pending: VecDeque<Bytes>,
 }
 
@@ -85,7 +102,8 @@ impl TcpConnector {
             params.host,
             params.port
         );
-        let shared = Arc::new(Shared { params, service: Arc::default(), tls: Mutex::new(tls) });
+        let port = net::port_number(&params.port);
+        let shared = Arc::new(Shared { params, port, service: Arc::default(), tls: Mutex::new(tls) });
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
         let identity = Identity {
@@ -125,11 +143,9 @@ impl TcpConnector {
 
     /// Leaves the address; with `drop_connections` closes the server connections.
     pub fn delete(self, drop_connections: bool) {
+        self.shared.service.close(drop_connections);
         self.task.abort();
         self.router.submit(self.dispatcher.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        if drop_connections {
-            self.shared.service.close_all();
-        }
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
     }
@@ -176,15 +192,11 @@ async fn dispatch(shared: Arc<Shared>, router: Arc<Router>, conn: ConnHandle, mu
 async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle, mut push: Push) {
     let mailbox = Arc::new(Mailbox::default());
     let reader = reader_of(&mut push, &mailbox);
-    let mut start = Start { out: push.id, reader, mailbox, pending: VecDeque::new() };
+    let out = push.id;
+    let mut client = ClientStream { out, reader, mailbox, pending: VecDeque::new() };
     drop(push);
-    let refuse = |state: DeliveryState| {
-        let delivery = Side::Out(start.out);
-        let mut actions =
-            vec![Action::Sent { delivery: start.out }, Action::Update { delivery, state: Some(state), settled: true }];
-        router.submit(dispatcher.id, &mut actions, &mut Vec::new(), clock::now());
-    };
-    let head = match read_head(&start.reader, &start.mailbox, &mut start.pending).await {
+    let refuse = |state| router.submit(dispatcher.id, &mut refusal(out, state).into(), &mut Vec::new(), clock::now());
+    let head = match read_head(&client.reader, &client.mailbox, &mut client.pending).await {
         Ok(head) => head,
         Err(HeadError::Malformed) => return refuse(DeliveryState::Rejected(None)),
         Err(error @ HeadError::WrongEncapsulation) => {
@@ -193,43 +205,100 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
         }
     };
     let Some(reply_to) = head.reply_to else { return refuse(DeliveryState::Rejected(None)) };
-    Outbound::consume(&mut start.pending, head.len);
+    Outbound::consume(&mut client.pending, head.len);
+    let Some(mut start) = begin(&shared, &router, client) else { return refuse(DeliveryState::Released) };
+    let conn = start.conn.id;
+    let transport = tokio::select! {
+        biased;
+        () = told_to_close(&start.conn.mailbox, &mut start.effects) => None,
+        transport = open(&shared, conn, head.alpn.as_deref()) => transport,
+    };
+    match transport {
+        // A task of its own: this one is larger by what opening the connection took.
+        Some(transport) => drop(tokio::spawn(start.flow(&router, transport, reply_to).run())),
+        None => start.fail(&router),
+    }
+}
+
+/// What refuses a client stream.
+fn refusal(out: OutId, state: DeliveryState) -> [Action; 2] {
+    [Action::Sent { delivery: out }, Action::Update { delivery: Side::Out(out), state: Some(state), settled: true }]
+}
+
+/// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
+/// `None` when the tcpConnector was deleted.
+fn begin(shared: &Arc<Shared>, router: &Router, client: ClientStream) -> Option<Start> {
     let params = &shared.params;
+    let member = shared.service.join(&client.mailbox)?;
+    let identity = Identity {
+        initiator: true,
+        host: format!("{}:{}", params.host, params.port),
+        local_socket: None,
+        name: &params.name,
+    };
+    let conn = setup::begin(router, Arc::clone(&client.mailbox), identity);
+    let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
+    let mut joined = setup::attach(router, conn, Vec::new(), requests);
+    let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else {
+        router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        return None;
+    };
+    let mut moved = vec![Action::Move { delivery: client.out, link: out_of.link }];
+    router.submit(joined.conn.id, &mut moved, &mut Vec::new(), clock::now());
+    Some(Start { conn: joined.conn, member, into: into.link, client, effects: joined.rest })
+}
+
+// === impl Start ===
+
+impl Start {
+    /// Copies between the server and the client stream.
+    fn flow(self, router: &Arc<Router>, transport: Transport<TcpStream>, reply_to: String) -> Flow {
+        let Self { conn, member, into, client: ClientStream { out, reader, pending, .. }, effects } = self;
+        let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
+        let facts = TransportFacts { local_socket, tls: None };
+        let inbound = Inbound::new(into, encap::server_head(&reply_to), &conn.mailbox, true);
+        let actions = vec![Action::Transport(Box::new(facts)), setup::opened(), inbound.deliver(Some(reply_to))];
+        let mut flow = Flow {
+            role: Role::Connector,
+            router: Arc::clone(router),
+            conn,
+            handshaking: transport.is_tls(),
+            transport,
+            inbound,
+            outbound: Outbound::started(out, reader, pending),
+            _member: member,
+            actions,
+            failed: false,
+        };
+        flow.start(effects);
+        flow
+    }
+
+    /// There is no server (spec `tcp-adaptor.md` 8.3).
+    fn fail(self, router: &Router) {
+        let mut actions = Vec::from(refusal(self.client.out, modified()));
+        actions.push(Action::Closed);
+        router.submit(self.conn.id, &mut actions, &mut Vec::new(), clock::now());
+    }
+}
+
+/// Opens the server socket. `None` when that fails, which is logged.
+async fn open(shared: &Shared, conn: ConnId, alpn: Option<&str>) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
-    let session = match make_session(&shared, head.alpn.as_deref()) {
-        Ok(session) => session,
-        Err(error) => {
-            router_engine::log!(
-                LogModule::TcpAdaptor,
-                Level::Error,
-                "[C{}] Failed to create TLS session: {error}",
-                dispatcher.id
-            );
-            return refuse(modified());
-        }
-    };
-    let stream = match connect(params).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            router_engine::log!(
-                LogModule::TcpAdaptor,
-                Level::Info,
-                "[C{}] Connection failed: {}",
-                dispatcher.id,
-                net::io_text(&error, "on connect", &format!("{}:{}", params.host, params.port))
-            );
-            return refuse(modified());
-        }
-    };
-    let local = stream.local_addr().ok().map(|a| a.to_string());
-    let transport = match session {
+    let session = make_session(shared, alpn).inspect_err(|error| {
+        router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] Failed to create TLS session: {error}");
+    });
+    let session = session.ok()?;
+    let params = &shared.params;
+    let stream = connect(shared).await.inspect_err(|error| {
+        let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "[C{conn}] Connection failed: {text}");
+    });
+    let stream = stream.ok()?;
+    Some(match session {
         Some(session) => Transport::tls(stream, session),
         None => Transport::plain(stream),
-    };
-    if let Some(flow) = open(&shared, &router, start, transport, local, reply_to) {
-        // A task of its own: this one is larger by what opening the connection took.
-        tokio::spawn(flow);
-    }
+    })
 }
 
 fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, TlsError> {
@@ -237,46 +306,8 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
     tls.map(|tls| tls.session(&shared.params.host, alpn.map(str::as_bytes))).transpose()
 }
 
-async fn connect(params: &TcpConnectorParams) -> io::Result<TcpStream> {
-    net::connect(&net::connect_addresses(&params.host, &params.port, None).await?).await
-}
-
-fn open(
-    shared: &Arc<Shared>,
-    router: &Arc<Router>,
-    start: Start,
-    transport: Transport<TcpStream>,
-    local_socket: Option<String>,
-    reply_to: String,
-) -> Option<Flow> {
-    let Start { out, reader, mailbox, pending } = start;
-    let params = &shared.params;
-    let identity = Identity {
-        initiator: true,
-        host: format!("{}:{}", params.host, params.port),
-        local_socket,
-        name: &params.name,
-    };
-    let member = shared.service.join(&mailbox);
-    let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
-    let mut joined = join(router, mailbox, identity, requests);
-    let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else { return None };
-    let inbound = Inbound::new(into.link, encap::server_head(&reply_to), &joined.conn.mailbox, true);
-    let actions = vec![Action::Move { delivery: out, link: out_of.link }, inbound.deliver(Some(reply_to))];
-    let mut flow = Flow {
-        role: Role::Connector,
-        router: Arc::clone(router),
-        conn: joined.conn,
-        handshaking: transport.is_tls(),
-        transport,
-        inbound,
-        outbound: Outbound::started(out, reader, pending),
-        _member: member,
-        actions,
-        failed: false,
-    };
-    flow.submit();
-    Some(flow)
+async fn connect(shared: &Shared) -> io::Result<TcpStream> {
+    net::connect(&net::look_up_remote(&shared.params.host, shared.port, None).await?).await
 }
 
 /// Pulls until the head is complete.

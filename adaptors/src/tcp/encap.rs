@@ -1,16 +1,19 @@
 //! The head of a TCP stream on the mesh (spec `tcp-adaptor.md` section 6).
 
-use amqp_core::codec;
 use amqp_core::codec::format::descriptor;
-use amqp_core::message::{Depth, PropertiesView, PropertyField, ScanResult, SectionMap, scan};
+use amqp_core::codec::{self, DecodeError};
+use amqp_core::message::{Depth, PropertiesView, PropertyField, ScanResult, Section, scan};
 use bytes::{BufMut, Bytes, BytesMut};
+use router_engine::stream::CHUNK_COST;
 
 /// What marks a message as a TCP stream; a string, not a symbol.
 const CONTENT_TYPE: &str = "application/octet-stream";
 /// Version of the mapping, in application property `V`.
 const MAPPING_VERSION: u32 = 1;
-/// A head larger than this is not a TCP stream's.
+/// A head larger than this, with [`CHUNK_COST`] for each piece, is not a TCP stream's.
 const HEAD_MAX: usize = 64 * 1024;
+/// Octets in which the dummy body usually ends.
+const BODY_USUAL: usize = 16;
 
 /// What the head of a stream tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,19 +94,19 @@ fn compound(out: &mut BytesMut, code: u64, format: u8, count: u32, fields: impl 
 /// # Errors
 /// When the message is not a TCP stream.
 pub(super) fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, HeadError> {
+    let more = || if complete || held(chunks) >= HEAD_MAX { Err(HeadError::Malformed) } else { Ok(None) };
     let map = match scan(chunks, complete, Depth::Body) {
         ScanResult::Ok(map) => map,
-        ScanResult::Incomplete if !complete && total(chunks) < HEAD_MAX => return Ok(None),
-        ScanResult::Incomplete | ScanResult::Invalid(_) => return Err(HeadError::Malformed),
+        ScanResult::Incomplete => return more(),
+        ScanResult::Invalid(_) => return Err(HeadError::Malformed),
     };
-    let Some(len) = body_end(&map, chunks)? else {
-        return if complete { Err(HeadError::Malformed) } else { Ok(None) };
-    };
+    let Some((body, _)) = map.body else { return Err(HeadError::Malformed) };
     let properties = map.properties.map(|section| section.value(chunks)).unwrap_or_default();
     let properties = PropertiesView::new(&properties);
     if properties.text(PropertyField::ContentType) != Some(CONTENT_TYPE) {
         return Err(HeadError::WrongEncapsulation);
     }
+    let Some(len) = body_end(body, chunks)? else { return more() };
     let application = map.application_properties.map(|section| section.value(chunks)).unwrap_or_default();
     let alpn = amqp_core::message::app_properties::decode(&application)
         .ok()
@@ -111,24 +114,25 @@ pub(super) fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, He
     Ok(Some(Head { len, reply_to: properties.reply_to().map(str::to_owned), alpn }))
 }
 
-fn total(chunks: &[Bytes]) -> usize {
-    chunks.iter().map(Bytes::len).sum()
+/// What the chunks take in memory: a head that comes in tiny pieces must not be looked at too often either.
+fn held(chunks: &[Bytes]) -> usize {
+    chunks.iter().map(|chunk| chunk.len() + CHUNK_COST).sum()
 }
 
-/// Where the one dummy body section ends and the TCP stream begins.
-fn body_end(map: &SectionMap, chunks: &[Bytes]) -> Result<Option<usize>, HeadError> {
-    let Some((start, _)) = map.body else { return Err(HeadError::Malformed) };
-    let mut head = BytesMut::new();
-    let mut skip = start;
-    for chunk in chunks {
-        let from = skip.min(chunk.len());
-        skip -= from;
-        // The dummy body is three octets; a longer one is legal but need not be supported at length.
-        let room = 256 - head.len().min(256);
-        head.extend_from_slice(&chunk[from..(from + room).min(chunk.len())]);
+/// Where the one dummy body section that starts at `start` ends and the TCP stream begins; `None` when
+/// the end has not come yet.
+fn body_end(start: usize, chunks: &[Bytes]) -> Result<Option<usize>, HeadError> {
+    let there: usize = chunks.iter().map(Bytes::len).sum();
+    // The dummy body has four octets; a longer one is legal.
+    for look in [BODY_USUAL, HEAD_MAX] {
+        let section = Section { start, value: start, end: there.min(start + look) };
+        match codec::Reader::new(&section.value(chunks)).raw_value() {
+            Ok(body) => return Ok(Some(start + body.len())),
+            Err(DecodeError::UnexpectedEnd) => {}
+            Err(_) => return Err(HeadError::Malformed),
+        }
     }
-    let mut reader = codec::Reader::new(&head);
-    Ok(reader.skip_value().is_ok().then(|| start + reader.position()))
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -161,6 +165,52 @@ mod tests {
         let message = amqp_core::message::MessageBuilder::new().value("hello");
         assert_eq!(parse(&[message], true), Err(HeadError::WrongEncapsulation));
         assert_eq!(parse(&[Bytes::from_static(b"rubbish")], true), Err(HeadError::Malformed));
+    }
+
+    #[test]
+    fn another_content_type_is_seen_before_a_long_body() {
+        let message = amqp_core::message::MessageBuilder::new().value("x".repeat(1000).as_str());
+        for complete in [false, true] {
+            let start = message.slice(..400);
+            assert_eq!(parse(&[start], complete), Err(HeadError::WrongEncapsulation), "{complete}");
+        }
+        assert_eq!(parse(&[message], true), Err(HeadError::WrongEncapsulation));
+    }
+
+    /// A head whose body is `body`.
+    fn head_with_body(body: &[u8]) -> BytesMut {
+        let head = client_head("svc", "r", None);
+        let mut message = BytesMut::from(&head[..head.len() - 4]);
+        message.extend_from_slice(body);
+        message
+    }
+
+    #[test]
+    fn a_long_body_is_skipped_by_its_length() {
+        for octets in [300, 40_000_u32] {
+            let mut message = head_with_body(b"\0Su\xb0");
+            message.put_u32(octets);
+            message.put_bytes(b'x', octets as usize);
+            let len = message.len();
+            message.extend_from_slice(b"payload");
+            let message = message.freeze();
+            assert_eq!(parse(&[message.slice(..len - 1)], false), Ok(None));
+            let pieces = [message.slice(..200), message.slice(200..)];
+            assert_eq!(parse(&pieces, false).map(|head| head.map(|h| h.len)), Ok(Some(len)));
+        }
+    }
+
+    #[test]
+    fn a_body_without_end_is_refused_in_time() {
+        let mut message = head_with_body(b"\0Su\xb0\x7f\xff\xff\xff");
+        assert_eq!(parse(&[message.clone().freeze()], false), Ok(None));
+        message.put_bytes(0, HEAD_MAX);
+        let message = message.freeze();
+        assert_eq!(parse(std::slice::from_ref(&message), false), Err(HeadError::Malformed));
+        let tiny: Vec<Bytes> = (0..1024).map(|at| message.slice(at..=at)).collect();
+        assert_eq!(parse(&tiny, false), Err(HeadError::Malformed), "octet by octet");
+        let illegal = head_with_body(b"\0Sw\x10\x11\x12").freeze();
+        assert_eq!(parse(&[illegal], false), Err(HeadError::Malformed));
     }
 
     #[test]

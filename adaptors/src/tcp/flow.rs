@@ -11,32 +11,30 @@
 
 use super::encap::{self, HeadError};
 use super::service::Member;
-use super::window::{ReceiveWindow, SendWindow};
+use super::streams::{DATA, Inbound, Outbound, ROOM, reader_of};
 use crate::clock;
+use crate::tls::SessionInfo;
 use crate::transport::{Transport, TransportError};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
-use router_engine::annotations::{Annotations, flags};
 use router_engine::core::Accepted;
+use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::connection::ConnHandle;
-use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
-use router_engine::stream::{Notify, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
+use router_engine::stream::{Pressure, Pull};
+use router_engine::{Action, Effect, Router, Side};
 use smallvec::SmallVec;
-use std::collections::VecDeque;
+use socket2::SockRef;
 use std::future::Future;
-use std::io::IoSlice;
-use std::pin::Pin;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Mailbox key: the inbound stream has room again.
-const ROOM: u64 = 0;
-/// Mailbox key: the outbound stream has data.
-const DATA: u64 = 1;
 /// Rounds of reading and writing before other tasks get their turn.
 const ROUNDS: usize = 8;
 /// Reads before the other direction gets its turn.
@@ -55,8 +53,7 @@ pub(super) enum Role {
     Connector,
 }
 
-/// A socket and its two streams: a future that copies until both directions have ended or the flow
-/// failed, then leaves the core.
+/// A socket and its two streams.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) role: Role,
@@ -73,37 +70,6 @@ pub(super) struct Flow {
     pub(super) failed: bool,
 }
 
-/// From the socket to the mesh.
-#[derive(Debug)]
-pub(super) struct Inbound {
-    link: LinkId,
-    stream: Arc<Stream>,
-    id: Option<InId>,
-    window: SendWindow,
-    /// Reading has begun: a client is read only once its server stream has come.
-    flowing: bool,
-    /// The stream is full.
-    blocked: bool,
-    ended: bool,
-    settled: bool,
-}
-
-/// From the mesh to the socket.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    out: Option<OutId>,
-    reader: Option<Reader>,
-    /// The head is still to come; on the connector side it was read before the socket was opened.
-    heading: bool,
-    pending: VecDeque<Bytes>,
-    /// The reader said that it would tell when there is more.
-    dry: bool,
-    window: ReceiveWindow,
-    source_ended: bool,
-    shut: bool,
-    settled: bool,
-}
-
 /// Why reading stopped.
 enum ReadEnd {
     /// It was enough for now.
@@ -115,31 +81,42 @@ enum ReadEnd {
     Failed(TransportError),
 }
 
-/// The reader of an outgoing stream, whatever form its payload has.
-pub(super) fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
-    let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
-    if let Some(reader) = push.reader.take() {
-        reader.set_notify(notify);
-        return reader;
-    }
-    let whole = |chunks: &[Bytes]| {
-        let stream = Stream::new(StreamLimits::DEFAULT, None);
-        for chunk in chunks {
-            stream.push(chunk.clone());
-        }
-        stream.finish();
-        stream
-    };
-    match &push.payload {
-        Payload::Stream(stream) => stream.reader(Some(notify)),
-        Payload::One(chunk) => whole(std::slice::from_ref(chunk)).reader(Some(notify)),
-        Payload::Many(chunks) => whole(chunks).reader(Some(notify)),
-    }
+/// Why copying stopped.
+enum Turn {
+    /// There is nothing to do for now, and the socket is not read: nothing tells of its failure.
+    Deaf,
+    /// The flow has left the core.
+    Over,
 }
 
 /// The outcome of a stream whose socket is gone or was never opened.
 pub(super) fn modified() -> DeliveryState {
     DeliveryState::failed()
+}
+
+/// Ends both directions of a socket that is about to be closed. Closing alone would reset a connection with
+/// unread data, and what the peer still has to read would be lost to it with the end (spec 7.3).
+pub(super) fn hang_up(socket: &TcpStream) {
+    // A socket that the peer closed already is as shut as it can be.
+    let _ = SockRef::from(socket).shutdown(Shutdown::Both);
+}
+
+/// Sleeps until the task is woken, or the socket has failed. An end of input is no failure.
+async fn woken_or_failed(socket: &TcpStream) -> Option<io::Error> {
+    let mut failed = pin!(socket.ready(Interest::ERROR));
+    let mut slept = false;
+    let has_failed = std::future::poll_fn(|cx| match failed.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if std::mem::replace(&mut slept, true) => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    });
+    let reset = || io::ErrorKind::ConnectionReset.into();
+    has_failed.await.then(|| socket.take_error().ok().flatten().unwrap_or_else(reset))
+}
+
+/// How TLS with a server is shown; the generation of its credentials is not.
+fn tls_facts(info: &SessionInfo) -> TlsFacts {
+    TlsFacts { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, ordinal: 0 }
 }
 
 /// Logs why TLS with a client or server failed, in the known words.
@@ -151,95 +128,27 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
     router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
 }
 
-// === impl Inbound ===
-
-impl Inbound {
-    /// A stream into the mesh on `link` that begins with `head`.
-    pub(super) fn new(link: LinkId, head: Bytes, mailbox: &Arc<Mailbox>, flowing: bool) -> Self {
-        let notify = Notify { mailbox: Arc::clone(mailbox), key: ROOM };
-        let stream = Stream::new(StreamLimits::DEFAULT, Some(notify));
-        stream.push(head);
-        Self {
-            link,
-            stream,
-            id: None,
-            window: SendWindow::default(),
-            flowing,
-            blocked: false,
-            ended: false,
-            settled: false,
-        }
-    }
-
-    /// The delivery that carries the stream.
-    pub(super) fn deliver(&self, to: Option<String>) -> Action {
-        let annotations = Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
-        Action::Deliver(Box::new(Deliver {
-            link: self.link,
-            token: InToken(0),
-            settled: false,
-            payload: Payload::Stream(Arc::clone(&self.stream)),
-            to: to.map(Bytes::from),
-            annotations,
-            priority: 4,
-            state: None,
-        }))
-    }
-
-    fn reads(&self) -> bool {
-        self.flowing && !self.ended && !self.blocked && !self.window.is_closed()
-    }
-}
-
-// === impl Outbound ===
-
-impl Outbound {
-    /// Waits for the server stream.
-    pub(super) fn waiting() -> Self {
-        Self {
-            out: None,
-            reader: None,
-            heading: true,
-            pending: VecDeque::new(),
-            dry: false,
-            window: ReceiveWindow::default(),
-            source_ended: false,
-            shut: false,
-            settled: false,
-        }
-    }
-
-    /// Continues a stream whose head was read; `pending` came behind it.
-    pub(super) fn started(out: OutId, reader: Reader, pending: VecDeque<Bytes>) -> Self {
-        Self { out: Some(out), reader: Some(reader), heading: false, pending, ..Self::waiting() }
-    }
-
-    /// Takes octets off the front of what waits to be written.
-    pub(super) fn consume(pending: &mut VecDeque<Bytes>, mut octets: usize) {
-        while octets > 0 {
-            let Some(front) = pending.front_mut() else { return };
-            if front.len() > octets {
-                *front = front.slice(octets..);
-                return;
-            }
-            octets -= front.len();
-            pending.pop_front();
-        }
-    }
-}
-
 // === impl Flow ===
 
-impl Future for Flow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.run(cx)
-    }
-}
-
 impl Flow {
-    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Tells the core of the flow, which was told `effects` while it was set up.
+    pub(super) fn start(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.on_effect(effect);
+        }
+        self.submit();
+    }
+
+    /// Copies until both directions have ended or the flow failed, then leaves the core.
+    pub(super) async fn run(mut self) {
+        while let Turn::Deaf = std::future::poll_fn(|cx| self.poll_copy(cx)).await {
+            if let Some(error) = woken_or_failed(self.transport.socket()).await {
+                self.fail(&error.into());
+            }
+        }
+    }
+
+    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         for _ in 0..ROUNDS {
             self.take_mail();
             let mut busy = false;
@@ -254,13 +163,12 @@ impl Flow {
             }
             if self.failed || (self.inbound.ended && self.outbound.shut) {
                 self.finish();
-                self.actions.push(Action::Closed);
-                self.submit();
-                return Poll::Ready(());
+                return Poll::Ready(Turn::Over);
             }
             self.submit();
             if !busy && self.conn.mailbox.park(cx.waker()) {
-                return Poll::Pending;
+                let reading = self.handshaking || self.inbound.reads();
+                return if reading { Poll::Pending } else { Poll::Ready(Turn::Deaf) };
             }
         }
         cx.waker().wake_by_ref();
@@ -270,7 +178,11 @@ impl Flow {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) {
         match self.transport.poll_handshake(cx) {
             Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.handshaking = false,
+            Poll::Ready(Ok(())) => {
+                self.handshaking = false;
+                let tls = self.transport.info().map(tls_facts);
+                self.actions.push(Action::Transport(Box::new(TransportFacts { tls, local_socket: None })));
+            }
             Poll::Ready(Err(error)) => {
                 log_tls_failure(self.conn.id, &error);
                 self.failed = true;
@@ -318,6 +230,8 @@ impl Flow {
         match state {
             Some(DeliveryState::Received { section_offset, .. }) => self.inbound.window.on_report(section_offset),
             Some(DeliveryState::Accepted) | None => {}
+            // What has been sent to its end is done with; the answer may still be coming.
+            Some(_) if self.inbound.ended => {}
             Some(_) => self.failed = true,
         }
         if settled {
@@ -380,7 +294,7 @@ impl Flow {
         if self.outbound.shut {
             return false;
         }
-        let pulled = self.outbound.pending.is_empty() && self.pull();
+        let pulled = (self.outbound.heading || self.outbound.pending.is_empty()) && self.pull();
         if self.outbound.heading || self.failed || self.handshaking {
             return pulled;
         }
@@ -496,15 +410,20 @@ impl Flow {
         self.failed = true;
     }
 
-    /// Completes what is still open (spec `tcp-adaptor.md` 8.4).
+    /// Completes what is still open (spec `tcp-adaptor.md` 8.4) and leaves the core.
     fn finish(&mut self) {
+        if self.failed {
+            hang_up(self.transport.socket());
+        }
         self.end_inbound();
         if !self.outbound.shut {
             self.settle_outbound(modified());
         }
+        self.actions.push(Action::Closed);
+        self.submit();
     }
 
-    pub(super) fn submit(&mut self) {
+    fn submit(&mut self) {
         if self.actions.is_empty() {
             return;
         }

@@ -2,19 +2,20 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Inbound, Outbound, Role, log_tls_failure};
-use super::service::Service;
+use super::flow::{Flow, Role, hang_up, log_tls_failure};
+use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
+use super::streams::{Inbound, Outbound};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
+use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -61,6 +62,9 @@ struct Shared {
     router: Arc<Router>,
     service: Arc<Service>,
     mailbox: Arc<Mailbox>,
+    sockets: Sockets,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     addresses: Mutex<AddressSet>,
     tls: Mutex<Option<TlsServer>>,
     status: Mutex<Status>,
@@ -70,23 +74,6 @@ struct Shared {
 struct Status {
     up: bool,
     message: String,
-}
-
-/// A socket that clients connect to.
-struct Socket {
-    listener: tokio::net::TcpListener,
-    /// The local address of every connection, when there is only one.
-    local: Option<String>,
-}
-
-// === impl Socket ===
-
-impl Socket {
-    fn new(socket: std::net::TcpListener) -> io::Result<Self> {
-        let bound = socket.local_addr()?;
-        let local = (!bound.ip().is_unspecified()).then(|| bound.to_string());
-        Ok(Self { listener: tokio::net::TcpListener::from_std(socket)?, local })
-    }
 }
 
 // === impl TcpListener ===
@@ -102,6 +89,8 @@ impl TcpListener {
             router: Arc::clone(router),
             service: Arc::default(),
             mailbox: Arc::default(),
+            sockets: Sockets::default(),
+            port: net::port_number(&params.port),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
             status: Mutex::default(),
@@ -175,16 +164,15 @@ impl TcpListener {
         Ok(())
     }
 
-    /// Stops listening; with `drop_connections` closes what was accepted.
+    /// Stops listening, and the port is free at once; with `drop_connections` closes what was accepted.
     pub fn delete(self, drop_connections: bool) {
+        self.shared.sockets.retire();
         self.task.abort();
         let watches: Vec<_> = self.shared.addresses.lock().entries().iter().filter_map(|e| e.watch).collect();
         for watch in watches {
             self.shared.router.unwatch(watch);
         }
-        if drop_connections {
-            self.shared.service.close_all();
-        }
+        self.shared.service.close(drop_connections);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
     }
 }
@@ -224,16 +212,14 @@ impl Shared {
         format!("{}:{}", self.params.host, self.params.port)
     }
 
-    fn listen(&self, backlog: i32) -> io::Result<Vec<Socket>> {
-        let addresses = net::listen_addresses(&self.params.host, &self.params.port, None)?;
-        net::listen_on_all(&addresses, backlog)?.into_iter().map(Socket::new).collect()
-    }
-
-    fn open(&self) -> Vec<Socket> {
-        let TcpListenerParams { name, backlog, .. } = &self.params;
+    async fn open(&self) {
+        let TcpListenerParams { name, host, backlog, .. } = &self.params;
         let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
-        match self.listen(backlog) {
-            Ok(sockets) => {
+        let found = net::look_up_local(host, self.port).await;
+        match found.and_then(|found| self.sockets.open(&found, backlog)) {
+            // The listener was deleted.
+            Ok(false) => {}
+            Ok(true) => {
                 *self.status.lock() = Status { up: true, message: String::new() };
                 router_engine::log!(
                     LogModule::TcpAdaptor,
@@ -241,7 +227,6 @@ impl Shared {
                     "Listener {name}: listening for client connections on {} with backlog {backlog}",
                     self.host_port()
                 );
-                sockets
             }
             Err(error) => {
                 let message = net::io_text(&error, "listen on", &self.host_port());
@@ -252,7 +237,6 @@ impl Shared {
                     self.host_port()
                 );
                 *self.status.lock() = Status { up: false, message };
-                Vec::new()
             }
         }
     }
@@ -271,10 +255,9 @@ impl Shared {
 
 /// Opens and closes the socket as the addresses come and go, and accepts.
 async fn run(shared: Arc<Shared>) {
-    let mut sockets: Vec<Socket> = Vec::new();
     let mut reachable = false;
     loop {
-        let now_reachable = match next_event(&shared, &sockets).await {
+        let now_reachable = match next_event(&shared).await {
             Event::Reachable(reachable) => reachable,
             Event::AcceptFailed => {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -287,11 +270,11 @@ async fn run(shared: Arc<Shared>) {
         reachable = now_reachable;
         if reachable {
             // After a failure the next attempt is made when the address has gone and come back.
-            sockets = shared.open();
-        } else if std::mem::take(&mut sockets).is_empty() {
-            shared.status.lock().message.clear();
-        } else {
+            shared.open().await;
+        } else if shared.sockets.close() {
             shared.stopped();
+        } else {
+            shared.status.lock().message.clear();
         }
     }
 }
@@ -304,7 +287,7 @@ enum Event {
 }
 
 /// Accepts connections until something else happens.
-async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
+async fn next_event(shared: &Arc<Shared>) -> Event {
     let mailbox = &shared.mailbox;
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
@@ -319,23 +302,18 @@ async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
                 }
                 return Poll::Ready(Event::Reachable(addresses.any_reachable()));
             }
-            let mut idle = true;
-            for socket in sockets {
-                match accept_some(shared, socket, cx) {
-                    Ok(none_left) => idle &= none_left,
-                    Err(error) => {
-                        let name = &shared.params.name;
-                        router_engine::log!(
-                            LogModule::TcpAdaptor,
-                            Level::Warning,
-                            "Listener {name}: accept failed: {error}"
-                        );
-                        return Poll::Ready(Event::AcceptFailed);
-                    }
+            match accept_some(shared, cx) {
+                Ok(true) => {}
+                Ok(false) => cx.waker().wake_by_ref(),
+                Err(error) => {
+                    let name = &shared.params.name;
+                    router_engine::log!(
+                        LogModule::TcpAdaptor,
+                        Level::Warning,
+                        "Listener {name}: accept failed: {error}"
+                    );
+                    return Poll::Ready(Event::AcceptFailed);
                 }
-            }
-            if !idle {
-                cx.waker().wake_by_ref();
             }
             if mailbox.park(cx.waker()) {
                 return Poll::Pending;
@@ -346,11 +324,11 @@ async fn next_event(shared: &Arc<Shared>, sockets: &[Socket]) -> Event {
 }
 
 /// Accepts a bounded number of clients. True when none is left.
-fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
+fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
     for _ in 0..ACCEPTS {
-        match socket.listener.poll_accept(cx) {
+        match shared.sockets.poll_accept(cx) {
             Poll::Pending => return Ok(true),
-            Poll::Ready(Ok((stream, peer))) => accept(shared, socket, stream, peer),
+            Poll::Ready(Ok(accepted)) => accept(shared, accepted),
             // The client has given up already.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Poll::Ready(Err(error)) => return Err(error),
@@ -360,17 +338,20 @@ fn accept_some(shared: &Arc<Shared>, socket: &Socket, cx: &mut Context<'_>) -> i
 }
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
-fn accept(shared: &Arc<Shared>, socket: &Socket, stream: TcpStream, peer: SocketAddr) {
+fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
+    let mailbox = Arc::default();
+    let Some(member) = shared.service.join(&mailbox) else { return };
     // A socket that is bound to one address accepts on that address only.
-    let local = socket.local.clone().or_else(|| stream.local_addr().ok().map(|a| a.to_string()));
+    let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
+    let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
-    let client = Client { address, host: peer.to_string(), local };
+    let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
         None => {
             if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                tokio::spawn(flow);
+                tokio::spawn(flow.run());
             }
         }
         Some(tls) => {
@@ -385,37 +366,48 @@ struct Client {
     address: String,
     host: String,
     local: Option<String>,
+    mailbox: Arc<Mailbox>,
+    member: Member,
 }
 
 /// Does the TLS handshake before the mesh learns of the client (spec 11.4).
 async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: TcpStream) {
-    let handshake = async {
-        let mut transport = Transport::tls(stream, tls.session(&[])?);
-        std::future::poll_fn(|cx| transport.poll_handshake(cx)).await?;
-        Ok(transport)
+    let session = match tls.session(&[]) {
+        Ok(session) => session,
+        Err(error) => return log_failed_handshake(&shared, client, &error.into()),
     };
-    match handshake.await {
-        Ok(transport) => {
+    let mut transport = Transport::tls(stream, session);
+    let mut others = Vec::new();
+    let done = tokio::select! {
+        done = std::future::poll_fn(|cx| transport.poll_handshake(cx)) => Some(done),
+        () = told_to_close(&client.mailbox, &mut others) => None,
+    };
+    match done {
+        Some(Ok(())) => {
             if let Some(flow) = set_up(&shared, client, transport) {
-                tokio::spawn(flow);
+                tokio::spawn(flow.run());
             }
         }
-        Err(error) => {
-            // A number for the log line; there is nothing else to know of this client.
-            let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
-            let id = shared.router.connect(params, clock::now()).id;
-            shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-            log_tls_failure(id, &error);
+        Some(Err(error)) => {
+            hang_up(transport.socket());
+            log_failed_handshake(&shared, client, &error);
         }
+        None => hang_up(transport.socket()),
     }
+}
+
+fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError) {
+    // A number for the log line; there is nothing else to know of this client.
+    let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
+    let id = shared.router.connect(params, clock::now()).id;
+    shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+    log_tls_failure(id, error);
 }
 
 /// Joins a client to the mesh and sends the head of its stream.
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
-    let mailbox = Arc::new(Mailbox::default());
-    let member = shared.service.join(&mailbox);
     let router = &shared.router;
-    let Client { address, host, local } = client;
+    let Client { address, host, local, mailbox, member } = client;
     let identity = Identity { initiator: false, host, local_socket: local, name: &shared.params.name };
     let requests = [producer("tcp.lside.in", Some(&address)), consumer("tcp.lside.out", None, true)];
     let mut joined = join(router, mailbox, identity, requests);
@@ -423,6 +415,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        hang_up(transport.socket());
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
@@ -441,6 +434,36 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         actions: vec![deliver],
         failed: false,
     };
-    flow.submit();
+    flow.start(joined.rest);
     Some(flow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{FarEnd, listener, router};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_being_set_up_is_closed_too() {
+        let router = router();
+        let far = FarEnd::new(&router);
+        let (listener, _) = listener(&router);
+        let shared = Arc::clone(&listener.shared);
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(server.local_addr().expect("bound")).await.expect("connected");
+        let (stream, peer) = server.accept().await.expect("accepted");
+        let mailbox = Arc::default();
+        let member = shared.service.join(&mailbox).expect("open");
+        let address = shared.params.address.clone();
+        let accepted = Client { address, host: peer.to_string(), local: None, mailbox, member };
+        listener.delete(true);
+        assert!(shared.service.join(&Arc::default()).is_none(), "nobody joins any more");
+        if let Some(flow) = set_up(&shared, accepted, Transport::plain(stream)) {
+            tokio::time::timeout(Duration::from_secs(20), flow.run()).await.expect("over");
+        }
+        client.readable().await.expect("told");
+        assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+        assert_eq!((shared.service.opened(), shared.service.closed()), (1, 1));
+        far.alone().await;
+    }
 }

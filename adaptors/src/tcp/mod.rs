@@ -12,7 +12,11 @@ mod flow;
 mod listener;
 mod service;
 mod setup;
+mod streams;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};

@@ -6,6 +6,7 @@ use router_engine::{Effect, Mailbox};
 use slab::Slab;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 /// Capacity of the adaptor's links (spec `tcp-adaptor.md` 2.5).
 const LINK_CAPACITY: u32 = 5;
@@ -15,7 +16,14 @@ const LINK_CAPACITY: u32 = 5;
 pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
-    flows: Mutex<Slab<Arc<Mailbox>>>,
+    flows: Mutex<Flows>,
+}
+
+#[derive(Debug, Default)]
+struct Flows {
+    /// The tcpListener or tcpConnector was deleted.
+    closing: bool,
+    members: Slab<Arc<Mailbox>>,
 }
 
 /// A flow's membership; ends when dropped.
@@ -42,18 +50,27 @@ impl Service {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn join(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Member {
+    /// Begins a flow that is told through `mailbox` to close. `None` when the service was closed.
+    pub(super) fn join(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+        let key = {
+            let mut flows = self.flows.lock();
+            if flows.closing {
+                return None;
+            }
+            flows.members.insert(Arc::clone(mailbox))
+        };
         self.count_opened();
-        let key = self.flows.lock().insert(Arc::clone(mailbox));
-        Member { service: Arc::clone(self), key }
+        Some(Member { service: Arc::clone(self), key })
     }
 
-    /// Closes every live flow.
-    pub fn close_all(&self) {
+    /// Lets no more flows begin; with `drop_connections` also closes those that live.
+    pub(super) fn close(&self, drop_connections: bool) {
         // Wakers run outside of the lock: a flow that ends at once takes the lock to leave.
         let wakers: Vec<_> = {
-            let flows = self.flows.lock();
-            flows.iter().filter_map(|(_, m)| m.post(Effect::Close { error: None, hard: true })).collect()
+            let mut flows = self.flows.lock();
+            flows.closing = true;
+            let told = flows.members.iter().filter(|_| drop_connections);
+            told.filter_map(|(_, m)| m.post(Effect::Close { error: None, hard: true })).collect()
         };
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
@@ -62,12 +79,31 @@ impl Service {
 impl Drop for Member {
     fn drop(&mut self) {
         self.service.closed.fetch_add(1, Ordering::Relaxed);
-        let mut flows = self.service.flows.lock();
-        flows.try_remove(self.key);
-        if flows.is_empty() {
-            *flows = Slab::new();
+        let members = &mut self.service.flows.lock().members;
+        members.try_remove(self.key);
+        if members.is_empty() {
+            *members = Slab::new();
         }
     }
+}
+
+/// Waits until a connection that has no flow yet is to be closed. What it is told besides is kept.
+pub(super) async fn told_to_close(mailbox: &Mailbox, others: &mut Vec<Effect>) {
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    std::future::poll_fn(|cx| {
+        loop {
+            mailbox.take(&mut effects, &mut ready);
+            ready.clear();
+            if effects.iter().any(|e| matches!(e, Effect::Close { .. } | Effect::AbortOut { .. })) {
+                return Poll::Ready(());
+            }
+            others.append(&mut effects);
+            if mailbox.park(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
 }
 
 /// The core's view of one of the adaptor's peers (spec `tcp-adaptor.md` 2.5).

@@ -58,27 +58,44 @@ fn request(name: &str, direction: Direction, source: Source, target: Target) -> 
     }
 }
 
-/// Opens a connection in the core and attaches links on it, in one batch.
+/// Opens a connection in the core and attaches links on it.
 pub(super) fn join(
     router: &Router,
     mailbox: Arc<Mailbox>,
     identity: Identity<'_>,
     requests: impl IntoIterator<Item = AttachRequest>,
 ) -> Joined {
-    let now = clock::now();
+    attach(router, begin(router, mailbox, identity), vec![opened()], requests)
+}
+
+/// Begins a connection in the core. Management shows it once it is opened.
+pub(super) fn begin(router: &Router, mailbox: Arc<Mailbox>, identity: Identity<'_>) -> ConnHandle {
     let Identity { initiator, host, local_socket, name } = identity;
-    let conn = router.connect_at(conn_params(initiator, host, local_socket, name), mailbox, now);
-    let peer = PeerOpen {
+    router.connect_at(conn_params(initiator, host, local_socket, name), mailbox, clock::now())
+}
+
+/// Opens a connection.
+pub(super) fn opened() -> Action {
+    Action::Opened(Box::new(PeerOpen {
         container_id: "TcpAdaptor".to_owned(),
         properties: amqp_core::value::Map::new().with("qd.adaptor", "tcp"),
         ..PeerOpen::default()
-    };
-    let mut actions = vec![Action::Opened(Box::new(peer))];
+    }))
+}
+
+/// Attaches links, in one batch with the actions before.
+pub(super) fn attach(
+    router: &Router,
+    conn: ConnHandle,
+    mut actions: Vec<Action>,
+    requests: impl IntoIterator<Item = AttachRequest>,
+) -> Joined {
+    let before = actions.len();
     for (token, request) in requests.into_iter().enumerate() {
         actions.push(Action::Attach(Box::new(AttachRequest { token: token as u32, ..request })));
     }
-    let mut links: Vec<Option<Attached>> = (1..actions.len()).map(|_| None).collect();
-    router.submit(conn.id, &mut actions, &mut Vec::new(), now);
+    let mut links: Vec<Option<Attached>> = (before..actions.len()).map(|_| None).collect();
+    router.submit(conn.id, &mut actions, &mut Vec::new(), clock::now());
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     conn.mailbox.take(&mut effects, &mut ready);
     let mut rest = Vec::new();

@@ -52,6 +52,28 @@ pub struct PeerOpen {
     pub tls_ssf: u32,
 }
 
+/// What has become known of a connection's transport since the connection began.
+#[derive(Debug, Clone, Default)]
+pub struct TransportFacts {
+    /// The socket's local address, when it was opened only now.
+    pub local_socket: Option<String>,
+    /// TLS, when it was established on an open connection.
+    pub tls: Option<TlsFacts>,
+}
+
+/// TLS below a connection.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// Protocol name (`TLSv1.3`).
+    pub protocol: String,
+    /// Cipher name.
+    pub cipher: String,
+    /// Secret bits of the cipher.
+    pub ssf: u32,
+    /// The generation of credentials to show.
+    pub ordinal: u64,
+}
+
 /// An attach that came from a peer.
 #[derive(Debug, Clone)]
 pub struct AttachRequest {
@@ -96,6 +118,8 @@ pub struct Deliver {
 pub enum Action {
     /// Both opens are exchanged.
     Opened(Box<PeerOpen>),
+    /// The transport is known better than when the connection began.
+    Transport(Box<TransportFacts>),
     /// A peer attaches a link.
     Attach(Box<AttachRequest>),
     /// The peer answered a router-initiated attach; absent termini mean that a refusal follows.

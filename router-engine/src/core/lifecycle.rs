@@ -1,6 +1,6 @@
 //! Connections: opening, closing, the tick.
 
-use super::action::PeerOpen;
+use super::action::{PeerOpen, TransportFacts};
 use super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
 use super::effect::Effect;
 use super::ids::ConnId;
@@ -89,6 +89,18 @@ impl Core {
             ConnectionRole::InterRouter => self.control_connection_opened(slot),
             ConnectionRole::InterRouterData => self.data_connection_opened(slot),
             _ => {}
+        }
+    }
+
+    pub(super) fn on_transport(&mut self, slot: u32, facts: TransportFacts) {
+        let conn = &mut self.conns[slot];
+        if facts.local_socket.is_some() {
+            conn.params.local_socket = facts.local_socket;
+        }
+        if let (Some(tls), Some(peer)) = (facts.tls, &mut conn.peer) {
+            conn.params.tls_ordinal = Some(tls.ordinal);
+            (peer.tls_protocol, peer.tls_cipher) = (Some(tls.protocol), Some(tls.cipher));
+            peer.tls_ssf = tls.ssf;
         }
     }
 

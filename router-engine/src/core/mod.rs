@@ -228,6 +228,7 @@ impl Core {
         for action in actions.drain(..) {
             match action {
                 Action::Opened(peer) => self.on_opened(conn, *peer, now),
+                Action::Transport(facts) => self.on_transport(conn, *facts),
                 Action::Attach(request) => self.on_attach(conn, *request),
                 Action::Attached { link, source, target, settle_on_send } => {
                     self.on_attached(link, source, target, settle_on_send);

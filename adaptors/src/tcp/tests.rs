@@ -1,0 +1,329 @@
+//! Flows between real sockets and a far end that does as the test says.
+
+use super::setup::{Identity, consumer, join, producer};
+use super::streams::{Outbound, reader_of};
+use super::{Strategy, TcpListener, TcpListenerParams, encap};
+use crate::clock;
+use bytes::Bytes;
+use router_engine::annotations::{Annotations, flags};
+use router_engine::core::connection::ConnHandle;
+use router_engine::core::{Mode, RouterConfig};
+use router_engine::stream::{Payload, Pull, Reader, Stream, StreamLimits};
+use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
+use socket2::SockRef;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ADDRESS: &str = "svc";
+
+pub(super) fn router() -> Arc<Router> {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
+}
+
+fn params(port: u16) -> TcpListenerParams {
+    TcpListenerParams {
+        name: "l".into(),
+        address: ADDRESS.into(),
+        strategy: Strategy::None,
+        host: "127.0.0.1".into(),
+        port: port.to_string(),
+        backlog: 0,
+        tls: None,
+        authenticate_peer: false,
+    }
+}
+
+pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    (TcpListener::start(params(port), router).expect("no TLS"), port)
+}
+
+/// Connects once the listener listens.
+async fn client(port: u16) -> TcpStream {
+    eventually(async || {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // Little of what a client does not read gets lost in the kernel.
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        socket.connect(([127, 0, 0, 1], port).into()).await.ok()
+    })
+    .await
+}
+
+async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let attempts = async {
+        loop {
+            if let Some(found) = attempt().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, attempts).await.expect("in time")
+}
+
+/// The far end of a service: takes client streams and answers them by hand.
+pub(super) struct FarEnd {
+    router: Arc<Router>,
+    conn: ConnHandle,
+    into: LinkId,
+}
+
+/// A client stream and the answer to it.
+struct Served {
+    id: OutId,
+    reader: Reader,
+    received: VecDeque<Bytes>,
+    reply_to: String,
+    answer: Arc<Stream>,
+}
+
+// === impl FarEnd ===
+
+impl FarEnd {
+    pub(super) fn new(router: &Arc<Router>) -> Self {
+        let identity = Identity { initiator: true, host: "far".into(), local_socket: None, name: "far" };
+        let requests = [consumer("out", Some(ADDRESS), false), producer("in", None)];
+        let mut joined = join(router, Arc::default(), identity, requests);
+        let into = joined.links[1].take().expect("attached").link;
+        Self { router: Arc::clone(router), conn: joined.conn, into }
+    }
+
+    /// Takes the next client stream and reads its head.
+    async fn serve(&self) -> Served {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        let mailbox = &self.conn.mailbox;
+        let pushed = poll_fn(|cx| {
+            loop {
+                mailbox.take(&mut effects, &mut ready);
+                ready.clear();
+                let push = effects.drain(..).find_map(|e| if let Effect::Push(push) = e { Some(push) } else { None });
+                match push {
+                    Some(push) => return Poll::Ready(push),
+                    None if mailbox.park(cx.waker()) => return Poll::Pending,
+                    None => {}
+                }
+            }
+        });
+        let mut push = timeout(PATIENCE, pushed).await.expect("a client stream");
+        let reader = reader_of(&mut push, mailbox);
+        let mut received = VecDeque::new();
+        reader.pull(usize::MAX, &mut received);
+        let head = encap::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
+        let reply_to = head.reply_to.expect("a client stream");
+        Outbound::consume(&mut received, head.len);
+        Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
+    }
+
+    fn submit(&self, action: Action) {
+        self.router.submit(self.conn.id, &mut vec![action], &mut Vec::new(), clock::now());
+    }
+
+    /// Sends the answering stream, as far as it is there.
+    fn answer(&self, served: &Served) {
+        self.submit(Action::Deliver(Box::new(Deliver {
+            link: self.into,
+            token: InToken(0),
+            settled: false,
+            payload: Payload::Stream(Arc::clone(&served.answer)),
+            to: Some(served.reply_to.clone().into()),
+            annotations: Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() },
+            priority: 4,
+            state: None,
+        })));
+    }
+
+    fn refuse(&self, served: &Served) {
+        let state = Some(super::flow::modified());
+        self.submit(Action::Update { delivery: Side::Out(served.id), state, settled: true });
+    }
+
+    /// Waits until every flow has left the core.
+    pub(super) async fn alone(&self) {
+        eventually(async || (self.router.connection_rows(clock::now()).len() == 1).then_some(())).await;
+    }
+}
+
+// === impl Served ===
+
+impl Served {
+    fn head(&self) -> Bytes {
+        encap::server_head(&self.reply_to)
+    }
+
+    /// Waits until the client stream has delivered `expected` and ended.
+    async fn expect(&mut self, expected: &[u8]) {
+        eventually(async || match self.reader.pull(usize::MAX, &mut self.received) {
+            Pull::Done => Some(()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(self.received.make_contiguous().concat(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_that_has_sent_sees_an_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    client.write_all(b"anyone there?").await.expect("sent");
+    let served = far.serve().await;
+    far.refuse(&served);
+    far.alone().await;
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("closed").expect("not reset");
+    assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_head_in_pieces_is_put_together() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let served = far.serve().await;
+    let head = served.head();
+    served.answer.push(head.slice(..20));
+    far.answer(&served);
+    for piece in [20..21, 21..60, 60..head.len()] {
+        eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+        served.answer.push(head.slice(piece));
+    }
+    served.answer.push(Bytes::from_static(b"hello"));
+    let mut greeting = [0; 5];
+    timeout(PATIENCE, client.read_exact(&mut greeting)).await.expect("in time").expect("received");
+    assert_eq!(&greeting, b"hello");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_within_its_head_ends_the_flow() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head().slice(..20));
+    far.answer(&served);
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    served.answer.finish();
+    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("closed").expect("an end"), 0);
+    far.alone().await;
+}
+
+/// Resets the connection instead of ending it.
+fn reset(client: TcpStream) {
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_before_the_answer_has_come() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let client = client(port).await;
+    let mut served = far.serve().await;
+    reset(client);
+    served.expect(b"").await;
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_while_the_stream_is_full() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    // Nobody reads at the far end.
+    let block = vec![0; 64 * 1024];
+    let full = || served.reader.stream().buffered() >= StreamLimits::DEFAULT.high;
+    eventually(async || {
+        let _ = client.try_write(&block);
+        full().then_some(())
+    })
+    .await;
+    reset(client);
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_after_the_clients_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let mut served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    client.write_all(b"question").await.expect("sent");
+    client.shutdown().await.expect("half-closed");
+    served.expect(b"question").await;
+    assert_eq!(router.connection_rows(clock::now()).len(), 2, "a half-closed client waits for its answer");
+    reset(client);
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let mut served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    client.write_all(b"question").await.expect("sent");
+    client.shutdown().await.expect("half-closed");
+    served.expect(b"question").await;
+    let block = Bytes::from(vec![7; 64 * 1024]);
+    const BLOCKS: usize = 256;
+    for _ in 0..BLOCKS {
+        served.answer.push(block.clone());
+    }
+    served.answer.finish();
+    far.submit(Action::Sent { delivery: served.id });
+    far.refuse(&served);
+    let mut answer = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("received");
+    assert_eq!(answer.len(), BLOCKS * block.len());
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_listener_may_be_given_by_names() {
+    let router = router();
+    let _far = FarEnd::new(&router);
+    let (literal, port) = listener(&router);
+    literal.delete(false);
+    let by_name = TcpListenerParams { host: "localhost".into(), ..params(port) };
+    let named = TcpListener::start(by_name, &router).expect("no TLS");
+    client(port).await;
+    named.delete(false);
+    let unknown = TcpListenerParams { port: "no-such-service".into(), ..params(port) };
+    let nowhere = TcpListener::start(unknown, &router).expect("no TLS");
+    let failure = eventually(async || Some(nowhere.status().1).filter(|text| !text.is_empty())).await;
+    assert_eq!(failure, "Servname not supported for ai_socktype - listen on 127.0.0.1:no-such-service");
+}
+
+#[tokio::test]
+async fn the_port_of_a_deleted_listener_is_free_at_once() {
+    let router = router();
+    let _far = FarEnd::new(&router);
+    let (listener, port) = listener(&router);
+    let live = client(port).await;
+    listener.delete(false);
+    std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    drop(live);
+}
