@@ -2,11 +2,13 @@
 
 use super::address::treatment;
 use super::{count, owned, text};
+use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use router_engine::core::Mode;
 use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule};
+use router_engine::mesh::Timing;
 use std::time::Duration;
 
 /// How many connections carry streams beside an inter-router connection.
@@ -25,18 +27,8 @@ pub struct RouterParams {
     pub id: Option<String>,
     /// The mode.
     pub mode: Mode,
-    /// Period of greetings to neighbours.
-    pub hello_interval: Duration,
-    /// Silence after which a neighbour is lost.
-    pub hello_max_age: Duration,
-    /// Period of advertisements when nothing changes.
-    pub ra_interval: Duration,
-    /// Period of advertisements while the topology changes.
-    pub ra_interval_flux: Duration,
-    /// Age at which link state of others is dropped.
-    pub remote_ls_max_age: Duration,
-    /// How long addresses of an unreachable router are kept.
-    pub unreachable_holdoff: Duration,
+    /// Periods and ages of the routing protocols.
+    pub timing: Timing,
     /// Worker threads, at least one.
     pub worker_threads: usize,
     /// Directory of the SASL configuration.
@@ -91,7 +83,6 @@ impl TryFrom<&EntityConfig> for RouterParams {
 
     fn try_from(entity: &EntityConfig) -> Result<Self, RouterError> {
         let a = &entity.attributes;
-        let seconds = |name| Duration::from_secs(count(a, name));
         Ok(Self {
             id: owned(a, "id"),
             mode: match a.text("mode") {
@@ -99,12 +90,7 @@ impl TryFrom<&EntityConfig> for RouterParams {
                 Some("edge") => Mode::Edge,
                 _ => Mode::Standalone,
             },
-            hello_interval: seconds("helloIntervalSeconds"),
-            hello_max_age: seconds("helloMaxAgeSeconds"),
-            ra_interval: seconds("raIntervalSeconds"),
-            ra_interval_flux: seconds("raIntervalFluxSeconds"),
-            remote_ls_max_age: seconds("remoteLsMaxAgeSeconds"),
-            unreachable_holdoff: seconds("unreachableHoldoffSeconds"),
+            timing: timing(a),
             worker_threads: usize::try_from(count(a, "workerThreads")).unwrap_or(1).clamp(1, MAX_WORKERS),
             sasl_config_dir: owned(a, "saslConfigDir"),
             sasl_config_name: text(a, "saslConfigName"),
@@ -115,6 +101,18 @@ impl TryFrom<&EntityConfig> for RouterParams {
             drop_tcp_connections: a.flag("dropTcpConnections"),
             van_id: owned(a, "vanId"),
         })
+    }
+}
+
+fn timing(a: &Attributes) -> Timing {
+    let seconds = |name| Duration::from_secs(count(a, name));
+    Timing {
+        hello_interval: seconds("helloIntervalSeconds"),
+        hello_max_age: seconds("helloMaxAgeSeconds"),
+        ra_interval: seconds("raIntervalSeconds"),
+        ra_interval_flux: seconds("raIntervalFluxSeconds"),
+        link_state_max_age: seconds("remoteLsMaxAgeSeconds"),
+        unreachable_hold_off: seconds("unreachableHoldoffSeconds"),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::RouterError;
 use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
+use router_engine::mesh::Timing;
 
 fn entity(ty: EntityType, given: &[(&'static str, Value)]) -> EntityConfig {
     let mut attributes = Attributes::new().with("type", ty.full());
@@ -111,6 +112,27 @@ fn auto_links() {
         refused(Map::new().with("connection", "a").with("containerId", "b")),
         "Both connection and containerId cannot be specified. Specify only one"
     );
+}
+
+#[test]
+fn timing_of_the_routing_protocols() {
+    let params = |given: &[(&'static str, Value)]| {
+        RouterParams::try_from(&entity(EntityType::Router, given)).expect("valid").timing
+    };
+    assert_eq!(params(&[]), Timing::default());
+    let given = [
+        ("helloIntervalSeconds", 2),
+        ("helloMaxAgeSeconds", 10),
+        ("raIntervalSeconds", 20),
+        ("raIntervalFluxSeconds", 5),
+        ("remoteLsMaxAgeSeconds", 90),
+        ("unreachableHoldoffSeconds", 7),
+    ];
+    let timing = params(&given.map(|(name, n)| (name, Value::from(n))));
+    let ages = [timing.hello_max_age, timing.link_state_max_age, timing.unreachable_hold_off];
+    let periods = [timing.hello_interval, timing.ra_interval, timing.ra_interval_flux];
+    assert_eq!(periods.map(|p| p.as_secs()), [2, 20, 5]);
+    assert_eq!(ages.map(|a| a.as_secs()), [10, 90, 7]);
 }
 
 #[test]

@@ -136,6 +136,7 @@ impl Runtime {
             default_treatment: params.default_distribution,
             network_id: network.network_id,
             tenant_id: tenant.clone(),
+            timing: params.timing,
         };
         log_data_connections(params);
         log_start(&id, params.mode);

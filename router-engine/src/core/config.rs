@@ -4,6 +4,7 @@ use super::Core;
 use super::Router;
 use crate::address::name::AddressContext;
 use crate::forward::Treatment;
+use crate::mesh::Timing;
 
 /// The mode of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,6 +31,8 @@ pub struct RouterConfig {
     pub network_id: Option<String>,
     /// The tenant id, when one is configured.
     pub tenant_id: Option<String>,
+    /// Periods and ages of the routing protocols.
+    pub timing: Timing,
 }
 
 /// Configuration of the addresses that match a pattern (spec `amqp-endpoint.md` 8.2).

@@ -186,7 +186,7 @@ impl Router {
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let names = config.address_context();
-        let mesh = (config.mode == Mode::Interior).then(|| Mesh::new(&config.id, instance));
+        let mesh = (config.mode == Mode::Interior).then(|| Mesh::new(&config.id, instance, config.timing));
         let mut core = Self {
             names,
             rng: SecretRng::new(seed),

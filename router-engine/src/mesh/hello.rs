@@ -1,7 +1,7 @@
 //! Neighbour discovery (spec `inter-router-protocol.md` 6.2).
 
 use super::fields::{Fields, Malformed};
-use super::{HELLO_MAX_AGE, LINK_STATE_VERSION, MAX_NODES, Mesh, wire};
+use super::{LINK_STATE_VERSION, MAX_NODES, Mesh, wire};
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
 use std::collections::BTreeMap;
@@ -13,15 +13,22 @@ const HELLO_TO: &str = "amqp:/_local/qdhello";
 pub(super) struct Hello {
     /// Routers with the time of their last HELLO; bounded by [`MAX_NODES`].
     heard: BTreeMap<String, Instant>,
+    last_sent: Option<Instant>,
     duplicate_reported: bool,
 }
 
 impl Mesh {
     pub(super) fn expire_hellos(&mut self, now: Instant) {
-        self.hello.heard.retain(|_, heard| now.since(*heard) <= HELLO_MAX_AGE);
+        let max_age = self.timing.hello_max_age;
+        self.hello.heard.retain(|_, heard| now.since(*heard) <= max_age);
     }
 
-    pub(super) fn send_hello(&mut self) {
+    pub(super) fn hello_is_due(&self, now: Instant) -> bool {
+        self.hello.last_sent.is_none_or(|last| now.since(last) >= self.timing.hello_interval)
+    }
+
+    pub(super) fn send_hello(&mut self, now: Instant) {
+        self.hello.last_sent = Some(now);
         let seen: Vec<&str> = self.hello.heard.keys().map(String::as_str).collect();
         let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION)
             .number("instance", self.instance)
@@ -69,8 +76,8 @@ impl Mesh {
     /// A neighbour hears us (spec 6.6, HELLO refresh).
     fn refresh_neighbour(&mut self, id: &str, (bit, cost): (u8, u32), instance: i64, version: i64, now: Instant) {
         // A control link leads to one router: whoever is there and alive keeps it.
-        let rival =
-            self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= HELLO_MAX_AGE);
+        let max_age = self.timing.hello_max_age;
+        let rival = self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= max_age);
         if rival {
             return;
         }
@@ -81,7 +88,7 @@ impl Mesh {
             Some(link) if link == bit => node.link_heard = now,
             // Of several connections to one router the first is used as long as it is alive;
             // changing with every HELLO would cost an LSR and LSU each (quirk Q1).
-            Some(_) if now.since(node.link_heard) <= HELLO_MAX_AGE => {}
+            Some(_) if now.since(node.link_heard) <= max_age => {}
             _ => {
                 node.link = Some(bit);
                 node.link_heard = now;

@@ -2,10 +2,7 @@
 
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
-use super::{
-    FLUX, HELLO_MAX_AGE, HOLD_OFF_TICKS, LINK_STATE_MAX_AGE, LINK_STATE_VERSION, Mesh, MeshOutput, Node, RA_INTERVAL,
-    RA_INTERVAL_FLUX, wire,
-};
+use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, wire};
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
 use std::collections::BTreeSet;
@@ -35,7 +32,7 @@ pub(super) struct LinkState {
     /// Node bits that the last computation found no way to.
     unreachable: Vec<u8>,
     /// Ticks until these are flushed.
-    hold_off: Option<u8>,
+    hold_off: Option<u64>,
 }
 
 // === messages ===
@@ -203,8 +200,8 @@ impl Mesh {
     }
 
     pub(super) fn ra_is_due(&self, now: Instant) -> bool {
-        let flux = self.ls.last_change.is_some_and(|change| now.since(change) < FLUX);
-        let interval = if flux { RA_INTERVAL_FLUX } else { RA_INTERVAL };
+        let flux = self.ls.last_change.is_some_and(|change| now.since(change) < self.timing.flux());
+        let interval = if flux { self.timing.ra_interval_flux } else { self.timing.ra_interval };
         self.ls.last_ra.is_none_or(|last| now.since(last) >= interval)
     }
 
@@ -213,7 +210,7 @@ impl Mesh {
         let stale: Vec<u8> = self
             .nodes
             .iter()
-            .filter(|n| n.link.is_some() && now.since(n.refreshed) > HELLO_MAX_AGE)
+            .filter(|n| n.link.is_some() && now.since(n.refreshed) > self.timing.hello_max_age)
             .map(Node::bit)
             .collect();
         for bit in stale {
@@ -223,7 +220,7 @@ impl Mesh {
             self.drop_neighbour(bit);
         }
         for node in self.nodes.iter_mut() {
-            if now.since(node.last_seen) > LINK_STATE_MAX_AGE && !node.peers.is_empty() {
+            if now.since(node.last_seen) > self.timing.link_state_max_age && !node.peers.is_empty() {
                 node.peers.clear();
                 node.ls_seq = 0;
                 self.ls.recompute |= node.has_way();
@@ -281,7 +278,7 @@ impl Mesh {
             })
             .collect();
         self.ls.unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
-        self.ls.hold_off = Some(HOLD_OFF_TICKS);
+        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
         let radius = result.radius;
         for (bit, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(bit) {

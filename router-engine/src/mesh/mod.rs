@@ -21,12 +21,14 @@ mod link_state;
 mod mobile_sync;
 mod node;
 pub mod path;
+mod timing;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use node::Node;
+pub use timing::Timing;
 pub use wire::parse;
 
 use crate::log::{Level, LogModule};
@@ -36,7 +38,6 @@ use bytes::Bytes;
 use fields::{Fields, Malformed};
 use node::NodeTable;
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
 /// Routers that can be told apart, this one included; node bits are below it.
 pub const MAX_NODES: usize = 128;
@@ -50,25 +51,12 @@ pub const LINK_STATE_VERSION: i64 = 1;
 /// Version of MAU and MAR.
 pub const MOBILE_VERSION: i64 = 2;
 
-/// A HELLO counts for this long.
-const HELLO_MAX_AGE: Duration = Duration::from_secs(3);
-/// Between router advertisements while nothing changes.
-const RA_INTERVAL: Duration = Duration::from_secs(30);
-/// Between router advertisements after a topology change.
-const RA_INTERVAL_FLUX: Duration = Duration::from_secs(4);
-/// How long a topology change keeps the shorter interval: eight seconds, and some more so that a
-/// late timer does not lose the advertisement that is due at their end.
-const FLUX: Duration = Duration::from_millis(8500);
-/// A link state counts for this long after the last sign of its router.
-const LINK_STATE_MAX_AGE: Duration = Duration::from_secs(60);
-/// Ticks from a computation to the flush of the routers that it found unreachable.
-const HOLD_OFF_TICKS: u8 = 1;
-
 /// The control plane of one interior router.
 #[derive(Debug)]
 pub struct Mesh {
     id: String,
     instance: i64,
+    timing: Timing,
     nodes: NodeTable,
     hello: hello::Hello,
     ls: link_state::LinkState,
@@ -161,10 +149,11 @@ pub enum MeshOutput {
 impl Mesh {
     /// The control plane of the router `id`; `instance` is its boot time in seconds since the Unix epoch.
     #[must_use]
-    pub fn new(id: &str, instance: i64) -> Self {
+    pub fn new(id: &str, instance: i64, timing: Timing) -> Self {
         Self {
             id: id.to_owned(),
             instance,
+            timing,
             nodes: NodeTable::default(),
             hello: hello::Hello::default(),
             ls: link_state::LinkState::default(),
@@ -214,7 +203,9 @@ impl Mesh {
     pub fn tick(&mut self, now: Instant) {
         let starting = self.is_starting();
         self.expire_hellos(now);
-        self.send_hello();
+        if self.hello_is_due(now) {
+            self.send_hello(now);
+        }
         if self.ra_is_due(now) {
             self.send_ra(now);
         }

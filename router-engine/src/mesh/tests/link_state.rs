@@ -395,3 +395,37 @@ fn the_cost_is_that_of_the_first_hello() {
     a.mesh.handle_message("HELLO", &body, Some((0, 9)), a.now);
     assert_eq!(a.mesh.peers()["B"], 5);
 }
+
+#[test]
+fn periods_and_ages_are_those_configured() {
+    let second = Duration::from_secs(1);
+    let mut a = Fixture::timed(Timing {
+        hello_interval: second * 2,
+        hello_max_age: second * 10,
+        ra_interval: second * 5,
+        ra_interval_flux: second,
+        link_state_max_age: second * 15,
+        unreachable_hold_off: second * 3,
+    });
+    a.hello("B", 3);
+    a.lsu("B", 1, &[("A", 1)]);
+    a.mau("B", 1, &[("exist", &["Mx"])]);
+    let (mut hellos, mut advertisements, mut lost, mut flushed) = (vec![], vec![], vec![], vec![]);
+    for second in 1..=19 {
+        let out = a.tick();
+        for (opcode, _) in sent(&out) {
+            match opcode {
+                "HELLO" => hellos.push(second),
+                "RA" => advertisements.push(second),
+                _ => {}
+            }
+        }
+        lost.extend(out.iter().any(|o| matches!(o, MeshOutput::Route { link: None, .. })).then_some(second));
+        flushed.extend(out.contains(&MeshOutput::FlushNode { bit: 1 }).then_some(second));
+    }
+    assert_eq!(hellos, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
+    // Changes at 1 and, when the neighbour is lost, at 11; each is in flux for two seconds. The
+    // first tick advertises for its own sake and because of the change.
+    assert_eq!(advertisements, [1, 1, 2, 3, 8, 11, 12, 13, 18]);
+    assert_eq!((lost, flushed), (vec![11], vec![14]));
+}

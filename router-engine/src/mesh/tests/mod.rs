@@ -9,6 +9,7 @@ mod network;
 
 use super::*;
 use amqp_core::Value;
+use std::time::Duration;
 
 /// A router under test with hand-made messages from others.
 struct Fixture {
@@ -18,7 +19,11 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self { mesh: Mesh::new("A", 1000), now: Instant::from_micros(5_000_000) }
+        Self::timed(Timing::default())
+    }
+
+    fn timed(timing: Timing) -> Self {
+        Self { mesh: Mesh::new("A", 1000, timing), now: Instant::from_micros(5_000_000) }
     }
 
     /// A tick one second later, and what came out.

@@ -1,7 +1,7 @@
 //! A network of routers in virtual time: only what routing protocol messages need of forwarding.
 
 use crate::mesh::path::Peers;
-use crate::mesh::{Mesh, MeshOutput, parse};
+use crate::mesh::{Mesh, MeshOutput, Timing, parse};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use bytes::Bytes;
@@ -112,7 +112,7 @@ impl Net {
 
     fn new_mesh(&mut self, router: usize) -> Mesh {
         self.serial += 1;
-        Mesh::new(&format!("r{router:02}"), i64::try_from(self.serial).unwrap_or(0))
+        Mesh::new(&format!("r{router:02}"), i64::try_from(self.serial).unwrap_or(0), Timing::default())
     }
 
     /// A new link, which is up at once.
