@@ -302,6 +302,21 @@ fn create_checks_its_request() {
     assert!(text.starts_with("adding ListenerEntity(authenticatePeer=False, cost=1,"), "{text}");
 }
 
+/// What the agent keeps and looks through is bounded by the schema, whatever a request holds: with as many
+/// entries as a request has room for, looking each up among those before would take hours.
+#[test]
+fn large_maps_are_refused_at_their_first_unknown_attribute() {
+    let mut agent = agent();
+    let map: Map = (0..1_000_000).map(|i| (Value::from(i.to_string()), Value::Null)).collect();
+    let unknown = (400, "Unknown attribute '0' for 'io.skupper.router.dummy'".to_owned());
+    let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
+    assert_eq!(refused(&mut agent, &named("CREATE"), map.clone()), unknown);
+    assert_eq!(call(&mut agent, &named("CREATE"), Map::new()).status, Status::Created);
+    assert_eq!(refused(&mut agent, &named("UPDATE"), map.clone()), unknown);
+    // Without a type the whole of it is shown.
+    assert_eq!(refused(&mut agent, &[("operation", "CREATE")], map).0, 400);
+}
+
 #[test]
 fn a_refusal_by_the_router_leaves_nothing() {
     let mut agent = agent();
