@@ -318,6 +318,18 @@ fn large_maps_are_refused_at_their_first_unknown_attribute() {
 }
 
 #[test]
+fn columns_are_shown_once_however_often_they_are_named() {
+    let mut agent = agent();
+    let query = [("operation", "QUERY"), ("entityType", "listener")];
+    let names = |names: Vec<Value>| Map::new().with("attributeNames", names);
+    let twice = call(&mut agent, &query, names(vec!["name".into(), "port".into(), "name".into()]));
+    assert_eq!(Literal(field(&twice, "attributeNames")).to_string(), "['name', 'port']");
+    assert_eq!(Literal(field(&twice, "results")).to_string(), "[['l0', '5672']]");
+    let (status, text) = refused(&mut agent, &query, names(vec!["name".into(); 1025]));
+    assert_eq!((status, text.as_str()), (400, "More than 1024 attribute names"));
+}
+
+#[test]
 fn a_refusal_by_the_router_leaves_nothing() {
     let mut agent = agent();
     agent.backend().refuse = true;
