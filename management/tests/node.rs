@@ -2,7 +2,7 @@
 
 use amqp_core::Value;
 use amqp_core::message::{Message, MessageBuilder, Properties};
-use amqp_core::performative::{Source, Target};
+use amqp_core::performative::{DeliveryState, Source, Target};
 use amqp_core::value::Map;
 use bytes::Bytes;
 use management::agent::Agent;
@@ -14,7 +14,7 @@ use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::Push;
 use router_engine::stream::{Payload, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InToken, LinkId, Router};
+use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,7 +26,7 @@ struct Client {
     requests: LinkId,
     replies: LinkId,
     reply_to: String,
-    next: u64,
+    sent: u64,
 }
 
 impl Client {
@@ -65,24 +65,25 @@ impl Client {
         let [replies, requests] = links.map(|l| l.expect("attached"));
         let credit = Action::PeerCredit { link: replies, credit: 10, drain: false };
         router.submit(conn.id, &mut vec![credit], &mut Vec::new(), now());
-        Self { router: Arc::clone(router), conn, requests, replies, reply_to, next: 0 }
+        Self { router: Arc::clone(router), conn, requests, replies, reply_to, sent: 0 }
     }
 
     fn message(&self, properties: Map, body: Value) -> Bytes {
         let to = Properties {
             reply_to: Some(self.reply_to.clone()),
-            correlation_id: Value::Ulong(self.next),
+            correlation_id: Value::Ulong(self.sent),
             ..Properties::default()
         };
         MessageBuilder::new().properties(&to).application_properties(&properties).value(body)
     }
 
-    async fn call(&mut self, payload: Payload) -> Message {
-        self.next += 1;
+    /// Sends a request. Returns the core's id of it, when it has one.
+    fn send(&mut self, settled: bool, payload: Payload) -> Option<InId> {
+        self.sent += 1;
         let deliver = Deliver {
             link: self.requests,
-            token: InToken(self.next),
-            settled: false,
+            token: InToken(self.sent),
+            settled,
             payload,
             to: None,
             annotations: Annotations::default(),
@@ -91,6 +92,15 @@ impl Client {
         };
         let mut accepted = Vec::new();
         self.router.submit(self.conn.id, &mut vec![Action::Deliver(Box::new(deliver))], &mut accepted, now());
+        accepted.first().map(|a| a.id)
+    }
+
+    async fn call(&mut self, payload: Payload) -> Message {
+        self.send(false, payload);
+        self.answer().await
+    }
+
+    async fn answer(&self) -> Message {
         let push = self.reply().await;
         assert_eq!(push.link, self.replies);
         assert!(push.settled);
@@ -101,15 +111,18 @@ impl Client {
     }
 
     async fn reply(&self) -> Push {
+        self.next(|effect| if let Effect::Push(push) = effect { Some(*push) } else { None }).await
+    }
+
+    /// Waits for an effect.
+    async fn next<T>(&self, wanted: impl Fn(Effect) -> Option<T>) -> T {
         let (mut effects, mut ready) = (Vec::new(), Vec::new());
         loop {
             let mailbox = &self.conn.mailbox;
             poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
             mailbox.take(&mut effects, &mut ready);
-            for effect in effects.drain(..) {
-                if let Effect::Push(push) = effect {
-                    return *push;
-                }
+            if let Some(found) = effects.drain(..).find_map(&wanted) {
+                return found;
             }
         }
     }
@@ -191,4 +204,55 @@ async fn a_request_may_arrive_in_parts() {
     let reply = client.call(Payload::Stream(stream)).await;
     assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(201)));
     assert_eq!(field(&reply, "arg1").as_str().map(str::len), Some(100_000));
+}
+
+#[tokio::test]
+async fn requests_that_are_aborted_leave_nothing_behind() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    // More than may wait for the node.
+    for _ in 0..300 {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        let id = client.send(true, Payload::Stream(Arc::clone(&stream))).expect("incomplete");
+        tokio::task::yield_now().await;
+        stream.abort();
+        let mut abort = vec![Action::Complete { delivery: id, aborted: true }];
+        router.submit(client.conn.id, &mut abort, &mut Vec::new(), now());
+        tokio::task::yield_now().await;
+    }
+    let read = client.message(Map::new().with("operation", "READ").with("identity", "router/R"), Value::Null);
+    client.send(true, Payload::One(read));
+    let reply = client.answer().await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(200)));
+}
+
+#[tokio::test]
+async fn what_arriving_requests_hold_together_has_a_bound() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let chunk = Bytes::from(vec![0; 1024 * 1024]);
+    let streams: Vec<_> = (0..5).map(|_| Stream::new(StreamLimits::DEFAULT, None)).collect();
+    for stream in &streams {
+        for _ in 0..15 {
+            stream.push(chunk.clone());
+        }
+        client.send(false, Payload::Stream(Arc::clone(stream)));
+    }
+    let refused = |effect| match effect {
+        Effect::UpdateIn { token, state: Some(state), settled: true, .. } => Some((token, state)),
+        _ => None,
+    };
+    let refusal = DeliveryState::rejected("amqp:resource-limit-exceeded", "Too many large requests");
+    assert_eq!(client.next(refused).await, (InToken(5), refusal));
+    // With one of them gone there is room again.
+    streams[0].abort();
+    let read = client.message(Map::new().with("operation", "READ"), Value::Null);
+    client.call(Payload::One(read)).await;
+    let again = Stream::new(StreamLimits::DEFAULT, None);
+    client.send(false, Payload::Stream(Arc::clone(&again)));
+    for _ in 0..17 {
+        again.push(chunk.clone());
+    }
+    let refusal = DeliveryState::rejected("amqp:link:message-size-exceeded", "Request too large");
+    assert_eq!(client.next(refused).await, (InToken(7), refusal));
 }

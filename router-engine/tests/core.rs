@@ -53,7 +53,11 @@ fn params() -> ConnParams {
 
 impl<'a> Peer<'a> {
     fn new(router: &'a Router) -> Self {
-        let conn = router.connect(params(), NOW);
+        Self::with(router, params())
+    }
+
+    fn with(router: &'a Router, params: ConnParams) -> Self {
+        let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
         peer.submit(Action::Opened(Box::default()));
         peer
@@ -400,6 +404,31 @@ fn a_consumer_that_leaves_in_the_middle_of_a_stream_releases_it() {
         "{effects:?}"
     );
     tx.submit(Action::Complete { delivery: id, aborted: false });
+}
+
+#[test]
+fn settled_deliveries_wait_for_an_in_process_consumer_up_to_its_capacity() {
+    let router = router();
+    let mut agent = Peer::with(&router, ConnParams { protocol: "internal", ..params() });
+    let consumer = agent.receiver("_local/agent");
+    let mut client = Peer::new(&router);
+    let sender = client.anonymous();
+    for token in 0..100 {
+        client.send(sender, token, true, Some("_local/agent"));
+    }
+    let waiting = agent.pushes();
+    assert_eq!(waiting.len(), 10);
+    assert!(waiting.iter().all(|p| p.link == consumer));
+    assert_eq!(client.updates().1, 100, "credit");
+    assert_eq!(router.router_row(NOW).totals.outcomes.dropped_presettled, 90);
+    agent.submit(Action::Sent { delivery: waiting[0].id });
+    for token in 100..102 {
+        client.send(sender, token, true, Some("_local/agent"));
+    }
+    assert_eq!(agent.pushes().len(), 1);
+    // What is not settled is bounded by its sender's credit.
+    client.send(sender, 102, false, Some("_local/agent"));
+    assert_eq!(agent.pushes().len(), 1);
 }
 
 #[test]

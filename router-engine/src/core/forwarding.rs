@@ -84,7 +84,8 @@ impl Core {
         let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
             Vec::new()
         } else {
-            a.consumers.iter().chain(&a.subscribers).copied().collect()
+            let ready = a.subscribers.iter().filter(|l| self.takes(route, **l));
+            a.consumers.iter().chain(ready).copied().collect()
         };
         for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
@@ -133,6 +134,9 @@ impl Core {
         if !a.subscribers.is_empty() {
             a.subscribers.rotate_left(1);
             let link = a.subscribers[a.subscribers.len() - 1];
+            if !self.takes(route, link) {
+                return 0;
+            }
             self.push(route, link, Some(address), None, content);
             return 1;
         }
@@ -152,6 +156,13 @@ impl Core {
         let Some(node) = self.closest_remote(route, address, content.annotations) else { return 0 };
         self.addresses[address].last_remote = node;
         self.push_remote(route, address, node, content)
+    }
+
+    /// Whether the link of an in-process consumer has room. What is unsettled is bounded by the credit of its
+    /// senders; of settled deliveries, whose credit comes back at once, no more wait than the link's capacity.
+    fn takes(&self, route: &Route, link: u32) -> bool {
+        let link = &self.links[link];
+        !route.settled || link.deliveries.len() < link.capacity
     }
 
     /// The nearest acceptable remote router; among equally near ones the one after the last choice.
