@@ -165,14 +165,12 @@ fn seconds(duration: Duration) -> Value {
 }
 
 /// Connections that serve clients, by protocol.
-fn service_connections(connections: &[ConnectionRow]) -> Map {
-    let is_service = |c: &&ConnectionRow| c.role == ConnectionRole::Normal;
-    let count =
-        |protocol: &str| connections.iter().filter(is_service).filter(|c| c.params.protocol == protocol).count() as u64;
+fn service_connections(services: &[(&str, u64)]) -> Map {
+    let count = |protocol: &str| services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
     ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
 }
 
-pub(super) fn metrics(totals: &RouterRow, connections: &[ConnectionRow], id: &str, auto_links: usize) -> Row {
+pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
     let t = &totals.totals;
     let o = &t.outcomes;
     let mut row: Row = vec!["1".into(), METRICS_TYPE.into(), id.into()];
@@ -188,7 +186,7 @@ pub(super) fn metrics(totals: &RouterRow, connections: &[ConnectionRow], id: &st
     let usage = memory::usage();
     row.push(usage.map(|u| u.total).into());
     row.push(usage.map(|u| u.resident).into());
-    row.push(service_connections(connections).into());
+    row.push(service_connections(&totals.services).into());
     row.push(router_engine::VERSION.into());
     row
 }

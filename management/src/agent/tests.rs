@@ -6,7 +6,7 @@ use crate::params::{AddressParams, AutoLinkParams, LogParams};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
-use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 use router_engine::core::{AddressCounters, Totals};
 use router_engine::forward::Treatment;
 use std::collections::HashSet;
@@ -55,18 +55,36 @@ impl Backend for Fake {
     fn auto_link_status(&self, _: u64) -> AutoLinkStatus {
         AutoLinkStatus::default()
     }
-    fn connections(&self) -> Vec<ConnectionRow> {
-        vec![connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)]
+    fn connections(&self, page: Page) -> Vec<ConnectionRow> {
+        let all = [connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)];
+        all.into_iter().skip(page.offset).take(page.count).collect()
     }
-    fn links(&self) -> Vec<LinkRow> {
+    fn connection(&self, number: u32) -> Option<ConnectionRow> {
+        self.connections(Page::ALL).into_iter().find(|c| c.number == number)
+    }
+    fn links(&self, _: Page) -> Vec<LinkRow> {
         Vec::new()
     }
-    fn addresses(&self) -> Vec<AddressRow> {
-        ["Ma", "Mb", "Mc"].map(address).to_vec()
+    fn link(&self, _: LinkKey<'_>) -> Option<LinkRow> {
+        None
+    }
+    fn addresses(&self, page: Page) -> Vec<AddressRow> {
+        ["Ma", "Mb", "Mc"].map(address).into_iter().skip(page.offset).take(page.count).collect()
+    }
+    fn address(&self, key: &str) -> Option<AddressRow> {
+        self.addresses(Page::ALL).into_iter().find(|a| a.key == key)
     }
     fn totals(&self) -> RouterRow {
         let totals = Totals::default();
-        RouterRow { connections: 2, links: 0, addresses: 3, nodes: 1, totals, uptime: Duration::from_secs(7) }
+        RouterRow {
+            connections: 2,
+            services: vec![("amqp", 2)],
+            links: 0,
+            addresses: 3,
+            nodes: 1,
+            totals,
+            uptime: Duration::from_secs(7),
+        }
     }
     fn router_id(&self) -> String {
         "R1".to_owned()
@@ -307,7 +325,7 @@ fn create_checks_its_request() {
 #[test]
 fn large_maps_are_refused_at_their_first_unknown_attribute() {
     let mut agent = agent();
-    let map: Map = (0..1_000_000).map(|i| (Value::from(i.to_string()), Value::Null)).collect();
+    let map: Map = (0..100_000).map(|i| (Value::from(i.to_string()), Value::Null)).collect();
     let unknown = (400, "Unknown attribute '0' for 'io.skupper.router.dummy'".to_owned());
     let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
     assert_eq!(refused(&mut agent, &named("CREATE"), map.clone()), unknown);

@@ -295,6 +295,7 @@ impl Core {
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.peer_credit = l.peer_credit.saturating_sub(1);
         l.deliveries.push_back(&mut self.outs, slot);
+        l.undelivered += u32::from(self.outs[slot].waits());
         if let Some((address, bit)) = address.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }

@@ -39,13 +39,6 @@ pub(crate) struct Table<T> {
 
 // === impl Hook ===
 
-impl Hook {
-    /// The object after this one.
-    pub(crate) fn next(self) -> Option<u32> {
-        (self.next != NONE).then_some(self.next)
-    }
-}
-
 impl Default for Hook {
     fn default() -> Self {
         Self { prev: NONE, next: NONE }
@@ -126,6 +119,11 @@ impl<T> Table<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slab.iter().map(|(_, t)| t)
+    }
+
+    /// The objects with their slots.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slab.iter().map(|(slot, t)| (slot as u32, t))
     }
 
     pub(crate) fn slots(&self) -> Vec<u32> {
