@@ -8,6 +8,7 @@ use bytes::Bytes;
 use management::agent::Agent;
 use management::agent::node::Node;
 use management::config::{BootPlan, parse};
+use management::log::logger;
 use management::runtime::{Runtime, now};
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
@@ -255,4 +256,38 @@ async fn what_arriving_requests_hold_together_has_a_bound() {
     }
     let refusal = DeliveryState::rejected("amqp:link:message-size-exceeded", "Request too large");
     assert_eq!(client.next(refused).await, (InToken(7), refusal));
+}
+
+#[tokio::test]
+async fn the_log_tells_the_life_of_profiles() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let ordinal = |number| Map::new().with("ordinal", number);
+    let host = |name| Map::new().with("host", name);
+    for (operation, ty, body) in [
+        ("CREATE", "sslProfile", ordinal(1)),
+        ("UPDATE", "sslProfile", ordinal(2)),
+        ("UPDATE", "sslProfile", ordinal(-1)),
+        ("DELETE", "sslProfile", Map::new()),
+        ("CREATE", "proxyProfile", host("h").with("port", "1")),
+        ("UPDATE", "proxyProfile", host("i")),
+        ("DELETE", "proxyProfile", Map::new()),
+    ] {
+        let properties = Map::new().with("operation", operation).with("type", ty).with("name", "p");
+        let request = client.message(properties, body.into());
+        client.call(Payload::One(request)).await;
+    }
+    let lines: Vec<String> = logger().recent(0).into_iter().map(|entry| entry.text).collect();
+    let about: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|l| l.contains("Profile p") || l.starts_with("Unable")).collect();
+    let wanted = [
+        "Created sslProfile p",
+        "Updated sslProfile p",
+        "Unable to update sslProfile 'p': Configuration: Negative ordinal field values are invalid (sslProfile 'p')",
+        "Deleted sslProfile p",
+        "Created proxyProfile p",
+        "Updated proxyProfile p",
+        "Deleted proxyProfile p",
+    ];
+    assert_eq!(about, wanted);
 }

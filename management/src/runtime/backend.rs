@@ -59,7 +59,7 @@ impl Backend for Runtime {
         match entity.ty {
             EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
             EntityType::SslProfile => self.update_profile(entity),
-            EntityType::ProxyProfile => self.create_proxy(entity),
+            EntityType::ProxyProfile => self.update_proxy(entity),
             EntityType::Network => {
                 let id = NetworkParams::try_from(entity)?.network_id;
                 if let Some(router) = self.router() {
@@ -76,12 +76,8 @@ impl Backend for Runtime {
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.attributes.text("name").unwrap_or_default();
         match entity.ty {
-            EntityType::SslProfile => {
-                self.entities.profiles.remove(name);
-            }
-            EntityType::ProxyProfile => {
-                self.entities.proxies.remove(name);
-            }
+            EntityType::SslProfile => self.delete_profile(name),
+            EntityType::ProxyProfile => self.delete_proxy(name),
             EntityType::Listener => self.delete_listener(entity),
             EntityType::Connector => self.delete_connector(entity),
             EntityType::TcpListener => {

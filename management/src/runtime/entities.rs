@@ -72,29 +72,62 @@ impl Runtime {
 
     /// New values of a profile, for all that use it.
     pub(super) fn update_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let params = SslProfileParams::try_from(entity)?;
-        let profile = convert::tls_profile(&params)?;
-        let name = params.name.clone();
-        for open in self.entities.listeners.values().filter(|l| l.ssl_profile.as_ref() == Some(&name)) {
-            open.listener.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.connectors.values().filter(|c| c.ssl_profile.as_ref() == Some(&name)) {
-            open.connector.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_listeners.values().filter(|l| l.params.ssl_profile.as_ref() == Some(&name)) {
-            open.listener.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_connectors.values().filter(|c| c.params.ssl_profile.as_ref() == Some(&name)) {
-            open.connector.update_tls(&profile).map_err(tls_error)?;
-        }
+        let name = entity.attributes.text("name").unwrap_or_default().to_owned();
+        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((convert::tls_profile(&params)?, params)));
+        let (profile, params) = made.inspect_err(|error| {
+            router_engine::log!(LogModule::Agent, Level::Error, "Unable to update sslProfile '{name}': {error}");
+        })?;
+        self.use_profile(&name, &profile).inspect_err(|error| {
+            router_engine::log!(LogModule::Agent, Level::Error, "Failed to update sslProfile '{name}': {error}");
+        })?;
+        router_engine::log!(LogModule::Agent, Level::Info, "Updated sslProfile {name}");
         self.entities.profiles.insert(name, params);
         Ok(())
     }
 
+    fn use_profile(&self, name: &str, profile: &TlsProfile) -> Result<(), RouterError> {
+        let uses = |used: &Option<String>| used.as_deref() == Some(name);
+        for open in self.entities.listeners.values().filter(|l| uses(&l.ssl_profile)) {
+            open.listener.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.connectors.values().filter(|c| uses(&c.ssl_profile)) {
+            open.connector.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_listeners.values().filter(|l| uses(&l.params.ssl_profile)) {
+            open.listener.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_connectors.values().filter(|c| uses(&c.params.ssl_profile)) {
+            open.connector.update_tls(profile).map_err(tls_error)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_profile(&mut self, name: &str) {
+        self.entities.profiles.remove(name);
+        router_engine::log!(LogModule::Agent, Level::Info, "Deleted sslProfile {name}");
+    }
+
     pub(super) fn create_proxy(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let params = ProxyProfileParams::try_from(entity)?;
+        self.set_proxy(entity, "create", "Created")
+    }
+
+    pub(super) fn update_proxy(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        self.set_proxy(entity, "update", "Updated")
+    }
+
+    fn set_proxy(&mut self, entity: &EntityConfig, what: &str, done: &str) -> Result<(), RouterError> {
+        let params = ProxyProfileParams::try_from(entity).inspect_err(|error| {
+            let name = entity.attributes.text("name").unwrap_or_default();
+            router_engine::log!(LogModule::Agent, Level::Error, "Unable to {what} proxyProfile '{name}': {error}");
+        })?;
+        router_engine::log!(LogModule::Agent, Level::Info, "{done} proxyProfile {}", params.name);
         self.entities.proxies.insert(params.name.clone(), params);
         Ok(())
+    }
+
+    pub(super) fn delete_proxy(&mut self, name: &str) {
+        self.entities.proxies.remove(name);
+        router_engine::log!(LogModule::Agent, Level::Info, "Deleted proxyProfile {name}");
     }
 
     /// The TLS profile of a listener or connector.
