@@ -291,3 +291,20 @@ async fn the_log_tells_the_life_of_profiles() {
     ];
     assert_eq!(about, wanted);
 }
+
+#[tokio::test]
+async fn the_log_names_who_cut_a_connection() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let victim = Client::attach(&router).conn.id.number;
+    let properties = Map::new()
+        .with("operation", "UPDATE")
+        .with("type", "io.skupper.router.connection")
+        .with("identity", victim.to_string());
+    let request = client.message(properties, Map::new().with("adminStatus", "deleted").into());
+    let reply = client.call(Payload::One(request)).await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(200)));
+    let requester = client.conn.id.number;
+    let wanted = format!("[C{victim}] Connection force-closed by request from connection [C{requester}]");
+    assert!(logger().recent(0).into_iter().any(|entry| entry.text == wanted));
+}

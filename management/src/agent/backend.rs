@@ -76,7 +76,7 @@ pub trait Backend: Send {
     fn router_id(&self) -> String;
 
     /// Whether the connection that a request came over may cut connections.
-    fn may_update_admin_status(&self, requester: Option<u32>) -> bool;
+    fn may_update_admin_status(&self, requester: u32) -> bool;
 
     /// Cuts a connection.
     fn cut_connection(&mut self, number: u32);

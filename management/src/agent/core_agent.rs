@@ -221,7 +221,10 @@ impl<B: Backend> Agent<B> {
         }
         let mut target = self.backend.connection(number).ok_or(Status::BadRequest)?;
         if let Some(admin) = admin {
-            if !self.backend.may_update_admin_status(request.requester) {
+            // Whoever asks must still be there.
+            let requester = request.requester.filter(|n| self.backend.connection(*n).is_some());
+            let requester = requester.ok_or(Status::BadRequest)?;
+            if !self.backend.may_update_admin_status(requester) {
                 return Err(Status::Forbidden);
             }
             match admin.as_str() {
@@ -231,7 +234,6 @@ impl<B: Backend> Agent<B> {
                     if between_routers || target.params.host == "egress-dispatch" {
                         return Err(Status::Forbidden);
                     }
-                    let requester = request.requester.map_or_else(|| "?".to_owned(), |r| r.to_string());
                     router_engine::log!(
                         LogModule::Agent,
                         Level::Info,

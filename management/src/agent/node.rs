@@ -73,6 +73,8 @@ struct Arriving {
 struct Delivery {
     link: LinkId,
     id: OutId,
+    /// Number of the connection that it came in on.
+    from: Option<u32>,
     settled: bool,
     /// It came as a stream, so the core wants to know when it was taken.
     stream: bool,
@@ -178,7 +180,8 @@ impl Node {
     }
 
     fn on_push<B: Backend>(&mut self, push: Push, agent: &mut Agent<B>) {
-        let delivery = |stream| Delivery { link: push.link, id: push.id, settled: push.settled, stream };
+        let delivery =
+            |stream| Delivery { link: push.link, id: push.id, from: push.from, settled: push.settled, stream };
         match push.payload {
             Payload::One(bytes) => self.serve(delivery(false), &[bytes], agent),
             Payload::Many(chunks) => self.serve(delivery(false), &chunks, agent),
@@ -235,7 +238,7 @@ impl Node {
 
     fn serve<B: Backend>(&mut self, delivery: Delivery, message: &[Bytes], agent: &mut Agent<B>) {
         let request = match Request::decode(message) {
-            Ok(request) => request,
+            Ok(request) => Request { requester: delivery.from, ..request },
             Err(error) => return self.refuse(delivery, &error),
         };
         self.settle(delivery, DeliveryState::Accepted);
@@ -253,7 +256,7 @@ impl Node {
     }
 
     fn settle(&mut self, delivery: Delivery, state: DeliveryState) {
-        let Delivery { link, id, settled, stream } = delivery;
+        let Delivery { link, id, settled, stream, .. } = delivery;
         if settled || stream {
             self.actions.push(Action::Sent { delivery: id });
         }

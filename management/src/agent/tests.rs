@@ -89,8 +89,8 @@ impl Backend for Fake {
     fn router_id(&self) -> String {
         "R1".to_owned()
     }
-    fn may_update_admin_status(&self, requester: Option<u32>) -> bool {
-        requester != Some(13)
+    fn may_update_admin_status(&self, requester: u32) -> bool {
+        requester != 1
     }
     fn cut_connection(&mut self, number: u32) {
         self.cut.push(number);
@@ -167,7 +167,12 @@ fn agent() -> Agent<Fake> {
 }
 
 fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
+    call_from(2, agent, properties, body)
+}
+
+fn call_from(requester: u32, agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
     let request = Request {
+        requester: Some(requester),
         reply_to: Some("reply".to_owned()),
         properties: properties.iter().map(|(k, v)| (*k, *v)).collect(),
         body: body.into(),
@@ -491,6 +496,10 @@ fn connections_are_cut_and_traced() {
         (field(&cut, "adminStatus").as_str(), field(&cut, "operStatus").as_str()),
         (Some("deleted"), Some("closing"))
     );
+    assert_eq!(agent.backend().cut, [2]);
+    let of_nobody = call_from(9, &mut agent, &update("2"), deleted());
+    assert_eq!((of_nobody.status.code(), of_nobody.description.as_str()), (400, "Bad Request"));
+    assert_eq!(call_from(1, &mut agent, &update("2"), deleted()).status, Status::Forbidden);
     assert_eq!(agent.backend().cut, [2]);
     assert_eq!(
         refused(&mut agent, &update("1"), deleted()),

@@ -168,7 +168,7 @@ impl Backend for Runtime {
         self.router().map(|r| r.id().to_owned()).unwrap_or_default()
     }
 
-    fn may_update_admin_status(&self, _requester: Option<u32>) -> bool {
+    fn may_update_admin_status(&self, _requester: u32) -> bool {
         // Everybody may, as long as there is no policy engine.
         true
     }

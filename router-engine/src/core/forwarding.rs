@@ -303,6 +303,7 @@ impl Core {
             self.ins[origin].outs.push(slot);
         }
         let id = self.outs[slot].id;
+        let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(route, conn, address);
         debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
         self.stage(
@@ -310,6 +311,7 @@ impl Core {
             Effect::Push(Box::new(Push {
                 link: link_id,
                 id,
+                from,
                 settled,
                 payload: content.payload.clone(),
                 reader,
