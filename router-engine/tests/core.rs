@@ -448,11 +448,15 @@ fn tables_are_read_in_pages_oldest_first() {
     assert_eq!((page(5, 1), page(usize::MAX, usize::MAX), page(0, 0)), (vec![], vec![], vec![]));
     assert_eq!(router.connection_row(numbers[3], NOW).map(|row| row.number), Some(numbers[3]));
     assert!(router.connection_row(unopened.id.number, NOW).is_none());
+    Peer::with(&router, ConnParams { protocol: "internal", ..params() }).receiver("_local/agent");
+    let totals = router.router_row(NOW);
+    assert_eq!((totals.connections, totals.links, totals.services), (5, 0, vec![("amqp", 5)]));
 
     let mut peer = peers.into_iter().next().expect("five");
     let links = ["z", "a", "m"].map(|address| peer.receiver(address));
-    let keys = |offset| -> Vec<String> {
-        router.address_page(Page { offset, count: 2 }).into_iter().map(|row| row.key).collect()
+    assert_eq!(router.router_row(NOW).links, 3);
+    let keys = |offset: usize| -> Vec<String> {
+        router.address_page(Page { offset: offset + 1, count: 2 }).into_iter().map(|row| row.key).collect()
     };
     assert_eq!((keys(0), keys(2)), (vec!["Mz".to_owned(), "Ma".to_owned()], vec!["Mm".to_owned()]));
     assert_eq!(router.address_row("Ma").map(|row| row.subscribers), Some(1));

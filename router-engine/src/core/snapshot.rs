@@ -89,11 +89,11 @@ pub struct AddressRow {
 /// Router-wide figures.
 #[derive(Debug, Clone)]
 pub struct RouterRow {
-    /// Connections.
+    /// Connections whose open came, as in [`Router::connection_rows`].
     pub connections: usize,
     /// Of these, those of role normal by protocol.
     pub services: Vec<(&'static str, u64)>,
-    /// Links.
+    /// Links, as in [`Router::link_rows`].
     pub links: usize,
     /// Address records.
     pub addresses: usize,
@@ -218,17 +218,21 @@ impl Router {
     #[must_use]
     pub fn router_row(&self, now: Instant) -> RouterRow {
         let core = self.core.lock();
-        let mut services: Vec<(&'static str, u64)> = Vec::new();
-        for conn in core.conns.iter().filter(|c| c.is_shown() && c.role == ConnectionRole::Normal) {
+        let (mut connections, mut services) = (0, Vec::<(&'static str, u64)>::new());
+        for conn in core.conns.iter().filter(|c| c.is_shown()) {
+            connections += 1;
+            if conn.role != ConnectionRole::Normal {
+                continue;
+            }
             match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.protocol) {
                 Some((_, count)) => *count += 1,
                 None => services.push((conn.params.protocol, 1)),
             }
         }
         RouterRow {
-            connections: core.conns.iter().filter(|c| !c.is_internal()).count(),
+            connections,
             services,
-            links: core.links.len(),
+            links: core.links.iter().filter(|l| core.shows_link(l)).count(),
             addresses: core.addresses.len(),
             nodes: core.peers.count(),
             totals: core.totals,
