@@ -160,6 +160,7 @@ fn start() -> Arc<Router> {
     let router = Arc::clone(agent.backend().router().expect("started"));
     let node = Node::join(Arc::clone(&router), now);
     agent.load_all(plan.rest).expect("accepted");
+    assert!(agent.backend().finish_boot());
     tokio::spawn(node.run(agent));
     router
 }
@@ -307,4 +308,27 @@ async fn the_log_names_who_cut_a_connection() {
     let requester = client.conn.id.number;
     let wanted = format!("[C{victim}] Connection force-closed by request from connection [C{requester}]");
     assert!(logger().recent(0).into_iter().any(|entry| entry.text == wanted));
+}
+
+#[tokio::test]
+async fn a_listener_is_required_only_at_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = taken.local_addr().expect("bound").port();
+    let router = start();
+    let mut client = Client::attach(&router);
+    let properties = Map::new().with("operation", "CREATE").with("type", "listener").with("name", "l");
+    let body = Map::new().with("host", "127.0.0.1").with("port", port.to_string());
+    let request = client.message(properties, body.into());
+    let reply = client.call(Payload::One(request)).await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(201)));
+    let shutdown = |entry: &management::log::Entry| entry.text.starts_with("Shutting down");
+    assert!(!logger().recent(0).iter().any(shutdown), "it only failed to listen");
+
+    let conf = format!("router {{\n id: R\n}}\nlistener {{\n host: 127.0.0.1\n port: {port}\n}}\n");
+    let plan = BootPlan::new(parse(&conf, false).expect("valid")).expect("no directory is read");
+    let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
+    agent.load_all(plan.core).expect("accepted");
+    agent.load_all(plan.rest).expect("accepted");
+    assert!(!agent.backend().finish_boot());
+    assert!(logger().recent(0).iter().any(shutdown));
 }

@@ -1,6 +1,6 @@
 //! Creating, changing and deleting what entities stand for.
 
-use super::{OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
+use super::{Boot, OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::params::{
@@ -163,13 +163,13 @@ impl Runtime {
         let sasl = self.sasl();
         let listener = Listener::create(convert::listener(params, tls, &sasl)?, &self.engine()?.io)?;
         self.retry_listeners();
-        // A router whose only way in or out is this listener is of no use without.
-        let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();
         let unbound = listener.activate().is_err();
-        if unbound && required {
-            let text = "Shutting down, required listener failed";
-            router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
-            self.required_listener_failed = true;
+        if self.boot == Boot::First {
+            self.boot = if unbound { Boot::Failed } else { Boot::Done };
+            if unbound {
+                let text = "Shutting down, required listener failed";
+                router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
+            }
         }
         self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile, unbound });
         Ok(())
@@ -204,6 +204,9 @@ impl Runtime {
         let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)?;
         self.retry_listeners();
         connector.activate();
+        if self.boot == Boot::First {
+            self.boot = Boot::Done;
+        }
         self.entities.connectors.insert(key(entity), OpenConnector { connector, ssl_profile });
         Ok(())
     }
