@@ -213,7 +213,8 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         format!("connection/{}", c.params.host).into(),
         c.number.to_string().into(),
         c.params.host.as_str().into(),
-        c.params.local_socket.as_deref().into(),
+        // The sockets of AMQP connections are not shown.
+        c.params.local_socket.as_deref().filter(|_| is_tcp).into(),
         role_name(c.role).into(),
         c.params.protocol.into(),
         if c.params.initiator { "out" } else { "in" }.into(),
@@ -299,7 +300,7 @@ pub(super) fn address(a: &AddressRow) -> Row {
         a.key.as_str().into(),
         EntityType::Address.full().into(),
         a.key.as_str().into(),
-        distribution(a.treatment),
+        a.treatment.as_str().into(),
         Value::Uint(a.in_process),
         Value::Uint(a.subscribers),
         Value::Uint(u32::try_from(remotes.len()).unwrap_or(u32::MAX)),
@@ -316,7 +317,7 @@ pub(super) fn address(a: &AddressRow) -> Row {
     row
 }
 
-/// Unavailable shows as nothing.
+/// The distribution of an address configuration; unavailable shows as nothing.
 pub(super) fn distribution(treatment: Treatment) -> Value {
     match treatment {
         Treatment::Unavailable => Value::Null,

@@ -458,6 +458,24 @@ fn every_table_row_has_a_value_per_column() {
 }
 
 #[test]
+fn local_sockets_are_those_of_tcp_connections() {
+    let shown = |protocol| {
+        let mut row = connection(1, ConnectionRole::Normal);
+        row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
+        let row = core_rows::connection(&row, false);
+        core_rows::CONNECTION.iter().position(|c| *c == "localSocket").map(|at| row[at].clone())
+    };
+    assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));
+}
+
+#[test]
+fn unavailable_addresses_say_so() {
+    let row = core_rows::address(&AddressRow { treatment: Treatment::Unavailable, ..address("Ma") });
+    let at = core_rows::ADDRESS.iter().position(|c| *c == "distribution").expect("a column");
+    assert_eq!(row[at].as_str(), Some("unavailable"));
+}
+
+#[test]
 fn addresses_are_configured() {
     let mut agent = agent();
     let ty = format!("{FULL}router.config.address");
