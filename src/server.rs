@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
     let node = Node::join(router, now);
     router_engine::log!(LogModule::Agent, Level::Info, "Activating management agent on $_management_internal");
     agent.load_all(plan.rest)?;
-    if agent.backend().required_listener_failed() {
+    if !agent.backend().finish_boot() {
         return Ok(Ending::Failed);
     }
     let io = agent.backend().io().cloned();

@@ -2,19 +2,20 @@
 
 use amqp_core::Value;
 use amqp_core::message::{Message, MessageBuilder, Properties};
-use amqp_core::performative::{Source, Target};
+use amqp_core::performative::{DeliveryState, Source, Target};
 use amqp_core::value::Map;
 use bytes::Bytes;
 use management::agent::Agent;
 use management::agent::node::Node;
 use management::config::{BootPlan, parse};
+use management::log::logger;
 use management::runtime::{Runtime, now};
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::Push;
 use router_engine::stream::{Payload, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InToken, LinkId, Router};
+use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,7 +27,7 @@ struct Client {
     requests: LinkId,
     replies: LinkId,
     reply_to: String,
-    next: u64,
+    sent: u64,
 }
 
 impl Client {
@@ -65,24 +66,25 @@ impl Client {
         let [replies, requests] = links.map(|l| l.expect("attached"));
         let credit = Action::PeerCredit { link: replies, credit: 10, drain: false };
         router.submit(conn.id, &mut vec![credit], &mut Vec::new(), now());
-        Self { router: Arc::clone(router), conn, requests, replies, reply_to, next: 0 }
+        Self { router: Arc::clone(router), conn, requests, replies, reply_to, sent: 0 }
     }
 
     fn message(&self, properties: Map, body: Value) -> Bytes {
         let to = Properties {
             reply_to: Some(self.reply_to.clone()),
-            correlation_id: Value::Ulong(self.next),
+            correlation_id: Value::Ulong(self.sent),
             ..Properties::default()
         };
         MessageBuilder::new().properties(&to).application_properties(&properties).value(body)
     }
 
-    async fn call(&mut self, payload: Payload) -> Message {
-        self.next += 1;
+    /// Sends a request. Returns the core's id of it, when it has one.
+    fn send(&mut self, settled: bool, payload: Payload) -> Option<InId> {
+        self.sent += 1;
         let deliver = Deliver {
             link: self.requests,
-            token: InToken(self.next),
-            settled: false,
+            token: InToken(self.sent),
+            settled,
             payload,
             to: None,
             annotations: Annotations::default(),
@@ -91,6 +93,15 @@ impl Client {
         };
         let mut accepted = Vec::new();
         self.router.submit(self.conn.id, &mut vec![Action::Deliver(Box::new(deliver))], &mut accepted, now());
+        accepted.first().map(|a| a.id)
+    }
+
+    async fn call(&mut self, payload: Payload) -> Message {
+        self.send(false, payload);
+        self.answer().await
+    }
+
+    async fn answer(&self) -> Message {
         let push = self.reply().await;
         assert_eq!(push.link, self.replies);
         assert!(push.settled);
@@ -101,15 +112,18 @@ impl Client {
     }
 
     async fn reply(&self) -> Push {
+        self.next(|effect| if let Effect::Push(push) = effect { Some(*push) } else { None }).await
+    }
+
+    /// Waits for an effect.
+    async fn next<T>(&self, wanted: impl Fn(Effect) -> Option<T>) -> T {
         let (mut effects, mut ready) = (Vec::new(), Vec::new());
         loop {
             let mailbox = &self.conn.mailbox;
             poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
             mailbox.take(&mut effects, &mut ready);
-            for effect in effects.drain(..) {
-                if let Effect::Push(push) = effect {
-                    return *push;
-                }
+            if let Some(found) = effects.drain(..).find_map(&wanted) {
+                return found;
             }
         }
     }
@@ -146,6 +160,7 @@ fn start() -> Arc<Router> {
     let router = Arc::clone(agent.backend().router().expect("started"));
     let node = Node::join(Arc::clone(&router), now);
     agent.load_all(plan.rest).expect("accepted");
+    assert!(agent.backend().finish_boot());
     tokio::spawn(node.run(agent));
     router
 }
@@ -191,4 +206,129 @@ async fn a_request_may_arrive_in_parts() {
     let reply = client.call(Payload::Stream(stream)).await;
     assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(201)));
     assert_eq!(field(&reply, "arg1").as_str().map(str::len), Some(100_000));
+}
+
+#[tokio::test]
+async fn requests_that_are_aborted_leave_nothing_behind() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    // More than may wait for the node.
+    for _ in 0..300 {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        let id = client.send(true, Payload::Stream(Arc::clone(&stream))).expect("incomplete");
+        tokio::task::yield_now().await;
+        stream.abort();
+        let mut abort = vec![Action::Complete { delivery: id, aborted: true }];
+        router.submit(client.conn.id, &mut abort, &mut Vec::new(), now());
+        tokio::task::yield_now().await;
+    }
+    let read = client.message(Map::new().with("operation", "READ").with("identity", "router/R"), Value::Null);
+    client.send(true, Payload::One(read));
+    let reply = client.answer().await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(200)));
+}
+
+#[tokio::test]
+async fn what_arriving_requests_hold_together_has_a_bound() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let chunk = Bytes::from(vec![0; 1024 * 1024]);
+    let streams: Vec<_> = (0..5).map(|_| Stream::new(StreamLimits::DEFAULT, None)).collect();
+    for stream in &streams {
+        for _ in 0..15 {
+            stream.push(chunk.clone());
+        }
+        client.send(false, Payload::Stream(Arc::clone(stream)));
+    }
+    let refused = |effect| match effect {
+        Effect::UpdateIn { token, state: Some(state), settled: true, .. } => Some((token, state)),
+        _ => None,
+    };
+    let refusal = DeliveryState::rejected("amqp:resource-limit-exceeded", "Too many large requests");
+    assert_eq!(client.next(refused).await, (InToken(5), refusal));
+    // With one of them gone there is room again.
+    streams[0].abort();
+    let read = client.message(Map::new().with("operation", "READ"), Value::Null);
+    client.call(Payload::One(read)).await;
+    let again = Stream::new(StreamLimits::DEFAULT, None);
+    client.send(false, Payload::Stream(Arc::clone(&again)));
+    for _ in 0..17 {
+        again.push(chunk.clone());
+    }
+    let refusal = DeliveryState::rejected("amqp:link:message-size-exceeded", "Request too large");
+    assert_eq!(client.next(refused).await, (InToken(7), refusal));
+}
+
+#[tokio::test]
+async fn the_log_tells_the_life_of_profiles() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let ordinal = |number| Map::new().with("ordinal", number);
+    let host = |name| Map::new().with("host", name);
+    for (operation, ty, body) in [
+        ("CREATE", "sslProfile", ordinal(1)),
+        ("UPDATE", "sslProfile", ordinal(2)),
+        ("UPDATE", "sslProfile", ordinal(-1)),
+        ("DELETE", "sslProfile", Map::new()),
+        ("CREATE", "proxyProfile", host("h").with("port", "1")),
+        ("UPDATE", "proxyProfile", host("i")),
+        ("DELETE", "proxyProfile", Map::new()),
+    ] {
+        let properties = Map::new().with("operation", operation).with("type", ty).with("name", "p");
+        let request = client.message(properties, body.into());
+        client.call(Payload::One(request)).await;
+    }
+    let lines: Vec<String> = logger().recent(0).into_iter().map(|entry| entry.text).collect();
+    let about: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|l| l.contains("Profile p") || l.starts_with("Unable")).collect();
+    let wanted = [
+        "Created sslProfile p",
+        "Updated sslProfile p",
+        "Unable to update sslProfile 'p': Configuration: Negative ordinal field values are invalid (sslProfile 'p')",
+        "Deleted sslProfile p",
+        "Created proxyProfile p",
+        "Updated proxyProfile p",
+        "Deleted proxyProfile p",
+    ];
+    assert_eq!(about, wanted);
+}
+
+#[tokio::test]
+async fn the_log_names_who_cut_a_connection() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let victim = Client::attach(&router).conn.id.number;
+    let properties = Map::new()
+        .with("operation", "UPDATE")
+        .with("type", "io.skupper.router.connection")
+        .with("identity", victim.to_string());
+    let request = client.message(properties, Map::new().with("adminStatus", "deleted").into());
+    let reply = client.call(Payload::One(request)).await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(200)));
+    let requester = client.conn.id.number;
+    let wanted = format!("[C{victim}] Connection force-closed by request from connection [C{requester}]");
+    assert!(logger().recent(0).into_iter().any(|entry| entry.text == wanted));
+}
+
+#[tokio::test]
+async fn a_listener_is_required_only_at_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = taken.local_addr().expect("bound").port();
+    let router = start();
+    let mut client = Client::attach(&router);
+    let properties = Map::new().with("operation", "CREATE").with("type", "listener").with("name", "l");
+    let body = Map::new().with("host", "127.0.0.1").with("port", port.to_string());
+    let request = client.message(properties, body.into());
+    let reply = client.call(Payload::One(request)).await;
+    assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(201)));
+    let shutdown = |entry: &management::log::Entry| entry.text.starts_with("Shutting down");
+    assert!(!logger().recent(0).iter().any(shutdown), "it only failed to listen");
+
+    let conf = format!("router {{\n id: R\n}}\nlistener {{\n host: 127.0.0.1\n port: {port}\n}}\n");
+    let plan = BootPlan::new(parse(&conf, false).expect("valid")).expect("no directory is read");
+    let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
+    agent.load_all(plan.core).expect("accepted");
+    agent.load_all(plan.rest).expect("accepted");
+    assert!(!agent.backend().finish_boot());
+    assert!(logger().recent(0).iter().any(shutdown));
 }

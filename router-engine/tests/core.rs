@@ -8,6 +8,7 @@ use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::{AttachReply, Push};
+use router_engine::core::snapshot::{LinkKey, Page};
 use router_engine::core::{Accepted, AddressConfig, Mode, RouterConfig};
 use router_engine::forward::Treatment;
 use router_engine::stream::{Payload, Pull, Stream, StreamLimits};
@@ -54,7 +55,11 @@ fn params() -> ConnParams {
 
 impl<'a> Peer<'a> {
     fn new(router: &'a Router) -> Self {
-        let conn = router.connect(params(), NOW);
+        Self::with(router, params())
+    }
+
+    fn with(router: &'a Router, params: ConnParams) -> Self {
+        let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
         peer.submit(Action::Opened(Box::default()));
         peer
@@ -462,6 +467,99 @@ fn a_consumer_that_leaves_in_the_middle_of_a_stream_releases_it() {
         "{effects:?}"
     );
     tx.submit(Action::Complete { delivery: id, aborted: false });
+}
+
+#[test]
+fn settled_deliveries_wait_for_an_in_process_consumer_up_to_its_capacity() {
+    let router = router();
+    let mut agent = Peer::with(&router, ConnParams { protocol: "internal", ..params() });
+    let consumer = agent.receiver("_local/agent");
+    let mut client = Peer::new(&router);
+    let sender = client.anonymous();
+    for token in 0..100 {
+        client.send(sender, token, true, Some("_local/agent"));
+    }
+    let waiting = agent.pushes();
+    assert_eq!(waiting.len(), 10);
+    assert!(waiting.iter().all(|p| p.link == consumer));
+    assert_eq!(client.updates().1, 100, "credit");
+    assert_eq!(router.router_row(NOW).totals.outcomes.dropped_presettled, 90);
+    agent.submit(Action::Sent { delivery: waiting[0].id });
+    for token in 100..102 {
+        client.send(sender, token, true, Some("_local/agent"));
+    }
+    assert_eq!(agent.pushes().len(), 1);
+    // What is not settled is bounded by its sender's credit.
+    client.send(sender, 102, false, Some("_local/agent"));
+    assert_eq!(agent.pushes().len(), 1);
+}
+
+#[test]
+fn tables_are_read_in_pages_oldest_first() {
+    let router = router();
+    let peers: Vec<_> = (0..5).map(|_| Peer::new(&router)).collect();
+    let unopened = router.connect(params(), NOW);
+    let numbers: Vec<u32> = peers.iter().map(|p| p.conn.id.number).collect();
+    let page = |offset, count| -> Vec<u32> {
+        router.connection_page(Page { offset, count }, NOW).iter().map(|row| row.number).collect()
+    };
+    assert_eq!(page(0, usize::MAX), numbers);
+    assert_eq!(page(1, 2), numbers[1..3]);
+    assert_eq!(page(4, 2), numbers[4..]);
+    assert_eq!((page(5, 1), page(usize::MAX, usize::MAX), page(0, 0)), (vec![], vec![], vec![]));
+    assert_eq!(router.connection_row(numbers[3], NOW).map(|row| row.number), Some(numbers[3]));
+    assert!(router.connection_row(unopened.id.number, NOW).is_none());
+    Peer::with(&router, ConnParams { protocol: "internal", ..params() }).receiver("_local/agent");
+    let totals = router.router_row(NOW);
+    assert_eq!((totals.connections, totals.links, totals.services), (5, 0, vec![("amqp", 5)]));
+
+    let mut peer = peers.into_iter().next().expect("five");
+    let links = ["z", "a", "m"].map(|address| peer.receiver(address));
+    assert_eq!(router.router_row(NOW).links, 3);
+    let keys = |offset: usize| -> Vec<String> {
+        router.address_page(Page { offset: offset + 1, count: 2 }).into_iter().map(|row| row.key).collect()
+    };
+    assert_eq!((keys(0), keys(2)), (vec!["Mz".to_owned(), "Ma".to_owned()], vec!["Mm".to_owned()]));
+    assert_eq!(router.address_row("Ma").map(|row| row.subscribers), Some(1));
+    assert!(router.address_row("Mx").is_none());
+    // The place of the first is free again; what takes it is the youngest.
+    peer.submit(Action::Detached { link: links[0], error: None, unsent: Vec::new() });
+    peer.receiver("b");
+    assert_eq!((keys(0), keys(2)), (vec!["Ma".to_owned(), "Mm".to_owned()], vec!["Mb".to_owned()]));
+    let rows = router.link_page(Page { offset: 1, count: 1 }, NOW);
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [links[2].number]);
+    let by_number = router.link_row(LinkKey::Number(links[1].number), NOW).expect("a link");
+    assert_eq!(by_number.owning_address.as_deref(), Some("Ma"));
+    let by_name = router.link_row(LinkKey::Name(&by_number.name), NOW).expect("a link");
+    assert_eq!(by_name.number, by_number.number);
+}
+
+#[test]
+fn links_tell_what_was_not_delivered_yet() {
+    let router = router();
+    let (mut sender, mut receiver) = (Peer::new(&router), Peer::new(&router));
+    let out = receiver.receiver("a");
+    let (link, _) = sender.sender("a");
+    let figures = |link: LinkId| {
+        let row = router.link_row(LinkKey::Number(link.number), NOW).expect("a link");
+        (row.undelivered, row.unsettled)
+    };
+    sender.send(link, 1, true, None);
+    sender.send(link, 2, false, None);
+    let stream = Stream::new(StreamLimits::DEFAULT, None);
+    let id = sender.send_payload(link, 3, false, None, Payload::Stream(Arc::clone(&stream))).expect("incomplete");
+    assert_eq!((figures(link), figures(out)), ((1, 1), (2, 1)));
+    let pushed: Vec<_> = receiver.pushes().iter().map(|p| p.id).collect();
+    receiver.submit(Action::Sent { delivery: pushed[0] });
+    assert_eq!(figures(out), (1, 1));
+    stream.finish();
+    sender.submit(Action::Complete { delivery: id, aborted: false });
+    assert_eq!(figures(link), (0, 2));
+    receiver.submit(Action::Sent { delivery: pushed[2] });
+    assert_eq!(figures(out), (0, 2));
+    receiver.update(Side::Out(pushed[1]), Some(DeliveryState::Accepted), true);
+    receiver.update(Side::Out(pushed[2]), Some(DeliveryState::Accepted), true);
+    assert_eq!((figures(link), figures(out)), ((0, 0), (0, 0)));
 }
 
 #[test]

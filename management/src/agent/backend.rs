@@ -6,7 +6,7 @@ use crate::error::RouterError;
 use crate::params::{AddressParams, AutoLinkParams};
 use crate::schema::EntityType;
 use amqp_core::Value;
-use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 
 /// The router behind the agent. Calls come one at a time and may take locks, but must not wait for
 /// the network.
@@ -51,14 +51,23 @@ pub trait Backend: Send {
     /// How an auto-link stands.
     fn auto_link_status(&self, number: u64) -> AutoLinkStatus;
 
-    /// All connections, oldest first.
-    fn connections(&self) -> Vec<ConnectionRow>;
+    /// Connections, oldest first.
+    fn connections(&self, page: Page) -> Vec<ConnectionRow>;
 
-    /// All links, oldest first.
-    fn links(&self) -> Vec<LinkRow>;
+    /// The connection with that number.
+    fn connection(&self, number: u32) -> Option<ConnectionRow>;
 
-    /// All addresses, oldest first.
-    fn addresses(&self) -> Vec<AddressRow>;
+    /// Links, oldest first.
+    fn links(&self, page: Page) -> Vec<LinkRow>;
+
+    /// One link.
+    fn link(&self, key: LinkKey<'_>) -> Option<LinkRow>;
+
+    /// Addresses, oldest first.
+    fn addresses(&self, page: Page) -> Vec<AddressRow>;
+
+    /// The address with that key.
+    fn address(&self, key: &str) -> Option<AddressRow>;
 
     /// Figures of the router.
     fn totals(&self) -> RouterRow;
@@ -67,7 +76,7 @@ pub trait Backend: Send {
     fn router_id(&self) -> String;
 
     /// Whether the connection that a request came over may cut connections.
-    fn may_update_admin_status(&self, requester: Option<u32>) -> bool;
+    fn may_update_admin_status(&self, requester: u32) -> bool;
 
     /// Cuts a connection.
     fn cut_connection(&mut self, number: u32);

@@ -13,6 +13,7 @@ use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
+use router_engine::core::snapshot::{ConnectionRow, LinkKey, Page};
 use router_engine::log::{Level, LogModule};
 
 /// A table.
@@ -126,26 +127,41 @@ impl<B: Backend> Agent<B> {
         }
     }
 
-    /// All rows of a table, oldest first.
-    fn rows(&self, table: Table) -> Vec<Row> {
-        match table {
+    /// Rows of a table, oldest first.
+    fn rows(&self, table: Table, page: Page) -> Vec<Row> {
+        let all = match table {
+            Table::Address => return self.backend.addresses(page).iter().map(core_rows::address).collect(),
+            Table::Link => return self.backend.links(page).iter().map(core_rows::link).collect(),
+            Table::Connection => {
+                return self.backend.connections(page).iter().map(|c| self.connection_row(c)).collect();
+            }
             Table::Metrics => vec![core_rows::metrics(
                 &self.backend.totals(),
-                &self.backend.connections(),
                 &self.backend.router_id(),
                 self.core_config.auto_link_count(),
             )],
-            Table::Address => self.backend.addresses().iter().map(core_rows::address).collect(),
-            Table::Link => self.backend.links().iter().map(core_rows::link).collect(),
-            Table::Connection => self.connection_rows(),
             Table::ConfigAddress => self.core_config.address_rows(),
             Table::AutoLink => self.core_config.auto_link_rows(|number| self.backend.auto_link_status(number)),
+        };
+        all.into_iter().skip(page.offset).take(page.count).collect()
+    }
+
+    /// The row with that value in the column `identity` or `name`.
+    fn row(&self, table: Table, column: &str, value: &str) -> Option<Row> {
+        match (table, column) {
+            (Table::Address, _) => self.backend.address(value).map(|a| core_rows::address(&a)),
+            (Table::Link, "name") => self.backend.link(LinkKey::Name(value)).map(|l| core_rows::link(&l)),
+            (Table::Link, _) => self.backend.link(LinkKey::Number(value.parse().ok()?)).map(|l| core_rows::link(&l)),
+            (Table::Connection, _) => self.backend.connection(value.parse().ok()?).map(|c| self.connection_row(&c)),
+            _ => {
+                let at = table.column(column)?;
+                self.rows(table, Page::ALL).into_iter().find(|row| row[at].as_str() == Some(value))
+            }
         }
     }
 
-    fn connection_rows(&self) -> Vec<Row> {
-        let rows = self.backend.connections();
-        rows.iter().map(|c| core_rows::connection(c, self.backend.is_traced(c.number))).collect()
+    fn connection_row(&self, connection: &ConnectionRow) -> Row {
+        core_rows::connection(connection, self.backend.is_traced(connection.number))
     }
 
     fn query_table(&self, table: Table, request: &Request) -> Response {
@@ -167,7 +183,7 @@ impl<B: Backend> Agent<B> {
             let whole = wanted.is_none();
             if whole { std::mem::take(&mut row).into() } else { places.iter().map(take).collect::<Vec<_>>().into() }
         };
-        let results: Vec<Value> = self.rows(table).into_iter().skip(offset).take(count).map(select).collect();
+        let results: Vec<Value> = self.rows(table, Page { offset, count }).into_iter().map(select).collect();
         let names: Vec<Value> = places.iter().flatten().map(|&at| table.columns()[at].into()).collect();
         Response::new(Status::Ok, Map::new().with("attributeNames", names).with("results", results))
     }
@@ -177,13 +193,11 @@ impl<B: Backend> Agent<B> {
         if table == Table::Connection && identity.is_none() {
             return Err(Failure::bad_request("Name not supported. Identity required"));
         }
-        let (key, value) = match (identity, name) {
-            (Some(identity), _) => ("identity", identity),
-            (None, Some(name)) => ("name", name),
+        let row = match (identity, name) {
+            (Some(identity), _) => self.row(table, "identity", identity),
+            (None, Some(name)) => self.row(table, "name", name),
             (None, None) => return Err(Failure::bad_request("No name or identity provided")),
         };
-        let at = table.column(key).unwrap_or(0);
-        let row = self.rows(table).into_iter().find(|row| row[at].as_str() == Some(value));
         let row = row.ok_or_else(|| Failure::not_found(Status::NotFound.description()))?;
         Ok(Response::new(Status::Ok, table.map(row)))
     }
@@ -205,10 +219,12 @@ impl<B: Backend> Agent<B> {
         if admin.is_none() && trace.is_none() {
             return Err(Status::BadRequest);
         }
-        let mut rows = self.backend.connections();
-        let target = rows.iter_mut().find(|c| c.number == number).ok_or(Status::BadRequest)?;
+        let mut target = self.backend.connection(number).ok_or(Status::BadRequest)?;
         if let Some(admin) = admin {
-            if !self.backend.may_update_admin_status(request.requester) {
+            // Whoever asks must still be there.
+            let requester = request.requester.filter(|n| self.backend.connection(*n).is_some());
+            let requester = requester.ok_or(Status::BadRequest)?;
+            if !self.backend.may_update_admin_status(requester) {
                 return Err(Status::Forbidden);
             }
             match admin.as_str() {
@@ -218,7 +234,6 @@ impl<B: Backend> Agent<B> {
                     if between_routers || target.params.host == "egress-dispatch" {
                         return Err(Status::Forbidden);
                     }
-                    let requester = request.requester.map_or_else(|| "?".to_owned(), |r| r.to_string());
                     router_engine::log!(
                         LogModule::Agent,
                         Level::Info,
@@ -234,8 +249,7 @@ impl<B: Backend> Agent<B> {
             let on = trace.as_bool().unwrap_or_else(|| trace.as_i64().is_some_and(|n| n != 0));
             self.backend.trace_connection(number, on);
         }
-        let row = core_rows::connection(target, self.backend.is_traced(number));
-        Ok(Response::new(Status::Ok, Table::Connection.map(row)))
+        Ok(Response::new(Status::Ok, Table::Connection.map(self.connection_row(&target))))
     }
 }
 

@@ -165,14 +165,12 @@ fn seconds(duration: Duration) -> Value {
 }
 
 /// Connections that serve clients, by protocol.
-fn service_connections(connections: &[ConnectionRow]) -> Map {
-    let is_service = |c: &&ConnectionRow| c.role == ConnectionRole::Normal;
-    let count =
-        |protocol: &str| connections.iter().filter(is_service).filter(|c| c.params.protocol == protocol).count() as u64;
+fn service_connections(services: &[(&str, u64)]) -> Map {
+    let count = |protocol: &str| services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
     ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
 }
 
-pub(super) fn metrics(totals: &RouterRow, connections: &[ConnectionRow], id: &str, auto_links: usize) -> Row {
+pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
     let t = &totals.totals;
     let o = &t.outcomes;
     let mut row: Row = vec!["1".into(), METRICS_TYPE.into(), id.into()];
@@ -188,7 +186,7 @@ pub(super) fn metrics(totals: &RouterRow, connections: &[ConnectionRow], id: &st
     let usage = memory::usage();
     row.push(usage.map(|u| u.total).into());
     row.push(usage.map(|u| u.resident).into());
-    row.push(service_connections(connections).into());
+    row.push(service_connections(&totals.services).into());
     row.push(router_engine::VERSION.into());
     row
 }
@@ -215,7 +213,8 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         format!("connection/{}", c.params.host).into(),
         c.number.to_string().into(),
         c.params.host.as_str().into(),
-        c.params.local_socket.as_deref().into(),
+        // The sockets of AMQP connections are not shown.
+        c.params.local_socket.as_deref().filter(|_| is_tcp).into(),
         role_name(c.role).into(),
         c.params.protocol.into(),
         if c.params.initiator { "out" } else { "in" }.into(),
@@ -301,7 +300,7 @@ pub(super) fn address(a: &AddressRow) -> Row {
         a.key.as_str().into(),
         EntityType::Address.full().into(),
         a.key.as_str().into(),
-        distribution(a.treatment),
+        a.treatment.as_str().into(),
         Value::Uint(a.in_process),
         Value::Uint(a.subscribers),
         Value::Uint(u32::try_from(remotes.len()).unwrap_or(u32::MAX)),
@@ -318,7 +317,7 @@ pub(super) fn address(a: &AddressRow) -> Row {
     row
 }
 
-/// Unavailable shows as nothing.
+/// The distribution of an address configuration; unavailable shows as nothing.
 pub(super) fn distribution(treatment: Treatment) -> Value {
     match treatment {
         Treatment::Unavailable => Value::Null,

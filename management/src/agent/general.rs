@@ -8,7 +8,7 @@ use super::{Agent, core_config};
 use crate::attributes::Attributes;
 use crate::config::{self, EntityConfig};
 use crate::notation::{LiveEntity, MapLiteral, Names, RawEntity};
-use crate::schema::{EntityType, validate};
+use crate::schema::{Attribute, EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 
@@ -94,27 +94,29 @@ impl<B: Backend> Agent<B> {
 
     fn create(&mut self, request: &Request) -> Result<Response, Failure> {
         let Value::Map(body) = incoming(&request.body) else { return Err(no_method(&request.body, "setdefault")) };
-        let mut given = text_keys(body);
         for key in ["type", "name"] {
-            let property = request.text(key).map_or(Value::Null, Value::from);
-            let in_body = given.get(key).filter(|v| !v.is_null());
-            if !property.is_null() && in_body.is_some_and(|v| *v != property) {
+            let in_body = text_entries(&body).rfind(|(k, v)| *k == key && !v.is_null());
+            if request.text(key).is_some_and(|p| in_body.is_some_and(|(_, v)| v.as_str() != Some(p))) {
                 return Err(Failure::bad_request(format!("Conflicting values for '{key}'")));
             }
-            given.set(key, property);
         }
-        let Some(name) = given.text("type").map(str::to_owned) else {
-            return Err(Failure::bad_request(format!("No 'type' attribute in {}", MapLiteral(&given.into_map()))));
+        let Some(ty) = request.text("type") else {
+            let shown: Map = text_entries(&body).filter(|(k, _)| *k != "type").map(|(k, v)| (k, v.clone())).collect();
+            let shown = shown.with("type", Value::Null);
+            return Err(Failure::bad_request(format!("No 'type' attribute in {}", MapLiteral(&shown))));
         };
-        let ty = parse_type(&name)?;
+        let ty = parse_type(ty)?;
         check_offered(ty, "CREATE")?;
-        for (name, _) in given.iter() {
-            let attribute = ty.attribute(name).ok_or_else(|| validate::unknown_attribute(ty, name))?;
+        let mut given = Attributes::new();
+        for (name, value) in text_entries(&body) {
+            let attribute = known_attribute(ty, name)?;
             if !attribute.create {
                 return Err(Failure::validation(format!("Cannot set attribute '{name}' in CREATE")));
             }
+            given.set(attribute.name, value.clone());
         }
         given.set("type", ty.full());
+        given.set("name", request.text("name").map_or(Value::Null, Value::from));
         let attributes = validate::complete(ty, given)?;
         let index = match ty {
             EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
@@ -162,11 +164,11 @@ impl<B: Backend> Agent<B> {
         let ty = entity.ty;
         let present = self.view(entity);
         let mut merged = entity.attributes.clone();
-        for (name, value) in text_keys(body) {
-            let attribute = ty.attribute(&name).ok_or_else(|| validate::unknown_attribute(ty, &name))?;
+        for (name, value) in text_entries(&body) {
+            let attribute = known_attribute(ty, name)?;
             if attribute.update {
-                merged.set(attribute.name, value);
-            } else if *present.get(&name).unwrap_or(&Value::Null) != value {
+                merged.set(attribute.name, value.clone());
+            } else if present.get(name).unwrap_or(&Value::Null) != value {
                 return Err(Failure::validation(format!("Cannot update attribute '{name}' in UPDATE")));
             }
         }
@@ -231,7 +233,12 @@ pub(super) fn no_method(body: &Value, method: &str) -> Failure {
 }
 
 /// The entries of a map whose keys are text.
-fn text_keys(map: Map) -> Attributes {
-    let entries = map.0.into_iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned().into(), value)));
-    entries.collect()
+fn text_entries(map: &Map) -> impl DoubleEndedIterator<Item = (&str, &Value)> {
+    map.0.iter().filter_map(|(key, value)| Some((key.as_str()?, value)))
+}
+
+/// The attribute of that name. Checked before anything is kept of an entry, so that what is kept is bounded
+/// by the schema.
+fn known_attribute(ty: EntityType, name: &str) -> Result<&'static Attribute, Failure> {
+    Ok(ty.attribute(name).ok_or_else(|| validate::unknown_attribute(ty, name))?)
 }

@@ -15,7 +15,7 @@ use router_engine::core::action::{AttachRequest, Direction};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::{AttachReply, Push};
 use router_engine::log::{Level, LogModule};
-use router_engine::stream::{Notify, Payload, Pull, Reader};
+use router_engine::stream::{CHUNK_COST, Notify, Payload, Pull, Reader};
 use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -34,6 +34,9 @@ const CREDIT: u32 = 250;
 /// Octets of the largest request.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
 
+/// Octets of all requests that are still arriving.
+const MAX_ARRIVING: usize = 4 * MAX_REQUEST;
+
 /// Octets pulled from a stream at a time.
 const PULL: usize = 64 * 1024;
 
@@ -49,6 +52,8 @@ pub struct Node {
     replies: Option<LinkId>,
     /// Requests that are still arriving, by the key of their stream.
     arriving: HashMap<u64, Arriving>,
+    /// Octets of all these together.
+    arrived: usize,
     next_key: u64,
     next_token: u64,
     actions: Vec<Action>,
@@ -59,6 +64,8 @@ struct Arriving {
     push: Delivery,
     reader: Reader,
     chunks: VecDeque<Bytes>,
+    /// Octets in `chunks`, with what each chunk costs.
+    size: usize,
 }
 
 /// What is needed of a delivery once its payload is taken.
@@ -66,6 +73,8 @@ struct Arriving {
 struct Delivery {
     link: LinkId,
     id: OutId,
+    /// Number of the connection that it came in on.
+    from: Option<u32>,
     settled: bool,
     /// It came as a stream, so the core wants to know when it was taken.
     stream: bool,
@@ -85,6 +94,7 @@ impl Node {
             links: HashMap::new(),
             replies: None,
             arriving: HashMap::new(),
+            arrived: 0,
             next_key: 0,
             next_token: 0,
             actions: Vec::new(),
@@ -144,7 +154,10 @@ impl Node {
         match effect {
             Effect::AttachReply(reply) => self.on_attached(&reply),
             Effect::Push(push) => self.on_push(*push, agent),
-            Effect::AbortOut { id, .. } => self.arriving.retain(|_, a| a.push.id != id),
+            Effect::AbortOut { id, .. } => {
+                let key = self.arriving.iter().find(|(_, a)| a.push.id == id).map(|(key, _)| *key);
+                key.and_then(|key| self.take_arriving(key));
+            }
             Effect::Detach { link, .. } => {
                 self.links.remove(&link);
             }
@@ -167,7 +180,8 @@ impl Node {
     }
 
     fn on_push<B: Backend>(&mut self, push: Push, agent: &mut Agent<B>) {
-        let delivery = |stream| Delivery { link: push.link, id: push.id, settled: push.settled, stream };
+        let delivery =
+            |stream| Delivery { link: push.link, id: push.id, from: push.from, settled: push.settled, stream };
         match push.payload {
             Payload::One(bytes) => self.serve(delivery(false), &[bytes], agent),
             Payload::Many(chunks) => self.serve(delivery(false), &chunks, agent),
@@ -182,7 +196,8 @@ impl Node {
                     }
                     None => stream.reader(Some(notify)),
                 };
-                self.arriving.insert(key, Arriving { push: delivery(true), reader, chunks: VecDeque::new() });
+                let arriving = Arriving { push: delivery(true), reader, chunks: VecDeque::new(), size: 0 };
+                self.arriving.insert(key, arriving);
                 self.pull(key, agent);
             }
         }
@@ -191,33 +206,39 @@ impl Node {
     /// Takes what there is of an arriving request, and serves it when it is complete.
     fn pull<B: Backend>(&mut self, key: u64, agent: &mut Agent<B>) {
         let Some(arriving) = self.arriving.get_mut(&key) else { return };
-        loop {
-            match arriving.reader.pull(PULL, &mut arriving.chunks) {
-                Pull::Data => {
-                    if arriving.chunks.iter().map(Bytes::len).sum::<usize>() > MAX_REQUEST {
-                        let delivery = arriving.push;
-                        self.arriving.remove(&key);
-                        self.settle(delivery, rejected("amqp:link:message-size-exceeded", "Request too large"));
-                        return;
-                    }
-                }
-                Pull::Empty => return,
-                Pull::Aborted => {
-                    self.arriving.remove(&key);
-                    return;
-                }
-                Pull::Done => break,
+        let end = loop {
+            let known = arriving.chunks.len();
+            let pull = arriving.reader.pull(PULL, &mut arriving.chunks);
+            let more: usize = arriving.chunks.range(known..).map(|chunk| chunk.len() + CHUNK_COST).sum();
+            arriving.size += more;
+            self.arrived += more;
+            if arriving.size > MAX_REQUEST || self.arrived > MAX_ARRIVING || !matches!(pull, Pull::Data) {
+                break pull;
             }
+        };
+        let (too_large, too_many) = (arriving.size > MAX_REQUEST, self.arrived > MAX_ARRIVING);
+        if end == Pull::Empty && !(too_large || too_many) {
+            return;
         }
-        if let Some(arriving) = self.arriving.remove(&key) {
-            let chunks: Vec<Bytes> = arriving.chunks.into();
-            self.serve(arriving.push, &chunks, agent);
+        let Some(Arriving { push, chunks, .. }) = self.take_arriving(key) else { return };
+        match end {
+            // The core waits to hear that nothing more is read.
+            Pull::Aborted => self.actions.push(Action::Sent { delivery: push.id }),
+            _ if too_large => self.settle(push, rejected("amqp:link:message-size-exceeded", "Request too large")),
+            _ if too_many => self.settle(push, rejected("amqp:resource-limit-exceeded", "Too many large requests")),
+            _ => self.serve(push, &Vec::from(chunks), agent),
         }
+    }
+
+    fn take_arriving(&mut self, key: u64) -> Option<Arriving> {
+        let arriving = self.arriving.remove(&key)?;
+        self.arrived -= arriving.size;
+        Some(arriving)
     }
 
     fn serve<B: Backend>(&mut self, delivery: Delivery, message: &[Bytes], agent: &mut Agent<B>) {
         let request = match Request::decode(message) {
-            Ok(request) => request,
+            Ok(request) => Request { requester: delivery.from, ..request },
             Err(error) => return self.refuse(delivery, &error),
         };
         self.settle(delivery, DeliveryState::Accepted);
@@ -235,7 +256,7 @@ impl Node {
     }
 
     fn settle(&mut self, delivery: Delivery, state: DeliveryState) {
-        let Delivery { link, id, settled, stream } = delivery;
+        let Delivery { link, id, settled, stream, .. } = delivery;
         if settled || stream {
             self.actions.push(Action::Sent { delivery: id });
         }

@@ -10,6 +10,9 @@ use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
 
+/// The longest list of attribute names that is read. The schema has far fewer.
+const MAX_NAMES: usize = 1024;
+
 // === impl Agent ===
 
 impl<B: Backend> Agent<B> {
@@ -42,16 +45,26 @@ fn known_columns(ty: Option<EntityType>) -> Vec<&'static str> {
     names
 }
 
+/// The columns that a request names, each once.
 fn wanted_columns(body: &Map, known: &[&'static str], ty: Option<EntityType>) -> Result<Vec<&'static str>, Failure> {
     let wanted = body.get("attributeNames").and_then(Value::as_list).unwrap_or_default();
     if wanted.is_empty() {
         return Ok(known.to_vec());
     }
-    let wanted: Vec<&str> = wanted.iter().map(|v| v.as_str().unwrap_or("None")).collect();
-    let unknown: Vec<&str> = wanted.iter().copied().filter(|w| !known.contains(w)).collect();
-    if !unknown.is_empty() {
-        let of_type = ty.map(|ty| format!(" for type {ty}")).unwrap_or_default();
-        return Err(Failure::not_found(format!("Unknown attributes {}{of_type}.", Names(unknown.into_iter()))));
+    if wanted.len() > MAX_NAMES {
+        return Err(Failure::bad_request(format!("More than {MAX_NAMES} attribute names")));
     }
-    Ok(wanted.into_iter().filter_map(|w| known.iter().copied().find(|k| *k == w)).collect())
+    let (mut columns, mut unknown) = (Vec::new(), Vec::new());
+    for wanted in wanted.iter().map(|v| v.as_str().unwrap_or("None")) {
+        match known.iter().find(|k| **k == wanted) {
+            Some(column) if columns.contains(column) => {}
+            Some(column) => columns.push(*column),
+            None => unknown.push(wanted),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(columns);
+    }
+    let of_type = ty.map(|ty| format!(" for type {ty}")).unwrap_or_default();
+    Err(Failure::not_found(format!("Unknown attributes {}{of_type}.", Names(unknown.into_iter()))))
 }

@@ -6,7 +6,7 @@ use crate::params::{AddressParams, AutoLinkParams, LogParams};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
-use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 use router_engine::core::{AddressCounters, Totals};
 use router_engine::forward::Treatment;
 use std::collections::HashSet;
@@ -55,24 +55,42 @@ impl Backend for Fake {
     fn auto_link_status(&self, _: u64) -> AutoLinkStatus {
         AutoLinkStatus::default()
     }
-    fn connections(&self) -> Vec<ConnectionRow> {
-        vec![connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)]
+    fn connections(&self, page: Page) -> Vec<ConnectionRow> {
+        let all = [connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)];
+        all.into_iter().skip(page.offset).take(page.count).collect()
     }
-    fn links(&self) -> Vec<LinkRow> {
+    fn connection(&self, number: u32) -> Option<ConnectionRow> {
+        self.connections(Page::ALL).into_iter().find(|c| c.number == number)
+    }
+    fn links(&self, _: Page) -> Vec<LinkRow> {
         Vec::new()
     }
-    fn addresses(&self) -> Vec<AddressRow> {
-        ["Ma", "Mb", "Mc"].map(address).to_vec()
+    fn link(&self, _: LinkKey<'_>) -> Option<LinkRow> {
+        None
+    }
+    fn addresses(&self, page: Page) -> Vec<AddressRow> {
+        ["Ma", "Mb", "Mc"].map(address).into_iter().skip(page.offset).take(page.count).collect()
+    }
+    fn address(&self, key: &str) -> Option<AddressRow> {
+        self.addresses(Page::ALL).into_iter().find(|a| a.key == key)
     }
     fn totals(&self) -> RouterRow {
         let totals = Totals::default();
-        RouterRow { connections: 2, links: 0, addresses: 3, nodes: 1, totals, uptime: Duration::from_secs(7) }
+        RouterRow {
+            connections: 2,
+            services: vec![("amqp", 2)],
+            links: 0,
+            addresses: 3,
+            nodes: 1,
+            totals,
+            uptime: Duration::from_secs(7),
+        }
     }
     fn router_id(&self) -> String {
         "R1".to_owned()
     }
-    fn may_update_admin_status(&self, requester: Option<u32>) -> bool {
-        requester != Some(13)
+    fn may_update_admin_status(&self, requester: u32) -> bool {
+        requester != 1
     }
     fn cut_connection(&mut self, number: u32) {
         self.cut.push(number);
@@ -149,7 +167,12 @@ fn agent() -> Agent<Fake> {
 }
 
 fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
+    call_from(2, agent, properties, body)
+}
+
+fn call_from(requester: u32, agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
     let request = Request {
+        requester: Some(requester),
         reply_to: Some("reply".to_owned()),
         properties: properties.iter().map(|(k, v)| (*k, *v)).collect(),
         body: body.into(),
@@ -302,6 +325,33 @@ fn create_checks_its_request() {
     assert!(text.starts_with("adding ListenerEntity(authenticatePeer=False, cost=1,"), "{text}");
 }
 
+/// What the agent keeps and looks through is bounded by the schema, whatever a request holds: with as many
+/// entries as a request has room for, looking each up among those before would take hours.
+#[test]
+fn large_maps_are_refused_at_their_first_unknown_attribute() {
+    let mut agent = agent();
+    let map: Map = (0..100_000).map(|i| (Value::from(i.to_string()), Value::Null)).collect();
+    let unknown = (400, "Unknown attribute '0' for 'io.skupper.router.dummy'".to_owned());
+    let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
+    assert_eq!(refused(&mut agent, &named("CREATE"), map.clone()), unknown);
+    assert_eq!(call(&mut agent, &named("CREATE"), Map::new()).status, Status::Created);
+    assert_eq!(refused(&mut agent, &named("UPDATE"), map.clone()), unknown);
+    // Without a type the whole of it is shown.
+    assert_eq!(refused(&mut agent, &[("operation", "CREATE")], map).0, 400);
+}
+
+#[test]
+fn columns_are_shown_once_however_often_they_are_named() {
+    let mut agent = agent();
+    let query = [("operation", "QUERY"), ("entityType", "listener")];
+    let names = |names: Vec<Value>| Map::new().with("attributeNames", names);
+    let twice = call(&mut agent, &query, names(vec!["name".into(), "port".into(), "name".into()]));
+    assert_eq!(Literal(field(&twice, "attributeNames")).to_string(), "['name', 'port']");
+    assert_eq!(Literal(field(&twice, "results")).to_string(), "[['l0', '5672']]");
+    let (status, text) = refused(&mut agent, &query, names(vec!["name".into(); 1025]));
+    assert_eq!((status, text.as_str()), (400, "More than 1024 attribute names"));
+}
+
 #[test]
 fn a_refusal_by_the_router_leaves_nothing() {
     let mut agent = agent();
@@ -408,6 +458,24 @@ fn every_table_row_has_a_value_per_column() {
 }
 
 #[test]
+fn local_sockets_are_those_of_tcp_connections() {
+    let shown = |protocol| {
+        let mut row = connection(1, ConnectionRole::Normal);
+        row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
+        let row = core_rows::connection(&row, false);
+        core_rows::CONNECTION.iter().position(|c| *c == "localSocket").map(|at| row[at].clone())
+    };
+    assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));
+}
+
+#[test]
+fn unavailable_addresses_say_so() {
+    let row = core_rows::address(&AddressRow { treatment: Treatment::Unavailable, ..address("Ma") });
+    let at = core_rows::ADDRESS.iter().position(|c| *c == "distribution").expect("a column");
+    assert_eq!(row[at].as_str(), Some("unavailable"));
+}
+
+#[test]
 fn addresses_are_configured() {
     let mut agent = agent();
     let ty = format!("{FULL}router.config.address");
@@ -446,6 +514,10 @@ fn connections_are_cut_and_traced() {
         (field(&cut, "adminStatus").as_str(), field(&cut, "operStatus").as_str()),
         (Some("deleted"), Some("closing"))
     );
+    assert_eq!(agent.backend().cut, [2]);
+    let of_nobody = call_from(9, &mut agent, &update("2"), deleted());
+    assert_eq!((of_nobody.status.code(), of_nobody.description.as_str()), (400, "Bad Request"));
+    assert_eq!(call_from(1, &mut agent, &update("2"), deleted()).status, Status::Forbidden);
     assert_eq!(agent.backend().cut, [2]);
     assert_eq!(
         refused(&mut agent, &update("1"), deleted()),

@@ -11,7 +11,7 @@ use crate::params::{AddressParams, AutoLinkParams, LogParams, NetworkParams, Pol
 use crate::schema::EntityType;
 use router_engine::core::AddressConfig;
 use router_engine::core::Totals;
-use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
+use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 use router_engine::log::{Level, LogModule};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Backend for Runtime {
         match entity.ty {
             EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
             EntityType::SslProfile => self.update_profile(entity),
-            EntityType::ProxyProfile => self.create_proxy(entity),
+            EntityType::ProxyProfile => self.update_proxy(entity),
             EntityType::Network => {
                 let id = NetworkParams::try_from(entity)?.network_id;
                 if let Some(router) = self.router() {
@@ -76,12 +76,8 @@ impl Backend for Runtime {
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.attributes.text("name").unwrap_or_default();
         match entity.ty {
-            EntityType::SslProfile => {
-                self.entities.profiles.remove(name);
-            }
-            EntityType::ProxyProfile => {
-                self.entities.proxies.remove(name);
-            }
+            EntityType::SslProfile => self.delete_profile(name),
+            EntityType::ProxyProfile => self.delete_proxy(name),
             EntityType::Listener => self.delete_listener(entity),
             EntityType::Connector => self.delete_connector(entity),
             EntityType::TcpListener => {
@@ -129,19 +125,28 @@ impl Backend for Runtime {
         AutoLinkStatus::default()
     }
 
-    fn connections(&self) -> Vec<ConnectionRow> {
-        // A connection is there for management once both opens were exchanged.
-        let mut rows = self.router().map(|r| r.connection_rows(now())).unwrap_or_default();
-        rows.retain(|row| row.peer.is_some());
-        rows
+    fn connections(&self, page: Page) -> Vec<ConnectionRow> {
+        self.router().map(|r| r.connection_page(page, now())).unwrap_or_default()
     }
 
-    fn links(&self) -> Vec<LinkRow> {
-        self.router().map(|r| r.link_rows(now())).unwrap_or_default()
+    fn connection(&self, number: u32) -> Option<ConnectionRow> {
+        self.router()?.connection_row(number, now())
     }
 
-    fn addresses(&self) -> Vec<AddressRow> {
-        self.router().map(|r| r.address_rows()).unwrap_or_default()
+    fn links(&self, page: Page) -> Vec<LinkRow> {
+        self.router().map(|r| r.link_page(page, now())).unwrap_or_default()
+    }
+
+    fn link(&self, key: LinkKey<'_>) -> Option<LinkRow> {
+        self.router()?.link_row(key, now())
+    }
+
+    fn addresses(&self, page: Page) -> Vec<AddressRow> {
+        self.router().map(|r| r.address_page(page)).unwrap_or_default()
+    }
+
+    fn address(&self, key: &str) -> Option<AddressRow> {
+        self.router()?.address_row(key)
     }
 
     fn totals(&self) -> RouterRow {
@@ -149,6 +154,7 @@ impl Backend for Runtime {
             Some(router) => router.router_row(now()),
             None => RouterRow {
                 connections: 0,
+                services: Vec::new(),
                 links: 0,
                 addresses: 0,
                 nodes: 0,
@@ -162,7 +168,7 @@ impl Backend for Runtime {
         self.router().map(|r| r.id().to_owned()).unwrap_or_default()
     }
 
-    fn may_update_admin_status(&self, _requester: Option<u32>) -> bool {
+    fn may_update_admin_status(&self, _requester: u32) -> bool {
         // Everybody may, as long as there is no policy engine.
         true
     }

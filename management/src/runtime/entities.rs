@@ -1,6 +1,6 @@
 //! Creating, changing and deleting what entities stand for.
 
-use super::{OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
+use super::{Boot, OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::params::{
@@ -72,29 +72,62 @@ impl Runtime {
 
     /// New values of a profile, for all that use it.
     pub(super) fn update_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let params = SslProfileParams::try_from(entity)?;
-        let profile = convert::tls_profile(&params)?;
-        let name = params.name.clone();
-        for open in self.entities.listeners.values().filter(|l| l.ssl_profile.as_ref() == Some(&name)) {
-            open.listener.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.connectors.values().filter(|c| c.ssl_profile.as_ref() == Some(&name)) {
-            open.connector.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_listeners.values().filter(|l| l.params.ssl_profile.as_ref() == Some(&name)) {
-            open.listener.update_tls(&profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_connectors.values().filter(|c| c.params.ssl_profile.as_ref() == Some(&name)) {
-            open.connector.update_tls(&profile).map_err(tls_error)?;
-        }
+        let name = entity.attributes.text("name").unwrap_or_default().to_owned();
+        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((convert::tls_profile(&params)?, params)));
+        let (profile, params) = made.inspect_err(|error| {
+            router_engine::log!(LogModule::Agent, Level::Error, "Unable to update sslProfile '{name}': {error}");
+        })?;
+        self.use_profile(&name, &profile).inspect_err(|error| {
+            router_engine::log!(LogModule::Agent, Level::Error, "Failed to update sslProfile '{name}': {error}");
+        })?;
+        router_engine::log!(LogModule::Agent, Level::Info, "Updated sslProfile {name}");
         self.entities.profiles.insert(name, params);
         Ok(())
     }
 
+    fn use_profile(&self, name: &str, profile: &TlsProfile) -> Result<(), RouterError> {
+        let uses = |used: &Option<String>| used.as_deref() == Some(name);
+        for open in self.entities.listeners.values().filter(|l| uses(&l.ssl_profile)) {
+            open.listener.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.connectors.values().filter(|c| uses(&c.ssl_profile)) {
+            open.connector.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_listeners.values().filter(|l| uses(&l.params.ssl_profile)) {
+            open.listener.update_tls(profile).map_err(tls_error)?;
+        }
+        for open in self.entities.tcp_connectors.values().filter(|c| uses(&c.params.ssl_profile)) {
+            open.connector.update_tls(profile).map_err(tls_error)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_profile(&mut self, name: &str) {
+        self.entities.profiles.remove(name);
+        router_engine::log!(LogModule::Agent, Level::Info, "Deleted sslProfile {name}");
+    }
+
     pub(super) fn create_proxy(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
-        let params = ProxyProfileParams::try_from(entity)?;
+        self.set_proxy(entity, "create", "Created")
+    }
+
+    pub(super) fn update_proxy(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        self.set_proxy(entity, "update", "Updated")
+    }
+
+    fn set_proxy(&mut self, entity: &EntityConfig, what: &str, done: &str) -> Result<(), RouterError> {
+        let params = ProxyProfileParams::try_from(entity).inspect_err(|error| {
+            let name = entity.attributes.text("name").unwrap_or_default();
+            router_engine::log!(LogModule::Agent, Level::Error, "Unable to {what} proxyProfile '{name}': {error}");
+        })?;
+        router_engine::log!(LogModule::Agent, Level::Info, "{done} proxyProfile {}", params.name);
         self.entities.proxies.insert(params.name.clone(), params);
         Ok(())
+    }
+
+    pub(super) fn delete_proxy(&mut self, name: &str) {
+        self.entities.proxies.remove(name);
+        router_engine::log!(LogModule::Agent, Level::Info, "Deleted proxyProfile {name}");
     }
 
     /// The TLS profile of a listener or connector.
@@ -130,13 +163,13 @@ impl Runtime {
         let sasl = self.sasl();
         let listener = Listener::create(convert::listener(params, tls, &sasl)?, &self.engine()?.io)?;
         self.retry_listeners();
-        // A router whose only way in or out is this listener is of no use without.
-        let required = self.entities.listeners.is_empty() && self.entities.connectors.is_empty();
         let unbound = listener.activate().is_err();
-        if unbound && required {
-            let text = "Shutting down, required listener failed";
-            router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
-            self.required_listener_failed = true;
+        if self.boot == Boot::First {
+            self.boot = if unbound { Boot::Failed } else { Boot::Done };
+            if unbound {
+                let text = "Shutting down, required listener failed";
+                router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
+            }
         }
         self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile, unbound });
         Ok(())
@@ -171,6 +204,9 @@ impl Runtime {
         let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)?;
         self.retry_listeners();
         connector.activate();
+        if self.boot == Boot::First {
+            self.boot = Boot::Done;
+        }
         self.entities.connectors.insert(key(entity), OpenConnector { connector, ssl_profile });
         Ok(())
     }

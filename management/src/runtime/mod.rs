@@ -38,8 +38,18 @@ pub struct Runtime {
     entities: Entities,
     /// Connections whose frame trace was switched on.
     traced: HashSet<u32>,
-    /// A listener that has to listen does not.
-    required_listener_failed: bool,
+    boot: Boot,
+}
+
+/// Whether the next listener has to listen: a router whose first way in does not open when it starts is of no use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Boot {
+    /// No listener or connector was made yet.
+    First,
+    /// The first one was a listener, and it does not listen.
+    Failed,
+    /// The first one was made, or the start is over.
+    Done,
 }
 
 /// The core and its adaptors.
@@ -97,7 +107,7 @@ impl Runtime {
             engine: None,
             entities: Entities::default(),
             traced: HashSet::new(),
-            required_listener_failed: false,
+            boot: Boot::First,
         }
     }
 
@@ -113,10 +123,11 @@ impl Runtime {
         self.engine.as_ref().map(|e| &e.io)
     }
 
-    /// A listener that the router cannot do without could not open its socket.
+    /// Ends the start: from here on the router does without listeners that cannot open their socket. False: one
+    /// that it cannot do without has failed before.
     #[must_use]
-    pub const fn required_listener_failed(&self) -> bool {
-        self.required_listener_failed
+    pub fn finish_boot(&mut self) -> bool {
+        std::mem::replace(&mut self.boot, Boot::Done) != Boot::Failed
     }
 
     fn set_router(&mut self, params: RouterParams) {

@@ -218,6 +218,7 @@ impl Core {
             streaming: false,
             resend_released: false,
             deliveries: List::default(),
+            undelivered: 0,
             moved_streams: 0,
             idle: false,
             moved_from: None,

@@ -87,6 +87,8 @@ pub struct Push {
     pub link: LinkId,
     /// The delivery.
     pub id: OutId,
+    /// Number of the connection that it came in on; none when the core itself sends.
+    pub from: Option<u32>,
     /// Sent settled.
     pub settled: bool,
     /// The message without a router annotations section.

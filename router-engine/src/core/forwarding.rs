@@ -83,7 +83,8 @@ impl Core {
         let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
             Vec::new()
         } else {
-            self.consumers(address).chain(a.subscribers.iter().copied()).collect()
+            let ready = a.subscribers.iter().filter(|l| self.takes(route, **l));
+            self.consumers(address).chain(ready.copied()).collect()
         };
         for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
@@ -132,6 +133,9 @@ impl Core {
         if !a.subscribers.is_empty() {
             a.subscribers.rotate_left(1);
             let link = a.subscribers[a.subscribers.len() - 1];
+            if !self.takes(route, link) {
+                return 0;
+            }
             self.push(route, link, Some(address), None, content);
             return 1;
         }
@@ -148,6 +152,13 @@ impl Core {
         let Some(node) = self.closest_remote(route, address, content.annotations) else { return 0 };
         self.addresses[address].last_remote = node;
         self.push_remote(route, address, node, content)
+    }
+
+    /// Whether the link of an in-process consumer has room. What is unsettled is bounded by the credit of its
+    /// senders; of settled deliveries, whose credit comes back at once, no more wait than the link's capacity.
+    fn takes(&self, route: &Route, link: u32) -> bool {
+        let link = &self.links[link];
+        !route.settled || link.deliveries.len() < link.capacity
     }
 
     /// The nearest acceptable remote router; among equally near ones the one after the last choice.
@@ -294,6 +305,7 @@ impl Core {
             l.zero_credit_since.get_or_insert(route.now);
         }
         l.deliveries.push_back(&mut self.outs, slot);
+        l.undelivered += u32::from(self.outs[slot].waits());
         if let Some((address, bit)) = counted.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }
@@ -302,6 +314,7 @@ impl Core {
             self.ins[origin].undecided += 1;
         }
         let id = self.outs[slot].id;
+        let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(route, conn, address);
         debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
         self.stage(
@@ -309,6 +322,7 @@ impl Core {
             Effect::Push(Box::new(Push {
                 link: link_id,
                 id,
+                from,
                 settled,
                 payload: content.payload.clone(),
                 reader,

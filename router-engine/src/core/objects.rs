@@ -106,6 +106,8 @@ pub(crate) struct Link {
     pub(crate) resend_released: bool,
     /// Deliveries of this link: incoming ones or outgoing ones.
     pub(crate) deliveries: List,
+    /// Of these, not yet complete (incoming), or waiting to be sent (outgoing, see [`Out::waits`]).
+    pub(crate) undelivered: u32,
     /// Outgoing streams that were moved from this link to streaming links.
     pub(crate) moved_streams: u32,
     /// Of a streaming link: it waits in its connection's pool.
@@ -356,10 +358,22 @@ impl LinkPool {
     }
 }
 
+impl Out {
+    /// Whether it is known not to have left yet; of unsettled ones without a stream that is not known.
+    pub(crate) const fn waits(&self) -> bool {
+        (self.stream || self.presettled) && !self.sent
+    }
+}
+
 impl Conn {
     /// In-process peers of the router itself (the management agent).
     pub(crate) fn is_internal(&self) -> bool {
         self.params.protocol == "internal"
+    }
+
+    /// Shown to operators: of a peer whose open came.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.is_internal() && self.peer.is_some()
     }
 
     /// A connection to another router of this network, on which streams and complete messages are routed by `to`.

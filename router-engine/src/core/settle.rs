@@ -167,8 +167,9 @@ impl Core {
     pub(super) fn on_complete(&mut self, id: InId, aborted: bool, now: Instant) {
         let Some(slot) = self.ins.find(id.slot, id.number) else { return };
         let delivery = &mut self.ins[slot];
-        delivery.complete = true;
+        let completed = !std::mem::replace(&mut delivery.complete, true);
         let (link, presettled, owed) = (delivery.link, delivery.presettled, delivery.credit_at_settlement);
+        self.links[link].undelivered -= u32::from(completed);
         if !(aborted || presettled) {
             return;
         }
@@ -193,20 +194,26 @@ impl Core {
         if self.links[to].conn != conn || from == to || self.links[to].moved_from.is_some() {
             return;
         }
+        let waiting = u32::from(self.outs[slot].waits());
         self.links[from].deliveries.remove(&mut self.outs, slot);
+        self.links[from].undelivered -= waiting;
         self.links[from].moved_streams += 1;
         self.links[to].moved_from = Some(self.links[from].id);
         self.links[to].deliveries.push_back(&mut self.outs, slot);
+        self.links[to].undelivered += waiting;
         self.outs[slot].link = to;
     }
 
     pub(super) fn on_sent(&mut self, id: OutId, now: Instant) {
         let Some(slot) = self.outs.find(id.slot, id.number) else { return };
         let out = &mut self.outs[slot];
+        let waited = out.waits();
         out.sent = true;
         let (link, presettled, origin) = (out.link, out.presettled, out.origin);
-        self.links[link].counters.deliveries += 1;
-        self.links[link].counters.presettled += u64::from(presettled);
+        let l = &mut self.links[link];
+        l.undelivered -= u32::from(waited);
+        l.counters.deliveries += 1;
+        l.counters.presettled += u64::from(presettled);
         self.stream_link_idle(link);
         if !presettled {
             if origin.is_none() {
@@ -375,6 +382,7 @@ impl Core {
     fn forget_out(&mut self, slot: u32) {
         let link = self.outs[slot].link;
         self.links[link].deliveries.remove(&mut self.outs, slot);
+        self.links[link].undelivered -= u32::from(self.outs[slot].waits());
         let Out { outstanding, neighbour, .. } = self.outs[slot];
         if let Some((address, bit)) = outstanding.zip(neighbour)
             && let Some(a) = self.addresses.get_mut(address)
@@ -393,6 +401,7 @@ impl Core {
         self.orphan_outs(slot);
         let link = self.ins[slot].link;
         self.links[link].deliveries.remove(&mut self.ins, slot);
+        self.links[link].undelivered -= u32::from(!self.ins[slot].complete);
         self.ins.remove(slot);
     }
 

@@ -1,8 +1,9 @@
 //! Read models for management, built on request.
 
 use super::action::{Direction, PeerOpen};
-use super::connection::ConnParams;
-use super::objects::{AddressCounters, Conn, Link, LinkCounters, LinkKind};
+use super::connection::{ConnParams, ConnectionRole};
+use super::objects::{Address, AddressCounters, Conn, Link, LinkCounters, LinkKind};
+use super::table::{Entry, Table};
 use super::{Core, Router, Totals};
 use crate::forward::Treatment;
 use amqp_core::Instant;
@@ -16,7 +17,7 @@ pub struct ConnectionRow {
     /// How it came to be.
     pub params: ConnParams,
     /// The role, as the peer's open made it.
-    pub role: super::connection::ConnectionRole,
+    pub role: ConnectionRole,
     /// The peer's open, once it came.
     pub peer: Option<PeerOpen>,
     /// Closed by an administrator.
@@ -88,9 +89,11 @@ pub struct AddressRow {
 /// Router-wide figures.
 #[derive(Debug, Clone)]
 pub struct RouterRow {
-    /// Connections, including in-process ones.
+    /// Connections whose open came, as in [`Router::connection_rows`].
     pub connections: usize,
-    /// Links.
+    /// Of these, those of role normal by protocol.
+    pub services: Vec<(&'static str, u64)>,
+    /// Links, as in [`Router::link_rows`].
     pub links: usize,
     /// Address records.
     pub addresses: usize,
@@ -102,72 +105,177 @@ pub struct RouterRow {
     pub uptime: Duration,
 }
 
+/// Part of a table: rows are numbered from zero, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The first row.
+    pub offset: usize,
+    /// How many rows.
+    pub count: usize,
+}
+
+/// What a link is looked up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKey<'a> {
+    /// Its number.
+    Number(u32),
+    /// Its name; of several with that name the one that is found first.
+    Name(&'a str),
+}
+
+/// Rows that are made without releasing the lock.
+const BATCH: usize = 256;
+
+// === impl Page ===
+
+impl Page {
+    /// All rows.
+    pub const ALL: Self = Self { offset: 0, count: usize::MAX };
+
+    /// The items of this page in ascending order.
+    fn of<T: Ord>(self, mut items: Vec<T>) -> Vec<T> {
+        if self.offset >= items.len() || self.count == 0 {
+            return Vec::new();
+        }
+        if self.offset > 0 {
+            items.select_nth_unstable(self.offset);
+            items.drain(..self.offset);
+        }
+        if self.count < items.len() {
+            items.select_nth_unstable(self.count);
+            items.truncate(self.count);
+        }
+        items.sort_unstable();
+        items
+    }
+}
+
 // === impl Router ===
 
 impl Router {
-    /// All connections, in the order of their numbers.
+    /// All connections whose open came, oldest first.
     #[must_use]
     pub fn connection_rows(&self, now: Instant) -> Vec<ConnectionRow> {
-        let core = self.core.lock();
-        let mut rows: Vec<_> = core
-            .conns
-            .iter()
-            .filter(|c| !c.is_internal() && c.peer.is_some())
-            .map(|c| connection_row(c, now))
-            .collect();
-        rows.sort_by_key(|row| row.number);
-        rows
+        self.connection_page(Page::ALL, now)
     }
 
-    /// All links, in the order of their numbers.
+    /// As [`Self::connection_rows`], a part of it.
+    #[must_use]
+    pub fn connection_page(&self, page: Page, now: Instant) -> Vec<ConnectionRow> {
+        self.rows(page, |core| &core.conns, |_, c| c.is_shown(), |_, c| connection_row(c, now))
+    }
+
+    /// The connection with that number.
+    #[must_use]
+    pub fn connection_row(&self, number: u32, now: Instant) -> Option<ConnectionRow> {
+        let core = self.core.lock();
+        core.conns.iter().find(|c| c.id.number == number && c.is_shown()).map(|c| connection_row(c, now))
+    }
+
+    /// All links of these connections, oldest first.
     #[must_use]
     pub fn link_rows(&self, now: Instant) -> Vec<LinkRow> {
-        let core = self.core.lock();
-        let mut rows: Vec<_> = core
-            .links
-            .iter()
-            .filter(|l| core.conns.get(l.conn).is_some_and(|c| !c.is_internal()))
-            .map(|l| link_row(&core, l, now))
-            .collect();
-        rows.sort_by_key(|row| row.number);
-        rows
+        self.link_page(Page::ALL, now)
     }
 
-    /// All address records.
+    /// As [`Self::link_rows`], a part of it.
+    #[must_use]
+    pub fn link_page(&self, page: Page, now: Instant) -> Vec<LinkRow> {
+        self.rows(page, |core| &core.links, Core::shows_link, |core, l| link_row(core, l, now))
+    }
+
+    /// One link.
+    #[must_use]
+    pub fn link_row(&self, key: LinkKey<'_>, now: Instant) -> Option<LinkRow> {
+        let core = self.core.lock();
+        let is_meant = |l: &&Link| match key {
+            LinkKey::Number(number) => l.id.number == number,
+            LinkKey::Name(name) => l.name == name,
+        };
+        core.links.iter().filter(is_meant).find(|l| core.shows_link(l)).map(|l| link_row(&core, l, now))
+    }
+
+    /// All address records, oldest first.
     #[must_use]
     pub fn address_rows(&self) -> Vec<AddressRow> {
+        self.address_page(Page::ALL)
+    }
+
+    /// As [`Self::address_rows`], a part of it.
+    #[must_use]
+    pub fn address_page(&self, page: Page) -> Vec<AddressRow> {
+        self.rows(page, |core| &core.addresses, |_, _| true, address_row)
+    }
+
+    /// The address record with that key.
+    #[must_use]
+    pub fn address_row(&self, key: &str) -> Option<AddressRow> {
         let core = self.core.lock();
-        let mut rows: Vec<_> = core
-            .addresses
-            .iter()
-            .map(|a| AddressRow {
-                key: a.key.clone(),
-                treatment: a.treatment,
-                priority: a.priority,
-                in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
-                subscribers: a.consumers.len(),
-                producers: a.producers.len(),
-                remotes: super::forwarding::bits_of(a.remotes).filter_map(|b| core.peers.name(b)).collect(),
-                watched: !a.watches.is_empty(),
-                counters: a.counters,
-            })
-            .collect();
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        rows
+        core.by_key.get(key).map(|&slot| address_row(&core, &core.addresses[slot]))
     }
 
     /// Router-wide figures.
     #[must_use]
     pub fn router_row(&self, now: Instant) -> RouterRow {
         let core = self.core.lock();
+        let (mut connections, mut services) = (0, Vec::<(&'static str, u64)>::new());
+        for conn in core.conns.iter().filter(|c| c.is_shown()) {
+            connections += 1;
+            if conn.role != ConnectionRole::Normal {
+                continue;
+            }
+            match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.protocol) {
+                Some((_, count)) => *count += 1,
+                None => services.push((conn.params.protocol, 1)),
+            }
+        }
         RouterRow {
-            connections: core.conns.iter().filter(|c| !c.is_internal()).count(),
-            links: core.links.len(),
+            connections,
+            services,
+            links: core.links.iter().filter(|l| core.shows_link(l)).count(),
             addresses: core.addresses.len(),
             nodes: core.peers.count(),
             totals: core.totals,
             uptime: now.since(core.started),
         }
+    }
+
+    /// Rows of the shown objects of a table. Routing waits for a batch of rows at most: which ones there are is
+    /// noted first, and what is gone by the time of its batch is left out.
+    fn rows<T: Entry, R>(
+        &self,
+        page: Page,
+        table: fn(&Core) -> &Table<T>,
+        shows: impl Fn(&Core, &T) -> bool,
+        row: impl Fn(&Core, &T) -> R,
+    ) -> Vec<R> {
+        let ids = {
+            let core = self.core.lock();
+            table(&core).entries().filter(|(_, t)| shows(&core, t)).map(|(slot, t)| (t.serial(), slot)).collect()
+        };
+        let ids = page.of(ids);
+        let mut rows = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH) {
+            let core = self.core.lock();
+            let table = table(&core);
+            let live = batch.iter().filter_map(|&(number, slot)| table.find(slot, number));
+            rows.extend(live.map(|slot| row(&core, &table[slot])));
+        }
+        rows
+    }
+}
+
+fn address_row(core: &Core, a: &Address) -> AddressRow {
+    AddressRow {
+        key: a.key.clone(),
+        treatment: a.treatment,
+        priority: a.priority,
+        in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
+        subscribers: a.consumers.len(),
+        producers: a.producers.len(),
+        remotes: super::forwarding::bits_of(a.remotes).filter_map(|b| core.peers.name(b)).collect(),
+        watched: !a.watches.is_empty(),
+        counters: a.counters,
     }
 }
 
@@ -188,7 +296,6 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         Some(address) => Some(address.key.clone()),
         None => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
     };
-    let (undelivered, unsettled) = core.outstanding_of(link);
     LinkRow {
         number: link.id.number,
         connection: core.conns.get(link.conn).map_or(0, |c| c.id.number),
@@ -197,12 +304,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
             LinkKind::Endpoint => "endpoint",
             LinkKind::Control => "router-control",
             LinkKind::Data(_) => "inter-router",
-            LinkKind::Streaming
-                if core
-                    .conns
-                    .get(link.conn)
-                    .is_some_and(|c| c.role == super::connection::ConnectionRole::InterRouter) =>
-            {
+            LinkKind::Streaming if core.conns.get(link.conn).is_some_and(|c| c.role == ConnectionRole::InterRouter) => {
                 "inter-router"
             }
             LinkKind::Streaming => "endpoint",
@@ -210,8 +312,8 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         incoming: link.direction == Direction::In,
         owning_address,
         capacity: link.capacity,
-        undelivered,
-        unsettled,
+        undelivered: link.undelivered,
+        unsettled: link.deliveries.len() - link.undelivered,
         up: link.up,
         counters: link.counters,
         moved_streams: link.moved_streams,
@@ -222,24 +324,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
 }
 
 impl Core {
-    /// Deliveries of a link that are (not yet complete, complete but unsettled).
-    fn outstanding_of(&self, link: &Link) -> (u32, u32) {
-        let mut undelivered = 0;
-        let mut next = link.deliveries.head();
-        while let Some(slot) = next {
-            match link.direction {
-                Direction::Out => {
-                    let out = &self.outs[slot];
-                    undelivered += u32::from((out.stream || out.presettled) && !out.sent);
-                    next = out.hook.next();
-                }
-                Direction::In => {
-                    let delivery = &self.ins[slot];
-                    undelivered += u32::from(!delivery.complete);
-                    next = delivery.hook.next();
-                }
-            }
-        }
-        (undelivered, link.deliveries.len() - undelivered)
+    fn shows_link(&self, link: &Link) -> bool {
+        self.conns.get(link.conn).is_some_and(|c| !c.is_internal())
     }
 }

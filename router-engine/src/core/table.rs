@@ -137,6 +137,11 @@ impl<T> Table<T> {
         self.slab.iter().map(|(_, t)| t)
     }
 
+    /// The objects with their slots.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slab.iter().map(|(slot, t)| (slot as u32, t))
+    }
+
     pub(crate) fn slots(&self) -> Vec<u32> {
         self.slab.iter().map(|(slot, _)| slot as u32).collect()
     }

@@ -61,7 +61,9 @@ impl Core {
                 credit_at_settlement: !early_credit,
                 resend: None,
             });
-            self.links[link].deliveries.push_back(&mut self.ins, slot);
+            let l = &mut self.links[link];
+            l.deliveries.push_back(&mut self.ins, slot);
+            l.undelivered += u32::from(!complete);
             slot
         });
         let route = Route {
