@@ -5,16 +5,17 @@
 
 use super::driver::{Driver, transport_failure};
 use super::failover::{FailoverList, Target};
-use super::listener::{never_opened, tls_info};
+use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
+use super::registration::Registration;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
-use crate::runtime::{Io, signalled};
+use crate::runtime::{Io, contained, signalled};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
 use crate::transport::Transport;
 use parking_lot::Mutex;
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -294,9 +295,10 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
             state.failover.current().clone()
         };
         let attempt = tokio::select! {
-            attempt = attempt(&shared, &sub, &target, &mut last_failure) => attempt,
+            attempt = contained(attempt(&shared, &sub, &target, &mut last_failure)) => attempt,
             () = shared.io.stopped() => return,
         };
+        let attempt = attempt.unwrap_or_else(|| crashed(&sub));
         *sub.conn.lock() = None;
         let pause = {
             let mut state = shared.state.lock();
@@ -331,20 +333,26 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
     shared.state.lock().subs.retain(|s| !Arc::ptr_eq(s, &sub));
 }
 
+/// What a connection came to whose task panicked.
+fn crashed(sub: &Sub) -> Attempt {
+    let failure = PortError { condition: "amqp:internal-error".to_owned(), description: "connection lost".to_owned() };
+    if let Some(id) = *sub.conn.lock() {
+        log!(LogModule::Error, Level::Error, "[C{id}] Internal error: the connection is lost and will be made anew");
+    }
+    Attempt { opened: false, failure: Some(failure) }
+}
+
 /// Connects once and runs the connection to its end.
 async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_failure: &mut String) -> Attempt {
     let address = format!("{}:{}", target.host, target.port);
     let conn = shared.conn_params(sub, &address);
-    let handle = shared.io.router().connect(conn.clone(), clock::now());
-    let id = handle.id;
+    let registration = Registration::new(&shared.io, conn.clone());
+    let id = registration.id();
     *sub.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
     let attempt = match establish(shared, sub, target, &address).await {
-        Ok(transport) => run(shared, sub, transport, conn, handle, &address).await,
-        Err(failure) => {
-            never_opened(&shared.io, id);
-            Attempt { opened: false, failure: Some(failure) }
-        }
+        Ok(transport) => run(shared, sub, transport, conn, registration, &address).await,
+        Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
     // A connection that was ended by request did not fail.
     if let Some(failure) = attempt.failure.as_ref().filter(|_| !*sub.ended.borrow()) {
@@ -394,10 +402,10 @@ async fn run(
     sub: &Sub,
     transport: Transport<TcpStream>,
     conn: ConnParams,
-    handle: ConnHandle,
+    registration: Registration,
     address: &str,
 ) -> Attempt {
-    let id = handle.id;
+    let id = registration.id();
     let params = &shared.params;
     let secured = transport.info().zip(sub.tls.as_ref());
     let sasl = SaslParams::Client {
@@ -408,7 +416,7 @@ async fn run(
     };
     let mut port_params = params.endpoint.port_params(conn, sasl);
     port_params.hostname = Some(shared.state.lock().failover.current().host.clone());
-    let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.io.router()), clock::now());
+    let mut port = AmqpPort::new(port_params, registration.into_handle(), Arc::clone(shared.io.router()), clock::now());
     let tls = secured.map(|(info, tls)| {
         let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
         tls_info(info, user)

@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
+use super::registration::Registration;
 use super::start::{StartError, StartParams, begin};
 use crate::clock;
 use crate::net::{self, io_text};
@@ -10,7 +11,6 @@ use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfil
 use crate::transport::Transport;
 use amqp_core::Instant;
 use parking_lot::Mutex;
-use router_engine::Action;
 use router_engine::core::connection::{ConnHandle, ConnParams};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
@@ -215,11 +215,11 @@ async fn accept_all(shared: Arc<Shared>, socket: TcpListener) {
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let conn = shared.conn_params(&stream, peer);
     let address = shared.params.endpoint.address();
-    let handle = shared.io.router().connect(conn.clone(), clock::now());
-    let id = handle.id;
+    let registration = Registration::new(&shared.io, conn.clone());
+    let id = registration.id();
     log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
-        ended = run(&shared, stream, conn, handle) => ended,
+        ended = run(&shared, stream, conn, registration) => ended,
         () = shared.io.stopped() => {
             log!(LogModule::Server, Level::Info, "[C{id}] Closing connection on shutdown");
             return;
@@ -237,8 +237,8 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
 }
 
 /// Runs an accepted connection to its end; returns what to report.
-async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnHandle) -> Option<PortError> {
-    let id = handle.id;
+async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration: Registration) -> Option<PortError> {
+    let id = registration.id();
     let started = clock::now();
     let mut transport = Transport::plain(stream);
     let start = StartParams {
@@ -250,7 +250,6 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
         Some(limit) => match tokio::time::timeout(limit, begin(&mut transport, &start)).await {
             Ok(begun) => begun,
             Err(_) => {
-                never_opened(&shared.io, id);
                 let condition = "amqp:not-allowed".to_owned();
                 return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
             }
@@ -258,11 +257,9 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
     };
     let first = match begun {
         Ok(first) => first,
-        Err(error) => {
-            never_opened(&shared.io, id);
-            return start_failure(&error, &conn.host);
-        }
+        Err(error) => return start_failure(&error, &conn.host),
     };
+    let handle = registration.into_handle();
     let (mut port, ordinal) = make_port(shared, &transport, &start, conn.clone(), handle, started);
     if let Some(ordinal) = ordinal {
         shared.secured.lock().push((id, ordinal));
@@ -310,11 +307,6 @@ fn make_port(
 /// What a port is told of TLS below it.
 pub(super) fn tls_info(info: &SessionInfo, user: Option<String>) -> TlsInfo {
     TlsInfo { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, user }
-}
-
-/// Removes a connection from the core that never got a port.
-pub(super) fn never_opened(io: &Io, id: ConnId) {
-    io.router().submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
 }
 
 fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
