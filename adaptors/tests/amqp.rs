@@ -4,10 +4,11 @@
 
 mod common;
 
-use adaptors::amqp::{EndpointParams, Listener, ListenerParams};
+use adaptors::amqp::{Connector, ConnectorParams, DataConnections, EndpointParams, Listener, ListenerParams};
 use adaptors::clock;
 use adaptors::runtime::Io;
 use adaptors::tls::TlsProfile;
+use common::Certs;
 use router_engine::Router;
 use router_engine::core::connection::ConnectionRole;
 use router_engine::core::{Mode, RouterConfig};
@@ -66,6 +67,32 @@ fn listener(io: &Io, role: ConnectionRole, tls: Option<TlsProfile>) -> (Listener
     (listener, port)
 }
 
+/// A connector that is at work.
+fn connector(io: &Io, endpoint: EndpointParams) -> Connector {
+    let params = ConnectorParams {
+        endpoint,
+        verify_hostname: true,
+        mechanisms: None,
+        sasl_username: None,
+        sasl_password: None,
+        data_connections: DataConnections::Count(0),
+    };
+    let connector = Connector::create(params, io).unwrap();
+    connector.activate();
+    connector
+}
+
+/// Waits for words in the message of a connector.
+#[track_caller]
+fn wait_for_message(connector: &Connector, words: &str) {
+    wait_until(words, || connector.status().message.contains(words));
+}
+
+/// An executor in the background.
+fn executor() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
 /// Connections that the core knows, opened or not.
 fn connections(io: &Io) -> usize {
     io.router().router_row(clock::now()).connections
@@ -82,11 +109,29 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn a_connection_whose_task_ends_before_it_has_a_port_leaves_the_core() {
-    let executor = tokio::runtime::Runtime::new().unwrap();
+    let executor = executor();
     let io = io("A", executor.handle().clone());
     let (_listener, port) = listener(&io, ConnectionRole::Normal, None);
     let _peer = std::net::TcpStream::connect(("localhost", port)).unwrap();
     wait_until("accepted", || connections(&io) == 1);
     executor.shutdown_timeout(PATIENCE);
     assert_eq!(connections(&io), 0);
+}
+
+#[test]
+fn a_connector_connects_anew_with_the_newest_credentials() {
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let (certs, others) = (Certs::new(), Certs::new());
+    let connectors = [ConnectionRole::RouteContainer, ConnectionRole::InterRouter].map(|role| {
+        let (_, port) = listener(&server, role, Some(certs.profile()));
+        connector(&client, endpoint(role, port, Some(others.profile())))
+    });
+    for connector in &connectors {
+        wait_for_message(connector, "certificate verify failed");
+        connector.update_tls(&certs.profile()).unwrap();
+    }
+    for connector in &connectors {
+        wait_for_message(connector, "Connection Opened");
+    }
 }

@@ -90,7 +90,8 @@ struct State {
 #[derive(Debug)]
 struct Sub {
     role: ConnectionRole,
-    tls: Option<TlsClient>,
+    /// For the next attempt.
+    tls: Mutex<Option<TlsClient>>,
     ordinal: u64,
     /// The connection that is up or under way.
     conn: Mutex<Option<ConnId>>,
@@ -174,8 +175,8 @@ impl Connector {
         ConnectorStatus { state: state.status, message: state.message.clone(), failover_urls: state.failover.urls() }
     }
 
-    /// Uses new values of the TLS profile. A newer ordinal of a router connection makes a new set of
-    /// connections beside the old one; older ones than the oldest valid are closed.
+    /// Uses new values of the TLS profile for the handshakes to come. A newer ordinal of a router connection
+    /// makes a new set of connections beside the old one; older ones than the oldest valid are closed.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
@@ -186,6 +187,9 @@ impl Connector {
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
             let mut state = shared.state.lock();
+            for sub in state.subs.iter().filter(|sub| !sub.retired()) {
+                *sub.tls.lock() = Some(tls.clone());
+            }
             state.tls = Some(tls);
             if !rotates {
                 return Ok(());
@@ -227,7 +231,7 @@ impl Connector {
         for number in 0..=data {
             let sub = Arc::new(Sub {
                 role: if number == 0 { role } else { ConnectionRole::InterRouterData },
-                tls: state.tls.clone(),
+                tls: Mutex::new(state.tls.clone()),
                 ordinal: state.ordinal,
                 conn: Mutex::new(None),
                 retired: AtomicBool::new(false),
@@ -261,6 +265,10 @@ fn random_name() -> String {
 // === impl Sub ===
 
 impl Sub {
+    fn retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// No new connection after the present one; gives up at once when there is none.
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -318,7 +326,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
                 (false, false) => AFTER_FAILURE,
             }
         };
-        if sub.retired.load(Ordering::Acquire) {
+        if sub.retired() {
             break;
         }
         let stop = tokio::select! {
@@ -345,13 +353,14 @@ fn crashed(sub: &Sub) -> Attempt {
 /// Connects once and runs the connection to its end.
 async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_failure: &mut String) -> Attempt {
     let address = format!("{}:{}", target.host, target.port);
-    let conn = shared.conn_params(sub, &address);
+    let tls = sub.tls.lock().clone();
+    let conn = shared.conn_params(sub, tls.as_ref(), &address);
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
     *sub.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
-    let attempt = match establish(shared, sub, target, &address).await {
-        Ok(transport) => run(shared, sub, transport, conn, registration, &address).await,
+    let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
+        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, &address).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
     // A connection that was ended by request did not fail.
@@ -370,6 +379,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
 async fn establish(
     shared: &Shared,
     sub: &Sub,
+    tls: Option<&TlsClient>,
     target: &Target,
     address: &str,
 ) -> Result<Transport<TcpStream>, PortError> {
@@ -385,7 +395,7 @@ async fn establish(
         condition: "proton:io".to_owned(),
         description: io_text(&error, "disconnected", address),
     })?;
-    let Some(tls) = &sub.tls else { return Ok(Transport::plain(stream)) };
+    let Some(tls) = tls else { return Ok(Transport::plain(stream)) };
     let session = tls.session(&target.host, None).map_err(|e| transport_failure(&e.into(), address))?;
     let mut transport = Transport::tls(stream, session);
     tokio::select! {
@@ -400,6 +410,7 @@ async fn establish(
 async fn run(
     shared: &Arc<Shared>,
     sub: &Sub,
+    tls: Option<&TlsClient>,
     transport: Transport<TcpStream>,
     conn: ConnParams,
     registration: Registration,
@@ -407,7 +418,7 @@ async fn run(
 ) -> Attempt {
     let id = registration.id();
     let params = &shared.params;
-    let secured = transport.info().zip(sub.tls.as_ref());
+    let secured = transport.info().zip(tls);
     let sasl = SaslParams::Client {
         mechanisms: params.mechanisms.clone(),
         username: params.sasl_username.clone(),
@@ -451,7 +462,7 @@ async fn run(
 // === impl Shared ===
 
 impl Shared {
-    fn conn_params(&self, sub: &Sub, address: &str) -> ConnParams {
+    fn conn_params(&self, sub: &Sub, tls: Option<&TlsClient>, address: &str) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
             role: sub.role,
@@ -465,8 +476,8 @@ impl Shared {
             strip_in: endpoint.strip_in,
             strip_out: endpoint.strip_out,
             group_correlator: self.correlator.clone(),
-            group_ordinal: sub.tls.as_ref().map(|_| sub.ordinal),
-            tls_ordinal: sub.tls.as_ref().map(TlsClient::ordinal),
+            group_ordinal: tls.map(|_| sub.ordinal),
+            tls_ordinal: tls.map(TlsClient::ordinal),
             access_id: None,
             open_properties: endpoint.open_properties.clone(),
             failover_list: None,
