@@ -135,3 +135,21 @@ fn a_connector_connects_anew_with_the_newest_credentials() {
         wait_for_message(connector, "Connection Opened");
     }
 }
+
+#[test]
+fn a_connector_gives_up_on_a_silent_server() {
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let certs = Certs::new();
+    for tls in [None, Some(certs.profile())] {
+        // The kernel accepts; nobody answers.
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let idle_timeout = Duration::from_millis(300);
+        let endpoint = EndpointParams { idle_timeout, ..endpoint(ConnectionRole::RouteContainer, port, tls) };
+        let connector = connector(&io, endpoint);
+        wait_for_message(&connector, "amqp:resource-limit-exceeded local-idle-timeout expired");
+        wait_until("gone", || connections(&io) == 0);
+        connector.delete();
+    }
+}

@@ -343,11 +343,10 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
 
 /// What a connection came to whose task panicked.
 fn crashed(sub: &Sub) -> Attempt {
-    let failure = PortError { condition: "amqp:internal-error".to_owned(), description: "connection lost".to_owned() };
     if let Some(id) = *sub.conn.lock() {
         log!(LogModule::Error, Level::Error, "[C{id}] Internal error: the connection is lost and will be made anew");
     }
-    Attempt { opened: false, failure: Some(failure) }
+    Attempt { opened: false, failure: Some(failure("amqp:internal-error", "connection lost")) }
 }
 
 /// Connects once and runs the connection to its end.
@@ -400,11 +399,25 @@ async fn establish(
     let mut transport = Transport::tls(stream, session);
     tokio::select! {
         done = poll_fn(|cx| transport.poll_handshake(cx)) => done.map_err(|e| transport_failure(&e, address))?,
-        () = signalled(&sub.ended) => {
-            return Err(PortError { condition: "proton:io".to_owned(), description: "connection aborted".to_owned() });
+        () = silence(shared.params.endpoint.idle_timeout) => {
+            return Err(failure("amqp:resource-limit-exceeded", "local-idle-timeout expired"));
         }
+        () = signalled(&sub.ended) => return Err(failure("proton:io", "connection aborted")),
     }
     Ok(transport)
+}
+
+/// The time that a peer may take for its TLS handshake; behind it the port watches the peer.
+async fn silence(idle_timeout: Duration) {
+    if idle_timeout.is_zero() {
+        std::future::pending().await
+    } else {
+        tokio::time::sleep(idle_timeout).await;
+    }
+}
+
+fn failure(condition: &str, description: &str) -> PortError {
+    PortError { condition: condition.to_owned(), description: description.to_owned() }
 }
 
 async fn run(
