@@ -12,6 +12,8 @@ use common::Certs;
 use router_engine::Router;
 use router_engine::core::connection::ConnectionRole;
 use router_engine::core::{Mode, RouterConfig};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -112,7 +114,7 @@ fn a_connection_whose_task_ends_before_it_has_a_port_leaves_the_core() {
     let executor = executor();
     let io = io("A", executor.handle().clone());
     let (_listener, port) = listener(&io, ConnectionRole::Normal, None);
-    let _peer = std::net::TcpStream::connect(("localhost", port)).unwrap();
+    let _peer = TcpStream::connect(("localhost", port)).unwrap();
     wait_until("accepted", || connections(&io) == 1);
     executor.shutdown_timeout(PATIENCE);
     assert_eq!(connections(&io), 0);
@@ -152,4 +154,61 @@ fn a_connector_gives_up_on_a_silent_server() {
         wait_until("gone", || connections(&io) == 0);
         connector.delete();
     }
+}
+
+/// A TLS client that trusts the certificates' authority and has one of them.
+fn tls_client(certs: &Certs) -> rustls::ClientConnection {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certs.path("ca.crt")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(certs.path("tls.crt")).unwrap()],
+            PrivateKeyDer::from_pem_file(certs.path("tls.key")).unwrap(),
+        )
+        .unwrap();
+    rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+}
+
+#[test]
+fn credentials_count_when_the_handshake_begins_and_when_it_ends() {
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let (old, new) = (Certs::new(), Certs::new());
+    let (listener, port) = listener(&io, ConnectionRole::Normal, Some(TlsProfile { ordinal: 1, ..old.profile() }));
+    let connect = || {
+        let socket = TcpStream::connect(("localhost", port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    // One has the server's part of the handshake, the other has said nothing.
+    let (mut begun, mut begun_tls) = (connect(), tls_client(&old));
+    begun_tls.write_tls(&mut begun).unwrap();
+    while !begun_tls.wants_write() {
+        begun_tls.read_tls(&mut begun).unwrap();
+        begun_tls.process_new_packets().unwrap();
+    }
+    let mut silent = connect();
+    wait_until("both accepted", || connections(&io) == 2);
+    listener.update_tls(&TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..new.profile() }).unwrap();
+
+    let mut silent_tls = tls_client(&new);
+    let mut stream = rustls::Stream::new(&mut silent_tls, &mut silent);
+    stream.write_all(b"AMQP\x03\x01\0\0").unwrap();
+    let mut header = [0; 8];
+    stream.read_exact(&mut header).unwrap();
+    assert_eq!(&header, b"AMQP\x03\x01\0\0");
+
+    // To a connection that lives the server would not say a word before the client does.
+    while begun_tls.wants_write() {
+        begun_tls.write_tls(&mut begun).unwrap();
+    }
+    let end = begun.read_to_end(&mut Vec::new());
+    assert!(end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true));
+    wait_until("the other one lives", || connections(&io) == 1);
 }

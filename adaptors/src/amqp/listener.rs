@@ -3,7 +3,7 @@
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
 use super::registration::Registration;
-use super::start::{StartError, StartParams, begin};
+use super::start::{Begun, StartError, begin};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::runtime::{Io, signalled};
@@ -40,9 +40,17 @@ struct Shared {
     io: Io,
     tls: Mutex<Option<TlsServer>>,
     deleted: watch::Sender<bool>,
-    /// Connections accepted with TLS, by the ordinal of the credentials.
-    secured: Mutex<Vec<(ConnId, u64)>>,
+    secured: Mutex<Secured>,
     bound: Mutex<Vec<SocketAddr>>,
+}
+
+/// The connections accepted with TLS.
+#[derive(Debug, Default)]
+struct Secured {
+    /// Credentials with a lower ordinal are no longer valid.
+    oldest_valid: u64,
+    /// With the ordinal of the credentials.
+    connections: Vec<(ConnId, u64)>,
 }
 
 /// A socket could not be opened.
@@ -70,7 +78,7 @@ impl Listener {
             io: io.clone(),
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
-            secured: Mutex::new(Vec::new()),
+            secured: Mutex::default(),
             bound: Mutex::new(Vec::new()),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -126,16 +134,9 @@ impl Listener {
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
         let loaded = load(profile, &self.shared.params)?;
         *self.shared.tls.lock() = Some(loaded);
-        let mut expired = Vec::new();
-        self.shared.secured.lock().retain(|&(conn, ordinal)| {
-            let valid = ordinal >= profile.oldest_valid_ordinal;
-            if !valid {
-                expired.push(conn);
-            }
-            valid
-        });
-        for conn in expired {
-            log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+        let expired = self.shared.secured.lock().expire(profile.oldest_valid_ordinal);
+        for (conn, _) in expired {
+            log_expired(conn);
             self.shared.io.router().close_connection(conn, None, false);
         }
         Ok(())
@@ -148,6 +149,29 @@ fn load(profile: &TlsProfile, params: &ListenerParams) -> Result<TlsServer, TlsC
         let name = &params.endpoint.name;
         log!(LogModule::ConnMgr, Level::Error, "Failed to configure TLS for Listener {name}: Configuration: {error}");
     })
+}
+
+fn log_expired(conn: ConnId) {
+    log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+}
+
+// === impl Secured ===
+
+impl Secured {
+    /// Takes out the connections whose credentials are no longer valid.
+    fn expire(&mut self, oldest_valid: u64) -> Vec<(ConnId, u64)> {
+        self.oldest_valid = oldest_valid;
+        self.connections.extract_if(.., |&mut (_, ordinal)| ordinal < oldest_valid).collect()
+    }
+
+    /// Adds a connection. False when its credentials have become invalid during its handshake.
+    fn add(&mut self, conn: ConnId, ordinal: u64) -> bool {
+        let valid = ordinal >= self.oldest_valid;
+        if valid {
+            self.connections.push((conn, ordinal));
+        }
+        valid
+    }
 }
 
 // === impl Shared ===
@@ -225,7 +249,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
             return;
         }
     };
-    shared.secured.lock().retain(|&(conn, _)| conn != id);
+    shared.secured.lock().connections.retain(|&(conn, _)| conn != id);
     if let Some(failure) = ended {
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
@@ -241,13 +265,12 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let id = registration.id();
     let started = clock::now();
     let mut transport = Transport::plain(stream);
-    let start = StartParams {
-        tls: shared.tls.lock().clone(),
-        require_encryption: shared.params.require_encryption || shared.params.require_ssl,
-    };
-    let begun = match shared.params.handshake_timeout {
-        None => begin(&mut transport, &start).await,
-        Some(limit) => match tokio::time::timeout(limit, begin(&mut transport, &start)).await {
+    let params = &shared.params;
+    let require_encryption = params.require_encryption || params.require_ssl;
+    let begin = begin(&mut transport, require_encryption, || shared.tls.lock().clone());
+    let begun = match params.handshake_timeout {
+        None => begin.await,
+        Some(limit) => match tokio::time::timeout(limit, begin).await {
             Ok(begun) => begun,
             Err(_) => {
                 let condition = "amqp:not-allowed".to_owned();
@@ -255,15 +278,18 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
             }
         },
     };
-    let first = match begun {
-        Ok(first) => first,
+    let Begun { first, tls } = match begun {
+        Ok(begun) => begun,
         Err(error) => return start_failure(&error, &conn.host),
     };
-    let handle = registration.into_handle();
-    let (mut port, ordinal) = make_port(shared, &transport, &start, conn.clone(), handle, started);
-    if let Some(ordinal) = ordinal {
-        shared.secured.lock().push((id, ordinal));
+    if let Some(tls) = &tls
+        && !shared.secured.lock().add(id, tls.ordinal())
+    {
+        log_expired(id);
+        return None;
     }
+    let handle = registration.into_handle();
+    let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
     if !first.is_empty() {
         port.receive(first);
     }
@@ -276,17 +302,17 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     failure
 }
 
-/// The port of a connection that has begun, and the ordinal of the credentials it used.
+/// The port of a connection that has begun.
 fn make_port(
     shared: &Shared,
     transport: &Transport<TcpStream>,
-    start: &StartParams,
+    tls: Option<&TlsServer>,
     conn: ConnParams,
     handle: ConnHandle,
     started: Instant,
-) -> (AmqpPort, Option<u64>) {
+) -> AmqpPort {
     let params = &shared.params;
-    let secured = transport.info().zip(start.tls.as_ref());
+    let secured = transport.info().zip(tls);
     let user = secured.and_then(|(info, tls)| tls.user(info.peer_certificate.as_ref()?));
     let sasl = SaslParams::Server {
         require: params.authenticate_peer,
@@ -301,7 +327,7 @@ fn make_port(
     if let Some((info, _)) = secured {
         port.set_tls(tls_info(info, user));
     }
-    (port, secured.map(|(_, tls)| tls.ordinal()))
+    port
 }
 
 /// What a port is told of TLS below it.
