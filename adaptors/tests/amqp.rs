@@ -4,7 +4,9 @@
 
 mod common;
 
-use adaptors::amqp::{Connector, ConnectorParams, DataConnections, EndpointParams, Listener, ListenerParams};
+use adaptors::amqp::{
+    Connector, ConnectorParams, ConnectorState, DataConnections, EndpointParams, Listener, ListenerParams,
+};
 use adaptors::clock;
 use adaptors::runtime::Io;
 use adaptors::tls::TlsProfile;
@@ -154,6 +156,31 @@ fn a_connector_gives_up_on_a_silent_server() {
         wait_until("gone", || connections(&io) == 0);
         connector.delete();
     }
+}
+
+#[test]
+fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one() {
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let certs = Certs::new();
+    let (role, profile) = (ConnectionRole::InterRouter, TlsProfile { ordinal: 1, ..certs.profile() });
+    let (_, port) = listener(&server, role, Some(profile.clone()));
+    let connector = connector(&client, endpoint(role, port, Some(profile)));
+    wait_for_message(&connector, "Connection Opened");
+    let first = connector.status().message;
+    connector.update_tls(&TlsProfile { ordinal: 2, ..certs.profile() }).unwrap();
+    wait_until("a second connection", || connector.status().message != first && connections(&client) == 2);
+    wait_for_message(&connector, "Connection Opened");
+    let second = connector.status().message;
+
+    let rows = server.router().connection_rows(clock::now());
+    let oldest = rows.iter().map(|row| row.number).min().unwrap();
+    server.router().close_connection(server.router().connection_id(oldest).unwrap(), None, true);
+    wait_until("the first one is gone", || connections(&client) == 1);
+    // What the end of its task writes, it writes in the same breath.
+    executor.shutdown_timeout(PATIENCE);
+    let status = connector.status();
+    assert_eq!((status.state, status.message), (ConnectorState::Success, second));
 }
 
 /// A TLS client that trusts the certificates' authority and has one of them.

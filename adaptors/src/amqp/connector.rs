@@ -269,6 +269,12 @@ impl Sub {
         self.retired.load(Ordering::Acquire)
     }
 
+    /// Whether the connection stands for the connector in status, message and failover: data connections never do,
+    /// and a retired connection has a successor that does.
+    fn represents(&self) -> bool {
+        self.role != ConnectionRole::InterRouterData && !self.retired()
+    }
+
     /// No new connection after the present one; gives up at once when there is none.
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -291,13 +297,11 @@ impl Sub {
 
 /// The life of one connection of a connector.
 async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
-    // Data connections follow the configured target: only the control connection fails over.
-    let control = sub.role != ConnectionRole::InterRouterData;
     let mut last_failure = String::new();
     loop {
         let target = {
             let mut state = shared.state.lock();
-            if control && state.status != ConnectorState::Closing {
+            if sub.represents() && state.status != ConnectorState::Closing {
                 state.status = ConnectorState::Connecting;
             }
             state.failover.current().clone()
@@ -310,7 +314,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
         *sub.conn.lock() = None;
         let pause = {
             let mut state = shared.state.lock();
-            if control {
+            if sub.represents() {
                 state.failover.on_failure();
                 if let Some(failure) = &attempt.failure {
                     let text = format!("{} {}", failure.condition, failure.description);
@@ -422,7 +426,7 @@ fn failure(condition: &str, description: &str) -> PortError {
 
 async fn run(
     shared: &Arc<Shared>,
-    sub: &Sub,
+    sub: &Arc<Sub>,
     tls: Option<&TlsClient>,
     transport: Transport<TcpStream>,
     conn: ConnParams,
@@ -451,13 +455,11 @@ async fn run(
     }
     let opened = Arc::new(AtomicBool::new(false));
     let on_opened = {
-        let (shared, opened, address) = (Arc::clone(shared), Arc::clone(&opened), address.to_owned());
-        let control = sub.role != ConnectionRole::InterRouterData;
+        let (shared, sub, opened) = (Arc::clone(shared), Arc::clone(sub), Arc::clone(&opened));
+        let address = address.to_owned();
         Box::new(move |port: &AmqpPort| {
             opened.store(true, Ordering::Release);
-            if control {
-                shared.on_opened(port, id, &address, &encrypted);
-            }
+            shared.on_opened(&sub, port, id, &address, &encrypted);
         })
     };
     let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
@@ -499,8 +501,11 @@ impl Shared {
         }
     }
 
-    fn on_opened(&self, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
+    fn on_opened(&self, sub: &Sub, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
         let mut state = self.state.lock();
+        if !sub.represents() {
+            return;
+        }
         if let Some(open) = port.remote_open() {
             state.failover.on_open(open);
         }
