@@ -14,9 +14,10 @@ use common::Certs;
 use router_engine::Router;
 use router_engine::core::connection::ConnectionRole;
 use router_engine::core::{Mode, RouterConfig};
+use router_engine::log;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -181,6 +182,48 @@ fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one()
     executor.shutdown_timeout(PATIENCE);
     let status = connector.status();
     assert_eq!((status.state, status.message), (ConnectorState::Success, second));
+}
+
+/// Keeps the lines of the log.
+struct Lines;
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl log::Sink for Lines {
+    fn write(&self, record: &log::Record<'_>) {
+        let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
+        LINES.lock().unwrap().push(line);
+    }
+}
+
+impl Lines {
+    fn keep() {
+        log::set_sink(Box::new(Self));
+        for module in log::LogModule::ALL {
+            log::set_mask(module, u8::MAX);
+        }
+    }
+
+    /// Lines with these words so far.
+    fn with(words: &str) -> usize {
+        LINES.lock().unwrap().iter().filter(|line| line.contains(words)).count()
+    }
+}
+
+#[test]
+fn every_loss_of_a_connection_is_logged() {
+    Lines::keep();
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let (_, port) = listener(&server, ConnectionRole::RouteContainer, None);
+    connector(&client, endpoint(ConnectionRole::RouteContainer, port, None));
+    let lost = format!("Connection to localhost:{port} failed: amqp:connection:framing-error connection aborted");
+    for losses in 1..=2 {
+        wait_until("connected", || server.router().connection_rows(clock::now()).len() == 1);
+        let number = server.router().connection_rows(clock::now())[0].number;
+        server.router().close_connection(server.router().connection_id(number).unwrap(), None, true);
+        wait_until("the loss is logged", || Lines::with(&lost) == losses);
+    }
 }
 
 /// A TLS client that trusts the certificates' authority and has one of them.

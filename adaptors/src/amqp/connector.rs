@@ -366,6 +366,10 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
         Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, &address).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
+    if attempt.opened {
+        // Only attempts that follow each other fail for the same reason.
+        last_failure.clear();
+    }
     // A connection that was ended by request did not fail.
     if let Some(failure) = attempt.failure.as_ref().filter(|_| !*sub.ended.borrow()) {
         let text = format!("{} {}", failure.condition, failure.description);
