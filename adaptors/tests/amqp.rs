@@ -164,10 +164,22 @@ fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one()
     let executor = executor();
     let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
     let certs = Certs::new();
+    Lines::keep();
     let (role, profile) = (ConnectionRole::InterRouter, TlsProfile { ordinal: 1, ..certs.profile() });
-    let (_, port) = listener(&server, role, Some(profile.clone()));
+    let (listener, port) = listener(&server, role, Some(profile.clone()));
     let connector = connector(&client, endpoint(role, port, Some(profile)));
     wait_for_message(&connector, "Connection Opened");
+    wait_until("both ends open", || Lines::with("ROUTER_CORE (info) [C1] Connection Opened: dir=") == 2);
+    for (words, lines) in [
+        ("ROUTER (debug) Remote router annotations version: 2", 2),
+        ("SERVER (debug) [C1] User id is 'anonymous'", 1),
+        ("dir=in host=127.0.0.1:", 1),
+        (" encrypted=TLSv1.3 auth=ANONYMOUS user=anonymous container_id=B", 1),
+        (" encrypted=TLSv1.3 auth=ANONYMOUS user=(null) container_id=A", 1),
+        (r#" props={:product="skupper-router", "#, 2),
+    ] {
+        assert_eq!(Lines::with(words), lines, "{words}");
+    }
     let first = connector.status().message;
     connector.update_tls(&TlsProfile { ordinal: 2, ..certs.profile() }).unwrap();
     wait_until("a second connection", || connector.status().message != first && connections(&client) == 2);
@@ -178,6 +190,17 @@ fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one()
     let oldest = rows.iter().map(|row| row.number).min().unwrap();
     server.router().close_connection(server.router().connection_id(oldest).unwrap(), None, true);
     wait_until("the first one is gone", || connections(&client) == 1);
+    wait_until("both ends close", || Lines::with("ROUTER_CORE (info) [C1] Connection Closed") == 2);
+    let newest = TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..certs.profile() };
+    connector.update_tls(&newest).unwrap();
+    listener.update_tls(&TlsProfile { oldest_valid_ordinal: 1, ..newest }).unwrap();
+    for line in [
+        "SERVER (debug) Connector endpoint new TLS ordinal: 2, previous: 1",
+        "SERVER (debug) Connector endpoint new oldest valid TLS ordinal: 2, previous: 0",
+        "SERVER (debug) Listeners endpoint new oldest valid TLS ordinal: 1, previous: 0",
+    ] {
+        assert_eq!(Lines::with(line), 1, "{line}");
+    }
     // What the end of its task writes, it writes in the same breath.
     executor.shutdown_timeout(PATIENCE);
     let status = connector.status();

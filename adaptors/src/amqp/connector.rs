@@ -80,6 +80,8 @@ struct State {
     tls: Option<TlsClient>,
     /// The credentials' ordinal of the newest set of connections.
     ordinal: u64,
+    /// Connections with credentials of a lower ordinal were closed.
+    oldest_valid: u64,
     status: ConnectorState,
     message: String,
     failover: FailoverList,
@@ -137,6 +139,7 @@ impl Connector {
         let state = State {
             tls,
             ordinal,
+            oldest_valid: params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal),
             status: ConnectorState::Initializing,
             message: String::new(),
             failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
@@ -195,6 +198,14 @@ impl Connector {
                 return Ok(());
             }
             let oldest = profile.oldest_valid_ordinal;
+            let previous = std::mem::replace(&mut state.oldest_valid, oldest);
+            if oldest > previous {
+                log!(
+                    LogModule::Server,
+                    Level::Debug,
+                    "Connector {name} new oldest valid TLS ordinal: {oldest}, previous: {previous}"
+                );
+            }
             let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
             state.subs = keep;
             let newer = profile.ordinal > state.ordinal;

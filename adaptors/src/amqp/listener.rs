@@ -45,7 +45,7 @@ struct Shared {
 }
 
 /// The connections accepted with TLS.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Secured {
     /// Credentials with a lower ordinal are no longer valid.
     oldest_valid: u64,
@@ -73,12 +73,13 @@ impl Listener {
     pub fn create(params: ListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
+        let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let shared = Shared {
             params,
             io: io.clone(),
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
-            secured: Mutex::default(),
+            secured: Mutex::new(Secured { oldest_valid, connections: Vec::new() }),
             bound: Mutex::new(Vec::new()),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -134,7 +135,16 @@ impl Listener {
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
         let loaded = load(profile, &self.shared.params)?;
         *self.shared.tls.lock() = Some(loaded);
-        let expired = self.shared.secured.lock().expire(profile.oldest_valid_ordinal);
+        let new = profile.oldest_valid_ordinal;
+        let (previous, expired) = self.shared.secured.lock().expire(new);
+        if new > previous {
+            let name = &self.shared.params.endpoint.name;
+            log!(
+                LogModule::Server,
+                Level::Debug,
+                "Listeners {name} new oldest valid TLS ordinal: {new}, previous: {previous}"
+            );
+        }
         for (conn, _) in expired {
             log_expired(conn);
             self.shared.io.router().close_connection(conn, None, false);
@@ -158,10 +168,10 @@ fn log_expired(conn: ConnId) {
 // === impl Secured ===
 
 impl Secured {
-    /// Takes out the connections whose credentials are no longer valid.
-    fn expire(&mut self, oldest_valid: u64) -> Vec<(ConnId, u64)> {
-        self.oldest_valid = oldest_valid;
-        self.connections.extract_if(.., |&mut (_, ordinal)| ordinal < oldest_valid).collect()
+    /// Takes out the connections whose credentials are no longer valid. Returns the former oldest valid ordinal too.
+    fn expire(&mut self, oldest_valid: u64) -> (u64, Vec<(ConnId, u64)>) {
+        let previous = std::mem::replace(&mut self.oldest_valid, oldest_valid);
+        (previous, self.connections.extract_if(.., |&mut (_, ordinal)| ordinal < oldest_valid).collect())
     }
 
     /// Adds a connection. False when its credentials have become invalid during its handshake.
