@@ -5,14 +5,17 @@
 //! ```text
 //!  starter --stage 1--> session leader --stage 2--> daemon
 //!     ^                  (setsid, ends)               |
-//!     '------------- "ok" or an error text -----------'   (its stdout, until it has started)
+//!     '------------- "ok" or an error text -----------'   (a pipe, its stdin until it has started)
 //! ```
+//!
+//! Whatever else the daemon writes, such as a log that is configured to go to stdout, goes to `/dev/null`.
 
 use crate::cli::Options;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, dup2_stderr, dup2_stdin, dup2_stdout, setsid, setuid};
-use std::fs::{File, OpenOptions};
+use nix::unistd::{User, dup2_stdin, setsid, setuid};
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -84,12 +87,13 @@ pub(crate) fn start() -> ExitCode {
 
 fn run_session() -> io::Result<Vec<u8>> {
     let mut command = successor(Stage::Session)?;
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let (mut pipe, daemons_end) = io::pipe()?;
+    command.stdin(daemons_end).stdout(Stdio::null()).stderr(Stdio::null());
     let mut session = command.spawn()?;
+    // The report ends when the last writer is gone, of which the command is one.
+    drop(command);
     let mut report = Vec::new();
-    if let Some(mut pipe) = session.stdout.take() {
-        pipe.read_to_end(&mut report)?;
-    }
+    pipe.read_to_end(&mut report)?;
     session.wait()?;
     Ok(report)
 }
@@ -128,20 +132,24 @@ fn write_pid(file: &Path) -> io::Result<()> {
 
 /// In the daemon: tells the starter that all is well, or what is not, and lets go of it.
 pub(crate) fn report(failure: Option<&str>) {
-    let _ = match failure {
-        None => io::stdout().write_all(STARTED),
-        Some(text) => writeln!(io::stdout(), "{text}"),
-    };
-    let _ = io::stdout().flush();
-    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+    if let Ok(pipe) = io::stdin().as_fd().try_clone_to_owned() {
+        let mut pipe = File::from(pipe);
+        let _ = match failure {
+            None => pipe.write_all(STARTED),
+            Some(text) => writeln!(pipe, "{text}"),
+        };
+    }
+    if let Ok(null) = File::open("/dev/null") {
         let _ = dup2_stdin(&null);
-        let _ = dup2_stdout(&null);
-        let _ = dup2_stderr(&null);
     }
 }
 
-/// Ends the process as SIGINT would have: whoever waits for it can tell.
+/// Ends the process as SIGINT would have: whoever waits for it can tell. The first process of a container cannot
+/// die of a signal of its own; it just ends.
 pub(crate) fn die_of_interrupt() -> ExitCode {
+    if std::process::id() == 1 {
+        return ExitCode::SUCCESS;
+    }
     // A new program has no handlers, so that the signal does what it does by default.
     if let Ok(mut command) = successor(Stage::Interrupt) {
         let _ = command.exec();

@@ -9,7 +9,7 @@ use management::runtime::{Runtime, now};
 use management::{ErrorClass, RouterError, memory};
 use router_engine::log::{Level, LogModule};
 use std::time::Duration;
-use tokio::runtime::Builder;
+use tokio::runtime::{self, Builder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How a router that had started ended.
@@ -39,7 +39,18 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
         .enable_all()
         .build()
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
+    let ended = operate(&executor, plan, workers, on_start);
+    end(executor, &ended);
+    ended
+}
 
+/// Creates everything and runs it until a signal ends it.
+fn operate(
+    executor: &runtime::Runtime,
+    plan: BootPlan,
+    workers: usize,
+    on_start: impl FnOnce(),
+) -> Result<Ending, StartError> {
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
     agent.load_all(plan.core)?;
     agent.refresh();
@@ -66,8 +77,15 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
     if let Some(io) = io {
         io.shutdown();
     }
-    executor.shutdown_timeout(GRACE);
     Ok(ending)
+}
+
+/// Ends the tasks. After a start that failed, nobody waits for them: name resolution cannot be interrupted.
+fn end(executor: runtime::Runtime, ended: &Result<Ending, StartError>) {
+    match ended {
+        Ok(Ending::Stopped | Ending::Interrupted) => executor.shutdown_timeout(GRACE),
+        Ok(Ending::Failed) | Err(_) => executor.shutdown_background(),
+    }
 }
 
 /// Threads to start when `configured` are asked for. Tasks seldom block their thread, so that more threads than
@@ -125,6 +143,27 @@ impl Signals {
                 // Caught, so that a terminal that goes away does not end the router.
                 _ = self.hangup.recv() => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_failed_is_not_held_up_by_name_resolution() {
+        for ended in [Ok(Ending::Failed), Err(StartError("no".to_owned()))] {
+            let executor = Builder::new_multi_thread().worker_threads(1).build().expect("an executor");
+            let (release, blocked) = std::sync::mpsc::channel::<()>();
+            let (begun, begins) = std::sync::mpsc::channel();
+            executor.spawn_blocking(move || {
+                let _ = begun.send(());
+                let _ = blocked.recv();
+            });
+            begins.recv().expect("it blocks");
+            end(executor, &ended);
+            drop(release);
         }
     }
 }

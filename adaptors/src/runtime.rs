@@ -2,8 +2,11 @@
 
 use crate::{clock, pool};
 use router_engine::Router;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -86,6 +89,16 @@ pub(crate) async fn signalled(signal: &watch::Sender<bool>) {
     let _ = signal.subscribe().wait_for(|set| *set).await;
 }
 
+/// Runs work that its task must survive: `None` when it panicked. It is dropped before this returns.
+pub(crate) async fn contained<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
 async fn until_shutdown(io: Io, work: impl Future<Output = ()>) {
     tokio::select! {
         () = io.stopped() => {}
@@ -110,5 +123,20 @@ async fn run_trim() {
     loop {
         ticks.tick().await;
         pool::trim();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_contained() {
+        assert_eq!(contained(async { 7 }).await, Some(7));
+        let lost = contained(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        });
+        assert_eq!(lost.await, None::<()>);
     }
 }

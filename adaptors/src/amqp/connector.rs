@@ -5,16 +5,17 @@
 
 use super::driver::{Driver, transport_failure};
 use super::failover::{FailoverList, Target};
-use super::listener::{never_opened, tls_info};
+use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
+use super::registration::Registration;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
-use crate::runtime::{Io, signalled};
+use crate::runtime::{Io, contained, signalled};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
 use crate::transport::Transport;
 use parking_lot::Mutex;
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -79,6 +80,8 @@ struct State {
     tls: Option<TlsClient>,
     /// The credentials' ordinal of the newest set of connections.
     ordinal: u64,
+    /// Connections with credentials of a lower ordinal were closed.
+    oldest_valid: u64,
     status: ConnectorState,
     message: String,
     failover: FailoverList,
@@ -89,7 +92,8 @@ struct State {
 #[derive(Debug)]
 struct Sub {
     role: ConnectionRole,
-    tls: Option<TlsClient>,
+    /// For the next attempt.
+    tls: Mutex<Option<TlsClient>>,
     ordinal: u64,
     /// The connection that is up or under way.
     conn: Mutex<Option<ConnId>>,
@@ -135,6 +139,7 @@ impl Connector {
         let state = State {
             tls,
             ordinal,
+            oldest_valid: params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal),
             status: ConnectorState::Initializing,
             message: String::new(),
             failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
@@ -173,8 +178,8 @@ impl Connector {
         ConnectorStatus { state: state.status, message: state.message.clone(), failover_urls: state.failover.urls() }
     }
 
-    /// Uses new values of the TLS profile. A newer ordinal of a router connection makes a new set of
-    /// connections beside the old one; older ones than the oldest valid are closed.
+    /// Uses new values of the TLS profile for the handshakes to come. A newer ordinal of a router connection
+    /// makes a new set of connections beside the old one; older ones than the oldest valid are closed.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
@@ -185,11 +190,22 @@ impl Connector {
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
             let mut state = shared.state.lock();
+            for sub in state.subs.iter().filter(|sub| !sub.retired()) {
+                *sub.tls.lock() = Some(tls.clone());
+            }
             state.tls = Some(tls);
             if !rotates {
                 return Ok(());
             }
             let oldest = profile.oldest_valid_ordinal;
+            let previous = std::mem::replace(&mut state.oldest_valid, oldest);
+            if oldest > previous {
+                log!(
+                    LogModule::Server,
+                    Level::Debug,
+                    "Connector {name} new oldest valid TLS ordinal: {oldest}, previous: {previous}"
+                );
+            }
             let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
             state.subs = keep;
             let newer = profile.ordinal > state.ordinal;
@@ -226,7 +242,7 @@ impl Connector {
         for number in 0..=data {
             let sub = Arc::new(Sub {
                 role: if number == 0 { role } else { ConnectionRole::InterRouterData },
-                tls: state.tls.clone(),
+                tls: Mutex::new(state.tls.clone()),
                 ordinal: state.ordinal,
                 conn: Mutex::new(None),
                 retired: AtomicBool::new(false),
@@ -260,6 +276,16 @@ fn random_name() -> String {
 // === impl Sub ===
 
 impl Sub {
+    fn retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection stands for the connector in status, message and failover: data connections never do,
+    /// and a retired connection has a successor that does.
+    fn represents(&self) -> bool {
+        self.role != ConnectionRole::InterRouterData && !self.retired()
+    }
+
     /// No new connection after the present one; gives up at once when there is none.
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -282,25 +308,24 @@ impl Sub {
 
 /// The life of one connection of a connector.
 async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
-    // Data connections follow the configured target: only the control connection fails over.
-    let control = sub.role != ConnectionRole::InterRouterData;
     let mut last_failure = String::new();
     loop {
         let target = {
             let mut state = shared.state.lock();
-            if control && state.status != ConnectorState::Closing {
+            if sub.represents() && state.status != ConnectorState::Closing {
                 state.status = ConnectorState::Connecting;
             }
             state.failover.current().clone()
         };
         let attempt = tokio::select! {
-            attempt = attempt(&shared, &sub, &target, &mut last_failure) => attempt,
+            attempt = contained(attempt(&shared, &sub, &target, &mut last_failure)) => attempt,
             () = shared.io.stopped() => return,
         };
+        let attempt = attempt.unwrap_or_else(|| crashed(&sub));
         *sub.conn.lock() = None;
         let pause = {
             let mut state = shared.state.lock();
-            if control {
+            if sub.represents() {
                 state.failover.on_failure();
                 if let Some(failure) = &attempt.failure {
                     let text = format!("{} {}", failure.condition, failure.description);
@@ -316,7 +341,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
                 (false, false) => AFTER_FAILURE,
             }
         };
-        if sub.retired.load(Ordering::Acquire) {
+        if sub.retired() {
             break;
         }
         let stop = tokio::select! {
@@ -331,21 +356,31 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
     shared.state.lock().subs.retain(|s| !Arc::ptr_eq(s, &sub));
 }
 
+/// What a connection came to whose task panicked.
+fn crashed(sub: &Sub) -> Attempt {
+    if let Some(id) = *sub.conn.lock() {
+        log!(LogModule::Error, Level::Error, "[C{id}] Internal error: the connection is lost and will be made anew");
+    }
+    Attempt { opened: false, failure: Some(failure("amqp:internal-error", "connection lost")) }
+}
+
 /// Connects once and runs the connection to its end.
 async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_failure: &mut String) -> Attempt {
     let address = format!("{}:{}", target.host, target.port);
-    let conn = shared.conn_params(sub, &address);
-    let handle = shared.io.router().connect(conn.clone(), clock::now());
-    let id = handle.id;
+    let tls = sub.tls.lock().clone();
+    let conn = shared.conn_params(sub, tls.as_ref(), &address);
+    let registration = Registration::new(&shared.io, conn.clone());
+    let id = registration.id();
     *sub.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
-    let attempt = match establish(shared, sub, target, &address).await {
-        Ok(transport) => run(shared, sub, transport, conn, handle, &address).await,
-        Err(failure) => {
-            never_opened(&shared.io, id);
-            Attempt { opened: false, failure: Some(failure) }
-        }
+    let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
+        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, &address).await,
+        Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
+    if attempt.opened {
+        // Only attempts that follow each other fail for the same reason.
+        last_failure.clear();
+    }
     // A connection that was ended by request did not fail.
     if let Some(failure) = attempt.failure.as_ref().filter(|_| !*sub.ended.borrow()) {
         let text = format!("{} {}", failure.condition, failure.description);
@@ -362,6 +397,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
 async fn establish(
     shared: &Shared,
     sub: &Sub,
+    tls: Option<&TlsClient>,
     target: &Target,
     address: &str,
 ) -> Result<Transport<TcpStream>, PortError> {
@@ -377,29 +413,44 @@ async fn establish(
         condition: "proton:io".to_owned(),
         description: io_text(&error, "disconnected", address),
     })?;
-    let Some(tls) = &sub.tls else { return Ok(Transport::plain(stream)) };
+    let Some(tls) = tls else { return Ok(Transport::plain(stream)) };
     let session = tls.session(&target.host, None).map_err(|e| transport_failure(&e.into(), address))?;
     let mut transport = Transport::tls(stream, session);
     tokio::select! {
         done = poll_fn(|cx| transport.poll_handshake(cx)) => done.map_err(|e| transport_failure(&e, address))?,
-        () = signalled(&sub.ended) => {
-            return Err(PortError { condition: "proton:io".to_owned(), description: "connection aborted".to_owned() });
+        () = silence(shared.params.endpoint.idle_timeout) => {
+            return Err(failure("amqp:resource-limit-exceeded", "local-idle-timeout expired"));
         }
+        () = signalled(&sub.ended) => return Err(failure("proton:io", "connection aborted")),
     }
     Ok(transport)
 }
 
+/// The time that a peer may take for its TLS handshake; behind it the port watches the peer.
+async fn silence(idle_timeout: Duration) {
+    if idle_timeout.is_zero() {
+        std::future::pending().await
+    } else {
+        tokio::time::sleep(idle_timeout).await;
+    }
+}
+
+fn failure(condition: &str, description: &str) -> PortError {
+    PortError { condition: condition.to_owned(), description: description.to_owned() }
+}
+
 async fn run(
     shared: &Arc<Shared>,
-    sub: &Sub,
+    sub: &Arc<Sub>,
+    tls: Option<&TlsClient>,
     transport: Transport<TcpStream>,
     conn: ConnParams,
-    handle: ConnHandle,
+    registration: Registration,
     address: &str,
 ) -> Attempt {
-    let id = handle.id;
+    let id = registration.id();
     let params = &shared.params;
-    let secured = transport.info().zip(sub.tls.as_ref());
+    let secured = transport.info().zip(tls);
     let sasl = SaslParams::Client {
         mechanisms: params.mechanisms.clone(),
         username: params.sasl_username.clone(),
@@ -408,7 +459,7 @@ async fn run(
     };
     let mut port_params = params.endpoint.port_params(conn, sasl);
     port_params.hostname = Some(shared.state.lock().failover.current().host.clone());
-    let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.io.router()), clock::now());
+    let mut port = AmqpPort::new(port_params, registration.into_handle(), Arc::clone(shared.io.router()), clock::now());
     let tls = secured.map(|(info, tls)| {
         let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
         tls_info(info, user)
@@ -419,13 +470,11 @@ async fn run(
     }
     let opened = Arc::new(AtomicBool::new(false));
     let on_opened = {
-        let (shared, opened, address) = (Arc::clone(shared), Arc::clone(&opened), address.to_owned());
-        let control = sub.role != ConnectionRole::InterRouterData;
+        let (shared, sub, opened) = (Arc::clone(shared), Arc::clone(sub), Arc::clone(&opened));
+        let address = address.to_owned();
         Box::new(move |port: &AmqpPort| {
             opened.store(true, Ordering::Release);
-            if control {
-                shared.on_opened(port, id, &address, &encrypted);
-            }
+            shared.on_opened(&sub, port, id, &address, &encrypted);
         })
     };
     let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
@@ -443,7 +492,7 @@ async fn run(
 // === impl Shared ===
 
 impl Shared {
-    fn conn_params(&self, sub: &Sub, address: &str) -> ConnParams {
+    fn conn_params(&self, sub: &Sub, tls: Option<&TlsClient>, address: &str) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
             role: sub.role,
@@ -457,8 +506,8 @@ impl Shared {
             strip_in: endpoint.strip_in,
             strip_out: endpoint.strip_out,
             group_correlator: self.correlator.clone(),
-            group_ordinal: sub.tls.as_ref().map(|_| sub.ordinal),
-            tls_ordinal: sub.tls.as_ref().map(TlsClient::ordinal),
+            group_ordinal: tls.map(|_| sub.ordinal),
+            tls_ordinal: tls.map(TlsClient::ordinal),
             access_id: None,
             open_properties: endpoint.open_properties.clone(),
             failover_list: None,
@@ -467,8 +516,11 @@ impl Shared {
         }
     }
 
-    fn on_opened(&self, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
+    fn on_opened(&self, sub: &Sub, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
         let mut state = self.state.lock();
+        if !sub.represents() {
+            return;
+        }
         if let Some(open) = port.remote_open() {
             state.failover.on_open(open);
         }

@@ -2,7 +2,8 @@
 
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
-use super::start::{StartError, StartParams, begin};
+use super::registration::Registration;
+use super::start::{Begun, StartError, begin};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::runtime::{Io, signalled};
@@ -11,7 +12,6 @@ use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfil
 use crate::transport::Transport;
 use amqp_core::Instant;
 use parking_lot::Mutex;
-use router_engine::Action;
 use router_engine::core::connection::{ConnHandle, ConnParams};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
@@ -42,9 +42,17 @@ struct Shared {
     io: Io,
     tls: Mutex<Option<TlsServer>>,
     deleted: watch::Sender<bool>,
-    /// Connections accepted with TLS, by the ordinal of the credentials.
-    secured: Mutex<Vec<(ConnId, u64)>>,
+    secured: Mutex<Secured>,
     sockets: Sockets,
+}
+
+/// The connections accepted with TLS.
+#[derive(Debug)]
+struct Secured {
+    /// Credentials with a lower ordinal are no longer valid.
+    oldest_valid: u64,
+    /// With the ordinal of the credentials.
+    connections: Vec<(ConnId, u64)>,
 }
 
 /// A socket could not be opened.
@@ -67,12 +75,13 @@ impl Listener {
     pub fn create(params: ListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
+        let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let shared = Shared {
             params,
             io: io.clone(),
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
-            secured: Mutex::new(Vec::new()),
+            secured: Mutex::new(Secured { oldest_valid, connections: Vec::new() }),
             sockets: Sockets::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -129,16 +138,18 @@ impl Listener {
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
         let loaded = load(profile, &self.shared.params)?;
         *self.shared.tls.lock() = Some(loaded);
-        let mut expired = Vec::new();
-        self.shared.secured.lock().retain(|&(conn, ordinal)| {
-            let valid = ordinal >= profile.oldest_valid_ordinal;
-            if !valid {
-                expired.push(conn);
-            }
-            valid
-        });
-        for conn in expired {
-            log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+        let new = profile.oldest_valid_ordinal;
+        let (previous, expired) = self.shared.secured.lock().expire(new);
+        if new > previous {
+            let name = &self.shared.params.endpoint.name;
+            log!(
+                LogModule::Server,
+                Level::Debug,
+                "Listeners {name} new oldest valid TLS ordinal: {new}, previous: {previous}"
+            );
+        }
+        for (conn, _) in expired {
+            log_expired(conn);
             self.shared.io.router().close_connection(conn, None, false);
         }
         Ok(())
@@ -151,6 +162,29 @@ fn load(profile: &TlsProfile, params: &ListenerParams) -> Result<TlsServer, TlsC
         let name = &params.endpoint.name;
         log!(LogModule::ConnMgr, Level::Error, "Failed to configure TLS for Listener {name}: Configuration: {error}");
     })
+}
+
+fn log_expired(conn: ConnId) {
+    log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+}
+
+// === impl Secured ===
+
+impl Secured {
+    /// Takes out the connections whose credentials are no longer valid. Returns the former oldest valid ordinal too.
+    fn expire(&mut self, oldest_valid: u64) -> (u64, Vec<(ConnId, u64)>) {
+        let previous = std::mem::replace(&mut self.oldest_valid, oldest_valid);
+        (previous, self.connections.extract_if(.., |&mut (_, ordinal)| ordinal < oldest_valid).collect())
+    }
+
+    /// Adds a connection. False when its credentials have become invalid during its handshake.
+    fn add(&mut self, conn: ConnId, ordinal: u64) -> bool {
+        let valid = ordinal >= self.oldest_valid;
+        if valid {
+            self.connections.push((conn, ordinal));
+        }
+        valid
+    }
 }
 
 // === impl Shared ===
@@ -206,17 +240,17 @@ async fn accept_all(shared: Arc<Shared>) {
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let conn = shared.conn_params(&stream, peer);
     let address = shared.params.endpoint.address();
-    let handle = shared.io.router().connect(conn.clone(), clock::now());
-    let id = handle.id;
+    let registration = Registration::new(&shared.io, conn.clone());
+    let id = registration.id();
     log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
-        ended = run(&shared, stream, conn, handle) => ended,
+        ended = run(&shared, stream, conn, registration) => ended,
         () = shared.io.stopped() => {
             log!(LogModule::Server, Level::Info, "[C{id}] Closing connection on shutdown");
             return;
         }
     };
-    shared.secured.lock().retain(|&(conn, _)| conn != id);
+    shared.secured.lock().connections.retain(|&(conn, _)| conn != id);
     if let Some(failure) = ended {
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
@@ -228,36 +262,35 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
 }
 
 /// Runs an accepted connection to its end; returns what to report.
-async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnHandle) -> Option<PortError> {
-    let id = handle.id;
+async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration: Registration) -> Option<PortError> {
+    let id = registration.id();
     let started = clock::now();
     let mut transport = Transport::plain(stream);
-    let start = StartParams {
-        tls: shared.tls.lock().clone(),
-        require_encryption: shared.params.require_encryption || shared.params.require_ssl,
-    };
-    let begun = match shared.params.handshake_timeout {
-        None => begin(&mut transport, &start).await,
-        Some(limit) => match tokio::time::timeout(limit, begin(&mut transport, &start)).await {
+    let params = &shared.params;
+    let require_encryption = params.require_encryption || params.require_ssl;
+    let begin = begin(&mut transport, require_encryption, || shared.tls.lock().clone());
+    let begun = match params.handshake_timeout {
+        None => begin.await,
+        Some(limit) => match tokio::time::timeout(limit, begin).await {
             Ok(begun) => begun,
             Err(_) => {
-                never_opened(&shared.io, id);
                 let condition = "amqp:not-allowed".to_owned();
                 return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
             }
         },
     };
-    let first = match begun {
-        Ok(first) => first,
-        Err(error) => {
-            never_opened(&shared.io, id);
-            return start_failure(&error, &conn.host);
-        }
+    let Begun { first, tls } = match begun {
+        Ok(begun) => begun,
+        Err(error) => return start_failure(&error, &conn.host),
     };
-    let (mut port, ordinal) = make_port(shared, &transport, &start, conn.clone(), handle, started);
-    if let Some(ordinal) = ordinal {
-        shared.secured.lock().push((id, ordinal));
+    if let Some(tls) = &tls
+        && !shared.secured.lock().add(id, tls.ordinal())
+    {
+        log_expired(id);
+        return None;
     }
+    let handle = registration.into_handle();
+    let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
     if !first.is_empty() {
         port.receive(first);
     }
@@ -270,17 +303,17 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, handle: ConnH
     failure
 }
 
-/// The port of a connection that has begun, and the ordinal of the credentials it used.
+/// The port of a connection that has begun.
 fn make_port(
     shared: &Shared,
     transport: &Transport<TcpStream>,
-    start: &StartParams,
+    tls: Option<&TlsServer>,
     conn: ConnParams,
     handle: ConnHandle,
     started: Instant,
-) -> (AmqpPort, Option<u64>) {
+) -> AmqpPort {
     let params = &shared.params;
-    let secured = transport.info().zip(start.tls.as_ref());
+    let secured = transport.info().zip(tls);
     let user = secured.and_then(|(info, tls)| tls.user(info.peer_certificate.as_ref()?));
     let sasl = SaslParams::Server {
         require: params.authenticate_peer,
@@ -295,17 +328,12 @@ fn make_port(
     if let Some((info, _)) = secured {
         port.set_tls(tls_info(info, user));
     }
-    (port, secured.map(|(_, tls)| tls.ordinal()))
+    port
 }
 
 /// What a port is told of TLS below it.
 pub(super) fn tls_info(info: &SessionInfo, user: Option<String>) -> TlsInfo {
     TlsInfo { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, user }
-}
-
-/// Removes a connection from the core that never got a port.
-pub(super) fn never_opened(io: &Io, id: ConnId) {
-    io.router().submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
 }
 
 fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {

@@ -5,6 +5,7 @@ mod driver;
 mod failover;
 mod listener;
 mod params;
+mod registration;
 mod start;
 
 pub use connector::{Connector, ConnectorState, ConnectorStatus};

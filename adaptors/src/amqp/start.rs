@@ -20,11 +20,13 @@ enum Opening {
     Clear,
 }
 
-/// What a listener allows.
-#[derive(Debug, Clone)]
-pub(super) struct StartParams {
+/// How a connection began.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// Cleartext octets that were read too far.
+    pub(super) first: Bytes,
+    /// What its TLS session was made with.
     pub(super) tls: Option<TlsServer>,
-    pub(super) require_encryption: bool,
 }
 
 /// Why a connection did not begin.
@@ -52,12 +54,13 @@ fn judge(data: &[u8]) -> Opening {
     }
 }
 
-/// Reads the first octets, and does the TLS handshake if the peer wants it. Returns the cleartext
-/// octets that were read too far.
+/// Reads the first octets, and does the TLS handshake if the peer wants it. `tls` is asked for the
+/// credentials then, so that those count that are in force when the handshake begins.
 pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     transport: &mut Transport<S>,
-    params: &StartParams,
-) -> Result<Bytes, StartError> {
+    require_encryption: bool,
+    tls: impl Fn() -> Option<TlsServer>,
+) -> Result<Begun, StartError> {
     let mut first = BytesMut::new();
     let opening = loop {
         match judge(&first) {
@@ -69,19 +72,19 @@ pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
             None => return Err(StartError::NoHeader),
         }
     };
-    let skip = match opening {
-        Opening::Tls => 0,
-        Opening::TlsHeader if params.tls.is_some() => HEADER,
-        _ if params.require_encryption => {
+    let (skip, tls) = match (opening, tls()) {
+        (Opening::Tls, Some(tls)) => (0, tls),
+        (Opening::Tls, None) => return Err(StartError::Refused(None)),
+        (Opening::TlsHeader, Some(tls)) => (HEADER, tls),
+        _ if require_encryption => {
             return Err(StartError::Refused(Some("Client connection unencrypted - forbidden")));
         }
-        _ => return Ok(first.freeze()),
+        _ => return Ok(Begun { first: first.freeze(), tls: None }),
     };
-    let Some(tls) = &params.tls else { return Err(StartError::Refused(None)) };
     let session = tls.session(&first[skip..]).map_err(|e| StartError::Transport(e.into()))?;
     transport.start_tls(session);
     poll_fn(|cx| transport.poll_handshake(cx)).await.map_err(StartError::Transport)?;
-    Ok(Bytes::new())
+    Ok(Begun { first: Bytes::new(), tls: Some(tls) })
 }
 
 #[cfg(test)]
@@ -114,9 +117,8 @@ mod tests {
             let (a, mut b) = tokio::io::duplex(100);
             b.write_all(b"AMQP\x03\x01\x00\x00xyz").await.unwrap();
             let mut transport = Transport::plain(a);
-            let params = StartParams { tls: None, require_encryption };
-            match begin(&mut transport, &params).await {
-                Ok(first) => assert!(ok && first == b"AMQP\x03\x01\x00\x00xyz"[..]),
+            match begin(&mut transport, require_encryption, || None).await {
+                Ok(begun) => assert!(ok && begun.first == b"AMQP\x03\x01\x00\x00xyz"[..]),
                 Err(error) => assert!(!ok && matches!(error, StartError::Refused(Some(_)))),
             }
         }
@@ -125,12 +127,11 @@ mod tests {
     #[tokio::test]
     async fn tls_without_configuration_and_early_end() {
         use tokio::io::AsyncWriteExt;
-        let params = StartParams { tls: None, require_encryption: false };
         let (a, mut b) = tokio::io::duplex(100);
         b.write_all(b"\x16\x03\x01\x00").await.unwrap();
-        assert!(matches!(begin(&mut Transport::plain(a), &params).await, Err(StartError::Refused(None))));
+        assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::Refused(None))));
         let (a, b) = tokio::io::duplex(100);
         drop(b);
-        assert!(matches!(begin(&mut Transport::plain(a), &params).await, Err(StartError::NoHeader)));
+        assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::NoHeader)));
     }
 }

@@ -1,7 +1,8 @@
 //! The TLS handshake, driven through rustls without buffers of its own.
 //!
 //! Records are shown to rustls one at a time, so that nothing behind the last handshake record is
-//! touched before the traffic keys are taken over (see [`super::record`]).
+//! touched before the traffic keys are taken over (see [`super::record`]). A record that holds a part
+//! of a message stays in the input, opened in place, until rustls discards it with the message's end.
 
 use super::error::TlsError;
 use super::names;
@@ -51,9 +52,18 @@ pub(crate) struct Established {
 /// A handshake in progress.
 pub(crate) struct Handshake {
     conn: Connection,
-    input: Vec<u8>,
+    input: Input,
     /// Octets to be sent.
     pub(crate) output: Vec<u8>,
+}
+
+/// Octets that came and that rustls has not discarded.
+#[derive(Default)]
+struct Input {
+    octets: Vec<u8>,
+    /// So many of them, whole records, rustls has been shown. It remembers places in them between calls,
+    /// so that it has to be shown them again each time.
+    shown: usize,
 }
 
 enum Connection {
@@ -73,23 +83,23 @@ pub(crate) enum Progress {
 impl Handshake {
     pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let conn = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self { conn: Connection::Client(Box::new(conn)), input: Vec::new(), output: Vec::new() })
+        Ok(Self { conn: Connection::Client(Box::new(conn)), input: Input::default(), output: Vec::new() })
     }
 
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
         let conn = UnbufferedServerConnection::new(config)?;
-        Ok(Self { conn: Connection::Server(Box::new(conn)), input: Vec::new(), output: Vec::new() })
+        Ok(Self { conn: Connection::Server(Box::new(conn)), input: Input::default(), output: Vec::new() })
     }
 
     /// Adds octets that came from the peer.
     pub(crate) fn feed(&mut self, data: &[u8]) -> Result<(), TlsError> {
-        if self.input.is_empty() && is_http(data) && matches!(self.conn, Connection::Server(_)) {
+        if self.input.octets.is_empty() && is_http(data) && matches!(self.conn, Connection::Server(_)) {
             return Err(TlsError::HttpRequest);
         }
-        if self.input.len() + data.len() > MAX_INPUT {
+        if self.input.octets.len() + data.len() > MAX_INPUT {
             return Err(TlsError::RecordTooLong);
         }
-        self.input.extend_from_slice(data);
+        self.input.octets.extend_from_slice(data);
         Ok(())
     }
 
@@ -103,7 +113,7 @@ impl Handshake {
 
     /// Takes over the traffic keys after [`Progress::Done`].
     pub(crate) fn finish(self) -> Result<Established, TlsError> {
-        let rest = self.input;
+        let rest = self.input.octets;
         match self.conn {
             Connection::Client(conn) => {
                 let info = info(&conn)?;
@@ -212,11 +222,9 @@ impl Side for UnbufferedServerConnection {
     }
 }
 
-fn advance<C: Side>(conn: &mut C, input: &mut Vec<u8>, output: &mut Vec<u8>) -> Result<Progress, TlsError> {
-    // Whole records shown to rustls so far.
-    let mut shown = 0;
+fn advance<C: Side>(conn: &mut C, input: &mut Input, output: &mut Vec<u8>) -> Result<Progress, TlsError> {
     loop {
-        let UnbufferedStatus { discard, state } = conn.process(&mut input[..shown]);
+        let UnbufferedStatus { discard, state } = conn.process(input.shown());
         let blocked = match state {
             Ok(ConnectionState::EncodeTlsData(data)) => {
                 encode(data, output)?;
@@ -229,22 +237,20 @@ fn advance<C: Side>(conn: &mut C, input: &mut Vec<u8>, output: &mut Vec<u8>) -> 
             Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => true,
             Ok(_) => return Err(TlsError::UnexpectedMessage),
             Err(error) => {
-                input.drain(..discard);
-                take_alert(conn, &mut input[..shown.saturating_sub(discard)], output);
+                input.discard(discard);
+                take_alert(conn, input, output);
                 return Err(error.into());
             }
         };
-        input.drain(..discard);
-        shown = shown.saturating_sub(discard);
+        input.discard(discard);
         if !blocked {
             continue;
         }
         if !conn.handshaking() {
             return Ok(Progress::Done);
         }
-        match frame(&input[shown..])? {
-            Framed::Partial => return Ok(Progress::NeedInput),
-            Framed::Whole(len) => shown += len,
+        if !input.show_next()? {
+            return Ok(Progress::NeedInput);
         }
     }
 }
@@ -262,11 +268,37 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// Fetches the alert that rustls queued with an error. `shown` is what is left of the records shown to it.
-fn take_alert<C: Side>(conn: &mut C, shown: &mut [u8], output: &mut Vec<u8>) {
-    while let Ok(ConnectionState::EncodeTlsData(data)) = conn.process(shown).state {
+/// Fetches the alert that rustls queued with an error.
+fn take_alert<C: Side>(conn: &mut C, input: &mut Input, output: &mut Vec<u8>) {
+    while let Ok(ConnectionState::EncodeTlsData(data)) = conn.process(input.shown()).state {
         if encode(data, output).is_err() {
             return;
+        }
+    }
+}
+
+// === impl Input ===
+
+impl Input {
+    fn shown(&mut self) -> &mut [u8] {
+        &mut self.octets[..self.shown]
+    }
+
+    /// Removes octets from the front of what was shown.
+    fn discard(&mut self, len: usize) {
+        let len = len.min(self.shown);
+        self.octets.drain(..len);
+        self.shown -= len;
+    }
+
+    /// Shows one more record. False when there is no whole one.
+    fn show_next(&mut self) -> Result<bool, TlsError> {
+        match frame(&self.octets[self.shown..])? {
+            Framed::Partial => Ok(false),
+            Framed::Whole(len) => {
+                self.shown += len;
+                Ok(true)
+            }
         }
     }
 }

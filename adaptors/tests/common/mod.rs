@@ -13,6 +13,11 @@ pub(crate) struct Certs {
 
 impl Certs {
     pub(crate) fn new() -> Self {
+        Self::with_names(vec!["localhost".to_owned()])
+    }
+
+    /// The certificate has these names.
+    pub(crate) fn with_names(names: Vec<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir =
             std::env::temp_dir().join(format!("certs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -24,7 +29,7 @@ impl Certs {
         let ca_cert = ca.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate().unwrap();
-        let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut leaf = CertificateParams::new(names).unwrap();
         leaf.distinguished_name = rcgen::DistinguishedName::new();
         leaf.distinguished_name.push(DnType::CommonName, "peer");
         let cert = leaf.signed_by(&key, &issuer).unwrap();

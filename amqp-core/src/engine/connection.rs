@@ -170,7 +170,7 @@ impl Connection {
         if self.ends.close_sent && self.status == Status::Running && !self.timers.is_set(Timer::Close) {
             self.timers.set(Timer::Close, now + super::limits::CLOSE_TIMEOUT);
         }
-        if self.layer == Layer::Amqp && !self.timers.is_set(Timer::Idle) {
+        if !self.timers.is_set(Timer::Idle) {
             self.set_idle_timer(now);
         }
         if let Some(heartbeat) = self.heartbeat
@@ -294,10 +294,12 @@ impl Connection {
         self.layer.waits_for_caller() || (self.ends.open_received && !self.ends.open_sent)
     }
 
+    /// A client waits for no answer longer than the idle timeout; how long a server waits for its peer's open is
+    /// for the caller to say.
     fn set_idle_timer(&mut self, now: Instant) {
         if let Some(timeout) = self.config.idle_timeout
             && self.status == Status::Running
-            && self.layer == Layer::Amqp
+            && (self.layer == Layer::Amqp || !self.is_server())
         {
             self.timers.set(Timer::Idle, now + timeout);
         }

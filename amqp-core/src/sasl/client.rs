@@ -39,7 +39,7 @@ pub struct SaslClient {
 
 impl SaslClient {
     /// A client that prefers EXTERNAL (if `external`), then PLAIN (with `login`, user and
-    /// password), then ANONYMOUS, out of `allowed` if given.
+    /// password), then ANONYMOUS, out of `allowed` if given, in whatever case.
     #[must_use]
     pub fn new(
         allowed: Option<&[String]>,
@@ -58,7 +58,7 @@ impl SaslClient {
         }
         usable.push(("ANONYMOUS", Bytes::from_static(b"anonymous"), "anonymous".to_owned()));
         if let Some(allowed) = allowed {
-            usable.retain(|(name, ..)| allowed.iter().any(|a| a == name));
+            usable.retain(|(name, ..)| allowed.iter().any(|a| a.eq_ignore_ascii_case(name)));
         }
         Self { usable, selected: None, hostname, challenged: false }
     }
@@ -125,6 +125,9 @@ mod tests {
         assert_eq!(selected(&mut SaslClient::new(None, login(), true, None), &all).as_deref(), Some("EXTERNAL"));
         assert_eq!(selected(&mut SaslClient::new(None, login(), false, None), &all).as_deref(), Some("PLAIN"));
         assert_eq!(selected(&mut SaslClient::new(None, None, false, None), &all).as_deref(), Some("ANONYMOUS"));
+        let allowed = ["plain".to_owned(), "Anonymous".to_owned()];
+        let mut client = SaslClient::new(Some(&allowed), login(), true, None);
+        assert_eq!(selected(&mut client, &all).as_deref(), Some("PLAIN"));
         let allowed = ["PLAIN".to_owned()];
         let mut client = SaslClient::new(Some(&allowed), None, true, None);
         assert_eq!(client.on_frame(offer(&all)), ClientStep::Failed { mechanism: "none".into() });

@@ -7,6 +7,7 @@ use super::limits::EVENTS_PER_TURN;
 use super::link::PortLink;
 use super::open::{our_open, peer_open};
 use super::params::PortError;
+use super::report;
 use crate::core::action::{Action, AttachRequest, Direction, Side};
 use amqp_core::Instant;
 use amqp_core::engine::{Event, LinkKey, Update};
@@ -57,8 +58,8 @@ impl AmqpPort {
 
     fn on_open(&mut self, open: Box<Open>) {
         self.handshake = None;
-        let initiator = self.params.conn.initiator;
-        let peer = peer_open(&open, initiator, self.engine.authentication(), self.tls.as_ref());
+        let peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
+        report::opened(self.handle.id, &self.params.conn, &peer);
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
         if !self.params.conn.initiator {
@@ -159,6 +160,9 @@ impl AmqpPort {
             if let Some(link) = link.id {
                 self.actions.push(Action::Detached { link, error: None, unsent });
             }
+        }
+        if self.remote.is_some() {
+            report::closed(self.handle.id, self.params.conn.role);
         }
         self.actions.push(Action::Closed);
     }

@@ -17,6 +17,7 @@ pub mod limits;
 mod link;
 mod open;
 mod params;
+mod report;
 mod stalls;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Our open, and what the core is told of the peer's (spec `amqp-endpoint.md` section 4,
 //! `inter-router-protocol.md` 2.2 and 2.3).
 
-use super::params::{PortParams, TlsInfo};
+use super::params::{PortParams, SaslParams, TlsInfo};
 use crate::VERSION;
 use crate::core::action::PeerOpen;
 use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, ConnectionRole, STREAMING_LINKS};
@@ -96,16 +96,19 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
 /// What the core is told of the peer.
 pub(super) fn peer_open(
     open: &Open,
-    initiator: bool,
+    params: &PortParams,
     authentication: &Authentication,
     tls: Option<&TlsInfo>,
 ) -> PeerOpen {
     let by_tls = || tls.and_then(|tls| tls.user.clone());
     // Spec security-and-policy.md 1.3.
     let user = match authentication.mechanism.as_deref() {
-        Some("EXTERNAL") if !initiator => by_tls().or_else(|| authentication.user.clone()),
+        _ if params.conn.initiator => match &params.sasl {
+            SaslParams::Client { username, .. } => username.clone(),
+            _ => None,
+        },
+        Some("EXTERNAL") => by_tls().or_else(|| authentication.user.clone()),
         Some(_) => authentication.user.clone(),
-        None if initiator => None,
         None if tls.is_some() => by_tls(),
         None => Some("anonymous".to_owned()),
     };

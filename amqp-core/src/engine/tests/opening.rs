@@ -216,6 +216,30 @@ fn idle_peer_is_closed() {
 }
 
 #[test]
+fn a_client_gives_up_on_a_silent_server() {
+    let now = crate::time::Instant::default();
+    let idle_timeout = Some(Duration::from_secs(4));
+    // Without any answer, and with nothing behind the header.
+    for answer in [b"".as_slice(), b"AMQP\x03\x01\0\0"] {
+        let mut client = Connection::new(Config { sasl: anonymous_client(), idle_timeout, ..Config::default() });
+        client.open(container("c"));
+        client.receive(Bytes::from_static(answer));
+        while client.poll_event(now).is_some() {}
+        client.flush(now);
+        let due = now + Duration::from_secs(4);
+        assert_eq!(client.poll_timeout(), Some(due));
+        client.handle_timeout(due);
+        let Some(Event::Failed(v)) = client.poll_event(due) else { panic!() };
+        assert_eq!(v.to_string(), "local-idle-timeout expired");
+        assert_eq!(client.status(), Status::Closing);
+    }
+    // A server leaves it to its caller.
+    let mut server = Connection::new(Config { idle_timeout, ..Config::default() });
+    server.flush(now);
+    assert_eq!(server.poll_timeout(), None);
+}
+
+#[test]
 fn heartbeats_fill_silence_only() {
     let mut server = Connection::new(Config::default());
     let mut now = crate::time::Instant::default();

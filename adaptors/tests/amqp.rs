@@ -1,0 +1,307 @@
+//! AMQP listeners and connectors with real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod common;
+
+use adaptors::amqp::{
+    Connector, ConnectorParams, ConnectorState, DataConnections, EndpointParams, Listener, ListenerParams,
+};
+use adaptors::clock;
+use adaptors::runtime::Io;
+use adaptors::tls::TlsProfile;
+use common::Certs;
+use router_engine::Router;
+use router_engine::core::connection::ConnectionRole;
+use router_engine::core::{Mode, RouterConfig};
+use router_engine::log;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Adaptors of a router of their own.
+fn io(id: &str, handle: Handle) -> Io {
+    let config = RouterConfig { id: id.into(), mode: Mode::Interior, ..RouterConfig::default() };
+    let router = Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now());
+    let io = Io::new(Arc::new(router), handle, 1);
+    io.start();
+    io
+}
+
+fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> EndpointParams {
+    EndpointParams {
+        name: "endpoint".into(),
+        host: "localhost".into(),
+        port: port.to_string(),
+        family: None,
+        role,
+        cost: 1,
+        max_frame_size: 16384,
+        max_sessions: 100,
+        max_session_frames: None,
+        idle_timeout: Duration::from_secs(16),
+        link_capacity: 250,
+        strip_in: true,
+        strip_out: true,
+        open_properties: amqp_core::value::Map::default(),
+        tls,
+    }
+}
+
+/// A listener on some port, and the port.
+fn listener(io: &Io, role: ConnectionRole, tls: Option<TlsProfile>) -> (Listener, u16) {
+    let params = ListenerParams {
+        endpoint: endpoint(role, 0, tls),
+        authenticate_peer: false,
+        require_encryption: false,
+        require_ssl: false,
+        mechanisms: vec!["ANONYMOUS".into()],
+        demand_certificate: false,
+        handshake_timeout: None,
+        failover_list: None,
+        access_id: None,
+        authenticator: None,
+    };
+    let listener = Listener::create(params, io).unwrap();
+    listener.activate().unwrap();
+    let port = listener.bound()[0].port();
+    (listener, port)
+}
+
+/// A connector that is at work.
+fn connector(io: &Io, endpoint: EndpointParams) -> Connector {
+    let params = ConnectorParams {
+        endpoint,
+        verify_hostname: true,
+        mechanisms: None,
+        sasl_username: None,
+        sasl_password: None,
+        data_connections: DataConnections::Count(0),
+    };
+    let connector = Connector::create(params, io).unwrap();
+    connector.activate();
+    connector
+}
+
+/// Waits for words in the message of a connector.
+#[track_caller]
+fn wait_for_message(connector: &Connector, words: &str) {
+    wait_until(words, || connector.status().message.contains(words));
+}
+
+/// An executor in the background.
+fn executor() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Connections that the core knows, opened or not.
+fn connections(io: &Io) -> usize {
+    io.router().router_row(clock::now()).connections
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_connection_whose_task_ends_before_it_has_a_port_leaves_the_core() {
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let (_listener, port) = listener(&io, ConnectionRole::Normal, None);
+    let _peer = TcpStream::connect(("localhost", port)).unwrap();
+    wait_until("accepted", || connections(&io) == 1);
+    executor.shutdown_timeout(PATIENCE);
+    assert_eq!(connections(&io), 0);
+}
+
+#[test]
+fn a_connector_connects_anew_with_the_newest_credentials() {
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let (certs, others) = (Certs::new(), Certs::new());
+    let connectors = [ConnectionRole::RouteContainer, ConnectionRole::InterRouter].map(|role| {
+        let (_, port) = listener(&server, role, Some(certs.profile()));
+        connector(&client, endpoint(role, port, Some(others.profile())))
+    });
+    for connector in &connectors {
+        wait_for_message(connector, "certificate verify failed");
+        connector.update_tls(&certs.profile()).unwrap();
+    }
+    for connector in &connectors {
+        wait_for_message(connector, "Connection Opened");
+    }
+}
+
+#[test]
+fn a_connector_gives_up_on_a_silent_server() {
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let certs = Certs::new();
+    for tls in [None, Some(certs.profile())] {
+        // The kernel accepts; nobody answers.
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let idle_timeout = Duration::from_millis(300);
+        let endpoint = EndpointParams { idle_timeout, ..endpoint(ConnectionRole::RouteContainer, port, tls) };
+        let connector = connector(&io, endpoint);
+        wait_for_message(&connector, "amqp:resource-limit-exceeded local-idle-timeout expired");
+        wait_until("gone", || connections(&io) == 0);
+        connector.delete();
+    }
+}
+
+#[test]
+fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one() {
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let certs = Certs::new();
+    Lines::keep();
+    let (role, profile) = (ConnectionRole::InterRouter, TlsProfile { ordinal: 1, ..certs.profile() });
+    let (listener, port) = listener(&server, role, Some(profile.clone()));
+    let connector = connector(&client, endpoint(role, port, Some(profile)));
+    wait_for_message(&connector, "Connection Opened");
+    wait_until("both ends open", || Lines::with("ROUTER_CORE (info) [C1] Connection Opened: dir=") == 2);
+    for (words, lines) in [
+        ("ROUTER (debug) Remote router annotations version: 2", 2),
+        ("SERVER (debug) [C1] User id is 'anonymous'", 1),
+        ("dir=in host=127.0.0.1:", 1),
+        (" encrypted=TLSv1.3 auth=ANONYMOUS user=anonymous container_id=B", 1),
+        (" encrypted=TLSv1.3 auth=ANONYMOUS user=(null) container_id=A", 1),
+        (r#" props={:product="skupper-router", "#, 2),
+    ] {
+        assert_eq!(Lines::with(words), lines, "{words}");
+    }
+    let first = connector.status().message;
+    connector.update_tls(&TlsProfile { ordinal: 2, ..certs.profile() }).unwrap();
+    wait_until("a second connection", || connector.status().message != first && connections(&client) == 2);
+    wait_for_message(&connector, "Connection Opened");
+    let second = connector.status().message;
+
+    let rows = server.router().connection_rows(clock::now());
+    let oldest = rows.iter().map(|row| row.number).min().unwrap();
+    server.router().close_connection(server.router().connection_id(oldest).unwrap(), None, true);
+    wait_until("the first one is gone", || connections(&client) == 1);
+    wait_until("both ends close", || Lines::with("ROUTER_CORE (info) [C1] Connection Closed") == 2);
+    let newest = TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..certs.profile() };
+    connector.update_tls(&newest).unwrap();
+    listener.update_tls(&TlsProfile { oldest_valid_ordinal: 1, ..newest }).unwrap();
+    for line in [
+        "SERVER (debug) Connector endpoint new TLS ordinal: 2, previous: 1",
+        "SERVER (debug) Connector endpoint new oldest valid TLS ordinal: 2, previous: 0",
+        "SERVER (debug) Listeners endpoint new oldest valid TLS ordinal: 1, previous: 0",
+    ] {
+        assert_eq!(Lines::with(line), 1, "{line}");
+    }
+    // What the end of its task writes, it writes in the same breath.
+    executor.shutdown_timeout(PATIENCE);
+    let status = connector.status();
+    assert_eq!((status.state, status.message), (ConnectorState::Success, second));
+}
+
+/// Keeps the lines of the log.
+struct Lines;
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl log::Sink for Lines {
+    fn write(&self, record: &log::Record<'_>) {
+        let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
+        LINES.lock().unwrap().push(line);
+    }
+}
+
+impl Lines {
+    fn keep() {
+        log::set_sink(Box::new(Self));
+        for module in log::LogModule::ALL {
+            log::set_mask(module, u8::MAX);
+        }
+    }
+
+    /// Lines with these words so far.
+    fn with(words: &str) -> usize {
+        LINES.lock().unwrap().iter().filter(|line| line.contains(words)).count()
+    }
+}
+
+#[test]
+fn every_loss_of_a_connection_is_logged() {
+    Lines::keep();
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let (_, port) = listener(&server, ConnectionRole::RouteContainer, None);
+    connector(&client, endpoint(ConnectionRole::RouteContainer, port, None));
+    let lost = format!("Connection to localhost:{port} failed: amqp:connection:framing-error connection aborted");
+    for losses in 1..=2 {
+        wait_until("connected", || server.router().connection_rows(clock::now()).len() == 1);
+        let number = server.router().connection_rows(clock::now())[0].number;
+        server.router().close_connection(server.router().connection_id(number).unwrap(), None, true);
+        wait_until("the loss is logged", || Lines::with(&lost) == losses);
+    }
+}
+
+/// A TLS client that trusts the certificates' authority and has one of them.
+fn tls_client(certs: &Certs) -> rustls::ClientConnection {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certs.path("ca.crt")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(certs.path("tls.crt")).unwrap()],
+            PrivateKeyDer::from_pem_file(certs.path("tls.key")).unwrap(),
+        )
+        .unwrap();
+    rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+}
+
+#[test]
+fn credentials_count_when_the_handshake_begins_and_when_it_ends() {
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let (old, new) = (Certs::new(), Certs::new());
+    let (listener, port) = listener(&io, ConnectionRole::Normal, Some(TlsProfile { ordinal: 1, ..old.profile() }));
+    let connect = || {
+        let socket = TcpStream::connect(("localhost", port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    // One has the server's part of the handshake, the other has said nothing.
+    let (mut begun, mut begun_tls) = (connect(), tls_client(&old));
+    begun_tls.write_tls(&mut begun).unwrap();
+    while !begun_tls.wants_write() {
+        begun_tls.read_tls(&mut begun).unwrap();
+        begun_tls.process_new_packets().unwrap();
+    }
+    let mut silent = connect();
+    wait_until("both accepted", || connections(&io) == 2);
+    listener.update_tls(&TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..new.profile() }).unwrap();
+
+    let mut silent_tls = tls_client(&new);
+    let mut stream = rustls::Stream::new(&mut silent_tls, &mut silent);
+    stream.write_all(b"AMQP\x03\x01\0\0").unwrap();
+    let mut header = [0; 8];
+    stream.read_exact(&mut header).unwrap();
+    assert_eq!(&header, b"AMQP\x03\x01\0\0");
+
+    // To a connection that lives the server would not say a word before the client does.
+    while begun_tls.wants_write() {
+        begun_tls.write_tls(&mut begun).unwrap();
+    }
+    let end = begun.read_to_end(&mut Vec::new());
+    assert!(end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true));
+    wait_until("the other one lives", || connections(&io) == 1);
+}

@@ -1,0 +1,80 @@
+//! The daemon as a process: how it starts in the background, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+const ROUTER: &str = env!("CARGO_BIN_EXE_skrouterd");
+
+/// A folder with a configuration, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str, config: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("process-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("router.conf"), format!("router {{\n mode: standalone\n id: A\n}}\n{config}"))
+            .unwrap();
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn signal(pid: &str, signal: Signal) {
+    kill(Pid::from_raw(pid.trim().parse().unwrap()), signal).unwrap();
+}
+
+#[test]
+fn a_daemon_whose_log_goes_to_stdout_starts() {
+    let folder = Folder::new("daemon", "log {\n module: DEFAULT\n enable: debug+\n outputFile: stdout\n}\n");
+    let started = Command::new(ROUTER)
+        .args(["-d", "-c", &folder.file("router.conf"), "-P", &folder.file("pid")])
+        .output()
+        .unwrap();
+    signal(&std::fs::read_to_string(folder.file("pid")).unwrap(), Signal::SIGTERM);
+    assert!(started.status.success(), "{started:?}");
+    assert_eq!((started.stdout, started.stderr), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_daemon_that_does_not_start_says_why() {
+    let folder = Folder::new("failure", "nonsense {\n}\n");
+    let started = Command::new(ROUTER).args(["-d", "-c", &folder.file("router.conf")]).output().unwrap();
+    assert_eq!(started.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&started.stderr).contains("nonsense"), "{started:?}");
+}
+
+#[test]
+fn the_first_process_of_a_container_ends_well_after_sigint() {
+    let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let possible = Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|status| status.success());
+    if !possible {
+        return;
+    }
+    let folder = Folder::new("interrupt", "log {\n module: DEFAULT\n enable: info+\n}\n");
+    let mut parent = Command::new("unshare")
+        .args(unshare)
+        .args([ROUTER, "-c", &folder.file("router.conf")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(parent.stderr.take().unwrap()).lines();
+    log.find(|line| line.as_ref().is_ok_and(|line| line.contains("Operational"))).unwrap().unwrap();
+    let child = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", parent.id())).unwrap();
+    signal(&child, Signal::SIGINT);
+    for _ in log {}
+    assert_eq!(parent.wait().unwrap().code(), Some(0));
+}
