@@ -100,7 +100,7 @@ fn executor() -> tokio::runtime::Runtime {
 
 /// Connections that the core knows, opened or not.
 fn connections(io: &Io) -> usize {
-    io.router().router_row(clock::now()).connections
+    io.router().connection_count()
 }
 
 #[track_caller]

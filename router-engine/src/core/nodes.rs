@@ -55,6 +55,12 @@ impl Router {
         std::iter::once(own).chain(mesh.nodes().map(|node| node_row(mesh, node))).collect()
     }
 
+    /// How many connections the core knows, opened or not.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.core.lock().conns.len()
+    }
+
     /// The id of the connection with that number.
     #[must_use]
     pub fn connection_id(&self, number: u32) -> Option<ConnId> {

@@ -123,9 +123,9 @@ pub fn leftovers(sim: &Sim) -> Vec<String> {
     for (index, router) in sim.routers.iter().enumerate() {
         let own = router.router.id();
         let trunks = sim.trunks.iter().filter(|t| t.wire.is_some() && t.spec.ends.contains(&index)).count();
-        let row = router.router.router_row(sim.now);
-        if row.connections != trunks {
-            faults.push(format!("{own} has {} connections, not {trunks}", row.connections));
+        let connections = router.router.connection_count();
+        if connections != trunks {
+            faults.push(format!("{own} has {connections} connections, not {trunks}"));
         }
         let links = router.router.link_rows(sim.now);
         if links.len() < trunks * STANDING_LINKS {
