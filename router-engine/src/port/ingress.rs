@@ -10,7 +10,7 @@
 
 use super::AmqpPort;
 use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
-use super::link::{Arriving, End, Held, InLink, Phase, PortLink};
+use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::effect::CutThrough;
@@ -23,15 +23,6 @@ use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionS
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// What the first sections of a message tell.
-struct Head {
-    annotations: Annotations,
-    to: Option<Bytes>,
-    priority: u8,
-    /// Octets of the router annotations section in front of the message.
-    strip: usize,
-}
 
 /// Why a message is refused.
 struct Refusal {
@@ -96,21 +87,24 @@ impl AmqpPort {
                     held.octets += payload.len() + CHUNK_COST;
                     held.chunks.push(payload);
                 }
-                let look = look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations);
-                match look {
-                    Err(refusal) => self.refuse_current(idx, id, more, refusal),
-                    Ok(None) if held.octets > SECTIONS_MAX || !more => {
-                        self.refuse_current(idx, id, more, invalid_message());
+                if held.head.is_none() {
+                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations) {
+                        Ok(head) => held.head = head,
+                        Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
-                    Ok(None) => {}
-                    Ok(Some(_)) if link.cut_through == CutThrough::Never && held.octets > CONTROL_MAX => {
+                }
+                let (when, octets) = (link.cut_through, held.octets);
+                match &held.head {
+                    None if octets > SECTIONS_MAX || !more => self.refuse_current(idx, id, more, invalid_message()),
+                    None => {}
+                    Some(_) if when == CutThrough::Never && octets > CONTROL_MAX => {
                         self.refuse_current(idx, id, more, too_large(self.handle.id.number));
                     }
-                    Ok(Some(head)) if !more => self.deliver_held(idx, id, head),
-                    Ok(Some(head)) => {
+                    Some(_) if !more => self.deliver_held(idx, id),
+                    Some(head) => {
                         let flagged = *annotations && head.annotations.flags & flags::STREAMING != 0;
-                        if cuts_through(link.cut_through, flagged, held.octets) {
-                            self.start_stream(idx, id, head, now);
+                        if cuts_through(when, flagged, octets) {
+                            self.start_stream(idx, id, now);
                         }
                     }
                 }
@@ -133,21 +127,23 @@ impl AmqpPort {
     }
 
     /// The delivery that was held is complete.
-    fn deliver_held(&mut self, idx: u32, id: LinkId, head: Head) {
+    fn deliver_held(&mut self, idx: u32, id: LinkId) {
         let Some(current) = self.take_current(idx) else { return };
         let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
+        let Some(head) = held.head else { return };
         let payload = many(strip(held.chunks, head.strip));
         self.deliver(id, delivery, settled, state, head, payload);
     }
 
     /// The delivery that was held is to be forwarded as it arrives.
-    fn start_stream(&mut self, idx: u32, id: LinkId, head: Head, now: Instant) {
+    fn start_stream(&mut self, idx: u32, id: LinkId, now: Instant) {
         let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
             self.links.get_mut(idx)
         else {
             return;
         };
         let Phase::Held(held) = &mut current.phase else { return };
+        let Some(head) = held.head.take() else { return };
         let unbounded = head.annotations.flags & flags::DISABLE_Q2 != 0;
         let limits = if unbounded { UNBOUNDED_STREAM } else { StreamLimits::DEFAULT };
         let key = self.stalls.new_key();
@@ -345,7 +341,8 @@ fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymou
         None if anonymous => None,
         None => match scanner.clone().scan(chunks, complete, Depth::Header) {
             ScanResult::Ok(map) => map.header,
-            _ => None,
+            ScanResult::Incomplete => return Ok(None),
+            ScanResult::Invalid(_) => None,
         },
     };
     let priority = header.map_or(header::DEFAULT_PRIORITY, |h| header::priority(&h.value(chunks)));

@@ -1,5 +1,6 @@
 //! What a port keeps of a link.
 
+use crate::annotations::Annotations;
 use crate::core::action::Direction;
 use crate::core::effect::{CutThrough, Push};
 use crate::core::ids::{InId, LinkId, OutId};
@@ -90,6 +91,18 @@ pub(super) struct Held {
     /// Octets in `chunks`, with [`CHUNK_COST`] for each.
     pub(super) octets: usize,
     pub(super) scanner: SectionScanner,
+    /// What the first sections tell, once they are there.
+    pub(super) head: Option<Head>,
+}
+
+/// What the first sections of a message tell.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) annotations: Annotations,
+    pub(super) to: Option<Bytes>,
+    pub(super) priority: u8,
+    /// Octets of the router annotations section in front of the message.
+    pub(super) strip: usize,
 }
 
 /// The sending end.
