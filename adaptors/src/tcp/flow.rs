@@ -167,12 +167,18 @@ impl Flow {
             }
             self.submit();
             if !busy && self.conn.mailbox.park(cx.waker()) {
-                let reading = self.handshaking || self.inbound.reads();
-                return if reading { Poll::Pending } else { Poll::Ready(Turn::Deaf) };
+                return if self.is_deaf() { Poll::Ready(Turn::Deaf) } else { Poll::Pending };
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether a reset must be looked out for, as nothing is read that would tell of it. What a server has sent before
+    /// its reset is still to be read, when there is room.
+    fn is_deaf(&self) -> bool {
+        let answer_waits = self.role == Role::Connector && !self.inbound.ended;
+        !(self.handshaking || self.inbound.reads() || answer_waits)
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) {
@@ -230,8 +236,8 @@ impl Flow {
         match state {
             Some(DeliveryState::Received { section_offset, .. }) => self.inbound.window.on_report(section_offset),
             Some(DeliveryState::Accepted) | None => {}
-            // What has been sent to its end is done with; the answer may still be coming.
-            Some(_) if self.inbound.ended => {}
+            // A question that has been sent to its end is done with; the answer may still be coming.
+            Some(_) if self.inbound.ended && self.role == Role::Listener => {}
             Some(_) => self.failed = true,
         }
         if settled {

@@ -94,10 +94,10 @@ pub(super) async fn told_to_close(mailbox: &Mailbox, others: &mut Vec<Effect>) {
         loop {
             mailbox.take(&mut effects, &mut ready);
             ready.clear();
-            if effects.iter().any(|e| matches!(e, Effect::Close { .. } | Effect::AbortOut { .. })) {
+            others.append(&mut effects);
+            if others.iter().any(|e| matches!(e, Effect::Close { .. } | Effect::AbortOut { .. })) {
                 return Poll::Ready(());
             }
-            others.append(&mut effects);
             if mailbox.park(cx.waker()) {
                 return Poll::Pending;
             }

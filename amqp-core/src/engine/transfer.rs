@@ -69,6 +69,13 @@ impl Connection {
         self.links.get(link.slot as usize).is_some_and(|l| l.key == link && l.sending.is_some())
     }
 
+    /// Whether a delivery in progress on an outgoing link has had its first frame written, and so taken its credit.
+    #[must_use]
+    pub fn has_begun(&self, link: LinkKey) -> bool {
+        let link = self.links.get(link.slot as usize).filter(|l| l.key == link);
+        link.and_then(|l| l.sending.as_ref()).is_some_and(|sending| sending.id.is_some())
+    }
+
     /// Starts a delivery. Nothing is written, and no credit taken, until [`Self::send`]. False, with the delivery
     /// dropped, when [`Self::can_start`] is false.
     pub fn start(&mut self, link: LinkKey, delivery: Outgoing) -> bool {

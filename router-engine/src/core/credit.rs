@@ -57,12 +57,9 @@ impl Core {
     pub(super) fn on_drained(&mut self, link: LinkId, skipped: u32) {
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
         let link = &mut self.links[slot];
-        link.credit_withheld = if link.draining {
-            link.capacity
-        } else {
-            // Credit granted in the meantime has ended the drain; what the peer gave up is owed to it all the same.
-            link.credit_withheld.saturating_add(skipped).min(link.capacity)
-        };
+        // What the peer gave up is owed to it, also when credit granted in the meantime has ended the drain. Deliveries
+        // that went nowhere have left theirs before, and those that are unsettled bring it back themselves.
+        link.credit_withheld = link.credit_withheld.saturating_add(skipped).min(link.capacity);
         // The path may have returned while the drain was under way.
         if link.address.is_none_or(|a| self.addresses[a].paths() > 0) {
             self.release_withheld(slot);

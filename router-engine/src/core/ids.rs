@@ -39,8 +39,9 @@ id!(
 // === impl OutId ===
 
 impl OutId {
-    /// Whether this was numbered after `number` was. Numbers begin anew after four thousand million.
-    pub(crate) const fn is_after(self, number: u32) -> bool {
-        self.number.wrapping_sub(number).cast_signed() > 0
+    /// Whether this was numbered after `number` was, when `last` is the newest number. Numbers begin anew after four
+    /// thousand million.
+    pub(crate) const fn is_after(self, number: u32, last: u32) -> bool {
+        last.wrapping_sub(self.number) < last.wrapping_sub(number)
     }
 }

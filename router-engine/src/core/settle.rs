@@ -188,6 +188,8 @@ impl Core {
         let (Some(slot), Some(to)) =
             (self.outs.find(delivery.slot, delivery.number), self.links.find(link.slot, link.number))
         else {
+            // It was taken away in the meantime, and whoever had it was told: so must be who asks for it now.
+            self.stage(conn, Effect::AbortOut { link, id: delivery });
             return;
         };
         let from = self.outs[slot].link;
@@ -303,9 +305,10 @@ impl Core {
     pub(super) fn settle_lost_outgoing(&mut self, link: u32, unsent: &[OutId], now: Instant) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
         let taken = self.conns[self.links[link].conn].mailbox.taken();
+        let last = self.outs.last_number();
         while let Some(slot) = self.links[link].deliveries.head() {
             let out = &self.outs[slot];
-            let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken);
+            let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken, last);
             if out.presettled {
                 if untold {
                     self.links[link].counters.dropped_presettled += 1;

@@ -322,7 +322,9 @@ impl AmqpPort {
         let Some(link) = self.links.get_mut(idx) else { return };
         let key = link.key;
         let Some(out) = link.out().filter(|out| out.drain) else { return };
-        if (out.queue.is_empty() && out.current.is_none()) || self.engine.credit(key) == 0 {
+        // A stream that has begun has its credit and may go on for long.
+        let none_waits = out.queue.is_empty() && (out.current.is_none() || self.engine.has_begun(key));
+        if none_waits || self.engine.credit(key) == 0 {
             out.drain = false;
             let id = link.id;
             self.engine.drained(key);

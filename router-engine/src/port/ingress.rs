@@ -339,7 +339,7 @@ fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymou
     let header = match map.header {
         Some(header) => Some(header),
         None if anonymous => None,
-        None => match scanner.clone().scan(chunks, complete, Depth::Header) {
+        None => match scanner.scan(chunks, complete, Depth::Header) {
             ScanResult::Ok(map) => map.header,
             ScanResult::Incomplete => return Ok(None),
             ScanResult::Invalid(_) => None,

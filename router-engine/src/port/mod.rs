@@ -40,6 +40,7 @@ use bytes::Bytes;
 use link::Links;
 use stalls::Stalls;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -312,9 +313,12 @@ impl Drop for AmqpPort {
     /// A driver that ends otherwise than by [`Self::transport_closed`] must not leave its connection in the core. What
     /// a panic has interrupted may have lost the batch with the end in it; to end twice does no harm.
     fn drop(&mut self) {
-        self.close_core();
-        self.actions.push(Action::Closed);
-        self.router.submit(self.handle.id, &mut self.actions, &mut Vec::new(), self.now);
+        // What made a driver panic may do so again here, and would end the process then.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.close_core();
+            self.actions.push(Action::Closed);
+            self.router.submit(self.handle.id, &mut self.actions, &mut Vec::new(), self.now);
+        }));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::{World, message};
-use amqp_core::engine::{LinkKey, Outgoing, Sent};
+use amqp_core::engine::{Event, LinkKey, Outgoing, Sent};
 use amqp_core::performative::{DeliveryState, Role};
 
 const CHUNK: usize = 16 * 1024;
@@ -61,6 +61,22 @@ fn large_message_flows_through() {
         world.run();
         assert_eq!(world.at(1).deliveries().len(), 2);
     }
+}
+
+#[test]
+fn a_drain_is_answered_while_a_stream_is_on_its_way() {
+    let (mut world, sender, receiver) = pair(10);
+    let whole = message(None, 600_000);
+    let mut payload = chunks(&whole);
+    let mut tail = payload.split_off(20);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    assert!(!world.at(1).deliveries()[0].complete);
+    world.at(1).engine.set_drain(receiver, true);
+    world.run();
+    assert!(world.at(1).events.iter().any(|e| matches!(e, Event::Drained { .. })), "its credit is taken");
+    while !feed(&mut world, 0, sender, &mut tail, Some(false)) {}
+    assert!(world.at(1).deliveries()[0].octets == whole);
 }
 
 #[test]
