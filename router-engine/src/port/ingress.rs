@@ -14,7 +14,7 @@ use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::effect::CutThrough;
-use crate::core::ids::{InId, LinkId};
+use crate::core::ids::{ConnId, InId, LinkId};
 use crate::log::{Level, LogModule};
 use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits};
 use amqp_core::Instant;
@@ -98,7 +98,7 @@ impl AmqpPort {
                     None if octets > SECTIONS_MAX || !more => self.refuse_current(idx, id, more, invalid_message()),
                     None => {}
                     Some(_) if when == CutThrough::Never && octets > CONTROL_MAX => {
-                        self.refuse_current(idx, id, more, too_large(self.handle.id.number));
+                        self.refuse_current(idx, id, more, oversize_control(self.handle.id));
                     }
                     Some(_) if !more => self.deliver_held(idx, id),
                     Some(head) => {
@@ -364,9 +364,13 @@ fn invalid_message() -> Refusal {
     refusal("amqp:decode-error", "invalid message format")
 }
 
-fn too_large(conn: u32) -> Refusal {
-    let text = format_args!("[C{conn}] Received a routing message of more than {CONTROL_MAX} octets");
-    crate::log!(LogModule::Router, Level::Error, "{text}");
+/// What refuses a routing protocol message, which is also logged: its sender looks at no outcome.
+fn oversize_control(conn: ConnId) -> Refusal {
+    crate::log!(
+        LogModule::Router,
+        Level::Error,
+        "[C{conn}] Received a routing message of more than {CONTROL_MAX} octets"
+    );
     refusal("amqp:link:message-size-exceeded", "routing protocol message too large")
 }
 
