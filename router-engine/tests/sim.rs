@@ -4,7 +4,9 @@
 
 use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
-use router_engine::sim::{LinkSpec, Plan, RouterSpec, Sim, TrunkSpec, check};
+use router_engine::core::AddressConfig;
+use router_engine::forward::Treatment;
+use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check};
 use std::time::Duration;
 
 struct Printer;
@@ -89,4 +91,48 @@ fn settle(sim: &mut Sim) {
     }
     let faults = check::topology(sim);
     panic!("{} faults, first {:?}", faults.len(), faults.first());
+}
+
+/// Messages of which more has left than a router retains are delivered, or end as the one receiver that had them says.
+#[test]
+fn large_messages_that_are_to_be_sent_again() {
+    for (routers, treatment) in [(1, "c/#"), (2, "c/#"), (2, "b/#")] {
+        let mut sim = Sim::new(1);
+        let receivers = line(&mut sim, routers);
+        let address = treatment.replace('#', "one");
+        let sender = sim.add_client(0, Plan { links: vec![LinkSpec::ResendSender(address.clone())] });
+        for _ in 0..2 {
+            let address = address.clone();
+            let links = vec![LinkSpec::Receiver { address, window: 3, moody: true, think: Duration::ZERO }];
+            sim.add_client(receivers, Plan { links });
+        }
+        settle(&mut sim);
+        for n in 0..60 {
+            sim.send(sender, 0, &address, 600_000 + n * 40_000, false, false);
+            sim.run(Duration::from_millis(100));
+        }
+        sim.run(Duration::from_secs(10));
+        assert_eq!(check::messages(&sim), Vec::<String>::new(), "{routers} routers, {treatment}");
+        let count = |outcome| sim.ledger.records().iter().filter(|r| r.outcome == Some(outcome)).count();
+        assert!(count(Outcome::Accepted) > 30, "{routers} routers, {treatment}");
+        for outcome in [Outcome::Released, Outcome::Modified, Outcome::Rejected] {
+            assert_ne!(count(outcome), 0, "{outcome:?} with {routers} routers, {treatment}");
+        }
+    }
+}
+
+/// Routers in a line; the index of the last one.
+fn line(sim: &mut Sim, routers: usize) -> usize {
+    let config = |treatment| AddressConfig { treatment, priority: None };
+    for index in 0..routers {
+        let addresses = vec![
+            ("c/#".to_owned(), config(Treatment::Closest)),
+            ("b/#".to_owned(), config(Treatment::Balanced)),
+        ];
+        sim.add_router(RouterSpec { id: format!("R{index}"), addresses });
+        if index > 0 {
+            sim.add_trunk(TrunkSpec { ends: [index - 1, index], cost: 1, delay: Duration::from_millis(1) });
+        }
+    }
+    routers - 1
 }

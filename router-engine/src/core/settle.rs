@@ -245,7 +245,7 @@ impl Core {
         }
     }
 
-    /// Sends a released delivery to somebody else. False when nobody is left.
+    /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
     fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
@@ -258,6 +258,14 @@ impl Core {
         }
         let (address, priority) = (resend.address, resend.priority);
         let (payload, annotations, state) = (resend.payload.clone(), resend.annotations.clone(), resend.state.clone());
+        // While this reader is there, so is the beginning of a stream.
+        let _beginning = match &payload {
+            Payload::Stream(stream) => {
+                let Some(reader) = stream.reader_anew() else { return false };
+                Some(reader)
+            }
+            Payload::One(_) | Payload::Many(_) => None,
+        };
         let (id, link_id) = (self.outs[slot].id, self.links[link].id);
         let streaming = self.outs[slot].stream && !self.outs[slot].sent;
         let route = Route {
@@ -284,7 +292,7 @@ impl Core {
     /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
     pub(super) fn begin_resend(&mut self, slot: u32, resend: Resend) {
         if let Payload::Stream(stream) = &resend.payload {
-            stream.set_retain(true);
+            stream.retain();
         }
         self.addresses[resend.address].holds += 1;
         self.ins[slot].resend = Some(Box::new(resend));
@@ -293,7 +301,7 @@ impl Core {
     fn end_resend(&mut self, slot: u32) {
         if let Some(resend) = self.ins[slot].resend.take() {
             if let Payload::Stream(stream) = &resend.payload {
-                stream.set_retain(false);
+                stream.stop_retaining();
             }
             self.addresses[resend.address].holds -= 1;
             self.release_address(resend.address);

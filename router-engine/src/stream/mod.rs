@@ -2,7 +2,7 @@
 
 mod ring;
 
-pub use ring::{CHUNK_COST, Notify, Pressure, Pull, Reader, Stream, StreamLimits};
+pub use ring::{CHUNK_COST, Notify, Pressure, Pull, RETAINED_MAX, Reader, Stream, StreamLimits};
 
 use bytes::Bytes;
 use std::sync::Arc;
