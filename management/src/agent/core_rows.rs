@@ -307,10 +307,10 @@ pub(super) fn address(a: &AddressRow) -> Row {
         remotes.into(),
     ];
     ulongs(&mut row, [c.ingress, c.egress, c.transit, c.to_container, c.from_container]);
-    // Route containers and other networks, out and in.
-    ulongs(&mut row, [0, 0, 0, 0]);
+    // Other networks are the last two.
+    ulongs(&mut row, [c.egress_route_container, c.ingress_route_container, 0, 0]);
     row.push(Value::Null);
-    row.push(Value::Long(0));
+    row.push(Value::Long(a.tracked.into()));
     row.push(Value::Int(a.priority.map_or(-1, i32::from)));
     row.push(Value::Ulong(0));
     row.push(a.watched.into());

@@ -152,6 +152,7 @@ fn address(key: &str) -> AddressRow {
         remotes: vec!["R2".to_owned()],
         watched: false,
         counters: AddressCounters::default(),
+        tracked: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::action::{AttachRequest, Direction};
-use super::connection::ConnectionRole;
+use super::connection::{ConnParams, ConnectionRole};
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
@@ -14,6 +14,7 @@ use amqp_core::Instant;
 use amqp_core::performative::{Error, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Terminus capability of control links.
 pub(super) const CAP_ROUTER: &str = "qd.router";
@@ -157,7 +158,7 @@ impl Core {
         link.settle_on_send = settle_on_send;
         link.streaming = grant.streaming;
         link.resend_released = grant.resend_released;
-        let id = link.id;
+        let (id, gauge) = (link.id, link.gauge.clone());
         let anonymous = direction == Direction::In && grant.address.is_none();
         let reply = AttachReply {
             token,
@@ -168,6 +169,7 @@ impl Core {
             cut_through: if grant.streaming { CutThrough::Always } else { grant.kind.cut_through() },
             annotations: carries_annotations(&self.conns[conn], direction),
             priority: grant.kind.priority(),
+            gauge,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
         if let Some(address) = grant.address {
@@ -194,13 +196,16 @@ impl Core {
             cut_through: CutThrough::default(),
             annotations: false,
             priority: 0,
+            gauge: None,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
     }
 
     /// Creates a link record on a connection.
     pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
-        let capacity = self.conns[conn].params.link_capacity;
+        let ConnParams { link_capacity: capacity, protocol, .. } = self.conns[conn].params;
+        // Whole messages are for AMQP peers; nobody is shown the links of in-process ones.
+        let gauge = (direction == Direction::Out && protocol == "amqp").then(Arc::default);
         let at = self.conns[conn].links.len() as u32;
         let slot = self.links.insert_with(|slot, number| Link {
             id: LinkId { slot, number },
@@ -226,8 +231,10 @@ impl Core {
             credit_due: 0,
             draining: false,
             peer_credit: 0,
-            zero_credit_since: (direction == Direction::Out).then_some(self.now),
+            zero_credit_since: Some(self.now),
             counters: LinkCounters::default(),
+            queued_whole: 0,
+            gauge,
         });
         self.conns[conn].links.push(slot);
         slot

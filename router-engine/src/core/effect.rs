@@ -1,10 +1,12 @@
 //! What the core tells ports, through their [`crate::Mailbox`].
 
 use super::action::{Direction, InToken};
+use super::gauge::LinkGauge;
 use super::ids::{LinkId, OutId};
 use crate::annotations::Annotations;
 use crate::stream::{Payload, Reader};
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
+use std::sync::Arc;
 
 /// Number of message priorities (AMQP part 3, 3.2.1; spec `inter-router-protocol.md` section 1).
 pub const PRIORITIES: usize = 10;
@@ -57,6 +59,8 @@ pub struct AttachOut {
     pub cut_through: CutThrough,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
+    /// Where to count what leaves by an outgoing link.
+    pub gauge: Option<Arc<LinkGauge>>,
 }
 
 /// The answer to an [`super::action::AttachRequest`].
@@ -78,6 +82,8 @@ pub struct AttachReply {
     pub annotations: bool,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
+    /// Where to count what leaves by an outgoing link.
+    pub gauge: Option<Arc<LinkGauge>>,
 }
 
 /// An outgoing delivery for a link.

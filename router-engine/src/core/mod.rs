@@ -18,6 +18,7 @@ mod control;
 mod credit;
 pub mod effect;
 mod forwarding;
+mod gauge;
 pub mod ids;
 mod lifecycle;
 pub mod nodes;
@@ -32,6 +33,7 @@ mod transfer;
 mod watch;
 
 pub use config::{AddressConfig, Mode, RouterConfig};
+pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
 pub use watch::WatchId;
 
@@ -98,13 +100,13 @@ pub struct Core {
 /// Router-wide counters (spec `amqp-endpoint.md` 18.2).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
-    /// Outcomes of deliveries that entered on endpoint links.
+    /// Of deliveries that came in; pre-settled ones count where they enter the network.
     pub outcomes: LinkCounters,
     /// Deliveries received on endpoint links.
     pub ingress: u64,
     /// Deliveries sent on endpoint links.
     pub egress: u64,
-    /// Deliveries from router to router.
+    /// Deliveries sent to other routers, routing protocol messages excepted.
     pub transit: u64,
     /// Received from route containers.
     pub ingress_route_container: u64,

@@ -3,6 +3,7 @@
 use super::action::{Direction, InToken, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
 use super::effect::{CutThrough, Effect, PRIORITIES};
+use super::gauge::LinkGauge;
 use super::ids::{ConnId, InId, LinkId, OutId};
 use super::table::{Entry, Hook, List, Listed};
 use crate::Mailbox;
@@ -106,7 +107,7 @@ pub(crate) struct Link {
     pub(crate) resend_released: bool,
     /// Deliveries of this link: incoming ones or outgoing ones.
     pub(crate) deliveries: List,
-    /// Of these, not yet complete (incoming), or waiting to be sent (outgoing, see [`Out::waits`]).
+    /// Of these, pre-settled (incoming; they are still arriving), or waiting to be sent (outgoing, see [`Out::waits`]).
     pub(crate) undelivered: u32,
     /// Outgoing streams that were moved from this link to streaming links.
     pub(crate) moved_streams: u32,
@@ -119,10 +120,14 @@ pub(crate) struct Link {
     /// Credit to grant at the end of the batch.
     pub(crate) credit_due: u32,
     pub(crate) draining: bool,
-    /// Credit as known from the peer's flow (outgoing).
+    /// Credit as known from the peer's flow (outgoing), or that the peer was given and has not used (incoming).
     pub(crate) peer_credit: u32,
     pub(crate) zero_credit_since: Option<Instant>,
     pub(crate) counters: LinkCounters,
+    /// Unsettled whole messages that were queued on an outgoing link.
+    pub(crate) queued_whole: u64,
+    /// How many of these have left; none where the port tells of each.
+    pub(crate) gauge: Option<Arc<LinkGauge>>,
 }
 
 /// Counters of a link (spec `amqp-endpoint.md` 18.2, 18.3).
@@ -130,7 +135,7 @@ pub(crate) struct Link {
 pub struct LinkCounters {
     /// Deliveries received, or completely sent.
     pub deliveries: u64,
-    /// Of these, pre-settled.
+    /// Pre-settled; of outgoing links with those that were dropped.
     pub presettled: u64,
     /// Pre-settled and dropped.
     pub dropped_presettled: u64,
@@ -184,12 +189,16 @@ pub struct AddressCounters {
     pub ingress: u64,
     /// Deliveries that left the network here.
     pub egress: u64,
-    /// Deliveries between routers.
+    /// Deliveries sent to other routers.
     pub transit: u64,
     /// Deliveries to in-process consumers.
     pub to_container: u64,
     /// Deliveries from in-process producers.
     pub from_container: u64,
+    /// Of `ingress`, from route containers.
+    pub ingress_route_container: u64,
+    /// Of `egress`, to route containers.
+    pub egress_route_container: u64,
 }
 
 /// Routing protocol addresses that the core consumes (spec `inter-router-protocol.md` 5.3).
@@ -379,6 +388,35 @@ impl Conn {
     /// A connection to another router of this network, on which streams and complete messages are routed by `to`.
     pub(crate) fn is_router(&self) -> bool {
         matches!(self.role, ConnectionRole::InterRouter | ConnectionRole::InterRouterData)
+    }
+}
+
+impl Link {
+    /// Unsettled whole messages that have left, where their port counts them.
+    pub(crate) fn left_whole(&self) -> u64 {
+        self.gauge.as_ref().map_or(0, |gauge| gauge.left())
+    }
+
+    /// Deliveries that wait to be sent or are on their way out, and unsettled ones.
+    pub(crate) fn pending(&self) -> (u32, u32) {
+        let others = self.deliveries.len().saturating_sub(self.undelivered);
+        match (self.direction, &self.gauge) {
+            (Direction::In, _) => (0, others),
+            (Direction::Out, None) => (self.undelivered, others),
+            (Direction::Out, Some(gauge)) => {
+                let waiting = self.queued_whole.saturating_sub(gauge.left());
+                let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).min(others);
+                (self.undelivered + waiting, others - waiting)
+            }
+        }
+    }
+
+    /// The sender on the link has used credit, or given it up.
+    pub(crate) fn use_credit(&mut self, credit: u32, now: Instant) {
+        self.peer_credit = self.peer_credit.saturating_sub(credit);
+        if self.peer_credit == 0 {
+            self.zero_credit_since.get_or_insert(now);
+        }
     }
 }
 

@@ -228,6 +228,7 @@ impl Core {
         let source = Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
         let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
         let link = self.links[slot].id;
+        let gauge = self.links[slot].gauge.clone();
         let attach = AttachOut {
             link,
             name,
@@ -238,6 +239,7 @@ impl Core {
             anonymous: direction == Direction::In,
             cut_through: kind.cut_through(),
             priority: kind.priority(),
+            gauge,
         };
         self.stage(conn, Effect::Attach(Box::new(attach)));
         slot

@@ -89,6 +89,9 @@ impl AmqpPort {
             incoming.anonymous = reply.anonymous;
             incoming.cut_through = reply.cut_through;
         }
+        if let Some(out) = link.out() {
+            out.gauge = reply.gauge;
+        }
         let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
         self.engine
             .answer_attach(key, AttachAnswer { source: reply.source, target: reply.target, max_message_size: 0 });
@@ -112,8 +115,7 @@ impl AmqpPort {
     }
 
     fn attach(&mut self, attach: AttachOut) {
-        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, cut_through, priority } =
-            attach;
+        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, .. } = attach;
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
             let params =
@@ -133,11 +135,14 @@ impl AmqpPort {
         let mut link = PortLink::new(key, session, direction);
         link.id = Some(id);
         link.owns_session = owned;
-        link.priority = priority;
+        link.priority = attach.priority;
         link.annotations = carries_annotations(&self.params.conn, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
-            incoming.cut_through = cut_through;
+            incoming.cut_through = attach.cut_through;
+        }
+        if let Some(out) = link.out() {
+            out.gauge = attach.gauge;
         }
         self.links.insert(link);
     }

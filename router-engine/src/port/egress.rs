@@ -159,9 +159,7 @@ impl AmqpPort {
             let sent = self.engine.send(key, &mut buffer, Some(settled), budget);
             if sent == Sent::Done {
                 self.buffer = buffer;
-                if settled {
-                    self.actions.push(Action::Sent { delivery: id });
-                }
+                self.report(idx, id, settled);
                 return Left::Next;
             }
             let current = Leaving {
@@ -220,9 +218,7 @@ impl AmqpPort {
         let last = (pull == Pull::Done).then_some(current.settle_last);
         match self.engine.send(key, &mut current.buffer, last, budget) {
             Sent::Done => {
-                if current.report {
-                    self.actions.push(Action::Sent { delivery: current.id });
-                }
+                self.report(idx, current.id, current.report);
                 self.recycle(*current);
                 Left::Next
             }
@@ -245,12 +241,24 @@ impl AmqpPort {
         }
     }
 
+    /// A delivery has left: the core is told, or it is only counted.
+    fn report(&mut self, idx: u32, delivery: OutId, tell: bool) {
+        if tell {
+            self.actions.push(Action::Sent { delivery });
+        } else if let Some(out) = self.links.get_mut(idx).and_then(PortLink::out) {
+            out.count_left();
+        }
+    }
+
     /// The peer settled a delivery; if it is still on its way there is no use in sending the rest.
     pub(super) fn settled_by_peer(&mut self, idx: u32, id: OutId) {
         let Some(link) = self.links.get_mut(idx) else { return };
         let key = link.key;
         let Some(out) = link.out() else { return };
         if let Some(current) = out.current.take_if(|c| c.id == id && c.started) {
+            if !current.report {
+                out.count_left();
+            }
             self.engine.abort(key);
             self.recycle(*current);
             self.make_ready(idx);
@@ -273,7 +281,12 @@ impl AmqpPort {
             }
         } else if let Some(at) = position(&out.queue, id) {
             if let Some(push) = out.queue.get_mut(at) {
-                out.settled += usize::from(settled && !push.settled);
+                let settles = settled && !push.settled;
+                out.settled += usize::from(settles);
+                if settles && !matches!(push.payload, Payload::Stream(_)) {
+                    // It leaves as a settled one.
+                    out.gauge.iter().for_each(|gauge| gauge.add_one());
+                }
                 push.settled |= settled;
                 push.state = state.or(push.state.take());
             }
@@ -289,6 +302,9 @@ impl AmqpPort {
         let key = link.key;
         let Some(out) = link.out() else { return };
         if let Some(current) = out.current.take_if(|c| c.id == id) {
+            if !current.report {
+                out.count_left();
+            }
             if current.started {
                 self.engine.abort(key);
             }
@@ -298,6 +314,9 @@ impl AmqpPort {
             && let Some(push) = out.queue.remove(at)
         {
             out.settled -= usize::from(push.settled);
+            if !(push.settled || matches!(push.payload, Payload::Stream(_))) {
+                out.count_left();
+            }
             discard(&push);
         }
     }

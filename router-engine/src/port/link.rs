@@ -1,6 +1,7 @@
 //! What a port keeps of a link.
 
 use crate::annotations::Annotations;
+use crate::core::LinkGauge;
 use crate::core::action::Direction;
 use crate::core::effect::{CutThrough, Push};
 use crate::core::ids::{InId, LinkId, OutId};
@@ -122,6 +123,8 @@ pub(super) struct OutLink {
     pub(super) drain: bool,
     /// A flow came before the core had answered the attach.
     pub(super) early_credit: bool,
+    /// Where to count unsettled whole messages that leave.
+    pub(super) gauge: Option<Arc<LinkGauge>>,
 }
 
 /// A delivery on its way out that did not leave in one go.
@@ -154,6 +157,15 @@ pub(super) struct Links {
 const NONE: u32 = u32::MAX;
 
 // === impl PortLink ===
+
+impl OutLink {
+    /// An unsettled whole message has left, or will not leave as such.
+    pub(super) fn count_left(&self) {
+        if let Some(gauge) = &self.gauge {
+            gauge.add_one();
+        }
+    }
+}
 
 impl PortLink {
     /// A link that has just appeared.

@@ -59,8 +59,17 @@ impl<'a> Peer<'a> {
         Self::with_role(router, ConnectionRole::Normal)
     }
 
+    /// A peer inside the process, as the management agent is.
+    pub(super) fn internal(router: &'a Router) -> Self {
+        Self::with_params(router, ConnParams { protocol: "internal", ..params(ConnectionRole::Normal) })
+    }
+
     fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
-        let conn = router.connect(params(role), NOW);
+        Self::with_params(router, params(role))
+    }
+
+    fn with_params(router: &'a Router, params: ConnParams) -> Self {
+        let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
         let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
         peer.submit(Action::Opened(Box::new(PeerOpen { offered_capabilities, ..PeerOpen::default() })));
