@@ -2,10 +2,10 @@
 //! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each, and `SIM_LOG`
 //! prints what the routers log.
 
-use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
-use router_engine::sim::scenario::{Params, Summary, run};
 use router_engine::core::AddressConfig;
 use router_engine::forward::Treatment;
+use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
+use router_engine::sim::scenario::{Params, Summary, run};
 use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn settle(sim: &mut Sim) {
 fn large_messages_that_are_to_be_sent_again() {
     for (routers, treatment) in [(1, "c/#"), (2, "c/#"), (2, "b/#")] {
         let mut sim = Sim::new(1);
-        let receivers = line(&mut sim, routers);
+        let receivers = line(&mut sim, &["A", "B"][..routers]);
         let address = treatment.replace('#', "one");
         let sender = sim.add_client(0, Plan { links: vec![LinkSpec::ResendSender(address.clone())] });
         for _ in 0..2 {
@@ -121,18 +121,43 @@ fn large_messages_that_are_to_be_sent_again() {
     }
 }
 
+/// Messages to addresses of routers whose ids begin with each other's, on links that were there before the routers knew
+/// of each other, and without.
+#[test]
+fn routers_whose_ids_have_slashes() {
+    let ids = ["a", "a/b", "a/b/c"];
+    for target in 0..ids.len() {
+        let mut sim = Sim::new(1);
+        line(&mut sim, &ids);
+        let address = format!("_topo/0/{}/q", ids[target]);
+        let senders = [LinkSpec::Sender(Some(address.clone())), LinkSpec::Sender(None)];
+        for router in 0..ids.len() {
+            sim.add_client(router, Plan { links: senders.to_vec() });
+        }
+        settle(&mut sim);
+        let links =
+            vec![LinkSpec::Receiver { address: address.clone(), window: 10, moody: false, think: Duration::ZERO }];
+        sim.add_client(target, Plan { links });
+        sim.run(Duration::from_secs(1));
+        for client in 0..ids.len() {
+            (0..senders.len()).for_each(|link| sim.send(client, link, &address, 100, false, true));
+        }
+        sim.run(Duration::from_secs(1));
+        assert_eq!(check::probes(&sim, 0), Vec::<String>::new(), "{address}");
+        assert_eq!(check::messages(&sim), Vec::<String>::new(), "{address}");
+    }
+}
+
 /// Routers in a line; the index of the last one.
-fn line(sim: &mut Sim, routers: usize) -> usize {
+fn line(sim: &mut Sim, ids: &[&str]) -> usize {
     let config = |treatment| AddressConfig { treatment, priority: None };
-    for index in 0..routers {
-        let addresses = vec![
-            ("c/#".to_owned(), config(Treatment::Closest)),
-            ("b/#".to_owned(), config(Treatment::Balanced)),
-        ];
-        sim.add_router(RouterSpec { id: format!("R{index}"), addresses });
+    for (index, id) in ids.iter().enumerate() {
+        let addresses =
+            vec![("c/#".to_owned(), config(Treatment::Closest)), ("b/#".to_owned(), config(Treatment::Balanced))];
+        sim.add_router(RouterSpec { id: (*id).to_owned(), addresses });
         if index > 0 {
             sim.add_trunk(TrunkSpec { ends: [index - 1, index], cost: 1, delay: Duration::from_millis(1) });
         }
     }
-    routers - 1
+    ids.len() - 1
 }

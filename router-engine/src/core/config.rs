@@ -65,7 +65,7 @@ impl Router {
     pub fn set_network_id(&self, id: Option<&str>) {
         self.with(|core| {
             core.config.network_id = id.map(str::to_owned);
-            core.names = core.config.address_context();
+            core.names.set_network(id);
         });
     }
 

@@ -1,8 +1,9 @@
 //! The control plane: joins the mesh state machine to addresses, links and connections.
 
 use super::Core;
+use super::action::Direction;
 use super::forwarding::Route;
-use super::objects::ControlAddress;
+use super::objects::{ControlAddress, Link};
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
@@ -62,16 +63,20 @@ impl Core {
             MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
             MeshOutput::NodeAdded { bit, id } => {
                 self.peers.add_node(bit, &id);
+                self.names.add_router(&id);
                 let key = format!("R{id}");
                 let address = match self.by_key.get(&key) {
                     Some(&slot) => slot,
                     None => self.create_address(key, Treatment::Closest, None),
                 };
+                self.claim_producers(&id, address);
                 self.map_remote(address, bit);
             }
             MeshOutput::NodeRemoved { bit } => {
                 self.flush_node(bit, true);
-                self.peers.remove_node(bit);
+                if let Some(id) = self.peers.remove_node(bit) {
+                    self.names.remove_router(&id);
+                }
             }
             MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
                 if let Some((n, l, c, v)) = self.peers.node_mut(bit) {
@@ -127,6 +132,26 @@ impl Core {
         self.addresses[address].remotes &= !(1 << bit);
         self.notify_watches(address);
         self.release_address(address);
+    }
+
+    /// Binds links to the address of a router whose id has slashes if they meant it all along: until it was known, their
+    /// address was taken to name the router, or something on this one, of which the id is the text up to a slash.
+    fn claim_producers(&mut self, id: &str, address: u32) {
+        if !id.contains('/') {
+            return;
+        }
+        let of_routers = |a: u32| a != address && matches!(self.addresses[a].class(), b'L' | b'R');
+        let is_candidate = |link: &Link| link.direction == Direction::In && link.address.is_some_and(of_routers);
+        let candidates: Vec<u32> =
+            self.links.entries().filter(|(_, link)| is_candidate(link)).map(|(slot, _)| slot).collect();
+        for slot in candidates {
+            let terminus = self.links[slot].terminus.clone();
+            let text = terminus.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            if text.is_some_and(|text| self.lookup(text) == Some(address)) {
+                self.unbind(slot);
+                self.bind(slot, address);
+            }
+        }
     }
 
     /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
