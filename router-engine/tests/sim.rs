@@ -96,6 +96,7 @@ fn settle(sim: &mut Sim) {
 /// Messages of which more has left than a router retains are delivered, or end as the one receiver that had them says.
 #[test]
 fn large_messages_that_are_to_be_sent_again() {
+    let mut outcomes = Vec::new();
     for (routers, treatment) in [(1, "c/#"), (2, "c/#"), (2, "b/#")] {
         let mut sim = Sim::new(1);
         let receivers = line(&mut sim, &["A", "B"][..routers]);
@@ -107,17 +108,18 @@ fn large_messages_that_are_to_be_sent_again() {
             sim.add_client(receivers, Plan { links });
         }
         settle(&mut sim);
-        for n in 0..60 {
-            sim.send(sender, 0, &address, 600_000 + n * 40_000, false, false);
-            sim.run(Duration::from_millis(100));
+        for n in 0..40 {
+            // The last one is more than all buffers and windows on the way can hold.
+            let size = if n < 39 { 300_000 + n * 2_000 } else { 11_000_000 };
+            sim.send(sender, 0, &address, size, false, false);
+            sim.run(Duration::from_millis(50));
         }
         sim.run(Duration::from_secs(10));
         assert_eq!(check::messages(&sim), Vec::<String>::new(), "{routers} routers, {treatment}");
-        let count = |outcome| sim.ledger.records().iter().filter(|r| r.outcome == Some(outcome)).count();
-        assert!(count(Outcome::Accepted) > 30, "{routers} routers, {treatment}");
-        for outcome in [Outcome::Released, Outcome::Modified, Outcome::Rejected] {
-            assert_ne!(count(outcome), 0, "{outcome:?} with {routers} routers, {treatment}");
-        }
+        outcomes.extend(sim.ledger.records().iter().filter_map(|record| record.outcome));
+    }
+    for outcome in [Outcome::Accepted, Outcome::Released, Outcome::Modified, Outcome::Rejected] {
+        assert!(outcomes.contains(&outcome), "{outcome:?} was not seen in {outcomes:?}");
     }
 }
 
