@@ -314,3 +314,32 @@ fn what_came_for_a_link_that_was_detached_before_its_answer_is_released() {
     assert_eq!(world.at(at).outcomes(), [(1, Some(DeliveryState::Released), true)]);
     assert_eq!(world.at(at).port.link_count(), 1);
 }
+
+#[test]
+fn what_waits_for_credit_and_what_has_left_is_told_apart() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 1);
+    let sender = world.sender(a, Some("q"));
+    for token in 1..=4 {
+        world.at(a).send(sender, token, false, message(None, 10));
+    }
+    world.run();
+    let figures = |world: &World| {
+        let rows = world.router.link_rows(world.now);
+        let row = rows.iter().find(|row| !row.incoming).expect("the receiver");
+        (row.counters.deliveries, row.undelivered, row.unsettled)
+    };
+    assert_eq!(figures(&world), (1, 3, 1));
+    // The sender settles one that waits: it will leave as a settled one, which is none of the unsettled.
+    world.at(a).engine.update_out(sender, 2, None, true);
+    world.run();
+    assert_eq!(figures(&world).1, 2);
+    world.at(b).engine.grant_credit(receiver, 2);
+    world.run();
+    assert_eq!(figures(&world), (3, 1, 2));
+    let first = world.at(b).deliveries()[0].key;
+    world.at(b).engine.update_in(first, Some(DeliveryState::Accepted), true);
+    world.run();
+    assert_eq!(figures(&world), (3, 1, 1));
+}
