@@ -23,6 +23,9 @@ pub(crate) enum Ending {
     Failed,
 }
 
+/// Idle streaming links that a connection keeps with `--test-hooks`: few, so that tests see others go.
+const TEST_IDLE_STREAMS: usize = 2;
+
 /// How long tasks may take to end.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -39,7 +42,7 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
         .enable_all()
         .build()
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
-    let ended = operate(&executor, plan, workers, on_start);
+    let ended = operate(&executor, plan, workers, options.test_hooks, on_start);
     end(executor, &ended);
     ended
 }
@@ -49,6 +52,7 @@ fn operate(
     executor: &runtime::Runtime,
     plan: BootPlan,
     workers: usize,
+    test_hooks: bool,
     on_start: impl FnOnce(),
 ) -> Result<Ending, StartError> {
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
@@ -57,6 +61,9 @@ fn operate(
     let Some(router) = agent.backend().router().cloned() else {
         return Err(RouterError::configuration("No network entity").into());
     };
+    if test_hooks {
+        router.keep_idle_streams(TEST_IDLE_STREAMS);
+    }
     // From here on requests are queued; they are served once everything is created.
     let node = Node::join(router, now);
     router_engine::log!(LogModule::Agent, Level::Info, "Activating management agent on $_management_internal");

@@ -82,6 +82,8 @@ pub struct Core {
     peers: peers::Peers,
     totals: Totals,
     next_watch: u64,
+    /// Idle streaming links that a connection keeps.
+    pool_kept: usize,
     started: Instant,
     /// Time of the running batch.
     now: Instant,
@@ -207,6 +209,7 @@ impl Core {
             peers: peers::Peers::default(),
             totals: Totals::default(),
             next_watch: 0,
+            pool_kept: peers::POOL_KEPT,
             started: now,
             now,
             next_tick: now + TICK,

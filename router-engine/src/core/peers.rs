@@ -18,8 +18,8 @@ use std::collections::HashMap;
 
 /// Routers that can be told apart, and neighbour connections, at most.
 pub(super) const MAX_ROUTERS: usize = 128;
-/// Idle streaming links that a connection keeps.
-const POOL_KEPT: usize = 128;
+/// Idle streaming links that a connection keeps, unless [`crate::Router::keep_idle_streams`] says otherwise.
+pub(super) const POOL_KEPT: usize = 128;
 
 /// What forwarding needs to know of the network. Node bit 0 is this router.
 #[derive(Debug)]
@@ -433,10 +433,11 @@ impl Core {
 
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
     pub(super) fn trim_pools(&mut self, now: Instant) {
+        let kept = self.pool_kept;
         for conn in self.conns.slots() {
             let links = &self.links;
             let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
-            for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
+            for id in self.conns[conn].pool.trim(kept, done) {
                 if let Some(slot) = self.links.find(id.slot, id.number) {
                     self.detach_link(slot, None, now);
                 }

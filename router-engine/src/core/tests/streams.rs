@@ -33,3 +33,19 @@ fn links_of_streams_that_are_sent_but_not_settled_are_kept() {
     }
     assert_eq!(detached(10, 20), 10);
 }
+
+#[test]
+fn as_many_idle_links_are_kept_as_was_asked_for() {
+    let router = router();
+    router.keep_idle_streams(2);
+    let (mut tx, mut b) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let link = tx.sender("q");
+    for _ in 0..12 {
+        tx.deliver(link, None, stream(), Annotations::default(), true);
+    }
+    for delivery in b.pushes().iter().map(|p| p.id).collect::<Vec<_>>() {
+        b.submit(Action::Sent { delivery });
+    }
+    (1..20).for_each(|second| router.handle_timeout(Instant::from_micros(second * 1_000_000)));
+    assert_eq!(b.effects().iter().filter(|e| matches!(e, Effect::Detach { .. })).count(), 10);
+}
