@@ -5,6 +5,9 @@
 use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
 use router_engine::sim::{LinkSpec, Plan, RouterSpec, Sim, TrunkSpec, check};
+use router_engine::stream::Notify;
+use router_engine::{Effect, Mailbox};
+use std::sync::Arc;
 use std::time::Duration;
 
 struct Printer;
@@ -89,4 +92,86 @@ fn settle(sim: &mut Sim) {
     }
     let faults = check::topology(sim);
     panic!("{} faults, first {:?}", faults.len(), faults.first());
+}
+
+/// A chain of three routers started in any order and at any time, with a service on one end: at the first moment that
+/// the other end calls the service reachable, a stream reaches it and its answer comes back.
+#[test]
+fn reachable_services_are_reached() {
+    let count = number("SIM_COUNT").unwrap_or(120);
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..count,
+    };
+    let faults: Vec<String> = seeds.filter_map(|seed| start_chain(seed).err()).collect();
+    assert!(faults.is_empty(), "{} of them failed:\n{}", faults.len(), faults.join("\n"));
+}
+
+const SERVICE: &str = "service";
+const REPLIES: &str = "_topo/0/A/replies";
+
+fn start_chain(seed: u64) -> Result<(), String> {
+    let mut sim = Sim::new(seed);
+    let mailbox = Arc::new(Mailbox::default());
+    let mut at: [Option<usize>; 3] = [None; 3];
+    let mut clients = [0; 2];
+    let mut order = vec![0, 1, 2];
+    while !order.is_empty() {
+        let place = order.swap_remove(sim.rng.below(order.len() as u64) as usize);
+        let id = ["A", "B", "C"][place].to_owned();
+        let router = sim.add_router(RouterSpec { id, addresses: Vec::new() });
+        at[place] = Some(router);
+        match place {
+            0 => {
+                clients[0] = sim.add_client(router, Plan { links: vec![LinkSpec::Sender(None), receiver(REPLIES)] });
+                sim.router(router).watch(SERVICE, Notify { mailbox: Arc::clone(&mailbox), key: 0 });
+            }
+            2 => clients[1] = sim.add_client(router, Plan { links: vec![LinkSpec::Sender(None), receiver(SERVICE)] }),
+            _ => {}
+        }
+        for other in [place.checked_sub(1), Some(place + 1)].into_iter().flatten() {
+            if let Some(other) = at.get(other).copied().flatten() {
+                let ends = if sim.rng.below(2) == 0 { [router, other] } else { [other, router] };
+                let delay = Duration::from_micros(100 + sim.rng.below(5_000));
+                sim.add_trunk(TrunkSpec { ends, cost: 1, delay });
+            }
+        }
+        let pause = [0, 400, 1_500, 6_000][sim.rng.below(4) as usize];
+        let pause = Duration::from_millis(sim.rng.below(pause + 1));
+        sim.run(pause);
+    }
+    let open = await_service(&mut sim, &mailbox).ok_or(format!("seed {seed}: not reachable"))?;
+    sim.send(clients[0], 0, SERVICE, 400_000, false, true);
+    sim.send(clients[1], 0, REPLIES, 400_000, false, true);
+    sim.run(Duration::from_secs(5));
+    let mut faults = check::probes(&sim, 0);
+    faults.extend(check::messages(&sim));
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    mailbox.take(&mut effects, &mut ready);
+    if !effects.iter().all(is_reachable) {
+        faults.push("it did not stay reachable".to_owned());
+    }
+    if faults.is_empty() { Ok(()) } else { Err(format!("seed {seed} after {open:?}: {}", faults.join(", "))) }
+}
+
+fn receiver(address: &str) -> LinkSpec {
+    LinkSpec::Receiver { address: address.to_owned(), window: 10, moody: false, think: Duration::ZERO }
+}
+
+fn is_reachable(effect: &Effect) -> bool {
+    matches!(effect, Effect::Watch { counts, .. } if counts.reachable())
+}
+
+/// The time from the start of the last router until the service is reachable.
+fn await_service(sim: &mut Sim, mailbox: &Mailbox) -> Option<Duration> {
+    let start = sim.now;
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    while sim.now - start < Duration::from_secs(20) {
+        mailbox.take(&mut effects, &mut ready);
+        if effects.last().is_some_and(is_reachable) {
+            return Some(sim.now - start);
+        }
+        sim.run(Duration::from_millis(1));
+    }
+    None
 }

@@ -78,6 +78,7 @@ impl Core {
                     (*n, *l, *c, *v) = (next_hop, link, cost, valid_origins);
                 }
             }
+            MeshOutput::Reachable { bit, reachable } => self.on_reachable(bit, reachable),
             MeshOutput::Radius(radius) => self.peers.radius = radius,
             MeshOutput::MapAddress { bit, key, treatment } => self.map_address(bit, key, treatment),
             MeshOutput::UnmapAddress { bit, key } => {
@@ -127,6 +128,25 @@ impl Core {
         self.addresses[address].remotes &= !(1 << bit);
         self.notify_watches(address);
         self.release_address(address);
+    }
+
+    /// Tells the watches of what a router advertises.
+    fn on_reachable(&mut self, bit: u8, reachable: bool) {
+        self.peers.set_reachable(bit, reachable);
+        for address in self.addresses.slots() {
+            if self.addresses[address].remotes & (1 << bit) != 0 {
+                self.notify_watches(address);
+            }
+        }
+    }
+
+    /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
+    pub(super) fn address_request_passes(&mut self, address: u32, now: Instant) {
+        let a = &self.addresses[address];
+        if a.class() == b'R' && a.remotes.is_power_of_two() {
+            let bit = a.remotes.trailing_zeros() as u8;
+            self.drive_mesh(now, |mesh| mesh.request_passes(bit));
+        }
     }
 
     /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.

@@ -109,7 +109,7 @@ pub struct WatchCounts {
     pub local: u32,
     /// In-process consumers.
     pub in_process: u32,
-    /// Routers that advertise the address.
+    /// Routers that advertise the address, to and from which flows can be carried.
     pub remote: u32,
     /// Producer links on this router.
     pub producers: u32,

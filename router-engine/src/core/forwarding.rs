@@ -21,6 +21,8 @@ pub(super) struct Route {
     pub(super) conn: Option<u32>,
     /// It travels on control links only.
     pub(super) control: bool,
+    /// It takes any way, also one that routers who agree on the ways would not take.
+    pub(super) any_way: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
     pub(super) now: Instant,
@@ -247,7 +249,7 @@ impl Core {
             && resend.is_none_or(|r| r.neighbours & (1 << bit) == 0)
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
-            && (route.control || self.peers.is_valid_origin(node, origin))
+            && (route.any_way || self.peers.is_valid_origin(node, origin))
     }
 
     fn is_invalidated(&self, route: &Route, link: u32) -> bool {
@@ -355,7 +357,8 @@ impl Core {
     /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
     pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes, now: Instant) {
         let Some(address) = self.lookup(to) else { return };
-        let route = Route { origin: None, conn: None, control: true, settled: true, priority: 4, now };
+        let any_way = takes_any_way(to);
+        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4, now };
         self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
     }
 
@@ -372,6 +375,12 @@ impl Core {
         self.links[link].moved_streams += 1;
         moved
     }
+}
+
+/// Whether a message on control links goes where it can. Not so requests for addresses and their answers: that they go
+/// where payload goes tells that payload would arrive (see [`crate::mesh::MeshOutput::Reachable`]).
+pub(super) fn takes_any_way(to: &str) -> bool {
+    !to.ends_with("/qdrouter.ma")
 }
 
 fn is_incomplete(payload: &Payload) -> bool {

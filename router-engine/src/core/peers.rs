@@ -32,6 +32,8 @@ pub(super) struct Peers {
     taken: u128,
     /// Data connections without a control connection.
     unallocated: Vec<u32>,
+    /// Node bits of routers to and from which flows can be carried.
+    pub(super) reachable: u128,
     /// Largest hop count to a reachable router.
     pub(super) radius: u32,
 }
@@ -58,6 +60,7 @@ impl Default for Peers {
             active: vec![None; MAX_ROUTERS],
             taken: 0,
             unallocated: Vec::new(),
+            reachable: 0,
             radius: 0,
         }
     }
@@ -83,7 +86,13 @@ impl Peers {
     pub(super) fn remove_node(&mut self, bit: u8) -> Option<String> {
         let node = self.nodes.get_mut(usize::from(bit))?.take()?;
         self.by_id.remove(node.id.as_bytes());
+        self.set_reachable(bit, false);
         Some(node.id)
+    }
+
+    pub(super) fn set_reachable(&mut self, bit: u8, reachable: bool) {
+        let bit = 1 << bit;
+        self.reachable = if reachable { self.reachable | bit } else { self.reachable & !bit };
     }
 
     /// Bits of all known remote routers.

@@ -264,6 +264,7 @@ impl Core {
             origin: Some(origin),
             conn: Some(self.links[self.ins[origin].link].conn),
             control: false,
+            any_way: false,
             settled: false,
             priority,
             now,

@@ -2,7 +2,7 @@
 
 use super::action::Deliver;
 use super::effect::Effect;
-use super::forwarding::Route;
+use super::forwarding::{Route, takes_any_way};
 use super::ids::InId;
 use super::objects::{In, LinkKind, Resend};
 use super::table::Hook;
@@ -66,14 +66,13 @@ impl Core {
             l.undelivered += u32::from(!complete);
             slot
         });
-        let route = Route {
-            origin: in_slot,
-            conn: Some(conn),
-            control: self.links[link].kind == LinkKind::Control,
-            settled,
-            priority,
-            now,
-        };
+        let control = self.links[link].kind == LinkKind::Control;
+        let text = || to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).unwrap_or_default();
+        let any_way = control && takes_any_way(text());
+        if let Some(address) = address.filter(|_| control && !any_way) {
+            self.address_request_passes(address, now);
+        }
+        let route = Route { origin: in_slot, conn: Some(conn), control, any_way, settled, priority, now };
         let within_radius = annotations.trace.count() <= self.peers.radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
-use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, wire};
+use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, node::RoundTrip, wire};
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
 use std::collections::BTreeSet;
@@ -186,6 +186,9 @@ impl Mesh {
         for owner in owners {
             self.drop_neighbour(owner);
             self.log(LogModule::RouterLs, Level::Info, format!("Link to Neighbor Router Lost - link_tag={bit}"));
+            // The ways are computed at the tick, but what lies behind the link alone is gone.
+            let mutual = self.bits_of(&self.compute_paths().mutual);
+            self.set_mutual(mutual);
         }
     }
 
@@ -261,13 +264,28 @@ impl Mesh {
         local_change
     }
 
-    /// Step 7.
-    fn compute_routes(&mut self) {
+    fn compute_paths(&self) -> path::Paths<'_> {
         let states: Vec<(&str, &Peers)> = std::iter::once((self.id.as_str(), &self.ls.peers))
             .chain(self.nodes.iter().map(|n| (n.id(), &n.peers)))
             .collect();
-        let result = path::compute(&self.id, &states);
+        path::compute(&self.id, &states)
+    }
+
+    fn bits_of(&self, ids: &BTreeSet<&str>) -> u128 {
+        ids.iter().filter_map(|id| self.nodes.bit_of(id)).fold(0, |set, bit| set | 1 << bit)
+    }
+
+    fn set_mutual(&mut self, mutual: u128) {
+        for node in self.nodes.iter_mut() {
+            node.set_mutual(mutual & (1 << node.bit()) != 0);
+        }
+    }
+
+    /// Step 7.
+    fn compute_routes(&mut self) {
+        let result = self.compute_paths();
         let text = describe(&result);
+        let mutual = self.bits_of(&result.mutual);
         let bit_of = |id: &str| self.nodes.bit_of(id);
         let routes: Vec<(u8, Option<u8>, u32, u128)> = result
             .paths
@@ -278,9 +296,11 @@ impl Mesh {
                 Some((bit_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
-        self.ls.unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
-        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
+        let unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
         let radius = result.radius;
+        self.ls.unreachable = unreachable;
+        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
+        self.set_mutual(mutual);
         for (bit, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(bit) {
                 if (node.next_hop, node.valid_origins) != (next_hop, valid_origins) {
@@ -324,15 +344,13 @@ impl Mesh {
             let (ls_seq, mobile_seq) = node.advertised;
             node.need_lsr |= node.lsr_retry.tick() && node.ls_seq < ls_seq.max(1);
             node.need_mar |= node.mar_retry.tick() && node.mobile_seq < mobile_seq;
+            node.need_mar |= node.owes_answer() && (node.trip == RoundTrip::Untried || !node.mar_retry.is_waiting());
             let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
             if need.0 {
                 node.lsr_retry.sent();
             }
-            if need.1 {
-                node.mar_retry.sent();
-            }
             if need.0 || need.1 {
-                requests.push((node.id().to_owned(), need, node.mobile_seq));
+                requests.push((node.id().to_owned(), need, node.have_seq()));
             }
         }
         for (id, (need_lsr, need_mar), have_seq) in requests {

@@ -1,6 +1,7 @@
 //! Which router has consumers for which address (spec `inter-router-protocol.md` section 8).
 
 use super::fields::{Fields, Malformed};
+use super::node::RoundTrip;
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
 use crate::log::{Level, LogModule};
@@ -157,6 +158,9 @@ impl Mesh {
 
 impl Mesh {
     pub(super) fn send_mar(&mut self, target: &str, have_seq: i64) {
+        if let Some(node) = self.nodes.by_id_mut(target) {
+            node.asks_for_addresses();
+        }
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION).number("have_seq", have_seq);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAR", body);
     }
@@ -222,6 +226,10 @@ impl Mesh {
         node.mobile_seq = seq;
         node.mar_sent = false;
         node.mar_retry.reset();
+        // Only requests are answered with absolute ones.
+        if matches!(update, Update::Absolute(_)) && node.trip == RoundTrip::Asked {
+            node.trip = RoundTrip::Answered;
+        }
         let full = match update {
             Update::Absolute(exist) => {
                 node.unmap_others(exist, &mut self.output);
@@ -233,6 +241,10 @@ impl Mesh {
                 full
             }
         };
+        let untried = (node.owes_answer() && node.trip == RoundTrip::Untried).then(|| node.have_seq());
+        if let Some(have_seq) = untried {
+            self.send_mar(id, have_seq);
+        }
         if full {
             let text = format!("Router {id} advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
             self.log(LogModule::RouterMa, Level::Error, text);

@@ -108,6 +108,13 @@ pub enum MeshOutput {
         /// Zero until a way is found for the first time.
         valid_origins: u128,
     },
+    /// From now on a flow to a remote router can be carried both ways, as far as that can be known, or not any more.
+    Reachable {
+        /// The router.
+        bit: u8,
+        /// At first no router is.
+        reachable: bool,
+    },
     /// The largest number of hops to a reachable router.
     Radius(u32),
     /// A router has consumers for an address. Repeated when its edge mesh changed, see [`Mesh::edge_mesh`].
@@ -188,6 +195,17 @@ impl Mesh {
         }
         self.publish_routes();
         self.check_invariants();
+    }
+
+    /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
+    /// asked may send flows to these addresses as soon as it has the answer, so this router must know them by then: it
+    /// asks too, ahead of the request, if there is anything that it does not know.
+    pub fn request_passes(&mut self, bit: u8) {
+        let Some(node) = self.nodes.get_mut(bit).filter(|node| node.has_way() && node.lacks_addresses()) else {
+            return;
+        };
+        let (id, have_seq) = (node.id().to_owned(), node.have_seq());
+        self.send_mar(&id, have_seq);
     }
 
     /// The control links of a neighbour bit are gone.
@@ -337,6 +355,7 @@ impl Mesh {
             if let Some(route) = node.take_route_change() {
                 self.output.push_back(route);
             }
+            self.output.extend(node.take_reachable_change());
         }
     }
 

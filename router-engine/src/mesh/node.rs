@@ -46,8 +46,13 @@ pub struct Node {
     pub(super) addresses: HashMap<String, Option<String>>,
     /// Ticks without peers, link or mention; never reset.
     pub(super) empty: u8,
+    /// The link states have a way to it and back.
+    pub(super) mutual: bool,
+    /// Whether messages make their way to it and back.
+    pub(super) trip: RoundTrip,
     /// What the owner of the mesh was told last.
     told: Option<Route>,
+    told_reachable: bool,
 }
 
 /// When to repeat a request that was not answered. Requests are lost while routers do not agree
@@ -58,6 +63,16 @@ pub(super) struct Retry {
     left: u8,
     /// Ticks that the last request was given.
     given: u8,
+}
+
+/// A router on the way only forwards when it has computed its ways with the same link states as this one, which nobody
+/// tells. But requests for addresses are forwarded by the rules for payload: whoever answers one is reached, and reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RoundTrip {
+    #[default]
+    Untried,
+    Asked,
+    Answered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +170,7 @@ impl Node {
     pub(super) fn forget_addresses(&mut self) -> bool {
         self.mobile_seq = 0;
         self.mar_sent = false;
+        self.trip = RoundTrip::Untried;
         let known = !self.addresses.is_empty();
         self.addresses = HashMap::new();
         known
@@ -170,6 +186,51 @@ impl Node {
         }
         let since = *self.suspect.get_or_insert(now);
         self.instance.is_none() || now.since(since) > OVERTAKEN
+    }
+
+    /// Notes whether the link states have a way to it and back. Whoever was cut off must answer again.
+    pub(super) fn set_mutual(&mut self, mutual: bool) {
+        if self.mutual && !mutual {
+            self.trip = RoundTrip::Untried;
+        }
+        self.mutual = mutual;
+    }
+
+    /// A flow to it could be carried both ways, as far as that can be known.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.mutual && self.trip == RoundTrip::Answered
+    }
+
+    /// It has addresses of use, and only its answer is missing.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.mutual && self.trip != RoundTrip::Answered && !self.addresses.is_empty()
+    }
+
+    /// The sequence number to ask for its addresses with. Requests that tell the latest one are not answered.
+    pub(super) fn have_seq(&self) -> i64 {
+        if self.lacks_addresses() || self.trip == RoundTrip::Answered { self.mobile_seq } else { self.mobile_seq - 1 }
+    }
+
+    /// A request for its addresses is sent.
+    pub(super) fn asks_for_addresses(&mut self) {
+        if self.trip == RoundTrip::Answered {
+            self.mar_retry.sent();
+        } else {
+            self.trip = RoundTrip::Asked;
+            self.mar_retry.sent_urgently();
+        }
+    }
+
+    /// What this one knows of its addresses is known to be old, or is nothing.
+    pub(super) fn lacks_addresses(&self) -> bool {
+        self.mobile_seq == 0 || self.mobile_seq < self.advertised.1
+    }
+
+    /// Whether it is reachable as output, if that is not what was told last.
+    pub(super) fn take_reachable_change(&mut self) -> Option<MeshOutput> {
+        let (bit, reachable) = (self.bit, self.is_reachable());
+        let changed = std::mem::replace(&mut self.told_reachable, reachable) != reachable;
+        changed.then_some(MeshOutput::Reachable { bit, reachable })
     }
 
     /// The route as output, if it is not what was told last.
@@ -191,9 +252,18 @@ impl Retry {
     const FIRST: u8 = 2;
     const LONGEST: u8 = 32;
 
+    /// Between requests of which a way waits that is only known to work once they are answered.
+    const LONGEST_URGENT: u8 = 4;
+
     /// A request was sent.
     pub(super) fn sent(&mut self) {
         self.given = (self.given * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.left = self.given;
+    }
+
+    /// A request was sent that is repeated at the next tick for the first time.
+    pub(super) fn sent_urgently(&mut self) {
+        self.given = (self.given * 2).clamp(1, Self::LONGEST_URGENT);
         self.left = self.given;
     }
 
@@ -201,6 +271,11 @@ impl Retry {
     pub(super) fn reset(&mut self) {
         self.given = 0;
         self.left = self.left.min(Self::FIRST);
+    }
+
+    /// A request is out that was sent not long ago.
+    pub(super) const fn is_waiting(self) -> bool {
+        self.left > 0
     }
 
     /// A tick passed. Returns whether the request was out for long enough.
@@ -272,7 +347,10 @@ impl NodeTable {
             mobile_seq: 0,
             addresses: HashMap::new(),
             empty: 0,
+            mutual: false,
+            trip: RoundTrip::Untried,
             told: Some(Route { next_hop: None, link: None, cost: 0, valid_origins: 0 }),
+            told_reachable: false,
         }));
         self.by_id.insert(id.to_owned(), bit);
         Some(bit)

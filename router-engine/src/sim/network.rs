@@ -130,6 +130,12 @@ impl Sim {
         self.routers.len() - 1
     }
 
+    /// The router with that index.
+    #[must_use]
+    pub fn router(&self, index: usize) -> &Router {
+        &self.routers[index].router
+    }
+
     /// Adds a connector, which connects at once, and returns its index.
     pub fn add_trunk(&mut self, spec: TrunkSpec) -> usize {
         self.trunks.push(Trunk { spec, enabled: true, wire: None, retry: self.now });
