@@ -131,10 +131,13 @@ impl Core {
     }
 
     fn closest(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
-        let a = &mut self.addresses[address];
+        let a = &self.addresses[address];
         if !a.subscribers.is_empty() {
-            a.subscribers.rotate_left(1);
-            let link = a.subscribers[a.subscribers.len() - 1];
+            // One that released it does not get it again.
+            let Some(next) = a.subscribers.iter().position(|&link| !self.is_invalidated(route, link)) else { return 0 };
+            let a = &mut self.addresses[address];
+            let link = a.subscribers.remove(next);
+            a.subscribers.push(link);
             if !self.takes(route, link) {
                 return 0;
             }

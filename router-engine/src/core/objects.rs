@@ -324,9 +324,13 @@ impl LinkKind {
 }
 
 impl LinkPool {
-    /// The link that became idle last.
-    pub(crate) fn take(&mut self) -> Option<LinkId> {
-        let link = self.idle.pop_back();
+    /// Links that are looked at for each stream.
+    const TRIED: usize = 16;
+
+    /// The link that became idle last of those that are `ready` to send, or of all when none of the latest is.
+    pub(crate) fn take(&mut self, mut ready: impl FnMut(LinkId) -> bool) -> Option<LinkId> {
+        let back = self.idle.iter().rev().take(Self::TRIED).position(|&link| ready(link)).unwrap_or(0);
+        let link = self.idle.remove(self.idle.len().checked_sub(1 + back)?);
         self.spare = self.spare.min(self.idle.len());
         link
     }
@@ -428,7 +432,7 @@ mod tests {
         (0..100).for_each(|slot| pool.put(link(slot)));
         assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
         // Forty are in use at times.
-        let used: Vec<_> = (0..40).filter_map(|_| pool.take()).collect();
+        let used: Vec<_> = (0..40).filter_map(|_| pool.take(|_| true)).collect();
         assert_eq!(used[0], link(99));
         used.into_iter().for_each(|link| pool.put(link));
         assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
@@ -436,6 +440,17 @@ mod tests {
             pool.trim(10, |_| true);
         }
         assert_eq!(pool.idle.len(), 10);
+    }
+
+    #[test]
+    fn link_pool_prefers_what_is_ready() {
+        let mut pool = LinkPool::default();
+        assert_eq!(pool.take(|_| true), None);
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        assert_eq!(pool.take(|l| l.slot < 98), Some(link(97)));
+        assert_eq!(pool.take(|_| false), Some(link(99)), "better late than a link for every stream");
+        assert_eq!(pool.take(|l| l.slot == 0), Some(link(98)), "the search is short");
+        assert_eq!(pool.idle.len(), 97);
     }
 
     #[test]

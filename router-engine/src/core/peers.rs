@@ -180,25 +180,42 @@ impl Core {
     /// The neighbour bit for a new control connection; none when it must be closed (2.5).
     fn claim_bit(&mut self, conn: u32) -> Option<u8> {
         let (correlator, ordinal) = self.group(conn)?;
-        if !correlator.is_empty() {
-            let rival = self.conns.slots().into_iter().find(|&other| {
-                other != conn
-                    && self.conns[other].role == ConnectionRole::InterRouter
-                    && self.conns[other]
-                        .router
-                        .as_ref()
-                        .is_some_and(|r| r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str()))
-            });
-            if let Some(router) = rival.and_then(|r| self.conns[r].router.as_ref()) {
-                // A newer generation takes the bit over; it becomes active with its control links.
-                return if ordinal > router.ordinal { router.bit } else { None };
+        let rivals = if correlator.is_empty() { Vec::new() } else { self.rivals(conn, &correlator) };
+        if let Some(&(newest, bit, newest_ordinal)) = rivals.iter().max_by_key(|(_, _, ordinal)| *ordinal) {
+            if ordinal <= newest_ordinal {
+                return None;
             }
+            // A newer generation takes the bit over; it becomes active with its control links. One before it that has
+            // not come so far never will.
+            if self.peers.conn(bit) != Some(newest) {
+                self.supersede(newest);
+            }
+            return Some(bit);
         }
         let bit = self.peers.take_bit();
         if bit.is_none() {
             crate::log!(LogModule::RouterCore, Level::Error, "Exceeded maximum inter-router link count");
         }
         bit
+    }
+
+    /// Other control connections of a group, active or about to be: slot, neighbour bit and ordinal.
+    fn rivals(&self, conn: u32, correlator: &str) -> Vec<(u32, u8, u64)> {
+        let rivals = self.conns.entries().filter(|(other, c)| *other != conn && c.role == ConnectionRole::InterRouter);
+        rivals
+            .filter_map(|(other, c)| {
+                let router = c.router.as_ref().filter(|r| r.correlator.as_deref() == Some(correlator))?;
+                Some((other, router.bit?, router.ordinal))
+            })
+            .collect()
+    }
+
+    /// Ends a control connection before it became active.
+    fn supersede(&mut self, conn: u32) {
+        if let Some(router) = self.conns[conn].router.as_mut() {
+            router.bit = None;
+        }
+        self.stage(conn, Effect::Close { error: None, hard: true });
     }
 
     fn group(&self, conn: u32) -> Option<(String, u64)> {
@@ -398,7 +415,10 @@ impl Core {
     /// A link for one stream on a connection, or on a data connection of its group.
     pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
         let conn = self.trunk(conn);
-        while let Some(link) = self.conns[conn].pool.take() {
+        let links = &self.links;
+        // What is gone is taken too, and found out below.
+        let ready = |id: LinkId| links.find(id.slot, id.number).is_none_or(|slot| links[slot].peer_credit > 0);
+        while let Some(link) = self.conns[conn].pool.take(ready) {
             if let Some(slot) = self.links.find(link.slot, link.number) {
                 self.links[slot].idle = false;
                 return Some(slot);

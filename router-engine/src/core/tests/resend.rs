@@ -126,3 +126,25 @@ fn a_stream_that_is_sent_again_is_whole_though_its_sender_settles() {
     assert_eq!(reader.pull(100, &mut whole), Pull::Done);
     assert_eq!(whole, [Bytes::from_static(b"head"), Bytes::from_static(b"tail")]);
 }
+
+#[test]
+fn what_in_process_consumers_release_goes_to_each_of_them_once() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let (mut first, mut second) = (Peer::in_process(&router), Peer::in_process(&router));
+    first.receiver("q");
+    second.receiver("q");
+    rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    first.answer(&first.push(), DeliveryState::Released, true);
+    second.answer(&second.push(), DeliveryState::Released, true);
+    assert!(first.pushes().is_empty() && second.pushes().is_empty());
+    assert!(rx.pushes().is_empty(), "in-process consumers do not share an address with others");
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    // They take turns as before.
+    for consumer in [&first, &second, &first] {
+        tx.deliver(link, Some("q"), message(), Default::default(), true);
+        assert_eq!(consumer.pushes().len(), 1);
+    }
+}

@@ -33,3 +33,25 @@ fn links_of_streams_that_are_sent_but_not_settled_are_kept() {
     }
     assert_eq!(detached(10, 20), 10);
 }
+
+#[test]
+fn a_stream_takes_the_idle_link_that_has_credit() {
+    let router = router();
+    let (mut tx, mut b) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let link = tx.sender("q");
+    for _ in 0..3 {
+        tx.deliver(link, None, stream(), Annotations::default(), false);
+    }
+    let first = b.pushes();
+    for push in &first {
+        b.submit(Action::PeerCredit { link: push.link, credit: 0, drain: false });
+        b.submit(Action::Sent { delivery: push.id });
+    }
+    // The one that has waited longest is the only one to which credit came back.
+    b.submit(Action::PeerCredit { link: first[0].link, credit: 5, drain: false });
+    tx.deliver(link, None, stream(), Annotations::default(), false);
+    assert_eq!(b.push().link, first[0].link);
+    // Credit is coming on the others: no link is attached beside them.
+    tx.deliver(link, None, stream(), Annotations::default(), false);
+    assert_eq!(b.push().link, first[2].link);
+}

@@ -59,8 +59,22 @@ impl<'a> Peer<'a> {
         Self::with_role(router, ConnectionRole::Normal)
     }
 
+    /// A consumer inside the process.
+    pub(super) fn in_process(router: &'a Router) -> Self {
+        Self::open(router, ConnParams { protocol: "internal", ..params(ConnectionRole::Normal) })
+    }
+
+    /// A control connection of that generation, of the same group as the others. Its control links are not attached.
+    pub(super) fn generation(router: &'a Router, ordinal: u64) -> Self {
+        Self::open(router, ConnParams { group_ordinal: Some(ordinal), ..params(ConnectionRole::InterRouter) })
+    }
+
     fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
-        let conn = router.connect(params(role), NOW);
+        Self::open(router, params(role))
+    }
+
+    fn open(router: &'a Router, params: ConnParams) -> Self {
+        let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
         let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
         peer.submit(Action::Opened(Box::new(PeerOpen { offered_capabilities, ..PeerOpen::default() })));

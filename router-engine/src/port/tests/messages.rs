@@ -314,3 +314,30 @@ fn what_came_for_a_link_that_was_detached_before_its_answer_is_released() {
     assert_eq!(world.at(at).outcomes(), [(1, Some(DeliveryState::Released), true)]);
     assert_eq!(world.at(at).port.link_count(), 1);
 }
+
+/// A delivery is named by the slot of its session and its number, and both begin anew with the next session: but answers
+/// are for the link that it came on, and that does not come again.
+#[test]
+fn late_answers_miss_deliveries_that_look_the_same() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let session = world.at(a).engine.begin_session().expect("session");
+    let old = world.attach_on(a, session, Role::Sender, Some("q"), 2);
+    world.at(a).send(old, 1, false, message(None, 1));
+    world.run();
+    let stale = world.at(b).deliveries()[0].key;
+    // The answer is on its way when the session ends, and another one takes its place.
+    world.at(a).engine.end_session(session, None);
+    let session = world.at(a).engine.begin_session().expect("session");
+    world.at(b).engine.update_in(stale, Some(DeliveryState::Rejected(None)), true);
+    let new = world.attach_on(a, session, Role::Sender, Some("q"), 2);
+    world.at(a).send(new, 2, false, message(None, 1));
+    world.run();
+    assert_eq!(world.at(a).outcomes(), []);
+    let keys: Vec<_> = world.at(b).deliveries().iter().map(|d| d.key).collect();
+    assert_eq!(keys.len(), 2);
+    world.at(b).engine.update_in(keys[1], Some(DeliveryState::Accepted), true);
+    world.run();
+    assert_eq!(world.at(a).outcomes(), [(2, Some(DeliveryState::Accepted), true)]);
+}
