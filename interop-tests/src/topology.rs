@@ -131,6 +131,16 @@ impl LineBuilder {
 
     /// Starts the routers and waits until all see each other and all services with a connector listen.
     pub fn start(self) -> Result<Line> {
+        let line = self.launch()?;
+        line.wait_until_joined()?;
+        for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
+            line.wait_until_listening(&service.address, Mark::default())?;
+        }
+        Ok(line)
+    }
+
+    /// Starts the routers, one after the other, and leaves it to them to find each other.
+    pub fn launch(self) -> Result<Line> {
         let folder = tempfile::Builder::new().prefix("interop-").tempdir()?;
         let certificates = Certificates::make(folder.path())?;
         let services = self.services.iter().map(|service| Ok((service.clone(), Port::reserve()?)));
@@ -153,12 +163,7 @@ impl LineBuilder {
                 nodes
             }
         };
-        let line = Line { nodes, services, certificates, folder };
-        line.wait_until_joined()?;
-        for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
-            line.wait_until_listening(&service.address, Mark::default())?;
-        }
-        Ok(line)
+        Ok(Line { nodes, services, certificates, folder })
     }
 
     fn config(

@@ -46,6 +46,29 @@ pub fn bulk_octets() -> u64 {
 
 // === impl Stage ===
 
+/// Starts the line with a service from its first router to its last. At the moment at which its port opens
+/// [`FLOWS`] clients come at once, and each is served.
+pub fn opens_for_everybody(line: LineBuilder, routers: usize) -> Result<()> {
+    let server = ScriptedServer::start()?;
+    server.script(echo);
+    let line = line.service(SERVICE, 0, routers - 1, server.address()).launch()?;
+    line.wait_until_listening(SERVICE, Mark::default())?;
+    let service = line.listen_address(SERVICE)?;
+    let flow = |n: usize| -> Result<()> {
+        let mut client = connect(service)?;
+        exchange(&mut client, format!("client {n}").as_bytes()).with_context(|| format!("client {n} of {FLOWS}"))
+    };
+    thread::scope(|scope| {
+        let flow = &flow;
+        let flows: Vec<_> = (0..FLOWS).map(|n| scope.spawn(move || flow(n))).collect();
+        let failed: Vec<_> = flows.into_iter().filter_map(|flow| flow.join().ok()?.err()).collect();
+        match failed.first() {
+            None => Ok(()),
+            Some(first) => Err(anyhow!("{} flows failed, first: {first:#}", failed.len())),
+        }
+    })
+}
+
 impl Stage {
     /// Starts the line with the services' listeners on router `listener` and their connectors on router `connector`.
     pub fn start(line: LineBuilder, listener: usize, connector: usize) -> Result<Self> {
