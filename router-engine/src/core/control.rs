@@ -86,7 +86,6 @@ impl Core {
                 }
             }
             MeshOutput::FlushNode { bit } => self.flush_node(bit, false),
-            MeshOutput::Log { module, level, text } => crate::log!(module, level, "{text}"),
             MeshOutput::TopologyChanged => self.last_topology_change = Some(now),
         }
     }

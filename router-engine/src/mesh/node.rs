@@ -1,6 +1,8 @@
 //! What is known of the other routers (spec `inter-router-protocol.md` 6.6).
 
 use super::{MAX_NODES, MeshOutput, path::Peers};
+use crate::log;
+use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -60,12 +62,13 @@ pub(super) struct Retry {
     given: u8,
 }
 
+/// The way to a router, by bits as in [`MeshOutput::Route`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Route {
-    next_hop: Option<u8>,
+pub(super) struct Route {
+    pub(super) next_hop: Option<u8>,
     link: Option<u8>,
-    cost: u32,
-    valid_origins: u128,
+    pub(super) cost: u32,
+    pub(super) valid_origins: u128,
 }
 
 /// Remote routers by node bit and by id.
@@ -157,6 +160,7 @@ impl Node {
         self.mar_sent = false;
         let known = !self.addresses.is_empty();
         self.addresses = HashMap::new();
+        log!(LogModule::Router, Level::Debug, "Remote destinations flushed from router {}", self.id);
         known
     }
 
@@ -172,15 +176,23 @@ impl Node {
         self.instance.is_none() || now.since(since) > OVERTAKEN
     }
 
-    /// The route as output, if it is not what was told last.
-    pub(super) fn take_route_change(&mut self) -> Option<MeshOutput> {
+    /// Bit, former and new route, if the route is not what was told last.
+    pub(super) fn take_route_change(&mut self) -> Option<(u8, Option<Route>, Route)> {
         let Self { bit, next_hop, link, cost, valid_origins, .. } = *self;
-        let route = Some(Route { next_hop, link, cost, valid_origins });
-        if self.told == route {
+        let route = Route { next_hop, link, cost, valid_origins };
+        if self.told == Some(route) {
             return None;
         }
-        self.told = route;
-        Some(MeshOutput::Route { bit, next_hop, link, cost, valid_origins })
+        Some((bit, self.told.replace(route), route))
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    pub(super) const fn output(self, bit: u8) -> MeshOutput {
+        let Self { next_hop, link, cost, valid_origins } = self;
+        MeshOutput::Route { bit, next_hop, link, cost, valid_origins }
     }
 }
 

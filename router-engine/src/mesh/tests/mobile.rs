@@ -199,7 +199,7 @@ fn unknown_senders_and_later_versions_are_dropped() {
     let mut a = quiet();
     let out = a.mau("Z", 1, &[("exist", &["Mx"])]);
     let want = "Received MAU from an unknown router with router id Z";
-    assert_eq!(out, [MeshOutput::Log { module: LogModule::RouterMa, level: Level::Warning, text: want.to_owned() }]);
+    assert_eq!((logs(&out), out), (vec![(LogModule::RouterMa, Level::Warning, want)], vec![]));
     let body = Map::new().with("id", "B").with("pv", 3).with("mobile_seq", 1).with("exist", Vec::<Value>::new());
     let want = "Received MAU at protocol version 3 from B.  Ignoring.";
     assert_eq!(logs(&a.receive("MAU", &body)), [(LogModule::RouterMa, Level::Warning, want)]);
@@ -224,7 +224,7 @@ fn malformed_updates_are_dropped() {
     ] {
         let out = a.receive("MAU", &body);
         assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Error, "Received malformed MAU from B")], "{body:?}");
-        assert_eq!(out.len(), 1);
+        assert_eq!(out, []);
     }
     assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
 }
@@ -270,4 +270,27 @@ fn sequence_numbers_out_of_range_keep_nothing() {
     }
     a.mau("B", i64::MAX, &[("exist", &["Mx"])]);
     assert_eq!(sent(&a.mau("B", i64::MIN, &[("add", &[]), ("del", &[])])).len(), 1);
+}
+
+#[test]
+fn address_changes_are_logged_for_developers() {
+    let mut a = quiet();
+    capture::start();
+    a.mesh.local_added("Mx", 3, 0);
+    a.mesh.local_removed("Mno");
+    assert_eq!(capture::texts(LogModule::RouterMa), ["Became Local Dest: Mx", "No Longer Local Dest: Mno"]);
+    a.tick();
+    assert_eq!(capture::texts(LogModule::RouterMa), ["New mobile sequence: mobile_seq=1, addrs_synced=1, fanout=1"]);
+    a.receive("MAR", &mobile_sender("B").with("have_seq", 0_i64));
+    assert_eq!(
+        capture::texts(LogModule::RouterMa),
+        ["Received MAR from B, have_seq=0", "Sent MAU to requestor: mobile_seq=1"]
+    );
+    a.mau("B", 2, &[("add", &["Mz"]), ("del", &[])]);
+    assert_eq!(
+        capture::texts(LogModule::RouterMa),
+        ["Received MAU (differential) from B, mobile_seq=2", "Send MAR request to router B, have_seq=0, fanout=1"]
+    );
+    a.mau("B", 2, &[("exist", &["Mz"])]);
+    assert_eq!(capture::texts(LogModule::RouterMa), ["Received MAU (absolute) from B, mobile_seq=2"]);
 }

@@ -251,7 +251,7 @@ impl Net {
                     assert!(nodes.get_mut(&bit).expect("a known node").addresses.remove(&key), "not mapped");
                 }
                 MeshOutput::FlushNode { bit } => nodes.get_mut(&bit).expect("a known node").addresses.clear(),
-                MeshOutput::Radius(_) | MeshOutput::Log { .. } | MeshOutput::TopologyChanged => {}
+                MeshOutput::Radius(_) | MeshOutput::TopologyChanged => {}
             }
         }
     }
