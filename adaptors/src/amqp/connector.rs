@@ -19,7 +19,7 @@ use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
-use router_engine::port::{AmqpPort, PortError, SaslParams};
+use router_engine::port::{AmqpPort, PortError, PortParams, SaslParams};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -152,6 +152,7 @@ impl Connector {
 
     /// Starts to connect.
     pub fn activate(&self) {
+        self.shared.state.lock().status = ConnectorState::Connecting;
         self.start_set();
     }
 
@@ -374,7 +375,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
     *sub.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
     let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
-        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, &address).await,
+        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, target).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
     if attempt.opened {
@@ -446,10 +447,11 @@ async fn run(
     transport: Transport<TcpStream>,
     conn: ConnParams,
     registration: Registration,
-    address: &str,
+    target: &Target,
 ) -> Attempt {
     let id = registration.id();
     let params = &shared.params;
+    let address = conn.host.clone();
     let secured = transport.info().zip(tls);
     let sasl = SaslParams::Client {
         mechanisms: params.mechanisms.clone(),
@@ -457,8 +459,7 @@ async fn run(
         password: params.sasl_password.clone(),
         external: secured.is_some_and(|(_, tls)| tls.has_certificate()),
     };
-    let mut port_params = params.endpoint.port_params(conn, sasl);
-    port_params.hostname = Some(shared.state.lock().failover.current().host.clone());
+    let port_params = params.port_params(conn, sasl, target);
     let mut port = AmqpPort::new(port_params, registration.into_handle(), Arc::clone(shared.io.router()), clock::now());
     let tls = secured.map(|(info, tls)| {
         let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
@@ -471,7 +472,7 @@ async fn run(
     let opened = Arc::new(AtomicBool::new(false));
     let on_opened = {
         let (shared, sub, opened) = (Arc::clone(shared), Arc::clone(sub), Arc::clone(&opened));
-        let address = address.to_owned();
+        let address = address.clone();
         Box::new(move |port: &AmqpPort| {
             opened.store(true, Ordering::Release);
             shared.on_opened(&sub, port, id, &address, &encrypted);
@@ -482,11 +483,21 @@ async fn run(
         shared.io.router().close_connection(id, None, false);
     }
     let ending = (&mut driver).await;
-    let failure = ending.failure(address);
+    let failure = ending.failure(&address);
     if ending.lingers() {
         driver.linger().await;
     }
     Attempt { opened: opened.load(Ordering::Acquire), failure }
+}
+
+// === impl ConnectorParams ===
+
+impl ConnectorParams {
+    /// What the port is told: its open names the host that was dialled, whichever the other connections of the connector
+    /// dial meanwhile.
+    fn port_params(&self, conn: ConnParams, sasl: SaslParams, target: &Target) -> PortParams {
+        PortParams { hostname: Some(target.host.clone()), ..self.endpoint.port_params(conn, sasl) }
+    }
 }
 
 // === impl Shared ===
@@ -534,5 +545,83 @@ impl Shared {
         state.message = format!(
             "[C{id}] Connection Opened: dir=out host={address} encrypted={encrypted} auth={mechanism} user={user} container_id={container}"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amqp::EndpointParams;
+    use amqp_core::Value;
+    use amqp_core::performative::Open;
+    use amqp_core::value::Map;
+    use router_engine::core::{Mode, RouterConfig};
+
+    fn connector(handle: tokio::runtime::Handle) -> Connector {
+        let config = RouterConfig { id: "R".into(), mode: Mode::Interior, ..RouterConfig::default() };
+        let router = Arc::new(router_engine::Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
+        let endpoint = EndpointParams {
+            name: "c".to_owned(),
+            host: "first".to_owned(),
+            port: "1".to_owned(),
+            family: None,
+            role: ConnectionRole::InterRouter,
+            cost: 1,
+            max_frame_size: 16_384,
+            max_sessions: 16,
+            max_session_frames: None,
+            idle_timeout: Duration::ZERO,
+            link_capacity: 250,
+            strip_in: false,
+            strip_out: false,
+            open_properties: Map::new(),
+            tls: None,
+        };
+        let params = ConnectorParams {
+            endpoint,
+            verify_hostname: true,
+            mechanisms: None,
+            sasl_username: None,
+            sasl_password: None,
+            data_connections: DataConnections::Count(1),
+        };
+        Connector::create(params, &Io::new(router, handle, 1)).expect("no TLS")
+    }
+
+    #[tokio::test]
+    async fn the_open_names_the_host_that_was_dialled() {
+        let connector = connector(tokio::runtime::Handle::current());
+        let shared = &connector.shared;
+        let dialled = shared.state.lock().failover.current().clone();
+        // Before a data connection is there, the control connection has gone to another target.
+        let other = Map::new().with("network-host", "second").with("port", "2");
+        let list = Map::new().with("failover-server-list", vec![Value::Map(other)]);
+        {
+            let mut state = shared.state.lock();
+            state.failover.on_open(&Open { properties: Some(list), ..Open::default() });
+            state.failover.on_failure();
+            state.failover.on_failure();
+            assert_eq!(state.failover.current().host, "second");
+        }
+        let sub = Sub {
+            role: ConnectionRole::InterRouterData,
+            tls: Mutex::new(None),
+            ordinal: 0,
+            conn: Mutex::new(None),
+            retired: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
+        };
+        let conn = shared.conn_params(&sub, None, "first:1");
+        let params = shared.params.port_params(conn, SaslParams::None, &dialled);
+        assert_eq!(params.hostname.as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn a_connector_that_was_activated_connects_even_before_its_tasks_run() {
+        let executor = tokio::runtime::Builder::new_current_thread().build().expect("an executor");
+        let connector = connector(executor.handle().clone());
+        assert_eq!(connector.status().state, ConnectorState::Initializing);
+        connector.activate();
+        assert_eq!(connector.status().state, ConnectorState::Connecting);
     }
 }

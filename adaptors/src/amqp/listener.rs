@@ -242,6 +242,10 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let address = shared.params.endpoint.address();
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
+    log!(LogModule::Server, Level::Debug, "[C{id}]: Accepting incoming connection to '{address}'");
+    if shared.params.endpoint.tls.is_some() {
+        log!(LogModule::Server, Level::Debug, "[C{id}] Configuring SSL on {address}");
+    }
     log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
         ended = run(&shared, stream, conn, registration) => ended,
@@ -254,6 +258,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     if let Some(failure) = ended {
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
+            return;
         }
         let text = format!("{} {}", failure.condition, failure.description);
         let text = text.trim_end();
