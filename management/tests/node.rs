@@ -332,3 +332,70 @@ async fn a_listener_is_required_only_at_the_start() {
     assert!(!agent.backend().finish_boot());
     assert!(logger().recent(0).iter().any(shutdown));
 }
+
+impl Client {
+    /// The status code and the body of the answer to a request.
+    async fn status(&mut self, request: [(&str, &str); 3], body: Map) -> (Value, Message) {
+        let request = self.message(request.into_iter().collect(), body.into());
+        let reply = self.call(Payload::One(request)).await;
+        (reply.application_properties.get("statusCode").cloned().unwrap_or_default(), reply)
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_names_for_users_is_read_by_who_uses_the_profile() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let profile = |operation| [("operation", operation), ("type", "sslProfile"), ("name", "p")];
+    let names = Map::new().with("uidNameMappingFile", "/no/such/file");
+    assert_eq!(client.status(profile("CREATE"), names).await.0, Value::Int(201));
+    assert_eq!(client.status(profile("UPDATE"), Map::new().with("ordinal", 1)).await.0, Value::Int(200));
+    let listener = [("operation", "CREATE"), ("type", "listener"), ("name", "l")];
+    let body = Map::new().with("host", "127.0.0.1").with("port", "0").with("sslProfile", "p");
+    let (status, refused) = client.status(listener, body).await;
+    assert_eq!(status, Value::Int(500));
+    let text = refused.application_properties.get("statusDescription").and_then(Value::as_str).unwrap_or_default();
+    assert!(text.starts_with("CError: Configuration: Cannot read uidNameMappingFile '/no/such/file': "), "{text}");
+
+    let conf = "router {\n id: R\n}\nsslProfile {\n name: p\n uidNameMappingFile: /no/such/file\n}\n";
+    let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
+    let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
+    agent.load_all(plan.core).expect("accepted");
+    assert!(agent.load_all(plan.rest).is_err(), "nobody waits for an answer who could mend it");
+}
+
+#[tokio::test]
+async fn the_answer_to_the_creation_of_a_connector_tells_that_it_connects() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    for n in 0..20 {
+        let name = format!("c{n}");
+        let connector = [("operation", "CREATE"), ("type", "connector"), ("name", name.as_str())];
+        let body = Map::new().with("host", "127.0.0.1").with("port", "1");
+        let (status, reply) = client.status(connector, body).await;
+        assert_eq!((status, field(&reply, "connectionStatus").as_str()), (Value::Int(201), Some("CONNECTING")));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_shown_as_traced_while_its_frames_are() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let number = client.conn.id.number.to_string();
+    let level = [("operation", "UPDATE"), ("type", "log"), ("identity", "log/PROTOCOL")];
+    let connection =
+        |operation| [("operation", operation), ("type", "io.skupper.router.connection"), ("identity", &*number)];
+    for (request, body, traced) in [
+        (connection("READ"), Map::new(), false),
+        (level, Map::new().with("enable", "debug+"), true),
+        (connection("UPDATE"), Map::new().with("enableProtocolTrace", false), false),
+        (level, Map::new().with("enable", "info+"), false),
+        (connection("UPDATE"), Map::new().with("enableProtocolTrace", true), true),
+        (level, Map::new().with("enable", "debug+"), true),
+        (level, Map::new().with("enable", "info+"), false),
+    ] {
+        assert_eq!(client.status(request, body.clone()).await.0, Value::Int(200));
+        let row = client.status(connection("READ"), Map::new()).await.1;
+        assert_eq!(field(&row, "enableProtocolTrace"), &Value::Bool(traced), "{request:?} {body:?}");
+    }
+}

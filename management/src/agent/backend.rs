@@ -83,9 +83,6 @@ pub trait Backend: Send {
 
     /// Switches the frame trace of a connection.
     fn trace_connection(&mut self, number: u32, on: bool);
-
-    /// Whether the frame trace of a connection was switched on.
-    fn is_traced(&self, number: u32) -> bool;
 }
 
 /// How an auto-link stands.

@@ -13,7 +13,7 @@ use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
-use router_engine::core::snapshot::{ConnectionRow, LinkKey, Page};
+use router_engine::core::snapshot::{LinkKey, Page};
 use router_engine::log::{Level, LogModule};
 
 /// A table.
@@ -133,7 +133,7 @@ impl<B: Backend> Agent<B> {
             Table::Address => return self.backend.addresses(page).iter().map(core_rows::address).collect(),
             Table::Link => return self.backend.links(page).iter().map(core_rows::link).collect(),
             Table::Connection => {
-                return self.backend.connections(page).iter().map(|c| self.connection_row(c)).collect();
+                return self.backend.connections(page).iter().map(core_rows::connection).collect();
             }
             Table::Metrics => vec![core_rows::metrics(
                 &self.backend.totals(),
@@ -152,16 +152,12 @@ impl<B: Backend> Agent<B> {
             (Table::Address, _) => self.backend.address(value).map(|a| core_rows::address(&a)),
             (Table::Link, "name") => self.backend.link(LinkKey::Name(value)).map(|l| core_rows::link(&l)),
             (Table::Link, _) => self.backend.link(LinkKey::Number(value.parse().ok()?)).map(|l| core_rows::link(&l)),
-            (Table::Connection, _) => self.backend.connection(value.parse().ok()?).map(|c| self.connection_row(&c)),
+            (Table::Connection, _) => self.backend.connection(value.parse().ok()?).map(|c| core_rows::connection(&c)),
             _ => {
                 let at = table.column(column)?;
                 self.rows(table, Page::ALL).into_iter().find(|row| row[at].as_str() == Some(value))
             }
         }
-    }
-
-    fn connection_row(&self, connection: &ConnectionRow) -> Row {
-        core_rows::connection(connection, self.backend.is_traced(connection.number))
     }
 
     fn query_table(&self, table: Table, request: &Request) -> Response {
@@ -248,8 +244,9 @@ impl<B: Backend> Agent<B> {
         if let Some(trace) = trace {
             let on = trace.as_bool().unwrap_or_else(|| trace.as_i64().is_some_and(|n| n != 0));
             self.backend.trace_connection(number, on);
+            target.traced = on;
         }
-        Ok(Response::new(Status::Ok, Table::Connection.map(self.connection_row(&target))))
+        Ok(Response::new(Status::Ok, Table::Connection.map(core_rows::connection(&target))))
     }
 }
 

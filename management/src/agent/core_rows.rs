@@ -191,7 +191,7 @@ pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
     row
 }
 
-pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
+pub(super) fn connection(c: &ConnectionRow) -> Row {
     let is_tcp = c.params.protocol == "tcp";
     let peer = c.peer.as_ref();
     // Flows of the TCP adaptor show empty texts where AMQP connections show nothing.
@@ -235,7 +235,7 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         if c.deleted { "closing" } else { "up" }.into(),
         seconds(c.uptime),
         c.last_delivery.map(seconds).unwrap_or_default(),
-        traced.into(),
+        c.traced.into(),
         text("qd.edge-mesh-id").into(),
         c.params.tls_ordinal.map_or(Value::Null, Value::Ulong),
         group.into(),

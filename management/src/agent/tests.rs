@@ -57,6 +57,7 @@ impl Backend for Fake {
     }
     fn connections(&self, page: Page) -> Vec<ConnectionRow> {
         let all = [connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)];
+        let all = all.map(|c| ConnectionRow { traced: self.traced.contains(&c.number), ..c });
         all.into_iter().skip(page.offset).take(page.count).collect()
     }
     fn connection(&self, number: u32) -> Option<ConnectionRow> {
@@ -102,9 +103,6 @@ impl Backend for Fake {
             self.traced.remove(&number)
         };
     }
-    fn is_traced(&self, number: u32) -> bool {
-        self.traced.contains(&number)
-    }
 }
 
 impl Fake {
@@ -138,7 +136,8 @@ fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
         protocol: "amqp",
         container: String::new(),
     };
-    ConnectionRow { number, params, role, peer: None, deleted: false, uptime: Duration::ZERO, last_delivery: None }
+    let uptime = Duration::ZERO;
+    ConnectionRow { number, params, role, peer: None, deleted: false, uptime, last_delivery: None, traced: false }
 }
 
 fn address(key: &str) -> AddressRow {
@@ -462,7 +461,7 @@ fn local_sockets_are_those_of_tcp_connections() {
     let shown = |protocol| {
         let mut row = connection(1, ConnectionRole::Normal);
         row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
-        let row = core_rows::connection(&row, false);
+        let row = core_rows::connection(&row);
         core_rows::CONNECTION.iter().position(|c| *c == "localSocket").map(|at| row[at].clone())
     };
     assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));

@@ -174,7 +174,6 @@ impl Backend for Runtime {
     }
 
     fn cut_connection(&mut self, number: u32) {
-        self.traced.remove(&number);
         if let Some(router) = self.router()
             && let Some(conn) = router.connection_id(number)
         {
@@ -183,17 +182,11 @@ impl Backend for Runtime {
     }
 
     fn trace_connection(&mut self, number: u32, on: bool) {
-        let Some((router, conn)) = self.router().and_then(|r| Some((r, r.connection_id(number)?))) else { return };
-        router.trace_connection(conn, on);
-        if on {
-            self.traced.insert(number);
-        } else {
-            self.traced.remove(&number);
+        if let Some(router) = self.router()
+            && let Some(conn) = router.connection_id(number)
+        {
+            router.trace_connection(conn, on);
         }
-    }
-
-    fn is_traced(&self, number: u32) -> bool {
-        self.traced.contains(&number)
     }
 }
 

@@ -55,6 +55,12 @@ pub(super) fn tcp_connector(
 }
 
 pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
+    let display_names = Arc::new(display_names(params)?);
+    Ok(TlsProfile { display_names, ..profile_without_names(params)? })
+}
+
+/// As [`tls_profile`], for a profile that nobody uses yet: the file with names for user ids is not read.
+pub(super) fn profile_without_names(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
     let password = params.password.as_deref().map(|p| resolve(p, SecretKind::Profile)).transpose();
     let uid_format = params.uid_format.as_deref().and_then(|format| {
         let parsed = UidFormat::parse(format);
@@ -77,7 +83,7 @@ pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, Route
         ciphers: params.ciphers.clone(),
         protocols: params.protocols.clone(),
         uid_format,
-        display_names: Arc::new(display_names(params)?),
+        display_names: Arc::default(),
         ordinal: params.ordinal,
         oldest_valid_ordinal: params.oldest_valid_ordinal,
     })

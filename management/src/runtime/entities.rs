@@ -56,8 +56,12 @@ pub(super) fn key(entity: &EntityConfig) -> String {
 impl Runtime {
     pub(super) fn create_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let made = SslProfileParams::try_from(entity).and_then(|params| {
-            // Only the password is looked at now: files are read by whoever uses the profile.
-            convert::tls_profile(&params)?;
+            // Only the password is looked at now: files are read by whoever uses the profile. But a router does not
+            // start with a configuration file that names what cannot be read.
+            match self.boot {
+                Boot::First => convert::tls_profile(&params)?,
+                Boot::Failed | Boot::Done => convert::profile_without_names(&params)?,
+            };
             Ok(params)
         });
         let params = made.inspect_err(|error| {
@@ -73,7 +77,8 @@ impl Runtime {
     /// New values of a profile, for all that use it.
     pub(super) fn update_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.attributes.text("name").unwrap_or_default().to_owned();
-        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((convert::tls_profile(&params)?, params)));
+        let read = if self.is_used(&name) { convert::tls_profile } else { convert::profile_without_names };
+        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((read(&params)?, params)));
         let (profile, params) = made.inspect_err(|error| {
             router_engine::log!(LogModule::Agent, Level::Error, "Unable to update sslProfile '{name}': {error}");
         })?;
@@ -83,6 +88,16 @@ impl Runtime {
         router_engine::log!(LogModule::Agent, Level::Info, "Updated sslProfile {name}");
         self.entities.profiles.insert(name, params);
         Ok(())
+    }
+
+    fn is_used(&self, profile: &str) -> bool {
+        let entities = &self.entities;
+        let listeners = entities.listeners.values().map(|l| &l.ssl_profile);
+        let connectors = entities.connectors.values().map(|c| &c.ssl_profile);
+        let tcp_listeners = entities.tcp_listeners.values().map(|l| &l.params.ssl_profile);
+        let tcp_connectors = entities.tcp_connectors.values().map(|c| &c.params.ssl_profile);
+        let mut used = listeners.chain(connectors).chain(tcp_listeners).chain(tcp_connectors);
+        used.any(|used| used.as_deref() == Some(profile))
     }
 
     fn use_profile(&self, name: &str, profile: &TlsProfile) -> Result<(), RouterError> {

@@ -6,6 +6,7 @@ use super::connection::ConnectionRole;
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
+use super::report;
 use super::table::{Hook, List};
 use crate::address::name;
 use crate::forward::Treatment;
@@ -134,6 +135,12 @@ impl Core {
         }
         let (treatment, priority) = self.configured(&key);
         let address = match self.by_key.get(&key) {
+            // Somebody only waits for it to become available.
+            Some(&slot)
+                if self.addresses[slot].treatment == Treatment::Unavailable && !self.conns[conn].is_internal() =>
+            {
+                return Err(not_found());
+            }
             Some(&slot) => {
                 self.addresses[slot].priority = priority;
                 slot
@@ -142,7 +149,7 @@ impl Core {
             None if treatment == Treatment::Unavailable && self.conns[conn].is_internal() => {
                 self.create_address(key, Treatment::Closest, priority)
             }
-            None if treatment == Treatment::Unavailable => return Err(Error::new("amqp:not-found", "Node not found")),
+            None if treatment == Treatment::Unavailable => return Err(not_found()),
             None => self.create_address(key, treatment, priority),
         };
         Ok(Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(text.as_bytes())), ..grant })
@@ -158,6 +165,7 @@ impl Core {
         link.streaming = grant.streaming;
         link.resend_released = grant.resend_released;
         let id = link.id;
+        report::attached(self.conns[conn].id, id, direction, source.as_deref(), target.as_deref());
         let anonymous = direction == Direction::In && grant.address.is_none();
         let reply = AttachReply {
             token,
@@ -259,15 +267,16 @@ impl Core {
         let _ = error;
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
         self.leave_connection(slot);
-        self.drop_link(slot, unsent, now);
+        self.drop_link(slot, unsent, "Link closed", now);
     }
 
     /// Detaches a link from our side.
     pub(super) fn detach_link(&mut self, slot: u32, error: Option<Error>, now: Instant) {
         let (conn, link) = (self.links[slot].conn, self.links[slot].id);
         self.leave_connection(slot);
+        report::detaching(self.conns[conn].id, link);
         self.stage(conn, Effect::Detach { link, error: error.map(Box::new) });
-        self.drop_link(slot, &[], now);
+        self.drop_link(slot, &[], "Link closed", now);
     }
 
     /// Takes a link out of its connection's list.
@@ -280,8 +289,8 @@ impl Core {
         }
     }
 
-    /// Unbinds a link, settles what was outstanding on it, and forgets it.
-    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], now: Instant) {
+    /// Unbinds a link, settles what was outstanding on it, and forgets it. `how` it went is for the log.
+    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], how: &str, now: Instant) {
         if self.links.get(slot).is_none() {
             return;
         }
@@ -294,7 +303,9 @@ impl Core {
             Direction::In => self.settle_lost_incoming(slot, now),
         }
         self.stream_moved_back(slot);
-        self.links.remove(slot);
+        if let Some(link) = self.links.remove(slot) {
+            report::closed(self.conns[link.conn].id, &link, how);
+        }
     }
 
     /// Makes a link a consumer or producer of an address.
@@ -361,18 +372,24 @@ fn node_terminus(request: &AttachRequest) -> (Option<String>, bool, Vec<Symbol>)
     }
 }
 
+fn not_found() -> Error {
+    Error::new("amqp:not-found", "Node not found")
+}
+
 fn no_route() -> Error {
     Error::new("qd:no-route-to-dest", "No route to the destination node")
 }
 
 fn with_expiry(source: Option<Box<Source>>) -> Box<Source> {
     let mut source = source.unwrap_or_default();
+    source.address.take_if(|address| address.is_empty());
     source.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
     source
 }
 
 fn with_expiry_target(target: Option<Box<Target>>) -> Box<Target> {
     let mut target = target.unwrap_or_default();
+    target.address.take_if(|address| address.is_empty());
     target.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
     // There is no transaction support: a coordinator is answered by an ordinary target.
     target.coordinator = false;

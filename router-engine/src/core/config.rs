@@ -74,12 +74,21 @@ impl Router {
     /// # Errors
     /// When the same pattern (after normalisation) exists already.
     pub fn add_address_config(&self, pattern: &str, config: AddressConfig) -> Result<(), AddressConfig> {
-        self.with(|core| core.patterns.insert(pattern, config))
+        self.with(|core| {
+            core.patterns.insert(pattern, config)?;
+            core.reconsider_unavailable();
+            Ok(())
+        })
     }
 
-    /// Removes an address configuration. Existing address records keep their treatment.
+    /// Removes an address configuration. Existing address records keep their treatment, but what was unavailable comes
+    /// back.
     pub fn remove_address_config(&self, pattern: &str) -> Option<AddressConfig> {
-        self.with(|core| core.patterns.remove(pattern))
+        self.with(|core| {
+            let removed = core.patterns.remove(pattern);
+            core.reconsider_unavailable();
+            removed
+        })
     }
 }
 

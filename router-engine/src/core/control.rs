@@ -4,6 +4,7 @@ use super::Core;
 use super::forwarding::Route;
 use super::objects::ControlAddress;
 use crate::forward::Treatment;
+use crate::log;
 use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
@@ -39,7 +40,7 @@ impl Core {
         let Some(from) = conn.router.as_ref() else { return };
         let (bit, cost) = (from.bit, from.cost);
         let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
-            crate::log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
             return;
         };
         let now = route.now;
@@ -57,7 +58,7 @@ impl Core {
         }
     }
 
-    fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
+    pub(super) fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
         match output {
             MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
             MeshOutput::NodeAdded { bit, id } => {
@@ -81,7 +82,10 @@ impl Core {
             MeshOutput::Radius(radius) => self.peers.radius = radius,
             MeshOutput::MapAddress { bit, key, treatment } => self.map_address(bit, key, treatment),
             MeshOutput::UnmapAddress { bit, key } => {
+                self.unavailable.remove(&key, bit);
                 if let Some(&address) = self.by_key.get(&key) {
+                    let router = || self.peers.name(bit).unwrap_or_default();
+                    log!(LogModule::RouterMa, Level::Debug, "MAU: Router '{}' removed from address '{key}'", router());
                     self.unmap_remote(address, bit);
                 }
             }
@@ -90,15 +94,34 @@ impl Core {
         }
     }
 
-    fn map_address(&mut self, bit: u8, key: String, hint: u8) {
-        let address = match self.by_key.get(&key) {
-            Some(&slot) => slot,
+    pub(super) fn map_address(&mut self, bit: u8, key: String, hint: u8) {
+        let known = self.by_key.get(&key).copied();
+        let address = match known.filter(|&slot| self.addresses[slot].treatment != Treatment::Unavailable) {
+            Some(slot) => slot,
             None => {
-                let Some(treatment) = self.treatment_of_remote(&key, hint) else { return };
+                let Some(treatment) = self.treatment_of_remote(&key, hint) else {
+                    self.unavailable.add(key, bit, hint);
+                    return;
+                };
                 let (_, priority) = self.configured(&key);
-                self.create_address(key, treatment, priority)
+                match known {
+                    Some(slot) => {
+                        (self.addresses[slot].treatment, self.addresses[slot].priority) = (treatment, priority);
+                        slot
+                    }
+                    None => self.create_address(key, treatment, priority),
+                }
             }
         };
+        let a = &self.addresses[address];
+        log!(
+            LogModule::RouterMa,
+            Level::Debug,
+            "MAU: Router '{}' added to address '{}', treatment: {}",
+            self.peers.name(bit).unwrap_or_default(),
+            a.key,
+            a.treatment.code()
+        );
         self.map_remote(address, bit);
     }
 
@@ -130,6 +153,7 @@ impl Core {
 
     /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
     fn flush_node(&mut self, bit: u8, forgotten: bool) {
+        self.unavailable.forget_node(bit);
         for address in self.addresses.slots() {
             let a = &self.addresses[address];
             if a.remotes & (1 << bit) != 0 && (forgotten || a.class() != b'R') {

@@ -39,6 +39,7 @@ impl Core {
             streaming_links: false,
             pool: LinkPool::default(),
             admin_deleted: false,
+            trace: None,
             router: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
@@ -110,7 +111,7 @@ impl Core {
         // still get a link for the next consumer here.
         self.router_connection_closed(slot, now);
         while let Some(link) = self.conns[slot].links.pop() {
-            self.drop_link(link, &[], now);
+            self.drop_link(link, &[], "Link closed due to connection loss", now);
         }
         self.conns.remove(slot);
         self.conns.shrink();

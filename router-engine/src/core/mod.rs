@@ -23,12 +23,14 @@ mod lifecycle;
 pub mod nodes;
 mod objects;
 mod peers;
+mod report;
 mod settle;
 pub mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod unavailable;
 mod watch;
 
 pub use config::{AddressConfig, Mode, RouterConfig};
@@ -78,6 +80,7 @@ pub struct Core {
     patterns: PatternTree<AddressConfig>,
     mesh: Option<Mesh>,
     peers: peers::Peers,
+    unavailable: unavailable::Unavailable,
     totals: Totals,
     next_watch: u64,
     started: Instant,
@@ -203,6 +206,7 @@ impl Core {
             patterns: PatternTree::default(),
             mesh,
             peers: peers::Peers::default(),
+            unavailable: unavailable::Unavailable::default(),
             totals: Totals::default(),
             next_watch: 0,
             started: now,

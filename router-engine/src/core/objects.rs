@@ -8,6 +8,7 @@ use super::table::{Entry, Hook, List, Listed};
 use crate::Mailbox;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
+use crate::log::{self, Level, LogModule};
 use crate::stream::{Notify, Payload};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -35,6 +36,8 @@ pub(crate) struct Conn {
     /// Idle streaming links.
     pub(crate) pool: LinkPool,
     pub(crate) admin_deleted: bool,
+    /// The frame trace was switched for this connection alone, in an epoch of the module's setting.
+    pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
 }
 
@@ -369,6 +372,14 @@ impl Conn {
     /// In-process peers of the router itself (the management agent).
     pub(crate) fn is_internal(&self) -> bool {
         self.params.protocol == "internal"
+    }
+
+    /// Whether its frames are traced: as was asked for, until the module's setting changes.
+    pub(crate) fn is_traced(&self) -> bool {
+        match self.trace {
+            Some((epoch, on)) if epoch == log::protocol_epoch() => on,
+            _ => log::enabled(LogModule::Protocol, Level::Debug),
+        }
     }
 
     /// Shown to operators: of a peer whose open came.

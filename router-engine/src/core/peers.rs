@@ -8,9 +8,9 @@ use super::connection::ConnectionRole;
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
 use super::ids::LinkId;
 use super::objects::{LinkKind, RouterConn};
+use super::report;
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
-use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
@@ -180,14 +180,18 @@ impl Core {
                         .as_ref()
                         .is_some_and(|r| r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str()))
             });
-            if let Some(router) = rival.and_then(|r| self.conns[r].router.as_ref()) {
+            if let Some((rival, router)) = rival.and_then(|r| Some((r, self.conns[r].router.as_ref()?))) {
                 // A newer generation takes the bit over; it becomes active with its control links.
-                return if ordinal > router.ordinal { router.bit } else { None };
+                let bit = if ordinal > router.ordinal { router.bit } else { None };
+                let active = router.bit.and_then(|bit| self.peers.conn(bit));
+                let pending = active.is_some_and(|active| active != rival);
+                report::precedence(self.conns[rival].id, pending, self.conns[conn].id, bit.is_some());
+                return bit;
             }
         }
         let bit = self.peers.take_bit();
         if bit.is_none() {
-            crate::log!(LogModule::RouterCore, Level::Error, "Exceeded maximum inter-router link count");
+            report::no_bit_left();
         }
         bit
     }
@@ -262,6 +266,7 @@ impl Core {
     pub(super) fn router_link_up(&mut self, slot: u32) {
         let link = &self.links[slot];
         let (conn, direction, kind) = (link.conn, link.direction, link.kind);
+        report::control_link(self.conns[conn].id, link, true);
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         match (kind, direction) {
             (LinkKind::Control, Direction::In) => router.control_in = Some(slot),
@@ -288,9 +293,13 @@ impl Core {
     fn activate_neighbour(&mut self, conn: u32) {
         let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
         if let Some(old) = self.peers.active[usize::from(bit)].replace(conn).filter(|&old| old != conn) {
+            report::upgraded(self.conns[old].id, self.conns[conn].id);
             self.retire_control_connection(old);
         }
         let Some((correlator, ordinal)) = self.group(conn) else { return };
+        let (id, host) = (self.conns[conn].id, &self.conns[conn].params.host);
+        report::group(&correlator, format_args!("setup parent [C{id}] with ordinal={ordinal} (host={host})"));
+        report::group(&correlator, format_args!("recording correlator[mask-bit={bit}]"));
         if correlator.is_empty() {
             return;
         }
@@ -302,6 +311,11 @@ impl Core {
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
             });
         self.peers.unallocated = rest;
+        for &member in &members {
+            let moved = self.conns[member].id;
+            report::group(&correlator, format_args!("moving member [C{moved}] to parent [C{id}]"));
+            self.check_group(member, conn);
+        }
         if let Some(router) = self.conns[conn].router.as_mut() {
             router.members = members;
         }
@@ -331,23 +345,25 @@ impl Core {
                     .as_ref()
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
         });
-        match control.and_then(|c| self.conns[c].router.as_mut()) {
-            Some(router) => router.members.push(conn),
-            None => self.peers.unallocated.push(conn),
-        }
-        let container = |c: u32| self.conns[c].peer.as_ref().map(|p| p.container_id.as_str());
-        if control.is_some_and(|c| container(c) != container(conn)) {
-            crate::log!(
-                LogModule::RouterCore,
-                Level::Error,
-                "Connection group failure: connections split across routers"
-            );
+        let id = self.conns[conn].id;
+        report::group(&correlator, format_args!("adding member [C{id}] with ordinal={ordinal}"));
+        match control.and_then(|c| Some((c, self.conns[c].id, self.conns[c].router.as_mut()?))) {
+            Some((control, parent, router)) => {
+                router.members.push(conn);
+                report::group(&correlator, format_args!("member [C{id}] added to parent [C{parent}]"));
+                self.check_group(conn, control);
+            }
+            None => {
+                self.peers.unallocated.push(conn);
+                report::group(&correlator, format_args!("parent not present moving [C{id}] to unallocated"));
+            }
         }
     }
 
     pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
+        report::control_link(self.conns[conn].id, link, false);
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
             if *place == Some(slot) {
@@ -392,10 +408,13 @@ impl Core {
         while let Some(link) = self.conns[conn].pool.take() {
             if let Some(slot) = self.links.find(link.slot, link.number) {
                 self.links[slot].idle = false;
+                report::streaming_link(self.conns[conn].id, &self.links[slot], report::TAKEN);
                 return Some(slot);
             }
         }
-        Some(self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming))
+        let slot = self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming);
+        report::streaming_link(self.conns[conn].id, &self.links[slot], report::CREATED);
+        Some(slot)
     }
 
     fn trunk(&mut self, conn: u32) -> u32 {
@@ -416,6 +435,7 @@ impl Core {
         }
         link.idle = true;
         let (conn, id) = (link.conn, link.id);
+        report::streaming_link(self.conns[conn].id, link, report::RETURNED);
         self.conns[conn].pool.put(id);
         self.stream_moved_back(slot);
     }
@@ -436,6 +456,7 @@ impl Core {
             let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
             for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
                 if let Some(slot) = self.links.find(id.slot, id.number) {
+                    report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
                     self.detach_link(slot, None, now);
                 }
             }

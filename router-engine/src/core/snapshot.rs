@@ -26,6 +26,8 @@ pub struct ConnectionRow {
     pub uptime: Duration,
     /// Since the last delivery.
     pub last_delivery: Option<Duration>,
+    /// Its frames are traced.
+    pub traced: bool,
 }
 
 /// A link.
@@ -288,6 +290,7 @@ fn connection_row(conn: &Conn, now: Instant) -> ConnectionRow {
         deleted: conn.admin_deleted,
         uptime: now.since(conn.opened_at),
         last_delivery: conn.last_delivery.map(|at| now.since(at)),
+        traced: conn.is_traced(),
     }
 }
 

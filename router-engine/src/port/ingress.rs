@@ -11,6 +11,7 @@
 use super::AmqpPort;
 use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
+use super::report;
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::effect::CutThrough;
@@ -223,6 +224,7 @@ impl AmqpPort {
 
     /// Refuses a complete delivery.
     fn refuse(&mut self, link: LinkId, delivery: DeliveryKey, settled: bool, refusal: Refusal) {
+        report::refused(self.handle.id, link, refusal.condition, &refusal.description);
         if !settled {
             self.engine.update_in(delivery, Some(rejected(refusal)), true);
         }
@@ -241,6 +243,7 @@ impl AmqpPort {
         else {
             return;
         };
+        report::refused(self.handle.id, id, refusal.condition, &refusal.description);
         current.phase = Phase::Discarded;
         if !current.settled {
             let state = rejected(refusal);

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{World, message, params};
 use crate::annotations::Annotations;
+use crate::log::{Level, LogModule, capture};
 use amqp_core::engine::{AttachParams, Outgoing, Sent};
 use amqp_core::message::{Depth, MessageBuilder, ScanResult, scan};
 use amqp_core::performative::{DeliveryState, Role};
@@ -219,11 +220,22 @@ fn malformed_annotations_are_rejected_by_name() {
     let (a, b) = (world.client_with(p), world.client());
     world.receiver(b, "q", 10);
     let sender = world.sender(a, Some("q"));
-    world.at(a).send(sender, 1, false, Bytes::from_static(b"\x00\x80SKPR--RA\xc0\x02\x01\x43"));
+    capture::start();
+    let lists: [&[u8]; 2] = [b"\x00\x80SKPR--RA\xc0\x02\x01\x43", b"\x00\x80SKPR--RA\x45"];
+    for (n, list) in lists.into_iter().enumerate() {
+        world.at(a).send(sender, n as u64, false, Bytes::from_static(list));
+    }
     world.run();
     let outcomes = world.at(a).outcomes();
-    let [(1, Some(DeliveryState::Rejected(Some(error))), true)] = &outcomes[..] else { panic!("{outcomes:?}") };
-    assert_eq!(error.to_string(), "amqp:invalid-field: Invalid router annotations section: wrong list count");
+    let text = "Invalid router annotations section: wrong list count";
+    for (_, state, settled) in &outcomes {
+        let Some(DeliveryState::Rejected(Some(error))) = state else { panic!("{outcomes:?}") };
+        assert_eq!((error.to_string(), *settled), (format!("amqp:invalid-field: {text}"), true));
+    }
+    let line = "[C1][L2] Message rejected - invalid router annotations section";
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(capture::notable(), [(LogModule::Router, Level::Warning, &*format!("{line}: {text}")); 2]);
+    assert_eq!(world.at(a).engine.credit(sender), 10);
 }
 
 #[test]
@@ -313,4 +325,37 @@ fn what_came_for_a_link_that_was_detached_before_its_answer_is_released() {
     world.run();
     assert_eq!(world.at(at).outcomes(), [(1, Some(DeliveryState::Released), true)]);
     assert_eq!(world.at(at).port.link_count(), 1);
+}
+
+/// The octets of a message whose properties have this `to`.
+fn with_to(to: &[u8]) -> Bytes {
+    let list = [&[3, 0x40, 0x40], to].concat();
+    [b"\x00\x53\x73\xc0", &[list.len() as u8][..], &list, b"\x00\x53\x75\xa0\x01x"].concat().into()
+}
+
+#[test]
+fn the_address_of_a_message_may_be_a_symbol() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, None);
+    for (n, to) in [b"\xa3\x01q".as_slice(), b"\xb3\0\0\0\x01q", b"\xa1\x01q"].into_iter().enumerate() {
+        world.at(a).send(sender, n as u64, false, with_to(to));
+    }
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 3, "{:?}", world.at(a).outcomes());
+}
+
+#[test]
+fn an_empty_target_address_is_none() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some(""));
+    let answer = world.at(a).attach_answer(sender).cloned().expect("attached");
+    assert_eq!(answer.target.map(|target| target.address), Some(None));
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+    world.at(a).send(sender, 1, false, message(Some("q"), 10));
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
 }
