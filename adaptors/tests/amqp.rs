@@ -45,6 +45,7 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
         max_session_frames: None,
         idle_timeout: Duration::from_secs(16),
         link_capacity: 250,
+        message_fields: router_engine::port::MessageFields::default(),
         strip_in: true,
         strip_out: true,
         open_properties: amqp_core::value::Map::default(),

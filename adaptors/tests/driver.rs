@@ -7,7 +7,7 @@ use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, PortParams, SaslParams};
+use router_engine::port::{AmqpPort, MessageFields, PortParams, SaslParams};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,6 +56,7 @@ fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortPara
         hostname: None,
         sasl,
         handshake_timeout: None,
+        message_fields: MessageFields::default(),
     }
 }
 

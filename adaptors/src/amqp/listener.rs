@@ -374,6 +374,7 @@ mod tests {
             max_session_frames: None,
             idle_timeout: Duration::ZERO,
             link_capacity: 250,
+            message_fields: router_engine::port::MessageFields::default(),
             strip_in: false,
             strip_out: false,
             open_properties: amqp_core::value::Map::new(),

@@ -14,6 +14,7 @@ use adaptors::tls::{TlsProfile, UidFormat};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
+use router_engine::port::MessageFields;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -112,6 +113,7 @@ fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
         max_session_frames: peer.max_session_frames,
         idle_timeout: peer.idle_timeout,
         link_capacity: peer.link_capacity,
+        message_fields: MessageFields::parse(&peer.message_logging),
         strip_in: peer.strip_in,
         strip_out: peer.strip_out,
         open_properties: peer.open_properties,

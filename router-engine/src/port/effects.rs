@@ -81,7 +81,9 @@ impl AmqpPort {
     /// Answers the peer's attach. The index of the link when the peer has detached it meanwhile.
     fn attach_reply(&mut self, reply: AttachReply) -> Option<u32> {
         let idx = reply.token;
+        let ends = self.ends(reply.source.as_deref(), reply.target.as_deref());
         let link = self.links.get_mut(idx)?;
+        link.ends = ends;
         let key = link.key;
         link.annotations = reply.annotations;
         link.priority = reply.priority;
@@ -114,6 +116,7 @@ impl AmqpPort {
     fn attach(&mut self, attach: AttachOut) {
         let AttachOut { link: id, name, direction, source, target, session: class, anonymous, cut_through, priority } =
             attach;
+        let ends = self.ends(Some(&source), Some(&target));
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
             let params =
@@ -132,6 +135,7 @@ impl AmqpPort {
         };
         let mut link = PortLink::new(key, session, direction);
         link.id = Some(id);
+        link.ends = ends;
         link.owns_session = owned;
         link.priority = priority;
         link.annotations = carries_annotations(&self.params.conn, direction);

@@ -6,12 +6,13 @@
 use super::AmqpPort;
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
 use super::link::{Leaving, OutLink, PortLink, notify_key};
-use crate::core::action::Action;
+use crate::core::action::{Action, Direction};
 use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
 use crate::stream::{Notify, Payload, Pull};
 use amqp_core::engine::{LinkKey, Outgoing, Sent, SessionKey};
 use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -155,6 +156,7 @@ impl AmqpPort {
         let (id, settled) = (push.id, push.settled);
         if reader.is_none() {
             // A whole message: mostly it leaves at once, and then nothing needs to be kept of it.
+            self.log_leaving(idx, &mut buffer);
             self.engine.start(key, outgoing(id, settled, push.state));
             let sent = self.engine.send(key, &mut buffer, Some(settled), budget);
             if sent == Sent::Done {
@@ -215,6 +217,7 @@ impl AmqpPort {
             }
             current.started = true;
             let state = current.state.take();
+            self.log_leaving(idx, &mut current.buffer);
             self.engine.start(key, outgoing(current.id, current.settled, state));
         }
         let last = (pull == Pull::Done).then_some(current.settle_last);
@@ -242,6 +245,12 @@ impl AmqpPort {
                 self.keep(idx, current);
                 pause(sent)
             }
+        }
+    }
+
+    fn log_leaving(&self, idx: u32, beginning: &mut VecDeque<Bytes>) {
+        if !self.params.message_fields.is_empty() {
+            self.log_message(idx, Direction::Out, beginning.make_contiguous());
         }
     }
 

@@ -8,12 +8,12 @@
 //!                             '---invalid --------------> rejected, rest discarded
 //! ```
 
-use super::AmqpPort;
 use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
 use super::report;
+use super::{AmqpPort, MessageFields};
 use crate::annotations::{Annotations, flags};
-use crate::core::action::{Action, Deliver, InToken, Side};
+use crate::core::action::{Action, Deliver, Direction, InToken, Side};
 use crate::core::effect::CutThrough;
 use crate::core::ids::{ConnId, InId, LinkId};
 use crate::log::{Level, LogModule};
@@ -40,6 +40,7 @@ impl AmqpPort {
     /// A transfer frame.
     pub(super) fn on_transfer(&mut self, frame: Incoming, now: Instant) {
         let Some(idx) = self.links.by_key(frame.link) else { return };
+        let logged = self.params.message_fields;
         let Some(PortLink { id: Some(id), annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
             return;
         };
@@ -47,7 +48,10 @@ impl AmqpPort {
         if frame.first && !frame.more && !frame.aborted {
             // The usual case, which touches no state but the delivery's own.
             let chunks = [frame.payload];
-            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated);
+            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated, logged);
+            if look.is_ok() {
+                self.log_message(idx, Direction::In, &chunks);
+            }
             let [payload] = chunks;
             return match look {
                 Ok(Some(head)) => {
@@ -77,6 +81,7 @@ impl AmqpPort {
 
     /// A piece of a delivery of several frames.
     fn on_piece(&mut self, idx: u32, id: LinkId, payload: Bytes, more: bool, aborted: bool, now: Instant) {
+        let logged = self.params.message_fields;
         let Some(PortLink { session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
             return;
         };
@@ -89,7 +94,7 @@ impl AmqpPort {
                     held.chunks.push(payload);
                 }
                 if held.head.is_none() {
-                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations) {
+                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations, logged) {
                         Ok(head) => held.head = head,
                         Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
@@ -132,12 +137,18 @@ impl AmqpPort {
         let Some(current) = self.take_current(idx) else { return };
         let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
         let Some(head) = held.head else { return };
+        self.log_message(idx, Direction::In, &held.chunks);
         let payload = many(strip(held.chunks, head.strip));
         self.deliver(id, delivery, settled, state, head, payload);
     }
 
     /// The delivery that was held is to be forwarded as it arrives.
     fn start_stream(&mut self, idx: u32, id: LinkId, now: Instant) {
+        if let Some(PortLink { end: End::In(InLink { current: Some(current), .. }), .. }) = self.links.get(idx)
+            && let Phase::Held(held) = &current.phase
+        {
+            self.log_message(idx, Direction::In, &held.chunks);
+        }
         let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
             self.links.get_mut(idx)
         else {
@@ -320,8 +331,15 @@ pub(super) const fn unpack(token: u64) -> InId {
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
-fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymous: bool, annotated: bool) -> Look {
-    let depth = if anonymous { Depth::Properties } else { Depth::RouterAnnotations };
+fn look(
+    scanner: &mut SectionScanner,
+    chunks: &[Bytes],
+    complete: bool,
+    anonymous: bool,
+    annotated: bool,
+    logged: MessageFields,
+) -> Look {
+    let depth = logged.depth(if anonymous { Depth::Properties } else { Depth::RouterAnnotations });
     let map = match scanner.scan(chunks, complete, depth) {
         ScanResult::Ok(map) => map,
         ScanResult::Incomplete => return Ok(None),
@@ -341,7 +359,7 @@ fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymou
     // The header is not needed for anything but the priority: one that is damaged has none.
     let header = match map.header {
         Some(header) => Some(header),
-        None if anonymous => None,
+        None if anonymous || !logged.is_empty() => None,
         None => match scanner.scan(chunks, complete, Depth::Header) {
             ScanResult::Ok(map) => map.header,
             ScanResult::Incomplete => return Ok(None),

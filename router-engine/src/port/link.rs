@@ -1,5 +1,6 @@
 //! What a port keeps of a link.
 
+use super::message_log::Ends;
 use crate::annotations::Annotations;
 use crate::core::action::Direction;
 use crate::core::effect::{CutThrough, Push};
@@ -32,6 +33,8 @@ pub(super) struct PortLink {
     pub(super) annotations: bool,
     /// Rank among outgoing links, 0..=9; higher ones are served first.
     pub(super) priority: u8,
+    /// Only where messages are logged.
+    pub(super) ends: Option<Ends>,
     pub(super) end: End,
 }
 
@@ -166,6 +169,7 @@ impl PortLink {
             gone: false,
             annotations: false,
             priority: 4,
+            ends: None,
             end: match direction {
                 Direction::In => End::In(InLink::default()),
                 Direction::Out => End::Out(OutLink::default()),

@@ -15,6 +15,7 @@ mod events;
 mod ingress;
 pub mod limits;
 mod link;
+mod message_log;
 mod open;
 mod params;
 mod report;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use amqp_core::engine::Output;
 pub use amqp_core::sasl::PlainCredentials;
+pub use message_log::MessageFields;
 pub use params::{PortError, PortParams, PortState, SaslParams, TlsInfo};
 
 use crate::Router;

@@ -6,7 +6,7 @@ use super::wire::{EndId, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::{AddressConfig, Mode, RouterConfig};
-use crate::port::{AmqpPort, PortParams, SaslParams};
+use crate::port::{AmqpPort, MessageFields, PortParams, SaslParams};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use amqp_core::value::Map;
@@ -221,6 +221,7 @@ impl Sim {
             hostname: None,
             sasl,
             handshake_timeout: Some(Duration::from_secs(10)),
+            message_fields: MessageFields::default(),
         }
     }
 }

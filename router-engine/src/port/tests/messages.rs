@@ -359,3 +359,54 @@ fn an_empty_target_address_is_none() {
     world.run();
     assert_eq!(world.at(b).deliveries().len(), 1);
 }
+
+/// A message with application properties, in which the properties are logged that `components` name.
+fn logged_on_its_way(components: &str, len: usize) -> Vec<&'static str> {
+    use amqp_core::message::Properties;
+    use amqp_core::value::{Map, Symbol, Value};
+    let mut world = World::new();
+    let mut p = params(ConnectionRole::Normal);
+    p.message_fields = MessageFields::parse(components);
+    let (a, b) = (world.client_with(p.clone()), world.client_with(p));
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    let properties = Properties {
+        message_id: Value::from("123455"),
+        user_id: Some(Bytes::from_static(b"testuser")),
+        subject: Some("test-subject".into()),
+        reply_to: Some("hello_world".into()),
+        correlation_id: Value::Ulong(89),
+        content_encoding: Some(Symbol::from_static("gzip, deflate")),
+        creation_time: Some(1_487_772_623_883),
+        group_sequence: Some(0),
+        ..Properties::default()
+    };
+    let app =
+        Map::new().with("app-property", vec![Value::Int(10), Value::Int(20)]).with("other", Value::symbol("O_one"));
+    let message = MessageBuilder::new().properties(&properties).application_properties(&app).data(&vec![b'X'; len]);
+    capture::start();
+    world.at(a).send(sender, 1, false, message);
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+    capture::texts(LogModule::Message)
+}
+
+#[test]
+fn properties_of_messages_are_logged_where_that_is_asked_for() {
+    let all = r#"Message{message-id="123455", user-id=b"testuser", subject="test-subject", reply-to="hello_world", correlation-id=89, content-encoding=:"gzip, deflate", creation-time="2017-02-22 14:10:23.883 +0000", group-sequence=0, app-properties={"app-property"=[10, 20], "other"=:"O_one"}}"#;
+    let some = r#"Message{user-id=b"testuser", subject="test-subject"}"#;
+    // In one frame, and in many as a stream.
+    for len in [10, 300_000] {
+        for (components, shown) in [("all", all), ("subject,user-id", some), ("to", "Message{}")] {
+            let lines = [
+                format!("[C1]: Received {shown} on link 'link3' ( -> q)"),
+                format!("[C2]: Sent {shown} on link 'link2' (q -> )"),
+            ];
+            let logged = logged_on_its_way(components, len);
+            let words = |line: &str| line.split(" on link").next().map(str::to_owned);
+            assert_eq!(logged.iter().map(|l| words(l)).collect::<Vec<_>>(), lines.map(|l| words(&l)), "{logged:?}");
+            assert!(logged[0].ends_with("( -> q)") && logged[1].ends_with("(q -> )"), "{logged:?}");
+        }
+        assert_eq!(logged_on_its_way("none", len), [""; 0]);
+    }
+}
