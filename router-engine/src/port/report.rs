@@ -53,6 +53,11 @@ pub(super) fn refused(conn: ConnId, link: LinkId, condition: &str, description: 
     }
 }
 
+/// A link ends because its connection does.
+pub(super) fn aborted(link: &str) {
+    log!(LogModule::Container, Level::Debug, "Aborting link '{link}' due to parent connection end");
+}
+
 /// Clients come and go often.
 fn level(role: ConnectionRole) -> Level {
     if role == ConnectionRole::Normal { Level::Debug } else { Level::Info }

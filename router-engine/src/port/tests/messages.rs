@@ -268,7 +268,10 @@ fn connection_lost() {
     }
     world.run();
     let now = world.now;
+    capture::start();
     world.at(b).port.transport_closed(now);
+    let aborted = capture::texts(LogModule::Container);
+    assert!(matches!(aborted[..], [line] if line.ends_with("due to parent connection end")), "{aborted:?}");
     assert!(matches!(world.at(b).port.state(), PortState::Dropped(Some(e)) if e.description == "connection aborted"));
     world.run();
     assert_eq!(world.at(a).outcomes().len(), 2);
