@@ -77,6 +77,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
+    /// Whether input ended without a word of the peer: TLS asks for a closing alert before the end of the transport.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.is_truncated())
+    }
+
     fn poll_read_plain(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>> {
         let mut segment = pool::take_spare();
         let mut buf = ReadBuf::new(&mut segment[..pool::READ_MAX]);

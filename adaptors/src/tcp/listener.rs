@@ -2,7 +2,8 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Role, hang_up, log_tls_failure};
+use super::ending::{Fate, arm, hang_up};
+use super::flow::{Flow, Role, log_tls_failure};
 use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound};
@@ -392,7 +393,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
         }
-        None => hang_up(transport.socket()),
+        None => arm(transport.socket()),
     }
 }
 
@@ -415,7 +416,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        hang_up(transport.socket());
+        arm(transport.socket());
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
@@ -432,7 +433,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         outbound: Outbound::waiting(),
         _member: member,
         actions: vec![deliver],
-        failed: false,
+        fate: Fate::Open,
     };
     flow.start(joined.rest);
     Some(flow)
@@ -461,8 +462,8 @@ mod tests {
         if let Some(flow) = set_up(&shared, accepted, Transport::plain(stream)) {
             tokio::time::timeout(Duration::from_secs(20), flow.run()).await.expect("over");
         }
-        client.readable().await.expect("told");
-        assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+        let mut client = client;
+        super::super::tests::read_to_reset(&mut client).await;
         assert_eq!((shared.service.opened(), shared.service.closed()), (1, 1));
         far.alone().await;
     }

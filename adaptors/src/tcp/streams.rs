@@ -26,6 +26,8 @@ pub(super) struct Inbound {
     /// The stream is full.
     pub(super) blocked: bool,
     pub(super) ended: bool,
+    /// A write has taken the news of a reset from the kernel: an end that is read now is none of the peer's.
+    pub(super) doubtful: bool,
     pub(super) settled: bool,
 }
 
@@ -41,7 +43,10 @@ pub(super) struct Outbound {
     pub(super) dry: bool,
     pub(super) window: ReceiveWindow,
     pub(super) source_ended: bool,
+    /// Nothing more is written: the end was, or the socket takes nothing.
     pub(super) shut: bool,
+    /// The socket takes nothing.
+    pub(super) broken: bool,
     pub(super) settled: bool,
 }
 
@@ -83,6 +88,7 @@ impl Inbound {
             flowing,
             blocked: false,
             ended: false,
+            doubtful: false,
             settled: false,
         }
     }
@@ -122,6 +128,7 @@ impl Outbound {
             window: ReceiveWindow::default(),
             source_ended: false,
             shut: false,
+            broken: false,
             settled: false,
         }
     }

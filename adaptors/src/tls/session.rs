@@ -33,6 +33,8 @@ pub struct Session {
     output: Window,
     /// The peer's closing alert or the end of the transport was seen.
     peer_closed: bool,
+    /// It was the end of the transport, without an alert.
+    truncated: bool,
     close_sent: bool,
 }
 
@@ -70,6 +72,7 @@ impl Session {
             input: Window::default(),
             output: Window::default(),
             peer_closed: false,
+            truncated: false,
             close_sent: false,
         }
     }
@@ -81,6 +84,12 @@ impl Session {
             Phase::Open(records) => Some(&records.info),
             _ => None,
         }
+    }
+
+    /// Whether input ended without the peer's closing alert: anyone on the way may have cut it off.
+    #[must_use]
+    pub const fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// Adds octets that were read from the socket before TLS began.
@@ -165,7 +174,7 @@ impl Session {
                 return Poll::Ready(Ok(None));
             }
             match self.input.poll_fill(cx, socket) {
-                Poll::Ready(Ok(0)) => self.peer_closed = true,
+                Poll::Ready(Ok(0)) => (self.peer_closed, self.truncated) = (true, true),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,

@@ -59,7 +59,7 @@ pub enum Pull {
     Empty,
     /// All octets were read and the producer is done. May come together with octets.
     Done,
-    /// The producer aborted. Octets pushed before the abort may have been lost.
+    /// All octets were read, and the producer aborted: there should have been more. Never together with octets.
     Aborted,
 }
 
@@ -194,6 +194,12 @@ impl Stream {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.inner.lock().end == Some(End::Done)
+    }
+
+    /// Whether the producer has aborted this stream.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.inner.lock().end == Some(End::Aborted)
     }
 
     /// Octets held now, with [`CHUNK_COST`] for each chunk.
@@ -342,8 +348,9 @@ impl Reader {
             }
             let exhausted = cursor.next >= inner.base + inner.chunks.len() as u64;
             let pull = match end {
-                Some(End::Aborted) => Pull::Aborted,
                 Some(End::Done) if exhausted => Pull::Done,
+                // What came before the abort is good.
+                Some(End::Aborted) if moved == 0 => Pull::Aborted,
                 _ if moved > 0 => Pull::Data,
                 _ => {
                     cursor.waiting = true;
