@@ -75,6 +75,8 @@ fn operate(
     let ending = executor.block_on(signals.wait());
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
     if let Some(io) = io {
+        // First, so that neighbours may still hear of it.
+        executor.block_on(io.end_flows(GRACE));
         io.shutdown();
     }
     Ok(ending)

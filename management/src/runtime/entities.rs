@@ -217,6 +217,7 @@ impl Runtime {
         let engine = self.engine()?;
         let address = params.address.as_deref().map(|a| engine.service_address(a)).unwrap_or_default();
         let listener = TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router)?;
+        engine.io.add_service(listener.service());
         self.entities.tcp_listeners.insert(key(entity), OpenTcpListener { listener, params });
         Ok(())
     }
@@ -227,6 +228,7 @@ impl Runtime {
         let engine = self.engine()?;
         let address = engine.service_address(&params.address);
         let connector = TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router)?;
+        engine.io.add_service(connector.service());
         self.entities.tcp_connectors.insert(key(entity), OpenTcpConnector { connector, params });
         Ok(())
     }
