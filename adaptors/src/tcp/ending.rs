@@ -157,7 +157,7 @@ impl Flow {
         if self.transport.is_truncated() {
             let error = io::Error::new(io::ErrorKind::UnexpectedEof, "closed without the closing alert of TLS");
             self.fail(&error.into());
-        } else if self.inbound.doubtful {
+        } else if self.inbound.doubtful && !self.transport.is_tls() {
             self.fail(&io::Error::from(io::ErrorKind::ConnectionReset).into());
         } else {
             self.end_inbound(false);

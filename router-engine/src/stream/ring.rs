@@ -376,3 +376,25 @@ impl Drop for Reader {
         waker.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_comes_after_the_octets_before_it() {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        let (first, second) = (stream.reader(None), stream.reader(None));
+        stream.push_all([Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
+        stream.abort();
+        assert!(stream.is_aborted() && !stream.is_finished());
+        assert_eq!(stream.push(Bytes::from_static(b"c")), Pressure::Discarded);
+        for reader in [first, second] {
+            let mut out = VecDeque::new();
+            assert_eq!(reader.pull(1, &mut out), Pull::Data);
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Data);
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Aborted);
+            assert_eq!(out.make_contiguous().concat(), b"ab");
+        }
+    }
+}

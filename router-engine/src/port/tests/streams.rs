@@ -149,6 +149,25 @@ fn abort_travels() {
 }
 
 #[test]
+fn what_came_before_an_abort_is_sent_first() {
+    let (mut world, sender, _) = pair(10);
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    let mut tail = payload.split_off(40);
+    tail.truncate(1);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    // The router finds both in one turn.
+    world.at(0).engine.send(sender, &mut tail, None, usize::MAX);
+    assert!(tail.is_empty(), "the window is too small");
+    assert!(world.at(0).engine.abort(sender));
+    world.run();
+    let got = world.at(1).deliveries();
+    assert!(got[0].aborted && !got[0].complete);
+    assert!(got[0].octets[..] == whole[..41 * CHUNK], "{} octets", got[0].octets.len());
+}
+
+#[test]
 fn receiver_lost_in_the_middle() {
     let (mut world, sender, receiver) = pair(10);
     let whole = message(None, 1_000_000);
