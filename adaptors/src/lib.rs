@@ -17,6 +17,7 @@ pub mod clock;
 pub mod net;
 pub mod pool;
 pub mod random;
+pub mod resolver;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
 use crate::runtime::{Io, contained, signalled};
-use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
+use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
@@ -178,14 +178,28 @@ impl Connector {
         ConnectorStatus { state: state.status, message: state.message.clone(), failover_urls: state.failover.urls() }
     }
 
-    /// Uses new values of the TLS profile for the handshakes to come. A newer ordinal of a router connection
-    /// makes a new set of connections beside the old one; older ones than the oldest valid are closed.
+    /// Loads new values of the TLS profile. Applied, they hold for the handshakes to come. A newer ordinal of a router
+    /// connection makes a new set of connections beside the old one; older ones than the oldest valid are closed.
+    /// Reads files: not for an IO thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let tls = load(profile, &self.shared.params)?;
+        let (connector, ordinal, oldest) = (self.clone(), profile.ordinal, profile.oldest_valid_ordinal);
+        Ok(TlsUpdate::new(move || connector.use_tls(&tls, ordinal, oldest)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        self.prepare_tls(profile).map(TlsUpdate::apply)
+    }
+
+    fn use_tls(&self, tls: &TlsClient, ordinal: u64, oldest: u64) {
         let shared = &self.shared;
-        let tls = load(profile, &shared.params)?;
         let rotates = matches!(shared.params.endpoint.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
@@ -193,11 +207,10 @@ impl Connector {
             for sub in state.subs.iter().filter(|sub| !sub.retired()) {
                 *sub.tls.lock() = Some(tls.clone());
             }
-            state.tls = Some(tls);
+            state.tls = Some(tls.clone());
             if !rotates {
-                return Ok(());
+                return;
             }
-            let oldest = profile.oldest_valid_ordinal;
             let previous = std::mem::replace(&mut state.oldest_valid, oldest);
             if oldest > previous {
                 log!(
@@ -208,16 +221,15 @@ impl Connector {
             }
             let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
             state.subs = keep;
-            let newer = profile.ordinal > state.ordinal;
+            let newer = ordinal > state.ordinal;
             if newer {
                 let previous = state.ordinal;
                 log!(
                     LogModule::Server,
                     Level::Debug,
-                    "Connector {name} new TLS ordinal: {}, previous: {previous}",
-                    profile.ordinal
+                    "Connector {name} new TLS ordinal: {ordinal}, previous: {previous}"
                 );
-                state.ordinal = profile.ordinal;
+                state.ordinal = ordinal;
                 for sub in &state.subs {
                     sub.retire();
                 }
@@ -230,7 +242,6 @@ impl Connector {
         if newer {
             self.start_set();
         }
-        Ok(())
     }
 
     /// Starts a control connection and its data connections.

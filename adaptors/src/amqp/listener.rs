@@ -1,31 +1,38 @@
 //! AMQP listeners and the connections that they accept.
 
 use super::driver::{Driver, transport_failure};
-use super::params::ListenerParams;
+use super::params::{EndpointParams, ListenerParams};
 use super::registration::Registration;
 use super::start::{Begun, StartError, begin};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::runtime::{Io, signalled};
 use crate::sockets::{Accepted, Sockets};
-use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
+use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::Instant;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use router_engine::core::connection::{ConnHandle, ConnParams};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long to wait after an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause after the first attempt to open the socket; each that follows is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause between attempts to open the socket.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is said of peers that do not open in time.
 const HANDSHAKE_TIMEOUT: &str = "Timeout waiting for initial handshake";
@@ -40,10 +47,30 @@ pub struct Listener {
 struct Shared {
     params: ListenerParams,
     io: Io,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     tls: Mutex<Option<TlsServer>>,
     deleted: watch::Sender<bool>,
     secured: Mutex<Secured>,
     sockets: Sockets,
+    opening: Mutex<Opening>,
+    /// An attempt to open the socket is over.
+    attempted: Condvar,
+    /// Ends the pause between attempts.
+    again: Notify,
+}
+
+/// How far the socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Opening {
+    /// Nobody asked for it.
+    Configured,
+    /// The first attempt is under way.
+    Trying,
+    /// The last attempt failed.
+    Failed(ListenError),
+    /// It listens.
+    Open,
 }
 
 /// The connections accepted with TLS.
@@ -68,7 +95,7 @@ pub struct ListenError {
 // === impl Listener ===
 
 impl Listener {
-    /// Configures a listener; [`Self::activate`] opens its socket.
+    /// Configures a listener; [`Self::start`] opens its socket. Reads files: not for an IO thread.
     ///
     /// # Errors
     /// When its TLS profile cannot be used.
@@ -77,42 +104,72 @@ impl Listener {
         log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
         let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let shared = Shared {
+            port: net::port_number(&params.endpoint.port),
             params,
             io: io.clone(),
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
             secured: Mutex::new(Secured { oldest_valid, connections: Vec::new() }),
             sockets: Sockets::default(),
+            opening: Mutex::new(Opening::Configured),
+            attempted: Condvar::new(),
+            again: Notify::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Opens the socket and accepts connections from now on. May block on name resolution.
+    /// Opens the socket and accepts connections from then on: at once, unless the host is a name. Then, and when it
+    /// fails, it goes on in the background until it has succeeded. Called again, it cuts the pause between attempts
+    /// short.
+    pub fn start(&self) {
+        let shared = &self.shared;
+        let first = {
+            let mut opening = shared.opening.lock();
+            let first = *opening == Opening::Configured;
+            if first {
+                *opening = Opening::Trying;
+            }
+            first
+        };
+        if !first {
+            shared.again.notify_one();
+            return;
+        }
+        let EndpointParams { host, family, .. } = &shared.params.endpoint;
+        if let Some(found) = net::literal_listen_addresses(host, shared.port, *family) {
+            shared.open(found);
+        }
+        shared.io.spawn(listen(Arc::clone(shared)));
+    }
+
+    /// Waits for the first attempt to open the socket. `None`: it is still under way when the time is over. Blocks:
+    /// not for an IO thread.
+    #[must_use]
+    pub fn wait_started(&self, limit: Option<Duration>) -> Option<Result<(), ListenError>> {
+        let until = limit.map(|limit| time::Instant::now() + limit);
+        let mut opening = self.shared.opening.lock();
+        loop {
+            match &*opening {
+                Opening::Open => return Some(Ok(())),
+                Opening::Failed(error) => return Some(Err(error.clone())),
+                Opening::Configured => return None,
+                Opening::Trying => {}
+            }
+            match until {
+                None => self.shared.attempted.wait(&mut opening),
+                Some(until) if time::Instant::now() >= until => return None,
+                Some(until) => drop(self.shared.attempted.wait_until(&mut opening, until)),
+            }
+        }
+    }
+
+    /// [`Self::start`], and waits for the first attempt.
     ///
     /// # Errors
-    /// When no socket could be opened; this is also logged.
+    /// When it failed; this is also logged.
     pub fn activate(&self) -> Result<(), ListenError> {
-        let endpoint = &self.shared.params.endpoint;
-        let address = endpoint.address();
-        let opened = {
-            let _executor = self.shared.io.enter();
-            net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
-                .and_then(|found| self.shared.sockets.open(&found, net::MAX_BACKLOG))
-        };
-        opened.map_err(|error| {
-            let error = ListenError { condition: "proton:io", description: io_text(&error, "listen on", &address) };
-            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
-            error
-        })?;
-        if net::port_number(&endpoint.port) == Some(0) {
-            if let Some(bound) = self.bound().first() {
-                log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
-            }
-        } else {
-            log!(LogModule::Server, Level::Info, "Listening on {address}");
-        }
-        self.shared.io.spawn(accept_all(Arc::clone(&self.shared)));
-        Ok(())
+        self.start();
+        self.wait_started(None).unwrap_or(Ok(()))
     }
 
     /// The addresses that the listener is bound to.
@@ -124,35 +181,30 @@ impl Listener {
     /// Stops accepting; the port is free at once. Connections live on.
     pub fn delete(&self) {
         self.shared.sockets.retire();
+        self.shared.abandon();
         if !self.shared.deleted.send_replace(true) {
             let endpoint = &self.shared.params.endpoint;
             log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", endpoint.describe());
         }
     }
 
-    /// Uses new values of the TLS profile for new connections, and closes connections whose
-    /// credentials are no longer valid.
+    /// Loads new values of the TLS profile. Applied, they hold for new connections, and connections whose
+    /// credentials are no longer valid are closed. Reads files: not for an IO thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let (shared, oldest) = (Arc::clone(&self.shared), profile.oldest_valid_ordinal);
+        Ok(TlsUpdate::new(move || shared.use_tls(loaded, oldest)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        let new = profile.oldest_valid_ordinal;
-        let (previous, expired) = self.shared.secured.lock().expire(new);
-        if new > previous {
-            let name = &self.shared.params.endpoint.name;
-            log!(
-                LogModule::Server,
-                Level::Debug,
-                "Listeners {name} new oldest valid TLS ordinal: {new}, previous: {previous}"
-            );
-        }
-        for (conn, _) in expired {
-            log_expired(conn);
-            self.shared.io.router().close_connection(conn, None, false);
-        }
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 }
 
@@ -190,6 +242,73 @@ impl Secured {
 // === impl Shared ===
 
 impl Shared {
+    async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        let EndpointParams { host, family, .. } = &self.params.endpoint;
+        net::listen_addresses(host, self.port, *family).await
+    }
+
+    /// Opens the socket on what was found.
+    fn open(&self, found: io::Result<Vec<SocketAddr>>) {
+        let address = self.params.endpoint.address();
+        let opened = {
+            let _executor = self.io.enter();
+            found.and_then(|found| self.sockets.open(&found, net::MAX_BACKLOG))
+        };
+        match opened {
+            Ok(true) => {
+                self.log_listening(&address);
+                *self.opening.lock() = Opening::Open;
+            }
+            // It was deleted meanwhile.
+            Ok(false) => self.abandon(),
+            Err(error) => self.on_failure(&error, &address),
+        }
+        self.attempted.notify_all();
+    }
+
+    fn log_listening(&self, address: &str) {
+        if self.port != Some(0) {
+            log!(LogModule::Server, Level::Info, "Listening on {address}");
+        } else if let Some(bound) = self.sockets.bound().first() {
+            log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", self.params.endpoint.name);
+        }
+    }
+
+    /// Logged only when it is another failure than that of the attempt before.
+    fn on_failure(&self, error: &io::Error, address: &str) {
+        let error = ListenError { condition: "proton:io", description: io_text(error, "listen on", address) };
+        let failed = Opening::Failed(error.clone());
+        if std::mem::replace(&mut *self.opening.lock(), failed.clone()) != failed {
+            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
+        }
+    }
+
+    /// Nobody need wait for a first attempt any more.
+    fn abandon(&self) {
+        let mut opening = self.opening.lock();
+        if *opening == Opening::Trying {
+            *opening = Opening::Failed(ListenError { condition: "proton:io", description: "deleted".to_owned() });
+        }
+        self.attempted.notify_all();
+    }
+
+    fn use_tls(&self, loaded: TlsServer, oldest_valid: u64) {
+        *self.tls.lock() = Some(loaded);
+        let (previous, expired) = self.secured.lock().expire(oldest_valid);
+        if oldest_valid > previous {
+            let name = &self.params.endpoint.name;
+            log!(
+                LogModule::Server,
+                Level::Debug,
+                "Listeners {name} new oldest valid TLS ordinal: {oldest_valid}, previous: {previous}"
+            );
+        }
+        for (conn, _) in expired {
+            log_expired(conn);
+            self.io.router().close_connection(conn, None, false);
+        }
+    }
+
     fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
@@ -212,6 +331,35 @@ impl Shared {
             protocol: "amqp",
             container: String::new(),
         }
+    }
+}
+
+/// Opens the socket if it is not open yet, then accepts.
+async fn listen(shared: Arc<Shared>) {
+    let opened = tokio::select! {
+        () = open_at_last(&shared) => true,
+        () = signalled(&shared.deleted) => false,
+        () = shared.io.stopped() => false,
+    };
+    if opened {
+        accept_all(shared).await;
+    }
+}
+
+/// Tries to open the socket until that succeeds.
+async fn open_at_last(shared: &Shared) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let opening = shared.opening.lock().clone();
+        match opening {
+            Opening::Open => return,
+            Opening::Failed(_) => {
+                let _ = tokio::time::timeout(pause, shared.again.notified()).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Opening::Configured | Opening::Trying => {}
+        }
+        shared.open(shared.look_up().await);
     }
 }
 
@@ -352,7 +500,6 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amqp::EndpointParams;
     use router_engine::core::connection::ConnectionRole;
     use router_engine::core::{Mode, RouterConfig};
 

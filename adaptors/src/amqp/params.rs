@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Checks user names and passwords.
 pub trait Authenticator: Send + Sync {
-    /// Whether the credentials are good. Called on an IO thread.
+    /// Whether the credentials are good. Called on a thread that may wait for files.
     fn check(&self, credentials: &PlainCredentials) -> bool;
 }
 

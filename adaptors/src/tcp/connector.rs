@@ -8,7 +8,7 @@ use super::setup::{self, Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
 use crate::clock;
 use crate::net;
-use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile};
+use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -119,14 +119,23 @@ impl TcpConnector {
         Ok(Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) })
     }
 
-    /// Uses new values of the TLS profile for new connections.
+    /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
+    /// thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     /// The configuration.

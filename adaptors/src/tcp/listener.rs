@@ -9,7 +9,7 @@ use super::streams::{Inbound, Outbound};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
 use crate::sockets::{Accepted, Sockets};
-use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
+use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::log::{Level, LogModule};
@@ -154,14 +154,23 @@ impl TcpListener {
         true
     }
 
-    /// Uses new values of the TLS profile for new connections.
+    /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
+    /// thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     /// Stops listening, and the port is free at once; with `drop_connections` closes what was accepted.

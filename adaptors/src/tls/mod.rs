@@ -10,6 +10,7 @@ mod profile;
 mod record;
 pub mod secret;
 mod session;
+mod update;
 mod verify;
 
 pub use error::TlsError;
@@ -17,3 +18,4 @@ pub use handshake::SessionInfo;
 pub use identity::{UidFormat, subject_name, user_id};
 pub use profile::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsConfigError, TlsProfile, TlsServer};
 pub use session::Session;
+pub use update::TlsUpdate;
