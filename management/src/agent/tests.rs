@@ -14,11 +14,11 @@ use std::time::Duration;
 
 /// A router that remembers what it was told.
 #[derive(Default)]
-struct Fake {
-    refuse: bool,
-    patterns: HashSet<String>,
-    calls: Vec<String>,
-    cut: Vec<u32>,
+pub(super) struct Fake {
+    pub(super) refuse: bool,
+    pub(super) patterns: HashSet<String>,
+    pub(super) calls: Vec<String>,
+    pub(super) cut: Vec<u32>,
     traced: HashSet<u32>,
 }
 
@@ -155,7 +155,7 @@ fn address(key: &str) -> AddressRow {
     }
 }
 
-fn agent() -> Agent<Fake> {
+pub(super) fn agent() -> Agent<Fake> {
     let conf = "router {\n id: R1\n mode: interior\n}\nlistener {\n name: l0\n port: 5672\n}\nconnector {\n name: c0\n}\n\
         address {\n prefix: multicast\n}\n";
     let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
@@ -166,7 +166,7 @@ fn agent() -> Agent<Fake> {
     agent
 }
 
-fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
+pub(super) fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
     call_from(2, agent, properties, body)
 }
 
@@ -249,11 +249,11 @@ fn dummy_supports_everything() {
     let mut agent = agent();
     let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
     let created =
-        call(&mut agent, &named("CREATE"), Map::new().with("num1", 5).with("arg1", true).with("arg2", Value::Null));
+        call(&mut agent, &named("CREATE"), Map::new().with("num1", 5).with("arg1", "one").with("arg2", Value::Null));
     assert_eq!(created.status, Status::Created);
     assert_eq!(
         Literal(&created.body).to_string(),
-        "{'num1': 5, 'arg1': 'True', 'type': 'io.skupper.router.dummy', 'name': 'd', 'identity': 'dummy/0'}"
+        "{'num1': 5, 'arg1': 'one', 'type': 'io.skupper.router.dummy', 'name': 'd', 'identity': 'dummy/0'}"
     );
     assert_eq!(field(&created, "num1"), &Value::Int(5));
     let again = refused(&mut agent, &named("CREATE"), Map::new());
@@ -262,7 +262,7 @@ fn dummy_supports_everything() {
         (
             400,
             "adding Entity(identity=dummy/1, name=d, type=io.skupper.router.dummy) duplicates unique attribute 'name' \
-             from existing Entity(arg1=True, identity=dummy/0, name=d, num1=5, type=io.skupper.router.dummy)"
+             from existing Entity(arg1=one, identity=dummy/0, name=d, num1=5, type=io.skupper.router.dummy)"
                 .to_owned()
         )
     );
@@ -527,7 +527,7 @@ fn connections_are_cut_and_traced() {
     assert_eq!(refused(&mut agent, &update("2"), Map::new()), (400, "Bad Request".to_owned()));
     let traced = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", true));
     assert_eq!(field(&traced, "enableProtocolTrace"), &Value::Bool(true));
-    let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "true"));
+    let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "no"));
     assert_eq!(field(&text, "enableProtocolTrace"), &Value::Bool(false));
     let delete = [("operation", "DELETE"), ("type", ty.as_str()), ("identity", "2")];
     assert_eq!(refused(&mut agent, &delete, Value::Null), (403, "Forbidden".to_owned()));
