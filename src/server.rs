@@ -2,8 +2,8 @@
 
 use crate::StartError;
 use crate::cli::Options;
-use management::agent::Agent;
 use management::agent::node::Node;
+use management::agent::{Agent, thread};
 use management::config::{self, BootPlan};
 use management::runtime::{Runtime, now};
 use management::{ErrorClass, RouterError, memory};
@@ -64,19 +64,21 @@ fn operate(
     if !agent.backend().finish_boot() {
         return Ok(Ending::Failed);
     }
-    let io = agent.backend().io().cloned();
+    let Some(io) = agent.backend().io().cloned() else {
+        return Err(RouterError::configuration("No network entity").into());
+    };
     let mut signals = {
         let _context = executor.enter();
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
     };
-    executor.spawn(node.run(agent));
+    let stopped = io.clone();
+    thread::spawn(node, agent, async move { stopped.stopped().await })
+        .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     log_running(workers);
     on_start();
     let ending = executor.block_on(signals.wait());
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
-    if let Some(io) = io {
-        io.shutdown();
-    }
+    io.shutdown();
     Ok(ending)
 }
 

@@ -56,6 +56,8 @@ impl Backend for Runtime {
     }
 
     fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let handle = self.handle.clone();
+        let _context = handle.enter();
         match entity.ty {
             EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
             EntityType::SslProfile => self.update_profile(entity),
@@ -74,6 +76,8 @@ impl Backend for Runtime {
     }
 
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let handle = self.handle.clone();
+        let _context = handle.enter();
         let name = entity.attributes.text("name").unwrap_or_default();
         match entity.ty {
             EntityType::SslProfile => self.delete_profile(name),
