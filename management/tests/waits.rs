@@ -4,10 +4,10 @@ mod common;
 
 use adaptors::resolver::{self, Resolve};
 use amqp_core::value::Map;
-use common::{Client, field, start, status};
+use common::{Client, field, free_port, start, status};
 use management::log::logger;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -53,10 +53,6 @@ fn wait_for_log(line: &str) {
         assert!(since.elapsed() < PATIENCE, "{line}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
 
 #[test]

@@ -223,3 +223,7 @@ pub(crate) fn field<'a>(message: &'a Message, key: &str) -> &'a Value {
 pub(crate) fn status(message: &Message) -> i64 {
     message.application_properties.get("statusCode").and_then(Value::as_i64).expect("a status")
 }
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
