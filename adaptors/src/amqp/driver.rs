@@ -339,8 +339,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 /// Checks credentials on a thread that may wait.
 async fn check(authenticator: Option<Arc<dyn Authenticator>>, credentials: PlainCredentials) -> bool {
     let Some(authenticator) = authenticator else { return false };
-    let Ok(_permit) = CHECKS.acquire().await else { return false };
-    spawn_blocking(move || authenticator.check(&credentials)).await.unwrap_or(false)
+    let Ok(permit) = CHECKS.acquire().await else { return false };
+    let check = move || {
+        // Held until the check is over, even if its connection is gone before.
+        let _permit = permit;
+        authenticator.check(&credentials)
+    };
+    spawn_blocking(check).await.unwrap_or(false)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
