@@ -23,7 +23,7 @@ impl Backend for Runtime {
         let handle = self.handle.clone();
         let _context = handle.enter();
         let (module, what, result) = match entity.ty {
-            EntityType::Log => return logger().configure(&LogParams::try_from(entity)?),
+            EntityType::Log => return logger().configure_at_start(&LogParams::try_from(entity)?),
             EntityType::Router => {
                 self.set_router(RouterParams::try_from(entity)?);
                 return Ok(());
