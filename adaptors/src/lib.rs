@@ -17,6 +17,7 @@ pub mod clock;
 pub mod net;
 pub mod pool;
 pub mod random;
+mod retry;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;

@@ -83,17 +83,17 @@ pub fn listen_addresses(host: &str, port: &str, family: Option<Family>) -> io::R
     admitted(found, family)
 }
 
-/// As [`listen_addresses`], of every family and without blocking.
+/// As [`listen_addresses`], of a port whose number is known and without blocking.
 ///
 /// # Errors
 /// When the host does not resolve, or there is no port number.
-pub async fn look_up_local(host: &str, number: Option<u16>) -> io::Result<Vec<SocketAddr>> {
+pub async fn look_up_local(host: &str, number: Option<u16>, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
     let number = number.ok_or_else(unknown_service)?;
     let found = match local_literal(host, number) {
         Some(found) => found,
         None => tokio::net::lookup_host((host, number)).await?.collect(),
     };
-    admitted(found, None)
+    admitted(found, family)
 }
 
 fn local_literal(host: &str, number: u16) -> Option<Vec<SocketAddr>> {

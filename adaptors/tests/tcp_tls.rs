@@ -228,3 +228,18 @@ async fn tls_to_the_server_is_shown() {
     assert_eq!(peer.tls_protocol.as_deref(), Some("TLSv1.3"));
     assert_eq!((peer.tls_cipher.as_deref(), peer.tls_ssf), (Some("TLS_AES_256_GCM_SHA384"), 256));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_hangs_is_cut() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let certs = Certs::new();
+    let bed = bed(&certs, 1, false, "localhost");
+    for dribble in [&b""[..], b"\x16\x03\x01\x00"] {
+        let mut client = connect(bed.port).await;
+        client.write_all(dribble).await.expect("sent");
+        let begun = tokio::time::Instant::now();
+        let ended = client.read(&mut [0]).await;
+        assert!(ended.is_err() || ended.is_ok_and(|n| n == 0), "cut");
+        assert_eq!(begun.elapsed().as_secs(), 60);
+    }
+}

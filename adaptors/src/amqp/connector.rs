@@ -8,6 +8,7 @@ use super::failover::{FailoverList, Target};
 use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
 use super::registration::Registration;
+use super::start::START_LIMIT;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
@@ -428,11 +429,8 @@ async fn establish(
 
 /// The time that a peer may take for its TLS handshake; behind it the port watches the peer.
 async fn silence(idle_timeout: Duration) {
-    if idle_timeout.is_zero() {
-        std::future::pending().await
-    } else {
-        tokio::time::sleep(idle_timeout).await;
-    }
+    let limit = if idle_timeout.is_zero() { START_LIMIT } else { idle_timeout };
+    tokio::time::sleep(limit).await;
 }
 
 fn failure(condition: &str, description: &str) -> PortError {

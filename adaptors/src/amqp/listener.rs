@@ -3,9 +3,10 @@
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
 use super::registration::Registration;
-use super::start::{Begun, StartError, begin};
+use super::start::{Begun, START_LIMIT, StartError, begin};
 use crate::clock;
 use crate::net::{self, io_text};
+use crate::retry::Retry;
 use crate::runtime::{Io, signalled};
 use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
@@ -90,7 +91,7 @@ impl Listener {
     /// Opens the socket and accepts connections from now on. May block on name resolution.
     ///
     /// # Errors
-    /// When no socket could be opened; this is also logged.
+    /// When no socket could be opened; this is also logged, and tried again until it works or the listener is deleted.
     pub fn activate(&self) -> Result<(), ListenError> {
         let endpoint = &self.shared.params.endpoint;
         let address = endpoint.address();
@@ -99,20 +100,19 @@ impl Listener {
             net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
                 .and_then(|found| self.shared.sockets.open(&found, net::MAX_BACKLOG))
         };
-        opened.map_err(|error| {
-            let error = ListenError { condition: "proton:io", description: io_text(&error, "listen on", &address) };
-            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
-            error
-        })?;
-        if net::port_number(&endpoint.port) == Some(0) {
-            if let Some(bound) = self.bound().first() {
-                log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
+        match opened {
+            Ok(_) => {
+                self.shared.log_open();
+                self.shared.io.spawn(accept_all(Arc::clone(&self.shared)));
+                Ok(())
             }
-        } else {
-            log!(LogModule::Server, Level::Info, "Listening on {address}");
+            Err(error) => {
+                let error = self.shared.listen_error(&error);
+                log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
+                self.shared.io.spawn(keep_trying(Arc::clone(&self.shared), error.clone()));
+                Err(error)
+            }
         }
-        self.shared.io.spawn(accept_all(Arc::clone(&self.shared)));
-        Ok(())
     }
 
     /// The addresses that the listener is bound to.
@@ -190,6 +190,22 @@ impl Secured {
 // === impl Shared ===
 
 impl Shared {
+    fn listen_error(&self, error: &std::io::Error) -> ListenError {
+        let description = io_text(error, "listen on", &self.params.endpoint.address());
+        ListenError { condition: "proton:io", description }
+    }
+
+    fn log_open(&self) {
+        let endpoint = &self.params.endpoint;
+        let bound = self.sockets.bound();
+        match bound.first() {
+            Some(bound) if net::port_number(&endpoint.port) == Some(0) => {
+                log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
+            }
+            _ => log!(LogModule::Server, Level::Info, "Listening on {}", endpoint.address()),
+        }
+    }
+
     fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
@@ -213,6 +229,36 @@ impl Shared {
             container: String::new(),
         }
     }
+}
+
+/// Opens the socket as soon as that is possible; `known` is why it was not before.
+async fn keep_trying(shared: Arc<Shared>, mut known: ListenError) {
+    let endpoint = &shared.params.endpoint;
+    let number = net::port_number(&endpoint.port);
+    let mut retry = Retry::default();
+    loop {
+        retry.failed();
+        tokio::select! {
+            () = retry.due() => {}
+            () = signalled(&shared.deleted) => return,
+            () = shared.io.stopped() => return,
+        }
+        let found = net::look_up_local(&endpoint.host, number, endpoint.family).await;
+        match found.and_then(|found| shared.sockets.open(&found, net::MAX_BACKLOG)) {
+            // The listener was deleted.
+            Ok(false) => return,
+            Ok(true) => break,
+            Err(error) => {
+                let error = shared.listen_error(&error);
+                if error != known {
+                    log!(LogModule::Server, Level::Error, "Listener error on {}: {error}", endpoint.address());
+                    known = error;
+                }
+            }
+        }
+    }
+    shared.log_open();
+    accept_all(shared).await;
 }
 
 async fn accept_all(shared: Arc<Shared>) {
@@ -269,15 +315,10 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let params = &shared.params;
     let require_encryption = params.require_encryption || params.require_ssl;
     let begin = begin(&mut transport, require_encryption, || shared.tls.lock().clone());
-    let begun = match params.handshake_timeout {
-        None => begin.await,
-        Some(limit) => match tokio::time::timeout(limit, begin).await {
-            Ok(begun) => begun,
-            Err(_) => {
-                let condition = "amqp:not-allowed".to_owned();
-                return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
-            }
-        },
+    let limit = params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT));
+    let Ok(begun) = tokio::time::timeout(limit, begin).await else {
+        let condition = "amqp:not-allowed".to_owned();
+        return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
     };
     let Begun { first, tls } = match begun {
         Ok(begun) => begun,
@@ -355,6 +396,7 @@ mod tests {
     use crate::amqp::EndpointParams;
     use router_engine::core::connection::ConnectionRole;
     use router_engine::core::{Mode, RouterConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn params(port: String) -> ListenerParams {
         let endpoint = EndpointParams {
@@ -388,11 +430,53 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_port_of_a_deleted_listener_is_free_at_once() {
+    fn io() -> Io {
         let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
         let router = Arc::new(router_engine::Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
-        let io = Io::new(router, tokio::runtime::Handle::current(), 2);
+        Io::new(router, tokio::runtime::Handle::current(), 2)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_sends_no_header_is_sent_away() {
+        for (configured, limit) in [(None, 60), (Some(Duration::from_secs(3)), 3), (Some(Duration::from_secs(90)), 60)]
+        {
+            for dribble in [&b""[..], b"AMQP", b"AMQP\x02\x01\x00", b"\x16"] {
+                let endpoint = params("0".to_owned());
+                let listener = Listener::create(ListenerParams { handshake_timeout: configured, ..endpoint }, &io());
+                let listener = listener.expect("no TLS");
+                listener.activate().expect("listens");
+                let mut client = TcpStream::connect(listener.bound()[0]).await.expect("accepted");
+                client.write_all(dribble).await.expect("sent");
+                let begun = tokio::time::Instant::now();
+                let mut rest = Vec::new();
+                client.read_to_end(&mut rest).await.expect("an end");
+                assert_eq!((begun.elapsed().as_secs(), rest), (limit, Vec::new()), "{dribble:?}");
+                listener.delete();
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_port_that_was_taken_is_tried_again() {
+        let taken = net::listen_on(SocketAddr::from(([127, 0, 0, 1], 0)), 16).expect("a port");
+        let address = taken.local_addr().expect("bound");
+        let listener = Listener::create(params(address.port().to_string()), &io()).expect("no TLS");
+        let error = listener.activate().expect_err("taken");
+        assert_eq!(error.description, format!("Address already in use - listen on {address}"));
+        drop(taken);
+        let open = async {
+            while listener.bound().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            TcpStream::connect(address).await.expect("listens");
+        };
+        tokio::time::timeout(Duration::from_secs(20), open).await.expect("in time");
+        listener.delete();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_port_of_a_deleted_listener_is_free_at_once() {
+        let io = io();
         let first = Listener::create(params("0".to_owned()), &io).expect("no TLS");
         first.activate().expect("listens");
         let bound = first.bound()[0];

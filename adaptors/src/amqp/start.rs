@@ -1,8 +1,9 @@
-//! How an accepted connection begins: recognising TLS (spec `amqp-endpoint.md` 1.1, 1.2).
+//! How an accepted connection begins: recognising TLS, up to the first AMQP header (spec `amqp-endpoint.md` 1.1, 1.2).
 
 use crate::transport::{Transport, TransportError};
 use bytes::{Bytes, BytesMut};
 use std::future::poll_fn;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::tls::TlsServer;
@@ -23,7 +24,7 @@ enum Opening {
 /// How a connection began.
 #[derive(Debug)]
 pub(super) struct Begun {
-    /// Cleartext octets that were read too far.
+    /// What the peer sends first, a whole header if it is one: for the AMQP engine.
     pub(super) first: Bytes,
     /// What its TLS session was made with.
     pub(super) tls: Option<TlsServer>,
@@ -40,6 +41,10 @@ pub(super) enum StartError {
     Transport(TransportError),
 }
 
+/// How long a peer may take for its TLS handshake and its first header, whatever limit there is for the whole
+/// handshake.
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
+
 const HEADER: usize = 8;
 
 /// Judges the first octets.
@@ -54,24 +59,14 @@ fn judge(data: &[u8]) -> Opening {
     }
 }
 
-/// Reads the first octets, and does the TLS handshake if the peer wants it. `tls` is asked for the
+/// Reads the first octets, does the TLS handshake if the peer wants it, and then reads what comes first within TLS. `tls` is asked for the
 /// credentials then, so that those count that are in force when the handshake begins.
 pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     transport: &mut Transport<S>,
     require_encryption: bool,
     tls: impl Fn() -> Option<TlsServer>,
 ) -> Result<Begun, StartError> {
-    let mut first = BytesMut::new();
-    let opening = loop {
-        match judge(&first) {
-            Opening::Undecided => {}
-            decided => break decided,
-        }
-        match poll_fn(|cx| transport.poll_read(cx)).await.map_err(StartError::Transport)? {
-            Some(data) => first.extend_from_slice(&data),
-            None => return Err(StartError::NoHeader),
-        }
-    };
+    let (opening, first) = read_opening(transport).await?;
     let (skip, tls) = match (opening, tls()) {
         (Opening::Tls, Some(tls)) => (0, tls),
         (Opening::Tls, None) => return Err(StartError::Refused(None)),
@@ -79,12 +74,30 @@ pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         _ if require_encryption => {
             return Err(StartError::Refused(Some("Client connection unencrypted - forbidden")));
         }
-        _ => return Ok(Begun { first: first.freeze(), tls: None }),
+        _ => return Ok(Begun { first, tls: None }),
     };
     let session = tls.session(&first[skip..]).map_err(|e| StartError::Transport(e.into()))?;
     transport.start_tls(session);
     poll_fn(|cx| transport.poll_handshake(cx)).await.map_err(StartError::Transport)?;
-    Ok(Begun { first: Bytes::new(), tls: Some(tls) })
+    let (_, first) = read_opening(transport).await?;
+    Ok(Begun { first, tls: Some(tls) })
+}
+
+/// Reads until it is clear what the peer wants.
+async fn read_opening<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: &mut Transport<S>,
+) -> Result<(Opening, Bytes), StartError> {
+    let mut first = BytesMut::new();
+    loop {
+        match judge(&first) {
+            Opening::Undecided => {}
+            decided => return Ok((decided, first.freeze())),
+        }
+        match poll_fn(|cx| transport.poll_read(cx)).await.map_err(StartError::Transport)? {
+            Some(data) => first.extend_from_slice(&data),
+            None => return Err(StartError::NoHeader),
+        }
+    }
 }
 
 #[cfg(test)]

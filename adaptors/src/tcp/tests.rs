@@ -122,6 +122,11 @@ impl FarEnd {
         Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
     }
 
+    /// Leaves the mesh.
+    pub(super) fn leave(self) {
+        self.submit(Action::Closed);
+    }
+
     fn submit(&self, action: Action) {
         self.router.submit(self.conn.id, &mut vec![action], &mut Vec::new(), clock::now());
     }

@@ -162,7 +162,6 @@ impl Runtime {
         let (address, ssl_profile) = (params.peer.host_port(), params.peer.ssl_profile.clone());
         let sasl = self.sasl();
         let listener = Listener::create(convert::listener(params, tls, &sasl)?, &self.engine()?.io)?;
-        self.retry_listeners();
         let unbound = listener.activate().is_err();
         if self.boot == Boot::First {
             self.boot = if unbound { Boot::Failed } else { Boot::Done };
@@ -171,15 +170,8 @@ impl Runtime {
                 router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
             }
         }
-        self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile, unbound });
+        self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile });
         Ok(())
-    }
-
-    /// Tries again to open the sockets of listeners that could not.
-    fn retry_listeners(&mut self) {
-        for open in self.entities.listeners.values_mut().filter(|l| l.unbound) {
-            open.unbound = open.listener.activate().is_err();
-        }
     }
 
     pub(super) fn create_connector(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
@@ -202,7 +194,6 @@ impl Runtime {
         };
         let ssl_profile = params.peer.ssl_profile.clone();
         let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)?;
-        self.retry_listeners();
         connector.activate();
         if self.boot == Boot::First {
             self.boot = Boot::Done;

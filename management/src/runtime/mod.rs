@@ -76,8 +76,6 @@ struct Entities {
 struct OpenListener {
     listener: Listener,
     ssl_profile: Option<String>,
-    /// The socket is not open yet.
-    unbound: bool,
 }
 
 struct OpenConnector {
