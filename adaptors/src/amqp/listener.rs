@@ -3,7 +3,7 @@
 use super::driver::{Driver, transport_failure};
 use super::params::ListenerParams;
 use super::registration::Registration;
-use super::start::{Begun, START_LIMIT, StartError, begin};
+use super::start::{Begun, START_LIMIT, StartError, begin, read_first};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::retry::Retry;
@@ -314,22 +314,29 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let mut transport = Transport::plain(stream);
     let params = &shared.params;
     let require_encryption = params.require_encryption || params.require_ssl;
-    let begin = begin(&mut transport, require_encryption, || shared.tls.lock().clone());
+    let start = async {
+        let mut begun = begin(&mut transport, require_encryption, || shared.tls.lock().clone()).await?;
+        if let Some(tls) = &begun.tls {
+            if !shared.secured.lock().add(id, tls.ordinal()) {
+                return Ok(None);
+            }
+            begun.first = read_first(&mut transport).await?;
+        }
+        Ok::<_, StartError>(Some(begun))
+    };
     let limit = params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT));
-    let Ok(begun) = tokio::time::timeout(limit, begin).await else {
+    let Ok(begun) = tokio::time::timeout(limit, start).await else {
         let condition = "amqp:not-allowed".to_owned();
         return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
     };
     let Begun { first, tls } = match begun {
-        Ok(begun) => begun,
+        Ok(Some(begun)) => begun,
+        Ok(None) => {
+            log_expired(id);
+            return None;
+        }
         Err(error) => return start_failure(&error, &conn.host),
     };
-    if let Some(tls) = &tls
-        && !shared.secured.lock().add(id, tls.ordinal())
-    {
-        log_expired(id);
-        return None;
-    }
     let handle = registration.into_handle();
     let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
     if !first.is_empty() {

@@ -59,8 +59,8 @@ fn judge(data: &[u8]) -> Opening {
     }
 }
 
-/// Reads the first octets, does the TLS handshake if the peer wants it, and then reads what comes first within TLS. `tls` is asked for the
-/// credentials then, so that those count that are in force when the handshake begins.
+/// Reads the first octets, and does the TLS handshake if the peer wants it; then [`read_first`] is due. `tls` is asked
+/// for the credentials when the handshake begins, so that those count that are in force then.
 pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     transport: &mut Transport<S>,
     require_encryption: bool,
@@ -79,8 +79,14 @@ pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     let session = tls.session(&first[skip..]).map_err(|e| StartError::Transport(e.into()))?;
     transport.start_tls(session);
     poll_fn(|cx| transport.poll_handshake(cx)).await.map_err(StartError::Transport)?;
-    let (_, first) = read_opening(transport).await?;
-    Ok(Begun { first, tls: Some(tls) })
+    Ok(Begun { first: Bytes::new(), tls: Some(tls) })
+}
+
+/// Reads what comes first within TLS.
+pub(super) async fn read_first<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: &mut Transport<S>,
+) -> Result<Bytes, StartError> {
+    read_opening(transport).await.map(|(_, first)| first)
 }
 
 /// Reads until it is clear what the peer wants.

@@ -9,7 +9,7 @@
 //! ```
 
 use super::AmqpPort;
-use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
+use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM, WEIGHED_FROM};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
@@ -50,7 +50,11 @@ impl AmqpPort {
             let [payload] = chunks;
             return match look {
                 Ok(Some(head)) => {
-                    let payload = Payload::One(if head.strip == 0 { payload } else { payload.slice(head.strip..) });
+                    let mut payload = if head.strip == 0 { payload } else { payload.slice(head.strip..) };
+                    if payload.len() > WEIGHED_FROM {
+                        payload = self.weigh(idx, payload.len(), payload);
+                    }
+                    let payload = Payload::One(payload);
                     self.deliver(id, frame.delivery, frame.settled, frame.state, head, payload);
                 }
                 Ok(None) => self.refuse(id, frame.delivery, frame.settled, invalid_message()),
@@ -76,7 +80,8 @@ impl AmqpPort {
 
     /// A piece of a delivery of several frames.
     fn on_piece(&mut self, idx: u32, id: LinkId, payload: Bytes, more: bool, aborted: bool, now: Instant) {
-        let Some(PortLink { session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
+        let Some(PortLink { key: link_key, session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx)
+        else {
             return;
         };
         let Some(current) = &mut link.current else { return };
@@ -111,8 +116,8 @@ impl AmqpPort {
             }
             Phase::Streaming { stream, key, .. } => {
                 if stream.push(payload) == Pressure::Full {
-                    let (key, session) = (*key, *session);
-                    self.stall(key, session);
+                    let (key, session, link) = (*key, *session, *link_key);
+                    self.stall(key, session, link);
                 }
                 if !more {
                     self.end_piece(idx, false);
@@ -131,13 +136,19 @@ impl AmqpPort {
         let Some(current) = self.take_current(idx) else { return };
         let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
         let Some(head) = held.head else { return };
-        let payload = many(strip(held.chunks, head.strip));
+        let mut chunks = strip(held.chunks, head.strip);
+        if held.octets > WEIGHED_FROM
+            && let Some(last) = chunks.pop()
+        {
+            chunks.push(self.weigh(idx, held.octets, last));
+        }
+        let payload = many(chunks);
         self.deliver(id, delivery, settled, state, head, payload);
     }
 
     /// The delivery that was held is to be forwarded as it arrives.
     fn start_stream(&mut self, idx: u32, id: LinkId, now: Instant) {
-        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+        let Some(PortLink { key: link, session, end: End::In(InLink { current: Some(current), .. }), .. }) =
             self.links.get_mut(idx)
         else {
             return;
@@ -155,9 +166,9 @@ impl AmqpPort {
         }
         current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, key };
         let (delivery, settled, state) = (current.delivery, current.presettled, current.state.take());
-        let session = *session;
+        let (session, link) = (*session, *link);
         if full {
-            self.stall(key, session);
+            self.stall(key, session, link);
         }
         self.starting = Some((delivery, idx));
         self.deliver(id, delivery, settled, state, head, Payload::Stream(stream));

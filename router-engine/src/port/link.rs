@@ -1,5 +1,6 @@
 //! What a port keeps of a link.
 
+use super::weight::Scale;
 use crate::annotations::Annotations;
 use crate::core::action::Direction;
 use crate::core::effect::{CutThrough, Push};
@@ -51,6 +52,14 @@ pub(super) struct InLink {
     pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
     pub(super) current: Option<Box<Arriving>>,
+    /// What waits of the whole messages that came.
+    pub(super) scale: Option<Arc<Scale>>,
+    /// So much waits that the sender was told to stop.
+    pub(super) weighed_down: bool,
+    /// Frames kept for full streams.
+    pub(super) kept: u32,
+    /// So many are kept that the sender was told to stop.
+    pub(super) stalled: bool,
 }
 
 /// A delivery that is still arriving.

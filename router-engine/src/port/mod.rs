@@ -19,6 +19,7 @@ mod open;
 mod params;
 mod report;
 mod stalls;
+mod weight;
 
 #[cfg(test)]
 mod tests;
