@@ -32,6 +32,7 @@ pub struct Budget {
     /// Octets held for peers beside those in the segments of pools.
     copied: AtomicUsize,
     level: AtomicU8,
+    refused: AtomicUsize,
 }
 
 /// The budget of this process.
@@ -67,7 +68,7 @@ impl Budget {
     /// No bound.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ceiling: AtomicUsize::new(0), copied: AtomicUsize::new(0), level: AtomicU8::new(0) }
+        Self { ceiling: AtomicUsize::new(0), copied: AtomicUsize::new(0), level: AtomicU8::new(0), refused: AtomicUsize::new(0) }
     }
 
     /// Sets how many octets the process may use; 0 is no bound.
@@ -101,6 +102,22 @@ impl Budget {
     #[must_use]
     pub fn level(&self) -> Level {
         Level::from_u8(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Whether a new connection has to be refused. If so it is counted.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        let refuses = self.level() >= Level::Refuse;
+        if refuses {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        refuses
+    }
+
+    /// Connections refused so far.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Sets the level by what is counted and by the resident memory of the process, octets. Returns the level before

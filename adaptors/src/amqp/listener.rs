@@ -13,9 +13,10 @@ use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfil
 use crate::transport::Transport;
 use amqp_core::Instant;
 use parking_lot::Mutex;
-use router_engine::core::connection::{ConnHandle, ConnParams};
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
+use router_engine::memory::BUDGET;
 use router_engine::log::{Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
 use std::future::poll_fn;
@@ -190,6 +191,10 @@ impl Secured {
 // === impl Shared ===
 
 impl Shared {
+    fn is_for_routers(&self) -> bool {
+        !matches!(self.params.endpoint.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
+    }
+
     fn listen_error(&self, error: &std::io::Error) -> ListenError {
         let description = io_text(error, "listen on", &self.params.endpoint.address());
         ListenError { condition: "proton:io", description }
@@ -265,6 +270,8 @@ async fn accept_all(shared: Arc<Shared>) {
     loop {
         tokio::select! {
             accepted = poll_fn(|cx| shared.sockets.poll_accept(cx)) => match accepted {
+                // Routers are let in: through them the mesh keeps its ways.
+                Ok(_) if !shared.is_for_routers() && BUDGET.refuses() => {}
                 Ok(Accepted { stream, peer, .. }) => {
                     let task = serve(Arc::clone(&shared), stream, peer);
                     shared.io.spawn(task);

@@ -226,6 +226,7 @@ impl Flow {
             }
             Effect::UpdateIn { state, settled, .. } => self.on_sender_update(state, settled),
             Effect::UpdateOut { settled: true, .. } => self.outbound.settled = true,
+            Effect::Weigh => self.conn.mailbox.set_load(self.outbound.weight()),
             Effect::AbortOut { .. } | Effect::Close { .. } => self.failed = true,
             _ => {}
         }

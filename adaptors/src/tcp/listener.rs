@@ -15,8 +15,10 @@ use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
+use router_engine::memory::BUDGET;
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -364,6 +366,11 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
+    if BUDGET.refuses() {
+        // A reset, which is no end of an answer.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        return;
+    }
     let mailbox = Arc::default();
     let Some(member) = shared.service.join(&mailbox) else { return };
     // A socket that is bound to one address accepts on that address only.

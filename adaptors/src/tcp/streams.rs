@@ -131,6 +131,12 @@ impl Outbound {
         Self { out: Some(out), reader: Some(reader), heading: false, pending, ..Self::waiting() }
     }
 
+    /// Octets that wait for the socket.
+    pub(super) fn weight(&self) -> usize {
+        let pending: usize = self.pending.iter().map(Bytes::len).sum();
+        pending + self.reader.as_ref().map_or(0, |reader| reader.stream().buffered())
+    }
+
     /// Takes octets off the front of what waits to be written.
     pub(super) fn consume(pending: &mut VecDeque<Bytes>, mut octets: usize) {
         while octets > 0 {

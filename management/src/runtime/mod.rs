@@ -6,6 +6,7 @@
 mod backend;
 mod convert;
 mod entities;
+mod governor;
 mod live;
 
 use crate::error::RouterError;
@@ -160,6 +161,8 @@ impl Runtime {
         );
         let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
         io.start();
+        governor::set_ceiling();
+        io.spawn(governor::run(io.clone()));
         self.engine = Some(Engine { io, router, tenant });
         Ok(())
     }

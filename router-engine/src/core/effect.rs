@@ -199,4 +199,6 @@ pub enum Effect {
     },
     /// Turn the frame trace of this connection on or off.
     Trace(bool),
+    /// Find out what the peer makes the process hold, and tell by [`crate::Mailbox::set_load`].
+    Weigh,
 }

@@ -74,6 +74,7 @@ impl AmqpPort {
             // Watches are for in-process peers.
             Effect::Watch { .. } => {}
             Effect::Trace(on) => self.engine.set_trace(on),
+            Effect::Weigh => self.weigh_peer(),
         }
         None
     }

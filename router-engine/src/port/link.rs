@@ -199,6 +199,19 @@ impl PortLink {
     }
 }
 
+// === impl OutLink ===
+
+impl OutLink {
+    fn weight(&self) -> usize {
+        let queue: usize = self.queue.iter().map(|push| push.payload.octets()).sum();
+        let current = self.current.as_deref().map_or(0, |leaving| {
+            let buffer: usize = leaving.buffer.iter().map(Bytes::len).sum();
+            buffer + leaving.reader.as_ref().map_or(0, |reader| reader.stream().buffered())
+        });
+        queue + current
+    }
+}
+
 // === impl Links ===
 
 impl Links {
@@ -267,6 +280,19 @@ impl Links {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// Octets of what waits to be sent, and of what arrives and goes nowhere yet.
+    pub(super) fn weight(&self) -> usize {
+        let links = self.slab.iter().map(|(_, link)| match &link.end {
+            End::In(InLink { current: Some(arriving), .. }) => match &arriving.phase {
+                Phase::Held(held) => held.octets,
+                Phase::Streaming { .. } | Phase::Discarded => 0,
+            },
+            End::In(_) => 0,
+            End::Out(out) => out.weight(),
+        });
+        links.sum()
     }
 
     /// Octets of the deliveries that are still arriving.

@@ -135,6 +135,13 @@ impl AmqpPort {
         }
     }
 
+    /// Tells what the peer makes the process hold: what it does not read, and what it began and did not finish. A stream
+    /// weighs on its reader.
+    pub(super) fn weigh_peer(&mut self) {
+        let octets = self.engine.output().len() + self.engine.buffered() + self.links.weight();
+        self.handle.mailbox.set_load(octets);
+    }
+
     fn incoming(&mut self, key: LinkKey) -> Option<&mut InLink> {
         let idx = self.links.by_key(key)?;
         self.links.get_mut(idx).and_then(PortLink::incoming)

@@ -10,6 +10,7 @@
 //! A chunk is dropped when every reader has passed it. The slowest reader sets the pressure.
 
 use crate::Mailbox;
+use crate::memory::{BUDGET, Level};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -114,6 +115,11 @@ pub struct Reader {
 impl StreamLimits {
     /// Magnitudes of spec `amqp-endpoint.md` 16.1: stop at about 256 KiB, go on below half of it.
     pub const DEFAULT: Self = Self { high: 256 * 1024, low: 128 * 1024 };
+
+    /// What is left of a limit when memory is scarce.
+    fn now(self, limit: usize) -> usize {
+        if BUDGET.level() >= Level::Slow { limit / 4 } else { limit }
+    }
 }
 
 // === impl Stream ===
@@ -157,7 +163,7 @@ impl Stream {
                 inner.chunks.push_back(chunk);
                 inner.wake_readers(&mut wakers);
             }
-            if inner.buffered >= self.limits.high {
+            if inner.buffered >= self.limits.now(self.limits.high) {
                 inner.stalled = true;
                 Pressure::Full
             } else {
@@ -284,7 +290,7 @@ impl Inner {
                 self.base += 1;
             }
         }
-        if self.buffered < limits.low { self.unstall() } else { None }
+        if self.buffered < limits.now(limits.low) { self.unstall() } else { None }
     }
 
     fn unstall(&mut self) -> Option<Waker> {
