@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use adaptors::clock;
-use amqp_core::engine::{AttachParams, Config, Connection, Event, LinkKey, Outgoing, SaslConfig};
+use amqp_core::engine::{AttachParams, Config, Connection, Event, LinkKey, Outgoing, SaslConfig, SessionKey};
 use amqp_core::performative::{Open, Role, Source, Target};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -36,13 +36,13 @@ struct Router {
 }
 
 impl Router {
-    fn start(test: &str, ceiling: u64) -> Self {
+    fn start(test: &str, ceiling: u64, more: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("memory-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "router {{\n mode: standalone\n id: A\n}}\n\
-             listener {{\n host: 127.0.0.1\n port: {port}\n authenticatePeer: no\n saslMechanisms: ANONYMOUS\n}}\n"
+             listener {{\n host: 127.0.0.1\n port: {port}\n authenticatePeer: no\n saslMechanisms: ANONYMOUS\n}}\n{more}"
         );
         std::fs::write(folder.join("router.conf"), config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_skrouterd"));
@@ -98,6 +98,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 struct Client {
     socket: TcpStream,
     engine: Connection,
+    session: SessionKey,
     link: LinkKey,
     events: Vec<Event>,
     /// The router has closed the connection.
@@ -112,16 +113,8 @@ impl Client {
         let mut engine = Connection::new(Config { sasl: SaslConfig::BareClient, ..Config::default() });
         engine.open(Open { container_id: format!("{role:?} of {address}"), ..Open::default() });
         let session = engine.begin_session()?;
-        let terminus = Some(address.to_owned());
-        let params = AttachParams {
-            name: "link".into(),
-            role,
-            source: Some(Box::new(Source { address: terminus.clone(), ..Source::default() })),
-            target: Some(Box::new(Target { address: terminus, ..Target::default() })),
-            snd_settle_mode: 2,
-        };
-        let link = engine.attach(session, params)?;
-        let mut client = Self { socket, engine, link, events: Vec::new(), closed: false };
+        let link = engine.attach(session, params("link", role, address))?;
+        let mut client = Self { socket, engine, session, link, events: Vec::new(), closed: false };
         if role == Role::Receiver {
             client.engine.grant_credit(link, 1000);
         }
@@ -192,6 +185,29 @@ impl Client {
         self.engine.output().total() > before
     }
 
+    /// Begins so many large messages, each on a link of its own, and finishes none.
+    fn begin(&mut self, messages: usize, address: &str) {
+        let links: Vec<LinkKey> = (0..messages)
+            .map(|number| {
+                self.engine.attach(self.session, params(&format!("{number}"), Role::Sender, address)).unwrap()
+            })
+            .collect();
+        for (tag, link) in (0..).zip(links) {
+            let begun = Instant::now();
+            while !self.engine.can_start(link) && !self.closed {
+                self.turn();
+                assert!(begun.elapsed() < PATIENCE, "no credit");
+            }
+            self.engine.start(link, Outgoing { tag, settled: false, state: None, token: tag });
+            let mut rest = VecDeque::from([message(LARGE).slice(..LARGE)]);
+            while !rest.is_empty() && !self.closed {
+                self.engine.send(link, &mut rest, None, usize::MAX);
+                self.turn();
+                assert!(begun.elapsed() < PATIENCE, "no window");
+            }
+        }
+    }
+
     /// Sends large messages until the router lets it send no more. Returns how many octets.
     fn flood(mut self, stop: &AtomicBool) -> (u64, Self) {
         let (mut rest, mut sent) = (VecDeque::new(), 0);
@@ -207,6 +223,17 @@ impl Client {
             }
         }
         (sent, self)
+    }
+}
+
+fn params(name: &str, role: Role, address: &str) -> AttachParams {
+    let address = Some(address.to_owned());
+    AttachParams {
+        name: name.to_owned(),
+        role,
+        source: Some(Box::new(Source { address: address.clone(), ..Source::default() })),
+        target: Some(Box::new(Target { address, ..Target::default() })),
+        snd_settle_mode: 2,
     }
 }
 
@@ -294,7 +321,7 @@ fn besiege(router: &Router, pair: &mut Pair, receivers: usize) -> Outcome {
 
 #[test]
 fn receivers_that_read_nothing_cost_little() {
-    let router = Router::start("stalled", 200 * MIB);
+    let router = Router::start("stalled", 200 * MIB, "");
     let mut pair = Pair::new(router.port);
     let base = router.resident();
     let Outcome { peak, sent, clients } = besiege(&router, &mut pair, 30);
@@ -310,16 +337,86 @@ fn receivers_that_read_nothing_cost_little() {
 }
 
 #[test]
-fn the_ceiling_is_kept_by_refusing_and_closing() {
+fn many_receivers_that_read_nothing_stay_below_a_low_ceiling() {
     let ceiling = 64 * MIB;
-    let router = Router::start("ceiling", ceiling);
+    let router = Router::start("ceiling", ceiling, "");
     let mut pair = Pair::new(router.port);
     let Outcome { peak, sent, clients } = besiege(&router, &mut pair, 120);
-    println!("peak {} senders {} sent {:?}", peak / MIB, sent.len(), sent);
-    assert!(peak < ceiling * 3 / 2, "{} MiB are resident", peak / MIB);
-    assert!(router.logged("Memory: "), "the log tells");
+    println!("peak {} senders {} sent {sent:?}", peak / MIB, sent.len());
+    assert!(peak < ceiling, "{} MiB are resident", peak / MIB);
+    assert!(router.logged("Memory: senders are slowed down"));
     pair.exchange();
     drop(clients);
-    eventually("it is over", || Client::attach(router.port, Role::Receiver, "late").is_some());
+    eventually("it is over", || router.logged("Memory: back to normal"));
     pair.exchange();
+}
+
+#[test]
+fn new_connections_are_refused_before_the_heaviest_is_closed() {
+    let router = Router::start("refuse", 64 * MIB, "");
+    let mut pair = Pair::new(router.port);
+    let _consumer = Client::attach(router.port, Role::Receiver, "unfinished").unwrap();
+    let mut heavy = Client::attach(router.port, Role::Sender, "unfinished").unwrap();
+    let mut other = Client::attach(router.port, Role::Sender, "unfinished").unwrap();
+    // Between half of the ceiling and two thirds of it.
+    heavy.begin(130, "unfinished");
+    eventually("new ones are refused", || router.logged("Memory: new connections are refused"));
+    assert!(Client::attach(router.port, Role::Sender, "good").is_none(), "refused");
+    pair.exchange();
+    assert!(!heavy.closed);
+    // Beyond that: not the newest is closed, and not who is there, but who holds the most.
+    other.begin(60, "unfinished");
+    eventually("the heaviest is closed", || {
+        heavy.turn();
+        heavy.closed
+    });
+    let told = heavy.events.iter().any(|e| format!("{e:?}").contains("amqp:resource-limit-exceeded"));
+    assert!(told, "{:?}", heavy.events.last());
+    other.turn();
+    assert!(!other.closed);
+    eventually("new ones are welcome", || Client::attach(router.port, Role::Sender, "good").is_some());
+    pair.exchange();
+}
+
+#[test]
+fn idle_connections_cost_little() {
+    const COUNT: u64 = 300;
+    let router = Router::start("idle", 1024 * MIB, "");
+    let warm = Pair::new(router.port);
+    let base = router.resident();
+    let clients: Vec<Client> =
+        (0..COUNT).map(|_| Client::attach(router.port, Role::Receiver, "idle").unwrap()).collect();
+    let each = router.resident().saturating_sub(base) / COUNT;
+    println!("an idle connection costs {each} octets");
+    assert!(each < 32 * 1024, "{each}");
+    drop((clients, warm));
+}
+
+#[test]
+fn stalled_flows_cost_their_window() {
+    const COUNT: u64 = 20;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let router = Router::start(
+        "flows",
+        1024 * MIB,
+        &format!(
+            "tcpListener {{\n name: l\n address: svc\n host: 127.0.0.1\n port: {port}\n}}\n\
+             tcpConnector {{\n name: c\n address: svc\n host: 127.0.0.1\n port: {}\n}}\n",
+            server.local_addr().unwrap().port()
+        ),
+    );
+    eventually("the service is there", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let base = router.resident();
+    let mut flows: Vec<TcpStream> = (0..COUNT).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    // Nobody reads what is accepted.
+    let _accepted: Vec<TcpStream> = (0..COUNT).map(|_| server.accept().unwrap().0).collect();
+    let data = vec![7; 65_536];
+    for flow in &mut flows {
+        flow.set_write_timeout(Some(QUIET)).unwrap();
+        while flow.write(&data).is_ok() {}
+    }
+    let each = router.resident().saturating_sub(base) / COUNT;
+    println!("a stalled flow costs {each} octets");
+    assert!(each < 2 * MIB, "{each}");
 }

@@ -12,8 +12,8 @@
 //! of what was not needed lately.
 
 use bytes::Bytes;
-use router_engine::memory::BUDGET;
 use parking_lot::Mutex;
+use router_engine::memory::BUDGET;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};

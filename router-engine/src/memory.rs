@@ -68,7 +68,12 @@ impl Budget {
     /// No bound.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ceiling: AtomicUsize::new(0), copied: AtomicUsize::new(0), level: AtomicU8::new(0), refused: AtomicUsize::new(0) }
+        Self {
+            ceiling: AtomicUsize::new(0),
+            copied: AtomicUsize::new(0),
+            level: AtomicU8::new(0),
+            refused: AtomicUsize::new(0),
+        }
     }
 
     /// Sets how many octets the process may use; 0 is no bound.
@@ -161,7 +166,10 @@ mod tests {
     fn levels_rise_at_once_and_fall_late() {
         let budget = budget();
         let mut level = |counted: usize| budget.judge(counted * MIB, 0).1;
-        assert_eq!([0, 29, 31, 51, 66].map(&mut level), [Level::Calm, Level::Calm, Level::Slow, Level::Refuse, Level::Shed]);
+        assert_eq!(
+            [0, 29, 31, 51, 66].map(&mut level),
+            [Level::Calm, Level::Calm, Level::Slow, Level::Refuse, Level::Shed]
+        );
         assert_eq!([60, 53].map(&mut level), [Level::Shed; 2]);
         assert_eq!([51, 45, 41].map(&mut level), [Level::Refuse; 3]);
         assert_eq!([39, 30, 25].map(&mut level), [Level::Slow; 3]);

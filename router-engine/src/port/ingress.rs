@@ -9,8 +9,9 @@
 //! ```
 
 use super::AmqpPort;
-use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM, WEIGHED_FROM};
+use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM, WEIGHED_FROM, WEIGHED_FROM_SCARCE};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
+use super::weight::is_scarce;
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, InToken, Side};
 use crate::core::effect::CutThrough;
@@ -51,7 +52,7 @@ impl AmqpPort {
             return match look {
                 Ok(Some(head)) => {
                     let mut payload = if head.strip == 0 { payload } else { payload.slice(head.strip..) };
-                    if payload.len() > WEIGHED_FROM {
+                    if payload.len() > WEIGHED_FROM || (payload.len() > WEIGHED_FROM_SCARCE && is_scarce()) {
                         payload = self.weigh(idx, payload.len(), payload);
                     }
                     let payload = Payload::One(payload);

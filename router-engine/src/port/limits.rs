@@ -47,5 +47,8 @@ pub const WAITING_MAX: usize = 1024 * 1024;
 /// See [`WAITING_MAX`]: what fits in one frame of usual size.
 pub const WEIGHED_FROM: usize = 16 * 1024;
 
+/// The same while memory is scarce.
+pub const WEIGHED_FROM_SCARCE: usize = 512;
+
 /// Octets in the window of a session between routers whose only link carries a stalled stream.
 pub const STALLED_WINDOW: u32 = 1024 * 1024;

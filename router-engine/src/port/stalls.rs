@@ -42,7 +42,13 @@ struct Stall {
 
 impl Default for Stalls {
     fn default() -> Self {
-        Self { keys: 0, uncounted: 0, count_at: ARRIVING_MAX, full: FxHashMap::default(), weighed_down: FxHashMap::default() }
+        Self {
+            keys: 0,
+            uncounted: 0,
+            count_at: ARRIVING_MAX,
+            full: FxHashMap::default(),
+            weighed_down: FxHashMap::default(),
+        }
     }
 }
 

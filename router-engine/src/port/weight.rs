@@ -160,7 +160,12 @@ impl AmqpPort {
 
 /// Octets of a link's messages that may wait.
 fn waiting_max() -> usize {
-    if BUDGET.level() >= Level::Slow { WAITING_MAX / 8 } else { WAITING_MAX }
+    if is_scarce() { WAITING_MAX / 8 } else { WAITING_MAX }
+}
+
+/// Whether senders have to be slowed down for the whole process's sake.
+pub(super) fn is_scarce() -> bool {
+    BUDGET.level() >= Level::Slow
 }
 
 #[cfg(test)]
