@@ -92,7 +92,7 @@ impl AmqpPort {
         }
     }
 
-    /// A stream that was full has room again, or is gone.
+    /// A stream that was full has room again, or is gone; or little waits any more of a link that was weighed down.
     pub(super) fn on_room(&mut self, key: u64) {
         if let Some(link) = self.stalls.weighed_down.remove(&key) {
             return self.on_lightened(link);
