@@ -333,12 +333,12 @@ fn a_sender_of_which_much_waits_is_told_to_stop() {
     while world.at(a).engine.credit(sender) > 0 {
         // The second one is on its way when the first is looked at.
         for _ in 0..2 {
-            assert_eq!(world.at(a).send(sender, sent, false, message(None, 100_000)), Sent::Done);
+            assert_eq!(world.at(a).send(sender, sent, false, message(None, 200_000)), Sent::Done);
             sent += 1;
         }
         world.run();
     }
-    assert!((10..=13).contains(&sent), "{sent} messages of {before} were let in");
+    assert!((6..=8).contains(&sent) && sent < u64::from(before), "{sent} messages of {before} were let in");
     assert!(!world.at(a).port.stalls.is_empty());
 
     world.at(b).engine.grant_credit(receiver, 3);
