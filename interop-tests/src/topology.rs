@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Binary, Certificates, Entity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
+    Binary, Certificates, Entity, Identity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
 };
 use crate::peers::Route;
 
@@ -50,6 +50,8 @@ pub struct LineBuilder {
     services: Vec<Service>,
     addresses: Vec<(String, String)>,
     names: Vec<String>,
+    identity: Identity,
+    tls_services: bool,
 }
 
 /// Running routers in a line.
@@ -84,6 +86,8 @@ impl LineBuilder {
             services: Vec::new(),
             addresses: Vec::new(),
             names: Vec::new(),
+            identity: Identity::default(),
+            tls_services: false,
         }
     }
 
@@ -104,6 +108,20 @@ impl LineBuilder {
     #[must_use]
     pub fn named<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.names = names.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Sets the kind of certificate that all routers have.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Puts mutual TLS on the TCP services, on both sides.
+    #[must_use]
+    pub fn tls_services(mut self) -> Self {
+        self.tls_services = true;
         self
     }
 
@@ -132,7 +150,7 @@ impl LineBuilder {
     /// Starts the routers and waits until all see each other and all services with a connector listen.
     pub fn start(self) -> Result<Line> {
         let folder = tempfile::Builder::new().prefix("interop-").tempdir()?;
-        let certificates = Certificates::make(folder.path())?;
+        let certificates = Certificates::of(self.identity, folder.path())?;
         let services = self.services.iter().map(|service| Ok((service.clone(), Port::reserve()?)));
         let services: Vec<_> = services.collect::<Result<_>>()?;
         let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
@@ -194,14 +212,20 @@ impl LineBuilder {
             let listen = port.number().to_string();
             let server = (service.server.ip().to_string(), service.server.port().to_string());
             let address = ("address", service.address.as_str());
+            let tls = self.tls_services.then_some(("sslProfile", TLS_PROFILE));
             if service.listener == index {
-                let listener = [("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
+                let mut listener =
+                    vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
+                listener.extend(tls.into_iter().flat_map(|tls| [tls, ("authenticatePeer", "yes")]));
                 config = config.section("tcpListener", &listener);
             }
             if service.connector == Some(index) {
                 // Names are unique among all entities of a router.
                 let name = format!("{}-connector", service.address);
-                let connector = [("name", name.as_str()), address, ("host", &server.0), ("port", &server.1)];
+                // The certificate names `localhost`.
+                let host = if self.tls_services { "localhost" } else { &server.0 };
+                let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
+                connector.extend(tls);
                 config = config.section("tcpConnector", &connector);
             }
         }
