@@ -340,8 +340,7 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
     let failure =
         |condition: &str, description: String| Some(PortError { condition: condition.to_owned(), description });
     match error {
-        StartError::Refused(None) => None,
-        StartError::Refused(Some(text)) => failure("amqp:connection:policy-error", (*text).to_owned()),
+        StartError::Refused(text) => failure("amqp:connection:policy-error", (*text).to_owned()),
         StartError::NoHeader => {
             failure("amqp:connection:framing-error", "No protocol header found (connection aborted)".to_owned())
         }

@@ -32,8 +32,8 @@ pub(super) struct Begun {
 /// Why a connection did not begin.
 #[derive(Debug)]
 pub(super) enum StartError {
-    /// TLS is asked for but not configured, or encryption is demanded and not used: cut silently.
-    Refused(Option<&'static str>),
+    /// TLS is asked for but not configured, or encryption is demanded and not used.
+    Refused(&'static str),
     /// The peer left before its first header was complete.
     NoHeader,
     /// TLS or the socket failed.
@@ -74,10 +74,12 @@ pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let (skip, tls) = match (opening, tls()) {
         (Opening::Tls, Some(tls)) => (0, tls),
-        (Opening::Tls, None) => return Err(StartError::Refused(None)),
+        (Opening::Tls, None) => {
+            return Err(StartError::Refused("Client uses TLS, but the listener has no sslProfile"));
+        }
         (Opening::TlsHeader, Some(tls)) => (HEADER, tls),
         _ if require_encryption => {
-            return Err(StartError::Refused(Some("Client connection unencrypted - forbidden")));
+            return Err(StartError::Refused("Client connection unencrypted - forbidden"));
         }
         _ => return Ok(Begun { first: first.freeze(), tls: None }),
     };
@@ -119,7 +121,9 @@ mod tests {
             let mut transport = Transport::plain(a);
             match begin(&mut transport, require_encryption, || None).await {
                 Ok(begun) => assert!(ok && begun.first == b"AMQP\x03\x01\x00\x00xyz"[..]),
-                Err(error) => assert!(!ok && matches!(error, StartError::Refused(Some(_)))),
+                Err(error) => {
+                    assert!(!ok && matches!(error, StartError::Refused(text) if text.contains("unencrypted")))
+                }
             }
         }
     }
@@ -129,7 +133,8 @@ mod tests {
         use tokio::io::AsyncWriteExt;
         let (a, mut b) = tokio::io::duplex(100);
         b.write_all(b"\x16\x03\x01\x00").await.unwrap();
-        assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::Refused(None))));
+        let refused = begin(&mut Transport::plain(a), false, || None).await;
+        assert!(matches!(refused, Err(StartError::Refused(text)) if text.contains("no sslProfile")));
         let (a, b) = tokio::io::duplex(100);
         drop(b);
         assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::NoHeader)));

@@ -14,6 +14,7 @@ use super::service::Member;
 use super::streams::{DATA, Inbound, Outbound, ROOM, reader_of};
 use crate::clock;
 use crate::tls::SessionInfo;
+use crate::tls::secret::os_text;
 use crate::transport::{Transport, TransportError};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -123,7 +124,7 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
     let text = match error {
         TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
-        TransportError::Io(_) => "Unknown protocol error".to_owned(),
+        TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
     };
     router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
 }

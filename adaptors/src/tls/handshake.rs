@@ -7,6 +7,7 @@
 use super::error::TlsError;
 use super::names;
 use super::record::{Framed, Protector, frame};
+use super::refusal::Verdict;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::kernel::KernelConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -52,6 +53,8 @@ pub(crate) struct Established {
 /// A handshake in progress.
 pub(crate) struct Handshake {
     conn: Connection,
+    /// Why the peer's certificate was refused, if it was.
+    verdict: Verdict,
     input: Input,
     /// Octets to be sent.
     pub(crate) output: Vec<u8>,
@@ -81,14 +84,20 @@ pub(crate) enum Progress {
 // === impl Handshake ===
 
 impl Handshake {
-    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
+    /// The verifier of `config` leaves its reasons in `verdict`.
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        verdict: Verdict,
+    ) -> Result<Self, TlsError> {
         let conn = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self { conn: Connection::Client(Box::new(conn)), input: Input::default(), output: Vec::new() })
+        Ok(Self { conn: Connection::Client(Box::new(conn)), verdict, input: Input::default(), output: Vec::new() })
     }
 
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
+    /// The verifier of `config` leaves its reasons in `verdict`.
+    pub(crate) fn server(config: Arc<ServerConfig>, verdict: Verdict) -> Result<Self, TlsError> {
         let conn = UnbufferedServerConnection::new(config)?;
-        Ok(Self { conn: Connection::Server(Box::new(conn)), input: Input::default(), output: Vec::new() })
+        Ok(Self { conn: Connection::Server(Box::new(conn)), verdict, input: Input::default(), output: Vec::new() })
     }
 
     /// Adds octets that came from the peer.
@@ -105,10 +114,11 @@ impl Handshake {
 
     /// Goes on as far as the input allows. What is to be sent is left in `output`, also (the alert) after an error.
     pub(crate) fn advance(&mut self) -> Result<Progress, TlsError> {
-        match &mut self.conn {
+        let progress = match &mut self.conn {
             Connection::Client(conn) => advance(&mut **conn, &mut self.input, &mut self.output),
             Connection::Server(conn) => advance(&mut **conn, &mut self.input, &mut self.output),
-        }
+        };
+        progress.map_err(|error| self.verdict.get().cloned().map_or(error, TlsError::Refused))
     }
 
     /// Takes over the traffic keys after [`Progress::Done`].

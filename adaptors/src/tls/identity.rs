@@ -7,7 +7,7 @@ use x509_parser::oid_registry::{
     OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
     OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME, Oid,
 };
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 /// A validated `uidFormat`: which parts of a certificate make a user id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,12 @@ pub fn user_id(certificate: &CertificateDer<'_>, format: &UidFormat) -> Option<S
 #[must_use]
 pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let mut names: Vec<String> = parsed
-        .subject()
+    Some(distinguished_name(parsed.subject()))
+}
+
+/// A name in RFC 2253 form.
+pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
+    let mut names: Vec<String> = name
         .iter_rdn()
         .map(|rdn| {
             let parts: Vec<String> =
@@ -64,7 +68,7 @@ pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
         })
         .collect();
     names.reverse();
-    Some(names.join(","))
+    names.join(",")
 }
 
 fn first(certificate: &X509Certificate<'_>, oid: &Oid<'_>) -> Option<String> {
