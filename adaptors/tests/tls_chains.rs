@@ -367,6 +367,27 @@ fn damaged_chains() {
     }
 }
 
+/// Certificates with contents of absurd size are refused, and quickly.
+#[test]
+fn absurd_contents_are_refused() {
+    let root = Party::own(authority("root"));
+    let extension = |oid: &[u64]| {
+        let mut extension = CustomExtension::from_oid_content(oid, vec![5, 0]);
+        extension.set_criticality(true);
+        extension
+    };
+    let endless: Vec<u64> = [1, 2].into_iter().chain(std::iter::repeat_n(u64::MAX, 3000)).collect();
+    let many = (0..3000).map(|i| extension(&[1, 2, i])).collect();
+    for (extensions, reason) in [
+        (vec![extension(&endless)], Reason::CriticalExtension("an overlong object identifier".to_owned())),
+        (many, Reason::Malformed("too many extensions")),
+    ] {
+        let party = root.issue(with(params("x"), |params| params.custom_extensions = extensions));
+        let found = judge(vec![root.cert.clone()], &[party.cert], Purpose::Client, None, now());
+        assert_eq!(found.unwrap_err().reason, reason);
+    }
+}
+
 /// Certificates that all could have issued each other do not keep us busy.
 #[test]
 fn contrived_chains_are_given_up() {

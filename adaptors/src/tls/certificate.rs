@@ -3,7 +3,7 @@
 //! Peers choose these octets. Extensions are read only where the rules need them, and whatever cannot be
 //! read makes the certificate malformed: no rule may be lost because its extension is damaged.
 
-use super::identity::distinguished_name;
+use super::identity::{distinguished_name, oid_text};
 use super::refusal::{Reason, Refusal, clip};
 use pkcs8::der::asn1::{AnyRef, BitStringRef};
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
@@ -75,6 +75,9 @@ pub(super) struct NameConstraints<'a> {
     pub(super) excluded: Vec<GeneralName<'a>>,
 }
 
+/// Extensions of a certificate; real ones have about ten.
+const MAX_EXTENSIONS: usize = 64;
+
 type Parsed<T> = Result<T, Reason>;
 
 // === impl Certificate ===
@@ -97,6 +100,9 @@ impl<'a> Certificate<'a> {
         let signed = Signed::read(der).map_err(|_| Reason::Malformed("outer structure"))?;
         let key =
             SubjectKey::read(x509.tbs_certificate.subject_pki.raw).map_err(|_| Reason::Malformed("public key"))?;
+        if x509.extensions().len() > MAX_EXTENSIONS {
+            return Err(Reason::Malformed("too many extensions"));
+        }
         let mut extensions = Extensions::default();
         for (i, extension) in x509.extensions().iter().enumerate() {
             if x509.extensions()[..i].iter().any(|other| other.oid == extension.oid) {
@@ -163,14 +169,14 @@ impl<'a> Certificate<'a> {
 
     /// The algorithm of its signature, for messages.
     pub(super) fn signature_algorithm_text(&self) -> String {
-        let oid = self.x509.signature_algorithm.algorithm.to_id_string();
+        let oid = oid_text(&self.x509.signature_algorithm.algorithm);
         let name = match oid.as_str() {
             "1.2.840.113549.1.1.2" => "md2WithRSAEncryption",
             "1.2.840.113549.1.1.4" => "md5WithRSAEncryption",
             "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption",
             "1.2.840.10045.4.1" => "ecdsa-with-SHA1",
             "1.2.840.10040.4.3" => "dsaWithSHA1",
-            _ => return clip(&oid, 80),
+            _ => return oid,
         };
         name.to_owned()
     }
@@ -226,7 +232,7 @@ fn octets(bits: BitStringRef<'_>) -> pkcs8::der::Result<&[u8]> {
 
 impl<'a> Extensions<'a> {
     fn add(&mut self, extension: &X509Extension<'a>) -> Parsed<()> {
-        let (id, value) = (extension.oid.to_id_string(), extension.value);
+        let (id, value) = (oid_text(&extension.oid), extension.value);
         match id.as_str() {
             "2.5.29.14" => self.key_id = KeyIdentifier::from_der(value).ok().map(|(_, id)| id.0),
             "2.5.29.35" => self.issuer_key_id = issuer_key_id(value),
@@ -239,7 +245,7 @@ impl<'a> Extensions<'a> {
             // Certificate policies and their relatives say nothing as long as nobody demands a policy;
             // revocation lists are not fetched.
             "2.5.29.32" | "2.5.29.33" | "2.5.29.36" | "2.5.29.54" | "2.5.29.31" => {}
-            _ if extension.critical => self.unknown_critical = Some(clip(&id, 80)),
+            _ if extension.critical => self.unknown_critical = Some(id),
             _ => {}
         }
         Ok(())

@@ -79,8 +79,15 @@ fn text(attribute: &AttributeTypeAndValue<'_>) -> String {
     String::from_utf8_lossy(attribute.attr_value().data).into_owned()
 }
 
+/// An object identifier in dotted form. Those that no one has are not spelled out: that takes time with the square of
+/// their length, which peers choose.
+pub(super) fn oid_text(oid: &Oid<'_>) -> String {
+    const MAX: usize = 32;
+    if oid.as_bytes().len() > MAX { "an overlong object identifier".to_owned() } else { oid.to_id_string() }
+}
+
 fn short_name(oid: &Oid<'_>) -> String {
-    let dotted = oid.to_id_string();
+    let dotted = oid_text(oid);
     let name = match dotted.as_str() {
         "2.5.4.3" => "CN",
         "2.5.4.4" => "SN",
