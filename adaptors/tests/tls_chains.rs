@@ -328,7 +328,8 @@ fn hosts() {
         (&by_address, "127.0.0.1", None),
         (&by_address, "localhost", Some("CN=127.0.0.1")),
     ] {
-        let found = judge(vec![root.cert.clone()], &[party.cert.clone()], Purpose::Server, Some(host), now());
+        let found =
+            judge(vec![root.cert.clone()], std::slice::from_ref(&party.cert), Purpose::Server, Some(host), now());
         let expected = offered.map(|offered| Reason::Name { host: host.to_owned(), offered: offered.to_owned() });
         assert_eq!(found.map_err(|refusal| refusal.reason).err(), expected, "{host}");
     }
