@@ -132,7 +132,11 @@ async fn versions_and_ciphers_are_named() {
             limited(&good, "TLSv1.2"),
             "no shared version, no protocol of the sslProfile is offered by the peer",
         ),
-        (limited(&good, "TLSv1.2"), limited(&good, "TLSv1.3"), "no shared version, the peer does not offer TLSv1.2"),
+        (
+            limited(&good, "TLSv1.2"),
+            limited(&good, "TLSv1.3"),
+            "no shared version, no protocol of the sslProfile is offered by the peer",
+        ),
         (
             ciphers("ECDHE-ECDSA-AES128-GCM-SHA256"),
             ciphers("ECDHE-ECDSA-AES256-GCM-SHA384"),
