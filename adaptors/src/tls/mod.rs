@@ -16,4 +16,4 @@ pub use error::TlsError;
 pub use handshake::SessionInfo;
 pub use identity::{UidFormat, subject_name, user_id};
 pub use profile::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsConfigError, TlsProfile, TlsServer};
-pub use session::Session;
+pub use session::{PeerEnd, Session};

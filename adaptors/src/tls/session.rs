@@ -31,9 +31,17 @@ pub struct Session {
     phase: Phase,
     input: Window,
     output: Window,
-    /// The peer's closing alert or the end of the transport was seen.
-    peer_closed: bool,
+    peer_end: Option<PeerEnd>,
     close_sent: bool,
+}
+
+/// How the peer's octets ended. A fatal alert is no such end but an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerEnd {
+    /// With its closing alert: it sent no more than what came.
+    CloseNotify,
+    /// The transport ended without one: whoever controls the path may have cut something off.
+    Truncated,
 }
 
 enum Phase {
@@ -69,7 +77,7 @@ impl Session {
             phase: Phase::Handshake(Box::new(handshake)),
             input: Window::default(),
             output: Window::default(),
-            peer_closed: false,
+            peer_end: None,
             close_sent: false,
         }
     }
@@ -81,6 +89,12 @@ impl Session {
             Phase::Open(records) => Some(&records.info),
             _ => None,
         }
+    }
+
+    /// How the peer's octets ended, once [`Self::poll_read`] has returned `None`.
+    #[must_use]
+    pub const fn peer_end(&self) -> Option<PeerEnd> {
+        self.peer_end
     }
 
     /// Adds octets that were read from the socket before TLS began.
@@ -160,12 +174,12 @@ impl Session {
             if let Some(data) = self.decrypt(cx, socket)? {
                 return Poll::Ready(Ok(Some(data)));
             }
-            if self.peer_closed {
+            if self.peer_end.is_some() {
                 self.input = Window::default();
                 return Poll::Ready(Ok(None));
             }
             match self.input.poll_fill(cx, socket) {
-                Poll::Ready(Ok(0)) => self.peer_closed = true,
+                Poll::Ready(Ok(0)) => self.peer_end = Some(PeerEnd::Truncated),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
@@ -184,11 +198,11 @@ impl Session {
             Phase::Failed(error) => return Err(error.clone().into()),
             Phase::Handshake(_) => return Err(TlsError::Internal("read before the handshake").into()),
         };
-        if self.peer_closed || self.input.is_empty() {
+        if self.peer_end.is_some() || self.input.is_empty() {
             return Ok(None);
         }
         let mut filled = 0;
-        let (data, failure) = match records.open_all(&mut self.input, &mut filled, &mut self.peer_closed) {
+        let (data, failure) = match records.open_all(&mut self.input, &mut filled, &mut self.peer_end) {
             Ok(segment) => (segment, None),
             Err((segment, error)) => (segment, Some(error)),
         };
@@ -289,11 +303,11 @@ impl Records {
         &mut self,
         input: &mut Window,
         filled: &mut usize,
-        peer_closed: &mut bool,
+        peer_end: &mut Option<PeerEnd>,
     ) -> Result<Option<Segment>, OpenFailure> {
         let Some(source) = &input.segment else { return Ok(None) };
         let mut target = None;
-        while !*peer_closed {
+        while peer_end.is_none() {
             let whole = match frame(&source[input.start..input.end]) {
                 Ok(Framed::Whole(len)) => len,
                 Ok(Framed::Partial) => break,
@@ -315,7 +329,7 @@ impl Records {
                     self.control_run = 0;
                     Ok(())
                 }
-                content::ALERT => on_alert(&out[..opened.len], peer_closed),
+                content::ALERT => on_alert(&out[..opened.len], peer_end),
                 content::HANDSHAKE => self.on_control(&out[..opened.len]),
                 _ => Err(TlsError::UnexpectedMessage),
             };
@@ -391,10 +405,10 @@ impl Records {
     }
 }
 
-fn on_alert(data: &[u8], peer_closed: &mut bool) -> Result<(), TlsError> {
+fn on_alert(data: &[u8], peer_end: &mut Option<PeerEnd>) -> Result<(), TlsError> {
     let &[_, description] = data else { return Err(TlsError::UnexpectedMessage) };
     match AlertDescription::from(description) {
-        AlertDescription::CloseNotify => *peer_closed = true,
+        AlertDescription::CloseNotify => *peer_end = Some(PeerEnd::CloseNotify),
         AlertDescription::UserCanceled | AlertDescription::NoRenegotiation => {}
         other => return Err(TlsError::Alert(other)),
     }
