@@ -23,6 +23,18 @@ pub enum TlsError {
     /// A record that has no place here.
     #[error("error:0A0000F4:SSL routines::unexpected message")]
     UnexpectedMessage,
+    /// Handshake messages, alerts and empty records that follow each other without data.
+    #[error("error:0A0000F4:SSL routines::unexpected message (too many records without data)")]
+    TooManyControls,
+    /// A handshake message after the handshake whose length cannot be right.
+    #[error("error:0A00009F:SSL routines::length mismatch")]
+    LengthMismatch,
+    /// A key update of neither form.
+    #[error("error:0A00007A:SSL routines::bad key update")]
+    BadKeyUpdate,
+    /// A TLS 1.2 key has protected as much as its cipher allows.
+    #[error("error:0A080000:SSL routines::key worn out (TLS 1.3 would change it)")]
+    KeyWorn,
     /// The peer sent a fatal alert after the handshake.
     #[error("{}", alert_text(*.0))]
     Alert(AlertDescription),
@@ -49,7 +61,9 @@ impl TlsError {
         u8::from(match self {
             Self::BadRecord => AlertDescription::BadRecordMac,
             Self::RecordTooLong => AlertDescription::RecordOverflow,
-            Self::UnexpectedMessage => AlertDescription::UnexpectedMessage,
+            Self::UnexpectedMessage | Self::TooManyControls => AlertDescription::UnexpectedMessage,
+            Self::LengthMismatch => AlertDescription::DecodeError,
+            Self::BadKeyUpdate => AlertDescription::IllegalParameter,
             Self::WrongVersion | Self::HttpRequest => AlertDescription::ProtocolVersion,
             _ => AlertDescription::InternalError,
         })

@@ -37,6 +37,9 @@ pub struct SessionInfo {
 pub(crate) enum KeySource {
     Client(KernelConnection<ClientConnectionData>),
     Server(KernelConnection<ServerConnectionData>),
+    /// Known keys, of no handshake.
+    #[cfg(any(test, feature = "fuzzing"))]
+    Fixed(super::fuzzing::FixedKeys),
 }
 
 /// Everything that the record layer goes on with.
@@ -113,6 +116,10 @@ impl Handshake {
 
     /// Takes over the traffic keys after [`Progress::Done`].
     pub(crate) fn finish(self) -> Result<Established, TlsError> {
+        if self.input.shown > 0 {
+            // A part of a message behind the last one: its record's key is no longer the one in use.
+            return Err(TlsError::UnexpectedMessage);
+        }
         let rest = self.input.octets;
         match self.conn {
             Connection::Client(conn) => {
@@ -164,31 +171,42 @@ fn info(conn: &rustls::CommonState) -> Result<SessionInfo, TlsError> {
 // === impl KeySource ===
 
 impl KeySource {
+    /// Whether these are a client's keys.
+    pub(crate) const fn is_client(&self) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::Server(_) => false,
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => keys.is_client(),
+        }
+    }
+
     /// The next keys for sending.
     pub(crate) fn update_sender(&mut self) -> Result<Protector, TlsError> {
-        let (sequence, secrets) = match self {
-            Self::Client(keys) => keys.update_tx_secret(),
-            Self::Server(keys) => keys.update_tx_secret(),
-        }?;
-        self.protector(sequence, &secrets)
+        match self {
+            Self::Client(keys) => protector(keys.protocol_version(), keys.update_tx_secret()?),
+            Self::Server(keys) => protector(keys.protocol_version(), keys.update_tx_secret()?),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => Ok(keys.next_sender()),
+        }
     }
 
     /// The next keys for receiving.
     pub(crate) fn update_receiver(&mut self) -> Result<Protector, TlsError> {
-        let (sequence, secrets) = match self {
-            Self::Client(keys) => keys.update_rx_secret(),
-            Self::Server(keys) => keys.update_rx_secret(),
-        }?;
-        self.protector(sequence, &secrets)
+        match self {
+            Self::Client(keys) => protector(keys.protocol_version(), keys.update_rx_secret()?),
+            Self::Server(keys) => protector(keys.protocol_version(), keys.update_rx_secret()?),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => Ok(keys.next_receiver()),
+        }
     }
+}
 
-    fn protector(&self, sequence: u64, secrets: &ConnectionTrafficSecrets) -> Result<Protector, TlsError> {
-        let version = match self {
-            Self::Client(keys) => keys.protocol_version(),
-            Self::Server(keys) => keys.protocol_version(),
-        };
-        Protector::new(version, sequence, secrets)
-    }
+fn protector(
+    version: rustls::ProtocolVersion,
+    (sequence, secrets): (u64, ConnectionTrafficSecrets),
+) -> Result<Protector, TlsError> {
+    Protector::new(version, sequence, &secrets)
 }
 
 /// What both kinds of rustls connection can do.

@@ -2,7 +2,11 @@
 //!
 //! rustls does the handshake; records are protected by [`record`] (see there why).
 
+mod control;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod identity;
 mod names;
@@ -10,7 +14,11 @@ mod profile;
 mod record;
 pub mod secret;
 mod session;
+#[cfg(test)]
+mod tests;
+mod traffic;
 mod verify;
+mod window;
 
 pub use error::TlsError;
 pub use handshake::SessionInfo;
