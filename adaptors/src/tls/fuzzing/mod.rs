@@ -14,6 +14,7 @@ use model::Model;
 use script::Script;
 use std::io::IoSlice;
 
+#[cfg(test)]
 pub(super) use socket::Socket;
 pub use world::traffic;
 
