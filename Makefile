@@ -97,6 +97,7 @@ tools:
 	@missing=; \
 	need() { command -v $$1 >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	need cc build-essential; need cmake cmake; need curl curl; need nginx nginx-light; need pkg-config pkg-config; \
+	need openssl openssl; need gnutls-cli gnutls-bin; \
 	need $(PYTHON) python3; need $(NODE) nodejs; need $(NPM) npm; \
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c 'import sysconfig, os; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \

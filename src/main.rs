@@ -48,7 +48,9 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
+    let _last_lines = LastLines;
     management::log::logger();
+    std::panic::set_hook(Box::new(report_panic));
     if is_daemon && daemon::settle(&mut options).is_err() {
         // Nothing is said, by agreement with start scripts; no report makes the starter fail.
         return ExitCode::FAILURE;
@@ -60,7 +62,10 @@ fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
     };
     match check_library(&options).and_then(|()| server::run(&options, on_start)) {
         Ok(Ending::Stopped) => ExitCode::SUCCESS,
-        Ok(Ending::Interrupted) => daemon::die_of_interrupt(),
+        Ok(Ending::Interrupted) => {
+            management::log::logger().flush();
+            daemon::die_of_interrupt()
+        }
         Ok(Ending::Failed) => ExitCode::FAILURE,
         Err(failure) => {
             router_engine::log!(LogModule::Router, Level::Critical, "Router start-up failed: {failure}");
@@ -68,11 +73,31 @@ fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
             if is_daemon {
                 daemon::report(Some(&text));
             } else {
-                let _ = writeln!(std::io::stderr(), "{text}");
+                management::log::to_stderr(&text);
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// However the router ends, what it logged is written first.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        management::log::logger().flush();
+    }
+}
+
+/// Tells of a panic without waiting for whoever reads stderr: it may be on a thread that moves traffic.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>"));
+    let trace = std::backtrace::Backtrace::capture();
+    if trace.status() == std::backtrace::BacktraceStatus::Captured {
+        text.push_str(&format!("\n{trace}"));
+    }
+    management::log::to_stderr(&text);
 }
 
 /// Nothing is read from the library, but scripts rely on complaints when it is not there.

@@ -2,8 +2,8 @@
 
 use crate::StartError;
 use crate::cli::Options;
-use management::agent::Agent;
 use management::agent::node::Node;
+use management::agent::{Agent, thread};
 use management::config::{self, BootPlan};
 use management::runtime::{Runtime, now};
 use management::{ErrorClass, RouterError, memory};
@@ -23,6 +23,9 @@ pub(crate) enum Ending {
     Failed,
 }
 
+/// Idle streaming links that a connection keeps with `--test-hooks`: few, so that tests see others go.
+const TEST_IDLE_STREAMS: usize = 2;
+
 /// How long tasks may take to end.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -39,7 +42,7 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
         .enable_all()
         .build()
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
-    let ended = operate(&executor, plan, workers, on_start);
+    let ended = operate(&executor, plan, workers, options.test_hooks, on_start);
     end(executor, &ended);
     ended
 }
@@ -49,6 +52,7 @@ fn operate(
     executor: &runtime::Runtime,
     plan: BootPlan,
     workers: usize,
+    test_hooks: bool,
     on_start: impl FnOnce(),
 ) -> Result<Ending, StartError> {
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
@@ -57,6 +61,9 @@ fn operate(
     let Some(router) = agent.backend().router().cloned() else {
         return Err(RouterError::configuration("No network entity").into());
     };
+    if test_hooks {
+        router.keep_idle_streams(TEST_IDLE_STREAMS);
+    }
     // From here on requests are queued; they are served once everything is created.
     let node = Node::join(router, now);
     router_engine::log!(LogModule::Agent, Level::Info, "Activating management agent on $_management_internal");
@@ -64,19 +71,23 @@ fn operate(
     if !agent.backend().finish_boot() {
         return Ok(Ending::Failed);
     }
-    let io = agent.backend().io().cloned();
+    let Some(io) = agent.backend().io().cloned() else {
+        return Err(RouterError::configuration("No network entity").into());
+    };
     let mut signals = {
         let _context = executor.enter();
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
     };
-    executor.spawn(node.run(agent));
+    let stopped = io.clone();
+    thread::spawn(node, agent, async move { stopped.stopped().await })
+        .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     log_running(workers);
     on_start();
     let ending = executor.block_on(signals.wait());
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
-    if let Some(io) = io {
-        io.shutdown();
-    }
+    // First, so that neighbours may still hear of it.
+    executor.block_on(io.end_flows(GRACE));
+    io.shutdown();
     Ok(ending)
 }
 

@@ -17,6 +17,8 @@ pub mod clock;
 pub mod net;
 pub mod pool;
 pub mod random;
+pub mod resolver;
+mod retry;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;

@@ -1,9 +1,10 @@
 //! Names, ports and socket options.
 
+use crate::resolver::resolver;
 use crate::tls::secret::os_text;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// The protocol family that an operator restricted a socket to.
@@ -49,51 +50,68 @@ impl Family {
     }
 }
 
-/// The number of a port given as text: a number or a service name.
+/// The number of a port given as text: a number or a service name. May read files: not for an IO thread.
 #[must_use]
 pub fn port_number(text: &str) -> Option<u16> {
-    match text {
-        "amqp" => Some(5672),
-        "amqps" => Some(5671),
-        _ => text.parse().ok().or_else(|| service_port(text)),
+    known_port(text).or_else(|| resolver().service_blocking(text))
+}
+
+/// As [`port_number`], without blocking.
+pub async fn look_up_port(text: &str) -> Option<u16> {
+    match known_port(text) {
+        Some(number) => Some(number),
+        None => resolver().service(text).await,
     }
 }
 
-fn service_port(name: &str) -> Option<u16> {
-    let services = std::fs::read_to_string("/etc/services").ok()?;
-    services.lines().find_map(|line| {
-        let mut words = line.split('#').next()?.split_whitespace();
-        let first = words.next()?;
-        let (port, protocol) = words.next()?.split_once('/')?;
-        let named = first == name || words.any(|alias| alias == name);
-        if named && protocol == "tcp" { port.parse().ok() } else { None }
-    })
+/// The number of a port that no file need be read for.
+fn known_port(text: &str) -> Option<u16> {
+    match text {
+        "amqp" => Some(5672),
+        "amqps" => Some(5671),
+        _ => text.parse().ok(),
+    }
 }
 
-/// The addresses to listen on; the empty host means every local address. May block on name resolution.
+/// The addresses to listen on; the empty host means every local address.
 ///
 /// # Errors
-/// When the host or port does not resolve.
-pub fn listen_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
-    let number = port_number(port).ok_or_else(unknown_service)?;
+/// When the host does not resolve, or there is no port number.
+pub async fn listen_addresses(host: &str, number: Option<u16>, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
+    let number = number.ok_or_else(unknown_service)?;
     let found = match local_literal(host, number) {
         Some(found) => found,
-        None => (host, number).to_socket_addrs()?.collect(),
+        None => look_up(host, number).await?,
     };
     admitted(found, family)
 }
 
-/// As [`listen_addresses`], of every family and without blocking.
+/// As [`listen_addresses`], when no name has to be looked up for it. `None`: one has to be.
+pub(crate) fn literal_listen_addresses(
+    host: &str,
+    number: Option<u16>,
+    family: Option<Family>,
+) -> Option<io::Result<Vec<SocketAddr>>> {
+    let Some(number) = number else { return Some(Err(unknown_service())) };
+    local_literal(host, number).map(|found| admitted(found, family))
+}
+
+/// As [`listen_addresses`], of every family.
 ///
 /// # Errors
 /// When the host does not resolve, or there is no port number.
 pub async fn look_up_local(host: &str, number: Option<u16>) -> io::Result<Vec<SocketAddr>> {
-    let number = number.ok_or_else(unknown_service)?;
-    let found = match local_literal(host, number) {
-        Some(found) => found,
-        None => tokio::net::lookup_host((host, number)).await?.collect(),
+    listen_addresses(host, number, None).await
+}
+
+async fn look_up(host: &str, number: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = resolver().host(host).await?;
+    let with_port = |address: &SocketAddr| {
+        let mut address = *address;
+        address.set_port(number);
+        address
     };
-    admitted(found, None)
+    Ok(found.iter().map(with_port).collect())
 }
 
 fn local_literal(host: &str, number: u16) -> Option<Vec<SocketAddr>> {
@@ -114,7 +132,7 @@ fn admitted(mut found: Vec<SocketAddr>, family: Option<Family>) -> io::Result<Ve
 /// # Errors
 /// When the host or port does not resolve.
 pub async fn connect_addresses(host: &str, port: &str, family: Option<Family>) -> io::Result<Vec<SocketAddr>> {
-    look_up_remote(host, port_number(port), family).await
+    look_up_remote(host, look_up_port(port).await, family).await
 }
 
 /// As [`connect_addresses`], of a port whose number is known.
@@ -126,7 +144,7 @@ pub async fn look_up_remote(host: &str, number: Option<u16>, family: Option<Fami
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, number)]);
     }
-    admitted(tokio::net::lookup_host((host, number)).await?.collect(), family)
+    admitted(look_up(host, number).await?, family)
 }
 
 fn unknown_service() -> io::Error {
@@ -224,9 +242,19 @@ mod tests {
         assert_eq!(port_number("no-such-service-name"), None);
     }
 
-    #[test]
-    fn listens_on_both_families_with_one_port() {
-        let addresses = listen_addresses("", "0", None).unwrap();
+    #[tokio::test]
+    async fn service_names_are_looked_up() {
+        assert_eq!(look_up_port("amqps").await, Some(5671));
+        assert_eq!(look_up_port("65536").await, None);
+        let text = std::fs::read_to_string("/etc/services").unwrap_or_default();
+        if text.lines().any(|line| line.starts_with("ssh") && line.contains("22/tcp")) {
+            assert_eq!(look_up_port("ssh").await, Some(22));
+        }
+    }
+
+    #[tokio::test]
+    async fn listens_on_both_families_with_one_port() {
+        let addresses = listen_addresses("", Some(0), None).await.unwrap();
         assert_eq!(addresses.len(), 2);
         let sockets = listen_on_all(&addresses, 16).unwrap();
         let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
@@ -236,9 +264,12 @@ mod tests {
         assert_eq!(io_text(&error, "listen on", "x:1"), "Address already in use - listen on x:1");
     }
 
-    #[test]
-    fn family_restricts() {
-        assert!(listen_addresses("", "0", Some(Family::V6)).unwrap().iter().all(SocketAddr::is_ipv6));
-        assert!(listen_addresses("127.0.0.1", "0", Some(Family::V6)).is_err());
+    #[tokio::test]
+    async fn family_restricts() {
+        let all = listen_addresses("", Some(0), Some(Family::V6)).await.unwrap();
+        assert!(all.iter().all(SocketAddr::is_ipv6));
+        assert!(listen_addresses("127.0.0.1", Some(0), Some(Family::V6)).await.is_err());
+        assert!(literal_listen_addresses("127.0.0.1", Some(0), Some(Family::V6)).unwrap().is_err());
+        assert!(literal_listen_addresses("localhost", Some(0), None).is_none());
     }
 }

@@ -13,6 +13,7 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use router_engine::memory::BUDGET;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +63,9 @@ pub struct Segment {
     data: Box<[u8]>,
     pool: &'static Pool,
 }
+
+/// The owner behind octets that were copied out of a segment.
+struct Copied(Box<[u8]>);
 
 /// The owner behind a [`Bytes`] view of a segment.
 struct Filled {
@@ -141,7 +145,7 @@ impl Segment {
     #[must_use]
     pub fn share(self, len: usize) -> (Bytes, Option<Self>) {
         if len < COPY_BELOW {
-            (Bytes::copy_from_slice(&self[..len]), Some(self))
+            (Bytes::from_owner(Copied::new(&self[..len])), Some(self))
         } else {
             (Bytes::from_owner(Filled { segment: self, len }), None)
         }
@@ -168,6 +172,27 @@ impl Drop for Segment {
     }
 }
 
+// === impl Copied ===
+
+impl Copied {
+    fn new(data: &[u8]) -> Self {
+        BUDGET.add(data.len());
+        Self(data.into())
+    }
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        BUDGET.sub(self.0.len());
+    }
+}
+
 // === impl Filled ===
 
 impl AsRef<[u8]> for Filled {
@@ -190,6 +215,12 @@ pub(crate) fn take_spare() -> Segment {
 /// Keeps a data segment at hand for this thread's next read.
 pub(crate) fn keep_spare(segment: Segment) {
     SPARE.set(Some(segment));
+}
+
+/// Octets that peers make this process hold: in segments, and copied out of them.
+#[must_use]
+pub fn held() -> usize {
+    DATA.in_use() + CIPHER.in_use() + BUDGET.copied()
 }
 
 /// Trims the pools of this process; to be called about once a second.

@@ -1,11 +1,13 @@
 //! What all adaptors share: the routing core, the executor, the shutdown signal, and housekeeping.
 
+use crate::tcp::Service;
 use crate::{clock, pool};
+use parking_lot::Mutex;
 use router_engine::Router;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -31,6 +33,8 @@ struct Inner {
     handle: Handle,
     workers: usize,
     shutdown: watch::Sender<bool>,
+    /// The TCP services whose flows are to be ended in the end.
+    services: Mutex<Vec<Weak<Service>>>,
 }
 
 // === impl Io ===
@@ -39,7 +43,15 @@ impl Io {
     /// Adaptors for a core, on an executor with so many worker threads.
     #[must_use]
     pub fn new(router: Arc<Router>, handle: Handle, workers: usize) -> Self {
-        Self { inner: Arc::new(Inner { router, handle, workers, shutdown: watch::Sender::new(false) }) }
+        Self {
+            inner: Arc::new(Inner {
+                router,
+                handle,
+                workers,
+                shutdown: watch::Sender::new(false),
+                services: Mutex::default(),
+            }),
+        }
     }
 
     /// The routing core.
@@ -71,6 +83,25 @@ impl Io {
     pub fn start(&self) {
         self.spawn(until_shutdown(self.clone(), run_core_timer(Arc::clone(self.router()))));
         self.spawn(until_shutdown(self.clone(), run_trim()));
+    }
+
+    /// Adds a TCP service whose flows [`Self::end_flows`] ends.
+    pub fn add_service(&self, service: &Arc<Service>) {
+        let mut services = self.inner.services.lock();
+        services.retain(|known| known.strong_count() > 0);
+        services.push(Arc::downgrade(service));
+    }
+
+    /// Cuts the flows of TCP services, lets no more begin, and waits until all have left the core, for `limit` at most.
+    pub async fn end_flows(&self, limit: Duration) {
+        let services: Vec<_> = self.inner.services.lock().iter().filter_map(Weak::upgrade).collect();
+        services.iter().for_each(|service| service.close(true));
+        let ended = async {
+            for service in &services {
+                service.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, ended).await;
     }
 
     /// Tells every listener, connector and connection to end. Sockets are closed without ceremony.

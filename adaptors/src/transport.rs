@@ -1,7 +1,7 @@
 //! A socket with or without TLS on it: cleartext [`Bytes`] in, slices of cleartext out.
 
 use crate::pool::{self, Segment};
-use crate::tls::{Session, SessionInfo, TlsError};
+use crate::tls::{PeerEnd, Session, SessionInfo, TlsError};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -75,6 +75,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             Some(session) => session.poll_read(cx, &mut self.socket),
             None => self.poll_read_plain(cx),
         }
+    }
+
+    /// Whether input ended without a word of the peer: TLS asks for a closing alert before the end of the transport.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.peer_end() == Some(PeerEnd::Truncated))
     }
 
     fn poll_read_plain(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>> {

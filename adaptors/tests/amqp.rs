@@ -45,6 +45,7 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
         max_session_frames: None,
         idle_timeout: Duration::from_secs(16),
         link_capacity: 250,
+        message_fields: router_engine::port::MessageFields::default(),
         strip_in: true,
         strip_out: true,
         open_properties: amqp_core::value::Map::default(),
@@ -54,6 +55,16 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
 
 /// A listener on some port, and the port.
 fn listener(io: &Io, role: ConnectionRole, tls: Option<TlsProfile>) -> (Listener, u16) {
+    patient_listener(io, role, tls, None)
+}
+
+/// As [`listener`], with a limit for the handshake.
+fn patient_listener(
+    io: &Io,
+    role: ConnectionRole,
+    tls: Option<TlsProfile>,
+    handshake_timeout: Option<Duration>,
+) -> (Listener, u16) {
     let params = ListenerParams {
         endpoint: endpoint(role, 0, tls),
         authenticate_peer: false,
@@ -61,7 +72,7 @@ fn listener(io: &Io, role: ConnectionRole, tls: Option<TlsProfile>) -> (Listener
         require_ssl: false,
         mechanisms: vec!["ANONYMOUS".into()],
         demand_certificate: false,
-        handshake_timeout: None,
+        handshake_timeout,
         failover_list: None,
         access_id: None,
         authenticator: None,
@@ -304,4 +315,22 @@ fn credentials_count_when_the_handshake_begins_and_when_it_ends() {
     let end = begun.read_to_end(&mut Vec::new());
     assert!(end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true));
     wait_until("the other one lives", || connections(&io) == 1);
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_makes_one_line() {
+    Lines::keep();
+    let executor = executor();
+    let io = io("A", executor.handle().clone());
+    let limit = Duration::from_millis(100);
+    let (_listener, port) = patient_listener(&io, ConnectionRole::Normal, None, Some(limit));
+    // Some say nothing, others do not open.
+    for (round, words) in [b"".as_slice(), b"AMQP\0\x01\0\0", b""].into_iter().enumerate() {
+        let mut peer = TcpStream::connect(("localhost", port)).unwrap();
+        peer.write_all(words).unwrap();
+        let line = "ERROR (error) Run Time: Timeout waiting for initial handshake";
+        wait_until("the line", || Lines::with(line) == round + 1);
+        wait_until("the connection is gone", || connections(&io) == 0);
+    }
+    assert_eq!(Lines::with("Connection from"), 0);
 }

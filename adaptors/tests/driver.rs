@@ -1,15 +1,15 @@
 //! The AMQP driver over pipes that hold little, with raw octets on the other end.
 
-use adaptors::amqp::{Driver, Ending};
+use adaptors::amqp::{Authenticator, Driver, Ending};
 use adaptors::clock;
 use adaptors::transport::Transport;
 use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, PortParams, SaslParams};
-use std::sync::Arc;
+use router_engine::port::{AmqpPort, MessageFields, PlainCredentials, PortParams, SaslParams};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -56,6 +56,7 @@ fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortPara
         hostname: None,
         sasl,
         handshake_timeout: None,
+        message_fields: MessageFields::default(),
     }
 }
 
@@ -65,11 +66,22 @@ fn drive(
     params: PortParams,
     opened: Arc<AtomicBool>,
 ) -> (ConnId, JoinHandle<Ending>) {
+    drive_with(router, io, params, opened, None)
+}
+
+fn drive_with(
+    router: &Arc<Router>,
+    io: DuplexStream,
+    params: PortParams,
+    opened: Arc<AtomicBool>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+) -> (ConnId, JoinHandle<Ending>) {
     let handle = router.connect(params.conn.clone(), clock::now());
     let id = handle.id;
     let port = AmqpPort::new(params, handle, Arc::clone(router), clock::now());
     let note = Box::new(move |_: &AmqpPort| opened.store(true, Ordering::SeqCst));
-    let mut driver = Driver::new(Transport::plain(io), port, id).with_on_opened(note);
+    let driver = Driver::new(Transport::plain(io), port, id).with_on_opened(note);
+    let mut driver = driver.with_authenticator(authenticator);
     let task = tokio::spawn(async move {
         let ending = (&mut driver).await;
         driver.linger().await;
@@ -231,4 +243,54 @@ async fn a_connection_is_cut_without_a_word() {
     assert!(rest.is_empty());
     drop(peer);
     assert!(matches!(ending(task).await, Ending::Dropped(None)));
+}
+
+/// Reads its users slowly: it answers when it is told to.
+struct SlowUsers {
+    asked: mpsc::Sender<String>,
+    answers: Mutex<mpsc::Receiver<bool>>,
+}
+
+impl Authenticator for SlowUsers {
+    fn check(&self, credentials: &PlainCredentials) -> bool {
+        let _ = self.asked.send(credentials.username.clone());
+        self.answers.lock().expect("unpoisoned").recv().expect("the test says when")
+    }
+}
+
+/// The only thread that runs tasks goes on while a password is checked.
+#[tokio::test]
+async fn a_check_of_a_password_holds_nobody_up() {
+    for good in [true, false] {
+        let (asked, asks) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let users = Arc::new(SlowUsers { asked, answers: Mutex::new(answers) });
+        let (near, far) = tokio::io::duplex(1000);
+        let (server, client) = (router("S"), router("C"));
+        let plain = || vec!["PLAIN".to_owned()];
+        let sasl = SaslParams::Server { require: true, mechanisms: plain(), external_identity: None };
+        let (_, serving) = drive_with(&server, near, params(false, sasl, Duration::ZERO), Arc::default(), Some(users));
+        let (username, password) = (Some("u".to_owned()), Some("p".to_owned()));
+        let sasl = SaslParams::Client { mechanisms: Some(plain()), username, password, external: false };
+        let opened = Arc::new(AtomicBool::new(false));
+        let (_, calling) = drive(&client, far, params(true, sasl, Duration::ZERO), Arc::clone(&opened));
+        let asks = tokio::task::spawn_blocking(move || asks.recv_timeout(PATIENCE).expect("asked"));
+        assert_eq!(asks.await.expect("no panic"), "u");
+        // Another connection opens and closes meanwhile.
+        let (io, mut peer) = tokio::io::duplex(1000);
+        let (_, other) = serve(io, Duration::ZERO);
+        peer.write_all(&[HEADER, OPEN, CLOSE].concat()).await.expect("sent");
+        assert!(matches!(ending(other).await, Ending::Closed));
+        assert!(!opened.load(Ordering::SeqCst), "not before the answer");
+        answer.send(good).expect("awaited");
+        if good {
+            while !opened.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            calling.abort();
+        } else {
+            assert!(!matches!(ending(calling).await, Ending::Closed));
+        }
+        timeout(PATIENCE, serving).await.expect("ends").expect("no panic");
+    }
 }

@@ -195,28 +195,119 @@ async fn the_server_may_speak_first_and_close_first() {
 }
 
 #[tokio::test]
-async fn a_refused_server_closes_the_client() {
+async fn a_refused_server_resets_the_client() {
     let bed = Bed::new(free_port());
     let mut client = bed.client().await;
-    let mut rest = Vec::new();
-    timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("closed").expect("in good order");
-    assert!(rest.is_empty());
+    assert!(read_to_reset(&mut client).await.is_empty());
+    bed.settled().await;
+}
+
+/// Reads to the end of the connection, which must be a reset, and returns what came before.
+async fn read_to_reset(stream: &mut TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    let end = timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("closed");
+    assert_eq!(end.expect_err("an end is no reset").kind(), io::ErrorKind::ConnectionReset);
+    received
+}
+
+/// Resets the connection instead of ending it.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
+    drop(stream);
+}
+
+/// A flow that has carried an octet each way.
+async fn flowing(bed: &Bed, server: &Server) -> (TcpStream, TcpStream) {
+    let mut client = bed.client().await;
+    let (mut peer, _) = server.accept().await.expect("connected");
+    peer.write_all(b"x").await.expect("sent");
+    assert_eq!(client.read_u8().await.expect("received"), b'x');
+    client.write_all(b"y").await.expect("sent");
+    assert_eq!(peer.read_u8().await.expect("received"), b'y');
+    (client, peer)
+}
+
+#[tokio::test]
+async fn a_reset_reaches_the_other_side_as_one() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port);
+    for half_closed in [false, true] {
+        for client_resets in [false, true] {
+            let (mut leaving, mut staying) = flowing(&bed, &server).await;
+            if !client_resets {
+                (leaving, staying) = (staying, leaving);
+            }
+            if half_closed {
+                staying.shutdown().await.expect("half-closed");
+                assert_eq!(leaving.read(&mut [0]).await.expect("an end"), 0);
+            }
+            reset(leaving);
+            assert!(read_to_reset(&mut staying).await.is_empty(), "{half_closed} {client_resets}");
+            bed.settled().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_and_closes_while_the_client_sends_is_heard() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port);
+    let (client, mut peer) = flowing(&bed, &server).await;
+    let (mut read, mut write) = client.into_split();
+    let sending = tokio::spawn(async move {
+        let block = vec![0; 64 * 1024];
+        while write.write_all(&block).await.is_ok() {}
+    });
+    peer.read_u8().await.expect("the client sends");
+    peer.write_all(b"too large").await.expect("sent");
+    // With octets unread this is a reset; the answer is before it.
+    drop(peer);
+    let mut answer = [0; 9];
+    timeout(PATIENCE, read.read_exact(&mut answer)).await.expect("in time").expect("received");
+    assert_eq!(&answer, b"too large");
+    timeout(PATIENCE, sending).await.expect("in time").expect("told");
     bed.settled().await;
 }
 
 #[tokio::test]
-async fn a_reset_reaches_the_other_side_as_an_end() {
+async fn a_client_that_sends_and_goes_away_is_heard_to_its_end() {
     let (server, port) = server().await;
     let bed = Bed::new(port);
-    let client = bed.client().await;
-    let (mut peer, _) = server.accept().await.expect("connected");
-    peer.write_all(b"x").await.expect("sent");
-    client.readable().await.expect("flowing");
-    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
+    let (mut client, mut peer) = flowing(&bed, &server).await;
+    let block = vec![7; 512 * 1024];
+    client.write_all(&block).await.expect("sent");
     drop(client);
-    let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("closed");
+    let mut received = Vec::new();
+    timeout(PATIENCE, peer.read_to_end(&mut received)).await.expect("in time").expect("an end");
+    assert_eq!(received.len(), block.len());
+    drop(peer);
     bed.settled().await;
+}
+
+#[tokio::test]
+async fn management_cuts_flows_with_a_reset() {
+    let (server, port) = server().await;
+    for victim in ["listener", "connector", "client's connection", "server's connection"] {
+        let bed = Bed::new(port);
+        let (mut client, mut peer) = flowing(&bed, &server).await;
+        let rows = bed.router.connection_rows(clock::now());
+        let id = |number| bed.router.connection_id(number).expect("open");
+        let of_client = id(rows.iter().find(|row| !row.params.initiator).expect("a row").number);
+        let host = format!("127.0.0.1:{port}");
+        let of_server = id(rows.iter().find(|row| row.params.host == host).expect("a row").number);
+        let Bed { listener, connector, router, .. } = bed;
+        let mut kept = (Some(listener), Some(connector));
+        match victim {
+            "listener" => kept.0.take().expect("there").delete(true),
+            "connector" => kept.1.take().expect("there").delete(true),
+            "client's connection" => router.close_connection(of_client, None, true),
+            _ => router.close_connection(of_server, None, true),
+        }
+        assert!(read_to_reset(&mut client).await.is_empty(), "client, {victim}");
+        assert!(read_to_reset(&mut peer).await.is_empty(), "server, {victim}");
+        let left = usize::from(kept.1.is_some());
+        until(|| router.connection_rows(clock::now()).len() == left).await;
+    }
 }
 
 #[tokio::test]
@@ -302,16 +393,63 @@ async fn a_connection_under_way_is_dropped_with_its_connector() {
     let service = Arc::clone(connector.service());
     until(|| service.opened() == 2).await;
     connector.delete(true);
-    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("in time").expect("an end"), 0);
+    assert!(read_to_reset(&mut client).await.is_empty());
     until(|| service.closed() == 1 && listener.service().closed() == 1).await;
     assert!(router.connection_rows(clock::now()).is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_server_is_connected_to_is_noticed() {
+    let (_server, port, _waiting) = busy_server().await;
+    let bed = Bed::new(port);
+    let client = bed.client().await;
+    until(|| bed.connector.service().opened() == 2).await;
+    reset(client);
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn connecting_has_a_limit() {
+    let (_server, port, _waiting) = busy_server().await;
+    let bed = Bed::new(port);
+    let mut client = bed.client().await;
+    until(|| bed.connector.service().opened() == 2).await;
+    // From here on, time passes whenever nothing else is to be done.
+    tokio::time::pause();
+    let end = client.read_u8().await.expect_err("nobody answers");
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    tokio::time::resume();
+    bed.settled().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_cuts_all_flows_and_lets_none_begin() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port);
+    let io = adaptors::runtime::Io::new(Arc::clone(&bed.router), tokio::runtime::Handle::current(), 1);
+    for service in [bed.listener.service(), bed.connector.service()] {
+        io.add_service(service);
+    }
+    let mut flows = Vec::new();
+    for _ in 0..3 {
+        flows.push(flowing(&bed, &server).await);
+    }
+    io.end_flows(PATIENCE).await;
+    bed.settled().await;
+    for (mut client, mut peer) in flows {
+        assert!(read_to_reset(&mut client).await.is_empty());
+        assert!(read_to_reset(&mut peer).await.is_empty());
+    }
+    let mut late = bed.client().await;
+    let _ = timeout(PATIENCE, late.read_u8()).await.expect("in time").expect_err("not served");
+    bed.settled().await;
 }
 
 #[tokio::test]
 async fn a_connection_that_fails_is_counted() {
     let bed = Bed::new(free_port());
     let mut client = bed.client().await;
-    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("closed").expect("an end"), 0);
+    assert!(read_to_reset(&mut client).await.is_empty());
     bed.settled().await;
     assert_eq!(bed.connector.service().opened(), 2, "the dispatcher and the attempt");
 }

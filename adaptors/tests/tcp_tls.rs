@@ -7,7 +7,7 @@ mod common;
 use adaptors::clock;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer};
-use adaptors::transport::Transport;
+use adaptors::transport::{Transport, TransportError};
 use common::Certs;
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
@@ -71,6 +71,97 @@ async fn until(holds: impl Fn() -> bool) {
         }
     };
     timeout(PATIENCE, waited).await.expect("in time");
+}
+
+type Tls = Transport<TcpStream>;
+
+/// The server's side of the next connection, after its handshake.
+async fn accept(socket: &tokio::net::TcpListener, certs: &Certs) -> Tls {
+    let options = ServerOptions { authenticate_peer: true, alpn: Vec::new() };
+    let tls = TlsServer::load(&certs.profile(), Consumer::Tcp, &options).expect("server profile");
+    let (stream, _) = timeout(PATIENCE, socket.accept()).await.expect("in time").expect("accepted");
+    let mut t = Transport::tls(stream, tls.session(&[]).expect("a session"));
+    timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("handshake");
+    t
+}
+
+async fn send(t: &mut Tls, octets: &[u8]) {
+    let n = poll_fn(|cx| t.poll_write(cx, &[IoSlice::new(octets)])).await.expect("written");
+    assert_eq!(n, octets.len());
+    poll_fn(|cx| t.poll_flush(cx)).await.expect("flushed");
+}
+
+async fn receive(t: &mut Tls) -> Result<Option<Vec<u8>>, TransportError> {
+    let read = timeout(PATIENCE, poll_fn(|cx| t.poll_read(cx))).await.expect("in time");
+    read.map(|octets| octets.map(|octets| octets.to_vec()))
+}
+
+/// Nothing more comes, and no closing alert.
+async fn expect_reset(t: &mut Tls) {
+    match receive(t).await {
+        Err(TransportError::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?} instead of a reset"),
+    }
+}
+
+async fn expect_close_notify(t: &mut Tls) {
+    assert_eq!(receive(t).await.expect("an end"), None);
+    assert!(!t.is_truncated(), "no closing alert");
+}
+
+/// How one side of a flow leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    /// FIN without a closing alert.
+    Bare,
+    Reset,
+}
+
+fn leave(t: Tls, how: Leaving) {
+    if let Leaving::Reset = how {
+        socket2::SockRef::from(t.socket()).set_linger(Some(Duration::ZERO)).expect("linger");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_closing_alert_ends_a_stream_in_order() {
+    let certs = Certs::new();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+    let bed = bed(&certs, socket.local_addr().expect("bound").port(), false, "localhost");
+    let open = async || {
+        let session = client(&certs, false).session("localhost", None).expect("a session");
+        let mut near = Transport::tls(connect(bed.port).await, session);
+        timeout(PATIENCE, poll_fn(|cx| near.poll_handshake(cx))).await.expect("in time").expect("handshake");
+        let mut far = accept(&socket, &certs).await;
+        send(&mut near, b"question").await;
+        assert_eq!(receive(&mut far).await.expect("no error").as_deref(), Some(&b"question"[..]));
+        send(&mut far, b"answer").await;
+        assert_eq!(receive(&mut near).await.expect("no error").as_deref(), Some(&b"answer"[..]));
+        (near, far)
+    };
+    for how in [Leaving::Bare, Leaving::Reset] {
+        for half_closed in [false, true] {
+            for swapped in [false, true] {
+                let (mut leaving, mut staying) = open().await;
+                if swapped {
+                    (leaving, staying) = (staying, leaving);
+                }
+                if half_closed {
+                    poll_fn(|cx| staying.poll_shutdown(cx)).await.expect("shut down");
+                    expect_close_notify(&mut leaving).await;
+                }
+                leave(leaving, how);
+                expect_reset(&mut staying).await;
+                until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
+            }
+        }
+    }
+    let (mut near, mut far) = open().await;
+    poll_fn(|cx| near.poll_shutdown(cx)).await.expect("shut down");
+    expect_close_notify(&mut far).await;
+    poll_fn(|cx| far.poll_shutdown(cx)).await.expect("shut down");
+    expect_close_notify(&mut near).await;
+    until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
 }
 
 struct Bed {
@@ -177,8 +268,7 @@ async fn a_server_of_another_name_ends_the_flow() {
     let session = client(&certs, false).session("localhost", None).expect("a session");
     let mut t = Transport::tls(connect(bed.port).await, session);
     timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("the listener is fine");
-    let end = timeout(PATIENCE, poll_fn(|cx| t.poll_read(cx))).await.expect("in time");
-    assert!(!matches!(end, Ok(Some(_))));
+    expect_reset(&mut t).await;
     until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
 }
 
@@ -192,7 +282,7 @@ async fn a_deleted_listener_closes_clients_amid_their_handshake() {
     until(|| service.opened() == 1).await;
     bed.listener.delete(true);
     timeout(PATIENCE, client.readable()).await.expect("closed").expect("readable");
-    assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+    assert_eq!(client.try_read(&mut [0]).expect_err("no end").kind(), std::io::ErrorKind::ConnectionReset);
     until(|| service.closed() == 1).await;
 }
 
@@ -227,4 +317,19 @@ async fn tls_to_the_server_is_shown() {
     let peer = row.peer.expect("open");
     assert_eq!(peer.tls_protocol.as_deref(), Some("TLSv1.3"));
     assert_eq!((peer.tls_cipher.as_deref(), peer.tls_ssf), (Some("TLS_AES_256_GCM_SHA384"), 256));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_hangs_is_cut() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let certs = Certs::new();
+    let bed = bed(&certs, 1, false, "localhost");
+    for dribble in [&b""[..], b"\x16\x03\x01\x00"] {
+        let mut client = connect(bed.port).await;
+        client.write_all(dribble).await.expect("sent");
+        let begun = tokio::time::Instant::now();
+        let ended = client.read(&mut [0]).await;
+        assert!(ended.is_err() || ended.is_ok_and(|n| n == 0), "cut");
+        assert_eq!(begun.elapsed().as_secs(), 60);
+    }
 }

@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Binary, Certificates, Entity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
+    Binary, Certificates, Entity, Identity, Management, Mark, Port, Router, RouterConfig, TLS_PROFILE, eventually,
 };
 use crate::peers::Route;
+use crate::tcp::Relay;
 
 /// How two neighbours are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Service {
     pub connector: Option<usize>,
     /// Where the server is.
     pub server: SocketAddr,
+    /// TLS between client and listener, and between connector and server.
+    pub tls: bool,
 }
 
 /// Description of a line, before it is started.
@@ -50,6 +53,9 @@ pub struct LineBuilder {
     services: Vec<Service>,
     addresses: Vec<(String, String)>,
     names: Vec<String>,
+    identity: Identity,
+    authenticated_clients: bool,
+    relayed: bool,
 }
 
 /// Running routers in a line.
@@ -58,6 +64,7 @@ pub struct Line {
     nodes: Vec<Node>,
     services: Vec<(Service, Port)>,
     certificates: Certificates,
+    relays: Vec<Relay>,
     // Last, so that the routers are gone before their files are.
     folder: TempDir,
 }
@@ -84,6 +91,9 @@ impl LineBuilder {
             services: Vec::new(),
             addresses: Vec::new(),
             names: Vec::new(),
+            identity: Identity::default(),
+            authenticated_clients: false,
+            relayed: false,
         }
     }
 
@@ -107,18 +117,46 @@ impl LineBuilder {
         self
     }
 
+    /// Sets the kind of certificate that all routers have.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Lets the clients of TCP services need a certificate.
+    #[must_use]
+    pub fn authenticated_clients(mut self) -> Self {
+        self.authenticated_clients = true;
+        self
+    }
+
     /// Adds a TCP service with its listener on router `listener` and its connector on router `connector`.
     #[must_use]
     pub fn service(mut self, address: &str, listener: usize, connector: usize, server: SocketAddr) -> Self {
         let connector = Some(connector);
-        self.services.push(Service { address: address.to_owned(), listener, connector, server });
+        self.services.push(Service { address: address.to_owned(), listener, connector, server, tls: false });
+        self
+    }
+
+    /// Lets the clients and servers of the services added so far use TLS.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.services.iter_mut().for_each(|service| service.tls = true);
+        self
+    }
+
+    /// Leads the connections between routers through relays.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.relayed = true;
         self
     }
 
     /// Adds a TCP listener whose service has no connector yet.
     #[must_use]
     pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
-        self.services.push(Service { address: address.to_owned(), listener, connector: None, server });
+        self.services.push(Service { address: address.to_owned(), listener, connector: None, server, tls: false });
         self
     }
 
@@ -131,14 +169,31 @@ impl LineBuilder {
 
     /// Starts the routers and waits until all see each other and all services with a connector listen.
     pub fn start(self) -> Result<Line> {
+        let line = self.launch()?;
+        line.wait_until_joined()?;
+        for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
+            line.wait_until_listening(&service.address, Mark::default())?;
+        }
+        Ok(line)
+    }
+
+    /// Starts the routers, one after the other, and leaves it to them to find each other.
+    pub fn launch(self) -> Result<Line> {
         let folder = tempfile::Builder::new().prefix("interop-").tempdir()?;
-        let certificates = Certificates::make(folder.path())?;
+        let certificates = Certificates::of(self.identity, folder.path())?;
         let services = self.services.iter().map(|service| Ok((service.clone(), Port::reserve()?)));
         let services: Vec<_> = services.collect::<Result<_>>()?;
         let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
         let ports: Vec<_> = ports.collect::<Result<_>>()?;
-        let configs: Vec<_> =
-            (0..self.binaries.len()).map(|index| self.config(index, &ports, &services, &certificates)).collect();
+        let relayed = ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::start(port.address()));
+        let relays = relayed.collect::<Result<Vec<_>>>()?;
+        let dialled = |index: usize| match relays.get(index) {
+            Some(relay) => relay.address().port(),
+            None => ports[index][2].number(),
+        };
+        let dialled: Vec<_> = (0..ports.len()).map(dialled).collect();
+        let config = |index| self.config(index, &ports, &dialled, &services, &certificates);
+        let configs: Vec<_> = (0..self.binaries.len()).map(config).collect();
         let start = |((binary, config), [amqp, amqps, inter_router]): ((&Binary, &RouterConfig), [Port; 3])| {
             let router = Router::start(binary, config, folder.path())?;
             Ok(Node { router, amqp, amqps, inter_router })
@@ -153,18 +208,14 @@ impl LineBuilder {
                 nodes
             }
         };
-        let line = Line { nodes, services, certificates, folder };
-        line.wait_until_joined()?;
-        for (service, _) in line.services.iter().filter(|(service, _)| service.connector.is_some()) {
-            line.wait_until_listening(&service.address, Mark::default())?;
-        }
-        Ok(line)
+        Ok(Line { nodes, services, certificates, relays, folder })
     }
 
     fn config(
         &self,
         index: usize,
         ports: &[[Port; 3]],
+        dialled: &[u16],
         services: &[(Service, Port)],
         certificates: &Certificates,
     ) -> RouterConfig {
@@ -185,7 +236,7 @@ impl LineBuilder {
         if self.binaries.len() > 1 {
             config = config.section("listener", &self.inter_router_listener(&inter_router.number().to_string()));
             for neighbour in self.dialled_by(index) {
-                let port = ports[neighbour][2].number().to_string();
+                let port = dialled[neighbour].to_string();
                 let name = format!("to-{neighbour}");
                 config = config.section("connector", &self.inter_router_connector(&name, &port));
             }
@@ -194,14 +245,21 @@ impl LineBuilder {
             let listen = port.number().to_string();
             let server = (service.server.ip().to_string(), service.server.port().to_string());
             let address = ("address", service.address.as_str());
+            let tls = service.tls.then_some(("sslProfile", TLS_PROFILE));
             if service.listener == index {
-                let listener = [("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
+                let mut listener =
+                    vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
+                listener.extend(tls);
+                listener.extend(self.authenticated_clients.then_some(("authenticatePeer", "yes")));
                 config = config.section("tcpListener", &listener);
             }
             if service.connector == Some(index) {
                 // Names are unique among all entities of a router.
                 let name = format!("{}-connector", service.address);
-                let connector = [("name", name.as_str()), address, ("host", &server.0), ("port", &server.1)];
+                // The certificate names `localhost`.
+                let host = if service.tls { "localhost" } else { &server.0 };
+                let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
+                connector.extend(tls);
                 config = config.section("tcpConnector", &connector);
             }
         }
@@ -298,6 +356,11 @@ impl Line {
         &self.certificates
     }
 
+    /// The relays in front of the routers' inter-router listeners, in order; none unless the line is relayed.
+    pub fn relays(&self) -> &[Relay] {
+        &self.relays
+    }
+
     /// A folder that lives as long as the line.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -319,6 +382,11 @@ impl Line {
     pub fn listen_address(&self, service: &str) -> Result<SocketAddr> {
         let found = self.services.iter().find(|(known, _)| known.address == service);
         Ok(found.with_context(|| format!("no service {service}"))?.1.address())
+    }
+
+    /// Whether all routers are the ones under test.
+    pub fn is_ours(&self) -> bool {
+        self.nodes.iter().all(|node| node.router.is_ours())
     }
 
     /// Waits until every router knows a way to every other one.

@@ -1,9 +1,9 @@
 //! TCP services through one router and through two.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use interop_tests::harness::run;
-use interop_tests::scenarios::tcp::{Stage, bulk_octets};
-use interop_tests::topology::LineBuilder;
+use interop_tests::scenarios::tcp::{Stage, bulk_octets, opens_for_everybody};
+use interop_tests::topology::{Dialler, LineBuilder, Security};
 
 /// Declares one test per scenario for a service whose listener and connector are on the given routers of a line.
 macro_rules! scenarios {
@@ -35,6 +35,21 @@ macro_rules! scenarios {
 scenarios!(one_router: 1 routers, 0 to 0);
 scenarios!(two_routers: 2 routers, 0 to 1);
 scenarios!(two_routers_reversed: 2 routers, 1 to 0);
+
+/// Rounds that try different moments at which the routers find each other.
+const OPENINGS: usize = 4;
+
+#[test]
+fn port_opens_when_flows_succeed() {
+    run(|| {
+        for round in 0..OPENINGS {
+            let dialler = if round % 2 == 0 { Dialler::Left } else { Dialler::Right };
+            let line = LineBuilder::ours(3)?.joined(Security::Plain, dialler);
+            opens_for_everybody(line, 3).with_context(|| format!("round {round}"))?;
+        }
+        Ok(())
+    });
+}
 
 #[test]
 fn service_returns_after_the_connectors_router_died() {

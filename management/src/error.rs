@@ -36,6 +36,8 @@ pub struct RouterError {
     pub class: ErrorClass,
     /// The text.
     pub text: String,
+    /// What was asked for makes no sense, whatever the state of the router.
+    pub invalid: bool,
 }
 
 // === impl ErrorClass ===
@@ -62,9 +64,15 @@ impl fmt::Display for ErrorClass {
 impl RouterError {
     /// An error, logged under module ERROR as every error of a subsystem is.
     pub fn new(class: ErrorClass, text: impl Into<String>) -> Self {
-        let error = Self { class, text: text.into() };
+        let error = Self { class, text: text.into(), invalid: false };
         router_engine::log!(LogModule::Error, Level::Error, "{error}");
         error
+    }
+
+    /// The attributes make no sense.
+    #[must_use]
+    pub fn of_attributes(self) -> Self {
+        Self { invalid: true, ..self }
     }
 
     /// [`ErrorClass::Configuration`].

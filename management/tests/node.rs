@@ -1,172 +1,25 @@
 //! The management node over a real routing core, without sockets.
 
+mod common;
+
 use amqp_core::Value;
-use amqp_core::message::{Message, MessageBuilder, Properties};
-use amqp_core::performative::{DeliveryState, Source, Target};
+use amqp_core::performative::DeliveryState;
 use amqp_core::value::Map;
 use bytes::Bytes;
+use common::{Client, field};
 use management::agent::Agent;
-use management::agent::node::Node;
 use management::config::{BootPlan, parse};
 use management::log::logger;
-use management::runtime::{Runtime, now};
-use router_engine::annotations::Annotations;
-use router_engine::core::action::{AttachRequest, Direction};
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
-use router_engine::core::effect::Push;
+use management::runtime::Runtime;
+use management::runtime::now;
 use router_engine::stream::{Payload, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
-use std::future::poll_fn;
+use router_engine::{Action, Effect, InToken, Router};
 use std::sync::Arc;
-use std::task::Poll;
-
-/// A client that has a link to the node and one for replies.
-struct Client {
-    router: Arc<Router>,
-    conn: ConnHandle,
-    requests: LinkId,
-    replies: LinkId,
-    reply_to: String,
-    sent: u64,
-}
-
-impl Client {
-    fn attach(router: &Arc<Router>) -> Self {
-        let conn = router.connect(params(), now());
-        let attach = |token, direction, source, target| {
-            Action::Attach(Box::new(AttachRequest {
-                token,
-                name: format!("link-{token}"),
-                direction,
-                source: Some(Box::new(source)),
-                target: Some(Box::new(target)),
-                settle_on_send: false,
-            }))
-        };
-        let dynamic = Source { dynamic: true, ..Source::default() };
-        let node = Target { address: Some("$management".to_owned()), ..Target::default() };
-        let mut actions = vec![
-            Action::Opened(Box::default()),
-            attach(0, Direction::Out, dynamic, Target::default()),
-            attach(1, Direction::In, Source::default(), node),
-        ];
-        router.submit(conn.id, &mut actions, &mut Vec::new(), now());
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        conn.mailbox.take(&mut effects, &mut ready);
-        let mut links = [None, None];
-        let mut reply_to = String::new();
-        for effect in effects {
-            if let Effect::AttachReply(reply) = effect {
-                links[reply.token as usize] = reply.link.ok();
-                if reply.token == 0 {
-                    reply_to = reply.source.and_then(|s| s.address).expect("a dynamic address");
-                }
-            }
-        }
-        let [replies, requests] = links.map(|l| l.expect("attached"));
-        let credit = Action::PeerCredit { link: replies, credit: 10, drain: false };
-        router.submit(conn.id, &mut vec![credit], &mut Vec::new(), now());
-        Self { router: Arc::clone(router), conn, requests, replies, reply_to, sent: 0 }
-    }
-
-    fn message(&self, properties: Map, body: Value) -> Bytes {
-        let to = Properties {
-            reply_to: Some(self.reply_to.clone()),
-            correlation_id: Value::Ulong(self.sent),
-            ..Properties::default()
-        };
-        MessageBuilder::new().properties(&to).application_properties(&properties).value(body)
-    }
-
-    /// Sends a request. Returns the core's id of it, when it has one.
-    fn send(&mut self, settled: bool, payload: Payload) -> Option<InId> {
-        self.sent += 1;
-        let deliver = Deliver {
-            link: self.requests,
-            token: InToken(self.sent),
-            settled,
-            payload,
-            to: None,
-            annotations: Annotations::default(),
-            priority: 4,
-            state: None,
-        };
-        let mut accepted = Vec::new();
-        self.router.submit(self.conn.id, &mut vec![Action::Deliver(Box::new(deliver))], &mut accepted, now());
-        accepted.first().map(|a| a.id)
-    }
-
-    async fn call(&mut self, payload: Payload) -> Message {
-        self.send(false, payload);
-        self.answer().await
-    }
-
-    async fn answer(&self) -> Message {
-        let push = self.reply().await;
-        assert_eq!(push.link, self.replies);
-        assert!(push.settled);
-        match push.payload {
-            Payload::One(bytes) => Message::decode(&[bytes]).expect("a message"),
-            other => panic!("a reply in one piece, not {other:?}"),
-        }
-    }
-
-    async fn reply(&self) -> Push {
-        self.next(|effect| if let Effect::Push(push) = effect { Some(*push) } else { None }).await
-    }
-
-    /// Waits for an effect.
-    async fn next<T>(&self, wanted: impl Fn(Effect) -> Option<T>) -> T {
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        loop {
-            let mailbox = &self.conn.mailbox;
-            poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
-            mailbox.take(&mut effects, &mut ready);
-            if let Some(found) = effects.drain(..).find_map(&wanted) {
-                return found;
-            }
-        }
-    }
-}
-
-fn params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: "127.0.0.1:1".to_owned(),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Map::new(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    }
-}
 
 fn start() -> Arc<Router> {
-    let plan = BootPlan::new(parse("router {\n id: R\n}\n", false).expect("valid")).expect("no directory is read");
-    let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
-    agent.load_all(plan.core).expect("accepted");
-    agent.refresh();
-    let router = Arc::clone(agent.backend().router().expect("started"));
-    let node = Node::join(Arc::clone(&router), now);
-    agent.load_all(plan.rest).expect("accepted");
-    assert!(agent.backend().finish_boot());
+    let (router, node, agent) = common::join(&tokio::runtime::Handle::current(), "router {\n id: R\n}\n");
     tokio::spawn(node.run(agent));
     router
-}
-
-fn field<'a>(message: &'a Message, key: &str) -> &'a Value {
-    message.body.as_value().and_then(Value::as_map).and_then(|m| m.get(key)).expect("a field")
 }
 
 #[tokio::test]
@@ -331,4 +184,71 @@ async fn a_listener_is_required_only_at_the_start() {
     agent.load_all(plan.rest).expect("accepted");
     assert!(!agent.backend().finish_boot());
     assert!(logger().recent(0).iter().any(shutdown));
+}
+
+impl Client {
+    /// The status code and the body of the answer to a request.
+    async fn status(&mut self, request: [(&str, &str); 3], body: Map) -> (Value, amqp_core::message::Message) {
+        let request = self.message(request.into_iter().collect(), body.into());
+        let reply = self.call(Payload::One(request)).await;
+        (reply.application_properties.get("statusCode").cloned().unwrap_or_default(), reply)
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_names_for_users_is_read_by_who_uses_the_profile() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let profile = |operation| [("operation", operation), ("type", "sslProfile"), ("name", "p")];
+    let names = Map::new().with("uidNameMappingFile", "/no/such/file");
+    assert_eq!(client.status(profile("CREATE"), names).await.0, Value::Int(201));
+    assert_eq!(client.status(profile("UPDATE"), Map::new().with("ordinal", 1)).await.0, Value::Int(200));
+    let listener = [("operation", "CREATE"), ("type", "listener"), ("name", "l")];
+    let body = Map::new().with("host", "127.0.0.1").with("port", "0").with("sslProfile", "p");
+    let (status, refused) = client.status(listener, body).await;
+    assert_eq!(status, Value::Int(500));
+    let text = refused.application_properties.get("statusDescription").and_then(Value::as_str).unwrap_or_default();
+    assert!(text.starts_with("CError: Configuration: Cannot read uidNameMappingFile '/no/such/file': "), "{text}");
+
+    let conf = "router {\n id: R\n}\nsslProfile {\n name: p\n uidNameMappingFile: /no/such/file\n}\n";
+    let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
+    let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
+    agent.load_all(plan.core).expect("accepted");
+    assert!(agent.load_all(plan.rest).is_err(), "nobody waits for an answer who could mend it");
+}
+
+#[tokio::test]
+async fn the_answer_to_the_creation_of_a_connector_tells_that_it_connects() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    for n in 0..20 {
+        let name = format!("c{n}");
+        let connector = [("operation", "CREATE"), ("type", "connector"), ("name", name.as_str())];
+        let body = Map::new().with("host", "127.0.0.1").with("port", "1");
+        let (status, reply) = client.status(connector, body).await;
+        assert_eq!((status, field(&reply, "connectionStatus").as_str()), (Value::Int(201), Some("CONNECTING")));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_shown_as_traced_while_its_frames_are() {
+    let router = start();
+    let mut client = Client::attach(&router);
+    let number = client.conn.id.number.to_string();
+    let level = [("operation", "UPDATE"), ("type", "log"), ("identity", "log/PROTOCOL")];
+    let connection =
+        |operation| [("operation", operation), ("type", "io.skupper.router.connection"), ("identity", &*number)];
+    for (request, body, traced) in [
+        (connection("READ"), Map::new(), false),
+        (level, Map::new().with("enable", "debug+"), true),
+        (connection("UPDATE"), Map::new().with("enableProtocolTrace", false), false),
+        (level, Map::new().with("enable", "info+"), false),
+        (connection("UPDATE"), Map::new().with("enableProtocolTrace", true), true),
+        (level, Map::new().with("enable", "debug+"), true),
+        (level, Map::new().with("enable", "info+"), false),
+    ] {
+        assert_eq!(client.status(request, body.clone()).await.0, Value::Int(200));
+        let row = client.status(connection("READ"), Map::new()).await.1;
+        assert_eq!(field(&row, "enableProtocolTrace"), &Value::Bool(traced), "{request:?} {body:?}");
+    }
 }

@@ -11,6 +11,7 @@ pub mod core;
 pub mod forward;
 pub mod log;
 pub mod mailbox;
+pub mod memory;
 pub mod mesh;
 pub mod port;
 pub mod rng;

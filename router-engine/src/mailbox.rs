@@ -2,6 +2,7 @@
 
 use crate::core::effect::Effect;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 /// The inbox of one port. Filled by the core (under the core's lock) and by streams; emptied by
@@ -10,6 +11,8 @@ use std::task::Waker;
 #[derive(Debug, Default)]
 pub struct Mailbox {
     inner: Mutex<Inner>,
+    /// Octets held for the peer when that was last asked for.
+    load: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +61,17 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         inner.ready.push(key);
         inner.waker.take()
+    }
+
+    /// Answers [`Effect::Weigh`]: how many octets are held for the peer.
+    pub fn set_load(&self, octets: usize) {
+        self.load.store(octets, Ordering::Relaxed);
+    }
+
+    /// What [`Self::set_load`] told last.
+    #[must_use]
+    pub(crate) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
     }
 
     /// Moves everything out by swapping with the given empty vectors. Returns whether there was anything.

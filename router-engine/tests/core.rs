@@ -538,7 +538,9 @@ fn tables_are_read_in_pages_oldest_first() {
 fn links_tell_what_was_not_delivered_yet() {
     let router = router();
     let (mut sender, mut receiver) = (Peer::new(&router), Peer::new(&router));
-    let out = receiver.receiver("a");
+    let source = Source { address: Some("a".into()), ..Source::default() };
+    let reply = receiver.attach(Direction::Out, source, Target::default()).0;
+    let (out, gauge) = (reply.link.expect("accepted"), reply.gauge.expect("a gauge of what leaves"));
     let (link, _) = sender.sender("a");
     let figures = |link: LinkId| {
         let row = router.link_row(LinkKey::Number(link.number), NOW).expect("a link");
@@ -548,9 +550,11 @@ fn links_tell_what_was_not_delivered_yet() {
     sender.send(link, 2, false, None);
     let stream = Stream::new(StreamLimits::DEFAULT, None);
     let id = sender.send_payload(link, 3, false, None, Payload::Stream(Arc::clone(&stream))).expect("incomplete");
-    assert_eq!((figures(link), figures(out)), ((1, 1), (2, 1)));
+    assert_eq!((figures(link), figures(out)), ((0, 2), (3, 0)));
     let pushed: Vec<_> = receiver.pushes().iter().map(|p| p.id).collect();
     receiver.submit(Action::Sent { delivery: pushed[0] });
+    assert_eq!(figures(out), (2, 0));
+    gauge.add_one();
     assert_eq!(figures(out), (1, 1));
     stream.finish();
     sender.submit(Action::Complete { delivery: id, aborted: false });

@@ -2,9 +2,14 @@
 //! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each, and `SIM_LOG`
 //! prints what the routers log.
 
+use router_engine::core::AddressConfig;
+use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
-use router_engine::sim::{LinkSpec, Plan, RouterSpec, Sim, TrunkSpec, check};
+use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check};
+use router_engine::stream::Notify;
+use router_engine::{Effect, Mailbox};
+use std::sync::Arc;
 use std::time::Duration;
 
 struct Printer;
@@ -89,4 +94,157 @@ fn settle(sim: &mut Sim) {
     }
     let faults = check::topology(sim);
     panic!("{} faults, first {:?}", faults.len(), faults.first());
+}
+
+/// Messages of which more has left than a router retains are delivered, or end as the one receiver that had them says.
+#[test]
+fn large_messages_that_are_to_be_sent_again() {
+    let mut outcomes = Vec::new();
+    for (routers, treatment) in [(1, "c/#"), (2, "c/#"), (2, "b/#")] {
+        let mut sim = Sim::new(1);
+        let receivers = line(&mut sim, &["A", "B"][..routers]);
+        let address = treatment.replace('#', "one");
+        let sender = sim.add_client(0, Plan { links: vec![LinkSpec::ResendSender(address.clone())] });
+        for _ in 0..2 {
+            let address = address.clone();
+            let links = vec![LinkSpec::Receiver { address, window: 3, moody: true, think: Duration::ZERO }];
+            sim.add_client(receivers, Plan { links });
+        }
+        settle(&mut sim);
+        for n in 0..40 {
+            // The last one is more than all buffers and windows on the way can hold.
+            let size = if n < 39 { 300_000 + n * 2_000 } else { 11_000_000 };
+            sim.send(sender, 0, &address, size, false, false);
+            sim.run(Duration::from_millis(50));
+        }
+        sim.run(Duration::from_secs(10));
+        assert_eq!(check::messages(&sim), Vec::<String>::new(), "{routers} routers, {treatment}");
+        outcomes.extend(sim.ledger.records().iter().filter_map(|record| record.outcome));
+    }
+    for outcome in [Outcome::Accepted, Outcome::Released, Outcome::Modified, Outcome::Rejected] {
+        assert!(outcomes.contains(&outcome), "{outcome:?} was not seen in {outcomes:?}");
+    }
+}
+
+/// Messages to addresses of routers whose ids begin with each other's, on links that were there before the routers knew
+/// of each other, and without.
+#[test]
+fn routers_whose_ids_have_slashes() {
+    let ids = ["a", "a/b", "a/b/c"];
+    for target in 0..ids.len() {
+        let mut sim = Sim::new(1);
+        line(&mut sim, &ids);
+        let address = format!("_topo/0/{}/q", ids[target]);
+        let senders = [LinkSpec::Sender(Some(address.clone())), LinkSpec::Sender(None)];
+        for router in 0..ids.len() {
+            sim.add_client(router, Plan { links: senders.to_vec() });
+        }
+        settle(&mut sim);
+        let links =
+            vec![LinkSpec::Receiver { address: address.clone(), window: 10, moody: false, think: Duration::ZERO }];
+        sim.add_client(target, Plan { links });
+        sim.run(Duration::from_secs(1));
+        for client in 0..ids.len() {
+            (0..senders.len()).for_each(|link| sim.send(client, link, &address, 100, false, true));
+        }
+        sim.run(Duration::from_secs(1));
+        assert_eq!(check::probes(&sim, 0), Vec::<String>::new(), "{address}");
+        assert_eq!(check::messages(&sim), Vec::<String>::new(), "{address}");
+    }
+}
+
+/// Routers in a line; the index of the last one.
+fn line(sim: &mut Sim, ids: &[&str]) -> usize {
+    let config = |treatment| AddressConfig { treatment, priority: None };
+    for (index, id) in ids.iter().enumerate() {
+        let addresses =
+            vec![("c/#".to_owned(), config(Treatment::Closest)), ("b/#".to_owned(), config(Treatment::Balanced))];
+        sim.add_router(RouterSpec { id: (*id).to_owned(), addresses });
+        if index > 0 {
+            sim.add_trunk(TrunkSpec { ends: [index - 1, index], cost: 1, delay: Duration::from_millis(1) });
+        }
+    }
+    ids.len() - 1
+}
+
+/// A chain of three routers started in any order and at any time, with a service on one end: at the first moment that
+/// the other end calls the service reachable, a stream reaches it and its answer comes back.
+#[test]
+fn reachable_services_are_reached() {
+    let count = number("SIM_COUNT").unwrap_or(120);
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..count,
+    };
+    let faults: Vec<String> = seeds.filter_map(|seed| start_chain(seed).err()).collect();
+    assert!(faults.is_empty(), "{} of them failed:\n{}", faults.len(), faults.join("\n"));
+}
+
+const SERVICE: &str = "service";
+const REPLIES: &str = "_topo/0/A/replies";
+
+fn start_chain(seed: u64) -> Result<(), String> {
+    let mut sim = Sim::new(seed);
+    let mailbox = Arc::new(Mailbox::default());
+    let mut at: [Option<usize>; 3] = [None; 3];
+    let mut clients = [0; 2];
+    let mut order = vec![0, 1, 2];
+    while !order.is_empty() {
+        let place = order.swap_remove(sim.rng.below(order.len() as u64) as usize);
+        let id = ["A", "B", "C"][place].to_owned();
+        let router = sim.add_router(RouterSpec { id, addresses: Vec::new() });
+        at[place] = Some(router);
+        match place {
+            0 => {
+                clients[0] = sim.add_client(router, Plan { links: vec![LinkSpec::Sender(None), receiver(REPLIES)] });
+                sim.router(router).watch(SERVICE, Notify { mailbox: Arc::clone(&mailbox), key: 0 });
+            }
+            2 => clients[1] = sim.add_client(router, Plan { links: vec![LinkSpec::Sender(None), receiver(SERVICE)] }),
+            _ => {}
+        }
+        for other in [place.checked_sub(1), Some(place + 1)].into_iter().flatten() {
+            if let Some(other) = at.get(other).copied().flatten() {
+                let ends = if sim.rng.below(2) == 0 { [router, other] } else { [other, router] };
+                let delay = Duration::from_micros(100 + sim.rng.below(5_000));
+                sim.add_trunk(TrunkSpec { ends, cost: 1, delay });
+            }
+        }
+        let pause = [0, 400, 1_500, 6_000][sim.rng.below(4) as usize];
+        let pause = Duration::from_millis(sim.rng.below(pause + 1));
+        sim.run(pause);
+    }
+    let open = await_service(&mut sim, &mailbox).ok_or(format!("seed {seed}: not reachable"))?;
+    sim.send(clients[0], 0, SERVICE, 400_000, false, true);
+    sim.send(clients[1], 0, REPLIES, 400_000, false, true);
+    sim.run(Duration::from_secs(5));
+    let mut faults = check::probes(&sim, 0);
+    faults.extend(check::messages(&sim));
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    mailbox.take(&mut effects, &mut ready);
+    if !effects.iter().all(is_reachable) {
+        faults.push("it did not stay reachable".to_owned());
+    }
+    if faults.is_empty() { Ok(()) } else { Err(format!("seed {seed} after {open:?}: {}", faults.join(", "))) }
+}
+
+fn receiver(address: &str) -> LinkSpec {
+    LinkSpec::Receiver { address: address.to_owned(), window: 10, moody: false, think: Duration::ZERO }
+}
+
+fn is_reachable(effect: &Effect) -> bool {
+    matches!(effect, Effect::Watch { counts, .. } if counts.reachable())
+}
+
+/// The time from the start of the last router until the service is reachable.
+fn await_service(sim: &mut Sim, mailbox: &Mailbox) -> Option<Duration> {
+    let start = sim.now;
+    let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    while sim.now - start < Duration::from_secs(20) {
+        mailbox.take(&mut effects, &mut ready);
+        if effects.last().is_some_and(is_reachable) {
+            return Some(sim.now - start);
+        }
+        sim.run(Duration::from_millis(1));
+    }
+    None
 }

@@ -8,24 +8,28 @@ use super::failover::{FailoverList, Target};
 use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
 use super::registration::Registration;
+use super::start::START_LIMIT;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
 use crate::runtime::{Io, contained, signalled};
-use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile};
+use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
-use router_engine::port::{AmqpPort, PortError, SaslParams};
+use router_engine::port::{AmqpPort, PortError, PortParams, SaslParams};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+
+#[cfg(test)]
+mod tests;
 
 /// The pause after an attempt that did not open.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -152,6 +156,7 @@ impl Connector {
 
     /// Starts to connect.
     pub fn activate(&self) {
+        self.shared.state.lock().status = ConnectorState::Connecting;
         self.start_set();
     }
 
@@ -178,14 +183,28 @@ impl Connector {
         ConnectorStatus { state: state.status, message: state.message.clone(), failover_urls: state.failover.urls() }
     }
 
-    /// Uses new values of the TLS profile for the handshakes to come. A newer ordinal of a router connection
-    /// makes a new set of connections beside the old one; older ones than the oldest valid are closed.
+    /// Loads new values of the TLS profile. Applied, they hold for the handshakes to come. A newer ordinal of a router
+    /// connection makes a new set of connections beside the old one; older ones than the oldest valid are closed.
+    /// Reads files: not for an IO thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let tls = load(profile, &self.shared.params)?;
+        let (connector, ordinal, oldest) = (self.clone(), profile.ordinal, profile.oldest_valid_ordinal);
+        Ok(TlsUpdate::new(move || connector.use_tls(&tls, ordinal, oldest)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
+        self.prepare_tls(profile).map(TlsUpdate::apply)
+    }
+
+    fn use_tls(&self, tls: &TlsClient, ordinal: u64, oldest: u64) {
         let shared = &self.shared;
-        let tls = load(profile, &shared.params)?;
         let rotates = matches!(shared.params.endpoint.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
@@ -193,11 +212,10 @@ impl Connector {
             for sub in state.subs.iter().filter(|sub| !sub.retired()) {
                 *sub.tls.lock() = Some(tls.clone());
             }
-            state.tls = Some(tls);
+            state.tls = Some(tls.clone());
             if !rotates {
-                return Ok(());
+                return;
             }
-            let oldest = profile.oldest_valid_ordinal;
             let previous = std::mem::replace(&mut state.oldest_valid, oldest);
             if oldest > previous {
                 log!(
@@ -208,16 +226,15 @@ impl Connector {
             }
             let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
             state.subs = keep;
-            let newer = profile.ordinal > state.ordinal;
+            let newer = ordinal > state.ordinal;
             if newer {
                 let previous = state.ordinal;
                 log!(
                     LogModule::Server,
                     Level::Debug,
-                    "Connector {name} new TLS ordinal: {}, previous: {previous}",
-                    profile.ordinal
+                    "Connector {name} new TLS ordinal: {ordinal}, previous: {previous}"
                 );
-                state.ordinal = profile.ordinal;
+                state.ordinal = ordinal;
                 for sub in &state.subs {
                     sub.retire();
                 }
@@ -230,7 +247,6 @@ impl Connector {
         if newer {
             self.start_set();
         }
-        Ok(())
     }
 
     /// Starts a control connection and its data connections.
@@ -374,7 +390,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
     *sub.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
     let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
-        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, &address).await,
+        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, target).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
     if attempt.opened {
@@ -428,11 +444,8 @@ async fn establish(
 
 /// The time that a peer may take for its TLS handshake; behind it the port watches the peer.
 async fn silence(idle_timeout: Duration) {
-    if idle_timeout.is_zero() {
-        std::future::pending().await
-    } else {
-        tokio::time::sleep(idle_timeout).await;
-    }
+    let limit = if idle_timeout.is_zero() { START_LIMIT } else { idle_timeout };
+    tokio::time::sleep(limit).await;
 }
 
 fn failure(condition: &str, description: &str) -> PortError {
@@ -446,10 +459,11 @@ async fn run(
     transport: Transport<TcpStream>,
     conn: ConnParams,
     registration: Registration,
-    address: &str,
+    target: &Target,
 ) -> Attempt {
     let id = registration.id();
     let params = &shared.params;
+    let address = conn.host.clone();
     let secured = transport.info().zip(tls);
     let sasl = SaslParams::Client {
         mechanisms: params.mechanisms.clone(),
@@ -457,8 +471,7 @@ async fn run(
         password: params.sasl_password.clone(),
         external: secured.is_some_and(|(_, tls)| tls.has_certificate()),
     };
-    let mut port_params = params.endpoint.port_params(conn, sasl);
-    port_params.hostname = Some(shared.state.lock().failover.current().host.clone());
+    let port_params = params.port_params(conn, sasl, target);
     let mut port = AmqpPort::new(port_params, registration.into_handle(), Arc::clone(shared.io.router()), clock::now());
     let tls = secured.map(|(info, tls)| {
         let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
@@ -471,7 +484,7 @@ async fn run(
     let opened = Arc::new(AtomicBool::new(false));
     let on_opened = {
         let (shared, sub, opened) = (Arc::clone(shared), Arc::clone(sub), Arc::clone(&opened));
-        let address = address.to_owned();
+        let address = address.clone();
         Box::new(move |port: &AmqpPort| {
             opened.store(true, Ordering::Release);
             shared.on_opened(&sub, port, id, &address, &encrypted);
@@ -482,11 +495,21 @@ async fn run(
         shared.io.router().close_connection(id, None, false);
     }
     let ending = (&mut driver).await;
-    let failure = ending.failure(address);
+    let failure = ending.failure(&address);
     if ending.lingers() {
         driver.linger().await;
     }
     Attempt { opened: opened.load(Ordering::Acquire), failure }
+}
+
+// === impl ConnectorParams ===
+
+impl ConnectorParams {
+    /// What the port is told: its open names the host that was dialled, whichever the other connections of the connector
+    /// dial meanwhile.
+    fn port_params(&self, conn: ConnParams, sasl: SaslParams, target: &Target) -> PortParams {
+        PortParams { hostname: Some(target.host.clone()), ..self.endpoint.port_params(conn, sasl) }
+    }
 }
 
 // === impl Shared ===

@@ -16,7 +16,7 @@ use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{self, Level, LogModule};
-use router_engine::port::{AmqpPort, PortError, PortState};
+use router_engine::port::{AmqpPort, PlainCredentials, PortError, PortState};
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::Sleep;
 
 use super::params::Authenticator;
@@ -37,6 +39,12 @@ const MAX_SLICES: usize = 64;
 
 /// How long a peer has to take the last frames.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Passwords that are checked at a time: each check may hold a whole database.
+static CHECKS: Semaphore = Semaphore::const_new(4);
+
+/// Whether credentials turned out good.
+type Check = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Called once when both opens were exchanged.
 pub type OnOpened = Box<dyn FnOnce(&AmqpPort) + Send>;
@@ -109,6 +117,8 @@ pub struct Driver<S> {
     /// The router-wide trace setting that the port follows.
     trace_epoch: u32,
     authenticator: Option<Arc<dyn Authenticator>>,
+    /// The peer's credentials are being checked.
+    check: Option<Check>,
     on_opened: Option<OnOpened>,
 }
 
@@ -148,6 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             give_up: None,
             trace_epoch: 0,
             authenticator: None,
+            check: None,
             on_opened: None,
         }
     }
@@ -180,8 +191,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Ok(progress) => progress,
             Err(error) => return Round::End(Ending::Transport(error)),
         };
-        let turn = self.port.turn(now);
-        self.after_turn(now);
+        let mut turn = self.port.turn(now);
+        turn |= self.authenticate(cx, now);
+        self.after_turn();
         if let PortState::Dropped(error) = self.port.state() {
             return Round::End(Ending::Dropped(error));
         }
@@ -244,12 +256,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(Progress::Idle)
     }
 
-    fn after_turn(&mut self, now: Instant) {
+    /// Has the peer's credentials checked. True when that made the port do something.
+    fn authenticate(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         if let Some(credentials) = self.port.take_auth_request() {
-            let ok = self.authenticator.as_ref().is_some_and(|a| a.check(&credentials));
-            self.port.auth_result(ok);
-            self.port.turn(now);
+            self.check = Some(Box::pin(check(self.authenticator.clone(), credentials)));
         }
+        let Some(check) = &mut self.check else { return false };
+        let Poll::Ready(ok) = check.as_mut().poll(cx) else { return false };
+        self.check = None;
+        self.port.auth_result(ok);
+        self.port.turn(now)
+    }
+
+    fn after_turn(&mut self) {
         self.trace();
         if self.on_opened.is_some()
             && self.port.opened()
@@ -315,6 +334,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         true
     }
+}
+
+/// Checks credentials on a thread that may wait.
+async fn check(authenticator: Option<Arc<dyn Authenticator>>, credentials: PlainCredentials) -> bool {
+    let Some(authenticator) = authenticator else { return false };
+    let Ok(permit) = CHECKS.acquire().await else { return false };
+    let check = move || {
+        // Held until the check is over, even if its connection is gone before.
+        let _permit = permit;
+        authenticator.check(&credentials)
+    };
+    spawn_blocking(check).await.unwrap_or(false)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {

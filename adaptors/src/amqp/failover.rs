@@ -2,6 +2,8 @@
 
 use amqp_core::Value;
 use amqp_core::performative::Open;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
 
 /// How often a target is tried before the next one gets its turn.
 const TRIES: u32 = 2;
@@ -88,6 +90,7 @@ impl FailoverList {
         }
         for target in entries.iter().filter_map(Target::from_value) {
             if !self.targets.iter().any(|known| known.same_place(&target)) {
+                log!(LogModule::Router, Level::Debug, "Added {}:{} as backup host", target.host, target.port);
                 self.targets.push(target);
             }
         }

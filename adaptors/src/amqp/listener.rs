@@ -1,28 +1,31 @@
 //! AMQP listeners and the connections that they accept.
 
 use super::driver::{Driver, transport_failure};
-use super::params::ListenerParams;
+use super::params::{EndpointParams, ListenerParams};
 use super::registration::Registration;
-use super::start::{Begun, StartError, begin};
+use super::start::{Begun, START_LIMIT, StartError, begin, read_first};
 use crate::clock;
 use crate::net::{self, io_text};
+use crate::retry::Retry;
 use crate::runtime::{Io, signalled};
 use crate::sockets::{Accepted, Sockets};
-use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer};
+use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::Instant;
-use parking_lot::Mutex;
-use router_engine::core::connection::{ConnHandle, ConnParams};
+use parking_lot::{Condvar, Mutex};
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
+use router_engine::memory::BUDGET;
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long to wait after an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,10 +43,30 @@ pub struct Listener {
 struct Shared {
     params: ListenerParams,
     io: Io,
+    /// The number of the port, when it has one.
+    port: Option<u16>,
     tls: Mutex<Option<TlsServer>>,
     deleted: watch::Sender<bool>,
     secured: Mutex<Secured>,
     sockets: Sockets,
+    opening: Mutex<Opening>,
+    /// An attempt to open the socket is over.
+    attempted: Condvar,
+    /// Ends the pause between attempts.
+    again: Notify,
+}
+
+/// How far the socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Opening {
+    /// Nobody asked for it.
+    Configured,
+    /// The first attempt is under way.
+    Trying,
+    /// The last attempt failed.
+    Failed(ListenError),
+    /// It listens.
+    Open,
 }
 
 /// The connections accepted with TLS.
@@ -68,7 +91,7 @@ pub struct ListenError {
 // === impl Listener ===
 
 impl Listener {
-    /// Configures a listener; [`Self::activate`] opens its socket.
+    /// Configures a listener; [`Self::start`] opens its socket. Reads files: not for an IO thread.
     ///
     /// # Errors
     /// When its TLS profile cannot be used.
@@ -77,42 +100,72 @@ impl Listener {
         log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
         let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let shared = Shared {
+            port: net::port_number(&params.endpoint.port),
             params,
             io: io.clone(),
             tls: Mutex::new(tls),
             deleted: watch::Sender::new(false),
             secured: Mutex::new(Secured { oldest_valid, connections: Vec::new() }),
             sockets: Sockets::default(),
+            opening: Mutex::new(Opening::Configured),
+            attempted: Condvar::new(),
+            again: Notify::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Opens the socket and accepts connections from now on. May block on name resolution.
+    /// Opens the socket and accepts connections from then on: at once, unless the host is a name. Then, and when it
+    /// fails, it goes on in the background until it has succeeded. Called again, it cuts the pause between attempts
+    /// short.
+    pub fn start(&self) {
+        let shared = &self.shared;
+        let first = {
+            let mut opening = shared.opening.lock();
+            let first = *opening == Opening::Configured;
+            if first {
+                *opening = Opening::Trying;
+            }
+            first
+        };
+        if !first {
+            shared.again.notify_one();
+            return;
+        }
+        let EndpointParams { host, family, .. } = &shared.params.endpoint;
+        if let Some(found) = net::literal_listen_addresses(host, shared.port, *family) {
+            shared.open(found);
+        }
+        shared.io.spawn(listen(Arc::clone(shared)));
+    }
+
+    /// Waits for the first attempt to open the socket. `None`: it is still under way when the time is over. Blocks:
+    /// not for an IO thread.
+    #[must_use]
+    pub fn wait_started(&self, limit: Option<Duration>) -> Option<Result<(), ListenError>> {
+        let until = limit.map(|limit| time::Instant::now() + limit);
+        let mut opening = self.shared.opening.lock();
+        loop {
+            match &*opening {
+                Opening::Open => return Some(Ok(())),
+                Opening::Failed(error) => return Some(Err(error.clone())),
+                Opening::Configured => return None,
+                Opening::Trying => {}
+            }
+            match until {
+                None => self.shared.attempted.wait(&mut opening),
+                Some(until) if time::Instant::now() >= until => return None,
+                Some(until) => drop(self.shared.attempted.wait_until(&mut opening, until)),
+            }
+        }
+    }
+
+    /// [`Self::start`], and waits for the first attempt.
     ///
     /// # Errors
-    /// When no socket could be opened; this is also logged.
+    /// When it failed; this is also logged.
     pub fn activate(&self) -> Result<(), ListenError> {
-        let endpoint = &self.shared.params.endpoint;
-        let address = endpoint.address();
-        let opened = {
-            let _executor = self.shared.io.enter();
-            net::listen_addresses(&endpoint.host, &endpoint.port, endpoint.family)
-                .and_then(|found| self.shared.sockets.open(&found, net::MAX_BACKLOG))
-        };
-        opened.map_err(|error| {
-            let error = ListenError { condition: "proton:io", description: io_text(&error, "listen on", &address) };
-            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
-            error
-        })?;
-        if net::port_number(&endpoint.port) == Some(0) {
-            if let Some(bound) = self.bound().first() {
-                log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", endpoint.name);
-            }
-        } else {
-            log!(LogModule::Server, Level::Info, "Listening on {address}");
-        }
-        self.shared.io.spawn(accept_all(Arc::clone(&self.shared)));
-        Ok(())
+        self.start();
+        self.wait_started(None).unwrap_or(Ok(()))
     }
 
     /// The addresses that the listener is bound to.
@@ -124,35 +177,30 @@ impl Listener {
     /// Stops accepting; the port is free at once. Connections live on.
     pub fn delete(&self) {
         self.shared.sockets.retire();
+        self.shared.abandon();
         if !self.shared.deleted.send_replace(true) {
             let endpoint = &self.shared.params.endpoint;
             log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", endpoint.describe());
         }
     }
 
-    /// Uses new values of the TLS profile for new connections, and closes connections whose
-    /// credentials are no longer valid.
+    /// Loads new values of the TLS profile. Applied, they hold for new connections, and connections whose
+    /// credentials are no longer valid are closed. Reads files: not for an IO thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let (shared, oldest) = (Arc::clone(&self.shared), profile.oldest_valid_ordinal);
+        Ok(TlsUpdate::new(move || shared.use_tls(loaded, oldest)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        let new = profile.oldest_valid_ordinal;
-        let (previous, expired) = self.shared.secured.lock().expire(new);
-        if new > previous {
-            let name = &self.shared.params.endpoint.name;
-            log!(
-                LogModule::Server,
-                Level::Debug,
-                "Listeners {name} new oldest valid TLS ordinal: {new}, previous: {previous}"
-            );
-        }
-        for (conn, _) in expired {
-            log_expired(conn);
-            self.shared.io.router().close_connection(conn, None, false);
-        }
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 }
 
@@ -190,6 +238,77 @@ impl Secured {
 // === impl Shared ===
 
 impl Shared {
+    fn is_for_routers(&self) -> bool {
+        !matches!(self.params.endpoint.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
+    }
+
+    async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        let EndpointParams { host, family, .. } = &self.params.endpoint;
+        net::listen_addresses(host, self.port, *family).await
+    }
+
+    /// Opens the socket on what was found.
+    fn open(&self, found: io::Result<Vec<SocketAddr>>) {
+        let address = self.params.endpoint.address();
+        let opened = {
+            let _executor = self.io.enter();
+            found.and_then(|found| self.sockets.open(&found, net::MAX_BACKLOG))
+        };
+        match opened {
+            Ok(true) => {
+                self.log_listening(&address);
+                *self.opening.lock() = Opening::Open;
+            }
+            // It was deleted meanwhile.
+            Ok(false) => self.abandon(),
+            Err(error) => self.on_failure(&error, &address),
+        }
+        self.attempted.notify_all();
+    }
+
+    fn log_listening(&self, address: &str) {
+        if self.port != Some(0) {
+            log!(LogModule::Server, Level::Info, "Listening on {address}");
+        } else if let Some(bound) = self.sockets.bound().first() {
+            log!(LogModule::Server, Level::Info, "Listening on {bound} ({})", self.params.endpoint.name);
+        }
+    }
+
+    /// Logged only when it is another failure than that of the attempt before.
+    fn on_failure(&self, error: &io::Error, address: &str) {
+        let error = ListenError { condition: "proton:io", description: io_text(error, "listen on", address) };
+        let failed = Opening::Failed(error.clone());
+        if std::mem::replace(&mut *self.opening.lock(), failed.clone()) != failed {
+            log!(LogModule::Server, Level::Error, "Listener error on {address}: {error}");
+        }
+    }
+
+    /// Nobody need wait for a first attempt any more.
+    fn abandon(&self) {
+        let mut opening = self.opening.lock();
+        if *opening == Opening::Trying {
+            *opening = Opening::Failed(ListenError { condition: "proton:io", description: "deleted".to_owned() });
+        }
+        self.attempted.notify_all();
+    }
+
+    fn use_tls(&self, loaded: TlsServer, oldest_valid: u64) {
+        *self.tls.lock() = Some(loaded);
+        let (previous, expired) = self.secured.lock().expire(oldest_valid);
+        if oldest_valid > previous {
+            let name = &self.params.endpoint.name;
+            log!(
+                LogModule::Server,
+                Level::Debug,
+                "Listeners {name} new oldest valid TLS ordinal: {oldest_valid}, previous: {previous}"
+            );
+        }
+        for (conn, _) in expired {
+            log_expired(conn);
+            self.io.router().close_connection(conn, None, false);
+        }
+    }
+
     fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
         let endpoint = &self.params.endpoint;
         ConnParams {
@@ -215,10 +334,44 @@ impl Shared {
     }
 }
 
+/// Opens the socket if it is not open yet, then accepts.
+async fn listen(shared: Arc<Shared>) {
+    let opened = tokio::select! {
+        () = open_at_last(&shared) => true,
+        () = signalled(&shared.deleted) => false,
+        () = shared.io.stopped() => false,
+    };
+    if opened {
+        accept_all(shared).await;
+    }
+}
+
+/// Tries to open the socket until that succeeds.
+async fn open_at_last(shared: &Shared) {
+    let mut retry = Retry::default();
+    loop {
+        let opening = shared.opening.lock().clone();
+        match opening {
+            Opening::Open => return,
+            Opening::Failed(_) => {
+                retry.failed();
+                tokio::select! {
+                    () = retry.due() => {}
+                    () = shared.again.notified() => {}
+                }
+            }
+            Opening::Configured | Opening::Trying => {}
+        }
+        shared.open(shared.look_up().await);
+    }
+}
+
 async fn accept_all(shared: Arc<Shared>) {
     loop {
         tokio::select! {
             accepted = poll_fn(|cx| shared.sockets.poll_accept(cx)) => match accepted {
+                // Routers are let in: through them the mesh keeps its ways.
+                Ok(_) if !shared.is_for_routers() && BUDGET.refuses() => {}
                 Ok(Accepted { stream, peer, .. }) => {
                     let task = serve(Arc::clone(&shared), stream, peer);
                     shared.io.spawn(task);
@@ -242,6 +395,10 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let address = shared.params.endpoint.address();
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
+    log!(LogModule::Server, Level::Debug, "[C{id}]: Accepting incoming connection to '{address}'");
+    if shared.params.endpoint.tls.is_some() {
+        log!(LogModule::Server, Level::Debug, "[C{id}] Configuring SSL on {address}");
+    }
     log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
         ended = run(&shared, stream, conn, registration) => ended,
@@ -254,6 +411,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     if let Some(failure) = ended {
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
+            return;
         }
         let text = format!("{} {}", failure.condition, failure.description);
         let text = text.trim_end();
@@ -268,27 +426,29 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let mut transport = Transport::plain(stream);
     let params = &shared.params;
     let require_encryption = params.require_encryption || params.require_ssl;
-    let begin = begin(&mut transport, require_encryption, || shared.tls.lock().clone());
-    let begun = match params.handshake_timeout {
-        None => begin.await,
-        Some(limit) => match tokio::time::timeout(limit, begin).await {
-            Ok(begun) => begun,
-            Err(_) => {
-                let condition = "amqp:not-allowed".to_owned();
-                return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
+    let start = async {
+        let mut begun = begin(&mut transport, require_encryption, || shared.tls.lock().clone()).await?;
+        if let Some(tls) = &begun.tls {
+            if !shared.secured.lock().add(id, tls.ordinal()) {
+                return Ok(None);
             }
-        },
+            begun.first = read_first(&mut transport).await?;
+        }
+        Ok::<_, StartError>(Some(begun))
+    };
+    let limit = params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT));
+    let Ok(begun) = tokio::time::timeout(limit, start).await else {
+        let condition = "amqp:not-allowed".to_owned();
+        return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
     };
     let Begun { first, tls } = match begun {
-        Ok(begun) => begun,
+        Ok(Some(begun)) => begun,
+        Ok(None) => {
+            log_expired(id);
+            return None;
+        }
         Err(error) => return start_failure(&error, &conn.host),
     };
-    if let Some(tls) = &tls
-        && !shared.secured.lock().add(id, tls.ordinal())
-    {
-        log_expired(id);
-        return None;
-    }
     let handle = registration.into_handle();
     let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
     if !first.is_empty() {
@@ -340,8 +500,7 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
     let failure =
         |condition: &str, description: String| Some(PortError { condition: condition.to_owned(), description });
     match error {
-        StartError::Refused(None) => None,
-        StartError::Refused(Some(text)) => failure("amqp:connection:policy-error", (*text).to_owned()),
+        StartError::Refused(text) => failure("amqp:connection:policy-error", (*text).to_owned()),
         StartError::NoHeader => {
             failure("amqp:connection:framing-error", "No protocol header found (connection aborted)".to_owned())
         }
@@ -352,9 +511,9 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amqp::EndpointParams;
     use router_engine::core::connection::ConnectionRole;
     use router_engine::core::{Mode, RouterConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn params(port: String) -> ListenerParams {
         let endpoint = EndpointParams {
@@ -369,6 +528,7 @@ mod tests {
             max_session_frames: None,
             idle_timeout: Duration::ZERO,
             link_capacity: 250,
+            message_fields: router_engine::port::MessageFields::default(),
             strip_in: false,
             strip_out: false,
             open_properties: amqp_core::value::Map::new(),
@@ -388,11 +548,53 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_port_of_a_deleted_listener_is_free_at_once() {
+    fn io() -> Io {
         let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
         let router = Arc::new(router_engine::Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
-        let io = Io::new(router, tokio::runtime::Handle::current(), 2);
+        Io::new(router, tokio::runtime::Handle::current(), 2)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_sends_no_header_is_sent_away() {
+        for (configured, limit) in [(None, 60), (Some(Duration::from_secs(3)), 3), (Some(Duration::from_secs(90)), 60)]
+        {
+            for dribble in [&b""[..], b"AMQP", b"AMQP\x02\x01\x00", b"\x16"] {
+                let endpoint = params("0".to_owned());
+                let listener = Listener::create(ListenerParams { handshake_timeout: configured, ..endpoint }, &io());
+                let listener = listener.expect("no TLS");
+                listener.activate().expect("listens");
+                let mut client = TcpStream::connect(listener.bound()[0]).await.expect("accepted");
+                client.write_all(dribble).await.expect("sent");
+                let begun = tokio::time::Instant::now();
+                let mut rest = Vec::new();
+                client.read_to_end(&mut rest).await.expect("an end");
+                assert_eq!((begun.elapsed().as_secs(), rest), (limit, Vec::new()), "{dribble:?}");
+                listener.delete();
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_port_that_was_taken_is_tried_again() {
+        let taken = net::listen_on(SocketAddr::from(([127, 0, 0, 1], 0)), 16).expect("a port");
+        let address = taken.local_addr().expect("bound");
+        let listener = Listener::create(params(address.port().to_string()), &io()).expect("no TLS");
+        let error = listener.activate().expect_err("taken");
+        assert_eq!(error.description, format!("Address already in use - listen on {address}"));
+        drop(taken);
+        let open = async {
+            while listener.bound().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            TcpStream::connect(address).await.expect("listens");
+        };
+        tokio::time::timeout(Duration::from_secs(20), open).await.expect("in time");
+        listener.delete();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_port_of_a_deleted_listener_is_free_at_once() {
+        let io = io();
         let first = Listener::create(params("0".to_owned()), &io).expect("no TLS");
         first.activate().expect("listens");
         let bound = first.bound()[0];

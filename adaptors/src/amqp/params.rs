@@ -5,13 +5,13 @@ use crate::tls::TlsProfile;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
-use router_engine::port::{PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{MessageFields, PlainCredentials, PortParams, SaslParams};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Checks user names and passwords.
 pub trait Authenticator: Send + Sync {
-    /// Whether the credentials are good. Called on an IO thread.
+    /// Whether the credentials are good. Called on a thread that may wait for files.
     fn check(&self, credentials: &PlainCredentials) -> bool;
 }
 
@@ -40,6 +40,8 @@ pub struct EndpointParams {
     pub idle_timeout: Duration,
     /// Initial credit of incoming links.
     pub link_capacity: u32,
+    /// What is logged of messages.
+    pub message_fields: MessageFields,
     /// `stripAnnotations` covers what comes in.
     pub strip_in: bool,
     /// `stripAnnotations` covers what goes out.
@@ -128,6 +130,7 @@ impl EndpointParams {
             hostname: None,
             sasl,
             handshake_timeout: None,
+            message_fields: self.message_fields,
         }
     }
 }

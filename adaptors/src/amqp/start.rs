@@ -1,8 +1,9 @@
-//! How an accepted connection begins: recognising TLS (spec `amqp-endpoint.md` 1.1, 1.2).
+//! How an accepted connection begins: recognising TLS, up to the first AMQP header (spec `amqp-endpoint.md` 1.1, 1.2).
 
 use crate::transport::{Transport, TransportError};
 use bytes::{Bytes, BytesMut};
 use std::future::poll_fn;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::tls::TlsServer;
@@ -23,7 +24,7 @@ enum Opening {
 /// How a connection began.
 #[derive(Debug)]
 pub(super) struct Begun {
-    /// Cleartext octets that were read too far.
+    /// What the peer sends first, a whole header if it is one: for the AMQP engine.
     pub(super) first: Bytes,
     /// What its TLS session was made with.
     pub(super) tls: Option<TlsServer>,
@@ -32,13 +33,17 @@ pub(super) struct Begun {
 /// Why a connection did not begin.
 #[derive(Debug)]
 pub(super) enum StartError {
-    /// TLS is asked for but not configured, or encryption is demanded and not used: cut silently.
-    Refused(Option<&'static str>),
+    /// TLS is asked for but not configured, or encryption is demanded and not used.
+    Refused(&'static str),
     /// The peer left before its first header was complete.
     NoHeader,
     /// TLS or the socket failed.
     Transport(TransportError),
 }
+
+/// How long a peer may take for its TLS handshake and its first header, whatever limit there is for the whole
+/// handshake.
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 
 const HEADER: usize = 8;
 
@@ -54,37 +59,53 @@ fn judge(data: &[u8]) -> Opening {
     }
 }
 
-/// Reads the first octets, and does the TLS handshake if the peer wants it. `tls` is asked for the
-/// credentials then, so that those count that are in force when the handshake begins.
+/// Reads the first octets, and does the TLS handshake if the peer wants it; then [`read_first`] is due. `tls` is asked
+/// for the credentials when the handshake begins, so that those count that are in force then.
 pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     transport: &mut Transport<S>,
     require_encryption: bool,
     tls: impl Fn() -> Option<TlsServer>,
 ) -> Result<Begun, StartError> {
-    let mut first = BytesMut::new();
-    let opening = loop {
-        match judge(&first) {
-            Opening::Undecided => {}
-            decided => break decided,
-        }
-        match poll_fn(|cx| transport.poll_read(cx)).await.map_err(StartError::Transport)? {
-            Some(data) => first.extend_from_slice(&data),
-            None => return Err(StartError::NoHeader),
-        }
-    };
+    let (opening, first) = read_opening(transport).await?;
     let (skip, tls) = match (opening, tls()) {
         (Opening::Tls, Some(tls)) => (0, tls),
-        (Opening::Tls, None) => return Err(StartError::Refused(None)),
+        (Opening::Tls, None) => {
+            return Err(StartError::Refused("Client uses TLS, but the listener has no sslProfile"));
+        }
         (Opening::TlsHeader, Some(tls)) => (HEADER, tls),
         _ if require_encryption => {
-            return Err(StartError::Refused(Some("Client connection unencrypted - forbidden")));
+            return Err(StartError::Refused("Client connection unencrypted - forbidden"));
         }
-        _ => return Ok(Begun { first: first.freeze(), tls: None }),
+        _ => return Ok(Begun { first, tls: None }),
     };
     let session = tls.session(&first[skip..]).map_err(|e| StartError::Transport(e.into()))?;
     transport.start_tls(session);
     poll_fn(|cx| transport.poll_handshake(cx)).await.map_err(StartError::Transport)?;
     Ok(Begun { first: Bytes::new(), tls: Some(tls) })
+}
+
+/// Reads what comes first within TLS.
+pub(super) async fn read_first<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: &mut Transport<S>,
+) -> Result<Bytes, StartError> {
+    read_opening(transport).await.map(|(_, first)| first)
+}
+
+/// Reads until it is clear what the peer wants.
+async fn read_opening<S: AsyncRead + AsyncWrite + Unpin>(
+    transport: &mut Transport<S>,
+) -> Result<(Opening, Bytes), StartError> {
+    let mut first = BytesMut::new();
+    loop {
+        match judge(&first) {
+            Opening::Undecided => {}
+            decided => return Ok((decided, first.freeze())),
+        }
+        match poll_fn(|cx| transport.poll_read(cx)).await.map_err(StartError::Transport)? {
+            Some(data) => first.extend_from_slice(&data),
+            None => return Err(StartError::NoHeader),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +140,9 @@ mod tests {
             let mut transport = Transport::plain(a);
             match begin(&mut transport, require_encryption, || None).await {
                 Ok(begun) => assert!(ok && begun.first == b"AMQP\x03\x01\x00\x00xyz"[..]),
-                Err(error) => assert!(!ok && matches!(error, StartError::Refused(Some(_)))),
+                Err(error) => {
+                    assert!(!ok && matches!(error, StartError::Refused(text) if text.contains("unencrypted")))
+                }
             }
         }
     }
@@ -129,7 +152,8 @@ mod tests {
         use tokio::io::AsyncWriteExt;
         let (a, mut b) = tokio::io::duplex(100);
         b.write_all(b"\x16\x03\x01\x00").await.unwrap();
-        assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::Refused(None))));
+        let refused = begin(&mut Transport::plain(a), false, || None).await;
+        assert!(matches!(refused, Err(StartError::Refused(text)) if text.contains("no sslProfile")));
         let (a, b) = tokio::io::duplex(100);
         drop(b);
         assert!(matches!(begin(&mut Transport::plain(a), false, || None).await, Err(StartError::NoHeader)));

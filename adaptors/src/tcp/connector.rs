@@ -2,13 +2,14 @@
 //! (spec `tcp-adaptor.md` 7.2).
 
 use super::encap::{self, HeadError};
-use super::flow::{Flow, Role, modified};
-use super::service::{Member, Service, told_to_close};
+use super::ending::{Fate, modified};
+use super::flow::{Flow, Role};
+use super::service::{Member, Service, closed_or};
 use super::setup::{self, Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
 use crate::clock;
 use crate::net;
-use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile};
+use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -24,11 +25,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 /// Octets of a head that may be read before it is complete.
 const HEAD_PULL: usize = 64 * 1024;
+/// How long looking a server up and connecting to it may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Configuration of a tcpConnector.
 #[derive(Debug, Clone)]
@@ -76,9 +81,26 @@ struct Start {
     effects: Vec<Effect>,
 }
 
+/// A connection in the core, taken out of it when dropped.
+struct Presence {
+    router: Arc<Router>,
+    id: ConnId,
+}
+
+/// The claim on a client stream that has no flow yet. Dropped for whatever reason, it fails the stream.
+struct Claim {
+    router: Arc<Router>,
+    out: OutId,
+    conn: ConnId,
+    /// The connection is the stream's own, and ends with it.
+    own: bool,
+    /// How the stream is settled; none once a flow has taken it.
+    outcome: Option<DeliveryState>,
+}
+
 /// A client stream that is being read.
 struct ClientStream {
-    out: OutId,
+    claim: Claim,
     reader: Reader,
     mailbox: Arc<Mailbox>,
     /// What came and is still to be written.
@@ -119,14 +141,23 @@ impl TcpConnector {
         Ok(Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) })
     }
 
-    /// Uses new values of the TLS profile for new connections.
+    /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
+    /// thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     /// The configuration.
@@ -165,6 +196,7 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
 
 /// Starts a flow for every client stream.
 async fn dispatch(shared: Arc<Shared>, router: Arc<Router>, conn: ConnHandle, mut effects: Vec<Effect>) {
+    let _presence = Presence { router: Arc::clone(&router), id: conn.id };
     let mut ready = Vec::new();
     loop {
         for effect in effects.drain(..) {
@@ -190,34 +222,47 @@ async fn dispatch(shared: Arc<Shared>, router: Arc<Router>, conn: ConnHandle, mu
 
 /// One client stream: reads its head, opens the server socket, then copies.
 async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle, mut push: Push) {
+    let (conn, out) = (dispatcher.id, push.id);
+    let claim = Claim { router: Arc::clone(&router), out, conn, own: false, outcome: Some(modified()) };
     let mailbox = Arc::new(Mailbox::default());
     let reader = reader_of(&mut push, &mailbox);
-    let out = push.id;
-    let mut client = ClientStream { out, reader, mailbox, pending: VecDeque::new() };
+    let mut client = ClientStream { claim, reader, mailbox, pending: VecDeque::new() };
     drop(push);
-    let refuse = |state| router.submit(dispatcher.id, &mut refusal(out, state).into(), &mut Vec::new(), clock::now());
     let head = match read_head(&client.reader, &client.mailbox, &mut client.pending).await {
         Ok(head) => head,
-        Err(HeadError::Malformed) => return refuse(DeliveryState::Rejected(None)),
+        Err(HeadError::Malformed) => return client.claim.refuse(DeliveryState::Rejected(None)),
         Err(error @ HeadError::WrongEncapsulation) => {
-            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", dispatcher.id);
-            return refuse(DeliveryState::Released);
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] {error}");
+            return client.claim.refuse(DeliveryState::Released);
         }
     };
-    let Some(reply_to) = head.reply_to else { return refuse(DeliveryState::Rejected(None)) };
+    let Some(reply_to) = head.reply_to else { return client.claim.refuse(DeliveryState::Rejected(None)) };
     Outbound::consume(&mut client.pending, head.len);
-    let Some(mut start) = begin(&shared, &router, client) else { return refuse(DeliveryState::Released) };
+    let Some(mut start) = begin(&shared, &router, client) else { return };
     let conn = start.conn.id;
+    let Start { client, effects, .. } = &mut start;
+    let ClientStream { reader, mailbox, pending, .. } = client;
     let transport = tokio::select! {
         biased;
-        () = told_to_close(&start.conn.mailbox, &mut start.effects) => None,
+        () = closed_or(mailbox, effects, || has_left(reader, pending)) => None,
         transport = open(&shared, conn, head.alpn.as_deref()) => transport,
     };
-    match transport {
-        // A task of its own: this one is larger by what opening the connection took.
-        Some(transport) => drop(tokio::spawn(start.flow(&router, transport, reply_to).run())),
-        None => start.fail(&router),
+    // There may be no server (spec `tcp-adaptor.md` 8.3).
+    let Some(transport) = transport else { return };
+    // A task of its own: this one is larger by what opening the connection took.
+    tokio::spawn(start.flow(&router, transport, reply_to).run());
+}
+
+/// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
+fn has_left(reader: &Reader, pending: &mut VecDeque<Bytes>) -> bool {
+    while pending.iter().map(Bytes::len).sum::<usize>() < HEAD_PULL {
+        match reader.pull(HEAD_PULL, pending) {
+            Pull::Data => {}
+            Pull::Empty | Pull::Done => return false,
+            Pull::Aborted => return true,
+        }
     }
+    reader.stream().is_aborted()
 }
 
 /// What refuses a client stream.
@@ -226,10 +271,13 @@ fn refusal(out: OutId, state: DeliveryState) -> [Action; 2] {
 }
 
 /// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
-/// `None` when the tcpConnector was deleted.
-fn begin(shared: &Arc<Shared>, router: &Router, client: ClientStream) -> Option<Start> {
+/// `None`, and the stream is released, when the tcpConnector was deleted.
+fn begin(shared: &Arc<Shared>, router: &Router, mut client: ClientStream) -> Option<Start> {
     let params = &shared.params;
-    let member = shared.service.join(&client.mailbox)?;
+    let Some(member) = shared.service.join(&client.mailbox) else {
+        client.claim.refuse(DeliveryState::Released);
+        return None;
+    };
     let identity = Identity {
         initiator: true,
         host: format!("{}:{}", params.host, params.port),
@@ -241,10 +289,12 @@ fn begin(shared: &Arc<Shared>, router: &Router, client: ClientStream) -> Option<
     let mut joined = setup::attach(router, conn, Vec::new(), requests);
     let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        client.claim.refuse(DeliveryState::Released);
         return None;
     };
-    let mut moved = vec![Action::Move { delivery: client.out, link: out_of.link }];
+    let mut moved = vec![Action::Move { delivery: client.claim.out, link: out_of.link }];
     router.submit(joined.conn.id, &mut moved, &mut Vec::new(), clock::now());
+    (client.claim.conn, client.claim.own) = (joined.conn.id, true);
     Some(Start { conn: joined.conn, member, into: into.link, client, effects: joined.rest })
 }
 
@@ -253,7 +303,8 @@ fn begin(shared: &Arc<Shared>, router: &Router, client: ClientStream) -> Option<
 impl Start {
     /// Copies between the server and the client stream.
     fn flow(self, router: &Arc<Router>, transport: Transport<TcpStream>, reply_to: String) -> Flow {
-        let Self { conn, member, into, client: ClientStream { out, reader, pending, .. }, effects } = self;
+        let Self { conn, member, into, client: ClientStream { claim, reader, pending, .. }, effects } = self;
+        let out = claim.release();
         let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
         let facts = TransportFacts { local_socket, tls: None };
         let inbound = Inbound::new(into, encap::server_head(&reply_to), &conn.mailbox, true);
@@ -268,17 +319,42 @@ impl Start {
             outbound: Outbound::started(out, reader, pending),
             _member: member,
             actions,
-            failed: false,
+            fate: Fate::Open,
         };
         flow.start(effects);
         flow
     }
+}
 
-    /// There is no server (spec `tcp-adaptor.md` 8.3).
-    fn fail(self, router: &Router) {
-        let mut actions = Vec::from(refusal(self.client.out, modified()));
-        actions.push(Action::Closed);
-        router.submit(self.conn.id, &mut actions, &mut Vec::new(), clock::now());
+// === impl Claim ===
+
+impl Claim {
+    /// Settles the stream with an outcome.
+    fn refuse(mut self, outcome: DeliveryState) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Leaves the stream, and the connection, to a flow.
+    fn release(mut self) -> OutId {
+        self.outcome = None;
+        self.out
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Some(outcome) = self.outcome.take() else { return };
+        let mut actions = Vec::from(refusal(self.out, outcome));
+        if self.own {
+            actions.push(Action::Closed);
+        }
+        self.router.submit(self.conn, &mut actions, &mut Vec::new(), clock::now());
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.router.submit(self.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
     }
 }
 
@@ -307,7 +383,8 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
 }
 
 async fn connect(shared: &Shared) -> io::Result<TcpStream> {
-    net::connect(&net::look_up_remote(&shared.params.host, shared.port, None).await?).await
+    let connected = async { net::connect(&net::look_up_remote(&shared.params.host, shared.port, None).await?).await };
+    timeout(CONNECT_LIMIT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Pulls until the head is complete.

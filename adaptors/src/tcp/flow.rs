@@ -7,13 +7,15 @@
 //! ```
 //!
 //! The core sees the start and the end of each stream; payload passes it by. Both directions of a
-//! socket are driven by one task.
+//! socket are driven by one task. How flows end: [`super::ending`].
 
 use super::encap::{self, HeadError};
+use super::ending::{self, Fate};
 use super::service::Member;
 use super::streams::{DATA, Inbound, Outbound, ROOM, reader_of};
 use crate::clock;
 use crate::tls::SessionInfo;
+use crate::tls::secret::os_text;
 use crate::transport::{Transport, TransportError};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -25,14 +27,9 @@ use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Pressure, Pull};
 use router_engine::{Action, Effect, Router, Side};
 use smallvec::SmallVec;
-use socket2::SockRef;
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::pin::pin;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Rounds of reading and writing before other tasks get their turn.
@@ -67,7 +64,7 @@ pub(super) struct Flow {
     /// Held for as long as the flow lives.
     pub(super) _member: Member,
     pub(super) actions: Vec<Action>,
-    pub(super) failed: bool,
+    pub(super) fate: Fate,
 }
 
 /// Why reading stopped.
@@ -82,36 +79,16 @@ enum ReadEnd {
 }
 
 /// Why copying stopped.
-enum Turn {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
     /// There is nothing to do for now, and the socket is not read: nothing tells of its failure.
     Deaf,
+    /// The TLS handshake is done.
+    Secured,
+    /// The far end takes nothing more from the socket.
+    Refused,
     /// The flow has left the core.
     Over,
-}
-
-/// The outcome of a stream whose socket is gone or was never opened.
-pub(super) fn modified() -> DeliveryState {
-    DeliveryState::failed()
-}
-
-/// Ends both directions of a socket that is about to be closed. Closing alone would reset a connection with
-/// unread data, and what the peer still has to read would be lost to it with the end (spec 7.3).
-pub(super) fn hang_up(socket: &TcpStream) {
-    // A socket that the peer closed already is as shut as it can be.
-    let _ = SockRef::from(socket).shutdown(Shutdown::Both);
-}
-
-/// Sleeps until the task is woken, or the socket has failed. An end of input is no failure.
-async fn woken_or_failed(socket: &TcpStream) -> Option<io::Error> {
-    let mut failed = pin!(socket.ready(Interest::ERROR));
-    let mut slept = false;
-    let has_failed = std::future::poll_fn(|cx| match failed.as_mut().poll(cx) {
-        Poll::Ready(_) => Poll::Ready(true),
-        Poll::Pending if std::mem::replace(&mut slept, true) => Poll::Ready(false),
-        Poll::Pending => Poll::Pending,
-    });
-    let reset = || io::ErrorKind::ConnectionReset.into();
-    has_failed.await.then(|| socket.take_error().ok().flatten().unwrap_or_else(reset))
 }
 
 /// How TLS with a server is shown; the generation of its credentials is not.
@@ -123,7 +100,7 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
     let text = match error {
         TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
-        TransportError::Io(_) => "Unknown protocol error".to_owned(),
+        TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
     };
     router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
 }
@@ -133,39 +110,32 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
 impl Flow {
     /// Tells the core of the flow, which was told `effects` while it was set up.
     pub(super) fn start(&mut self, effects: Vec<Effect>) {
+        ending::arm(self.transport.socket());
         for effect in effects {
             self.on_effect(effect);
         }
         self.submit();
     }
 
-    /// Copies until both directions have ended or the flow failed, then leaves the core.
-    pub(super) async fn run(mut self) {
-        while let Turn::Deaf = std::future::poll_fn(|cx| self.poll_copy(cx)).await {
-            if let Some(error) = woken_or_failed(self.transport.socket()).await {
-                self.fail(&error.into());
-            }
+    pub(super) fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if self.fate == Fate::Left {
+            return Poll::Ready(Turn::Over);
         }
-    }
-
-    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let handshaking = self.handshaking;
         for _ in 0..ROUNDS {
-            self.take_mail();
-            let mut busy = false;
-            if self.handshaking {
-                self.poll_handshake(cx);
-            }
-            if !self.failed {
-                busy |= self.poll_inbound(cx);
-            }
-            if !self.failed {
-                busy |= self.poll_outbound(cx);
-            }
-            if self.failed || (self.inbound.ended && self.outbound.shut) {
-                self.finish();
+            let busy = self.round(cx);
+            if self.is_over() {
+                self.leave();
                 return Poll::Ready(Turn::Over);
             }
             self.submit();
+            if self.fate == Fate::Refused {
+                self.fate = Fate::Draining;
+                return Poll::Ready(Turn::Refused);
+            }
+            if handshaking && !self.handshaking {
+                return Poll::Ready(Turn::Secured);
+            }
             if !busy && self.conn.mailbox.park(cx.waker()) {
                 return if self.is_deaf() { Poll::Ready(Turn::Deaf) } else { Poll::Pending };
             }
@@ -174,11 +144,27 @@ impl Flow {
         Poll::Pending
     }
 
+    /// Does what can be done in both directions. True: there may be more to do right away.
+    fn round(&mut self, cx: &mut Context<'_>) -> bool {
+        self.take_mail();
+        let mut busy = false;
+        if self.handshaking && self.fate != Fate::Cut {
+            self.poll_handshake(cx);
+        }
+        if self.fate != Fate::Cut {
+            busy |= self.poll_inbound(cx);
+        }
+        if self.fate != Fate::Cut {
+            busy |= self.poll_outbound(cx);
+        }
+        busy
+    }
+
     /// Whether a reset must be looked out for, as nothing is read that would tell of it. What a server has sent before
     /// its reset is still to be read, when there is room.
     fn is_deaf(&self) -> bool {
         let answer_waits = self.role == Role::Connector && !self.inbound.ended;
-        !(self.handshaking || self.inbound.reads() || answer_waits)
+        !(self.handshaking || self.inbound.reads() || answer_waits || self.outbound.broken)
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) {
@@ -191,7 +177,7 @@ impl Flow {
             }
             Poll::Ready(Err(error)) => {
                 log_tls_failure(self.conn.id, &error);
-                self.failed = true;
+                self.fate = Fate::Cut;
             }
         }
     }
@@ -226,7 +212,8 @@ impl Flow {
             }
             Effect::UpdateIn { state, settled, .. } => self.on_sender_update(state, settled),
             Effect::UpdateOut { settled: true, .. } => self.outbound.settled = true,
-            Effect::AbortOut { .. } | Effect::Close { .. } => self.failed = true,
+            Effect::Weigh => self.conn.mailbox.set_load(self.outbound.weight()),
+            Effect::AbortOut { .. } | Effect::Close { .. } => self.fate = Fate::Cut,
             _ => {}
         }
     }
@@ -238,7 +225,7 @@ impl Flow {
             Some(DeliveryState::Accepted) | None => {}
             // A question that has been sent to its end is done with; the answer may still be coming.
             Some(_) if self.inbound.ended && self.role == Role::Listener => {}
-            Some(_) => self.failed = true,
+            Some(_) => self.refuse(),
         }
         if settled {
             self.inbound.settled = true;
@@ -261,7 +248,7 @@ impl Flow {
             ReadEnd::Later => self.inbound.reads(),
             ReadEnd::Empty => false,
             ReadEnd::Closed => {
-                self.end_inbound();
+                self.on_end_of_input();
                 false
             }
             ReadEnd::Failed(error) => {
@@ -286,22 +273,13 @@ impl Flow {
         ReadEnd::Later
     }
 
-    fn end_inbound(&mut self) {
-        if !std::mem::replace(&mut self.inbound.ended, true) {
-            self.inbound.stream.finish();
-            if let Some(delivery) = self.inbound.id {
-                self.actions.push(Action::Complete { delivery, aborted: false });
-            }
-        }
-    }
-
     /// Writes the outbound stream to the socket. True: something was done.
     fn poll_outbound(&mut self, cx: &mut Context<'_>) -> bool {
         if self.outbound.shut {
             return false;
         }
         let pulled = (self.outbound.heading || self.outbound.pending.is_empty()) && self.pull();
-        if self.outbound.heading || self.failed || self.handshaking {
+        if self.outbound.heading || self.fate == Fate::Cut || self.handshaking {
             return pulled;
         }
         if !self.outbound.pending.is_empty() {
@@ -312,13 +290,13 @@ impl Flow {
                 Poll::Pending => return pulled,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
-                    self.fail(&error);
+                    self.on_write_failure(&error);
                     return true;
                 }
             }
         }
         if self.outbound.source_ended {
-            return self.poll_shutdown(cx) || pulled;
+            return self.end_outbound(cx) || pulled;
         }
         pulled
     }
@@ -331,10 +309,10 @@ impl Flow {
         };
         let pull = reader.pull(PULL, &mut outbound.pending);
         outbound.dry = pull == Pull::Empty;
-        if matches!(pull, Pull::Done | Pull::Aborted) {
-            outbound.source_ended = true;
-        }
-        if outbound.heading {
+        outbound.source_ended = matches!(pull, Pull::Done | Pull::Aborted);
+        if pull == Pull::Aborted {
+            self.refuse();
+        } else if outbound.heading {
             self.read_head();
         }
         pull != Pull::Empty
@@ -354,7 +332,7 @@ impl Flow {
                     router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.conn.id);
                 }
                 self.settle_outbound(DeliveryState::Rejected(None));
-                self.failed = true;
+                self.fate = Fate::Cut;
             }
         }
     }
@@ -375,61 +353,12 @@ impl Flow {
                     self.actions.push(Action::Update { delivery: Side::Out(out), state: Some(state), settled: false });
                 }
             }
-            Poll::Ready(Err(error)) => self.fail(&error),
+            Poll::Ready(Err(error)) => self.on_write_failure(&error),
         }
         true
     }
 
-    /// Everything was written: closes the sending half of the socket and accepts the stream.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
-        // With nothing left to read either, closing the socket does the same.
-        if !self.inbound.ended || self.transport.is_tls() {
-            // A socket that the peer closed already is as shut as it can be.
-            let Poll::Ready(_) = self.transport.poll_shutdown(cx) else { return false };
-        }
-        self.outbound.shut = true;
-        self.settle_outbound(DeliveryState::Accepted);
-        true
-    }
-
-    fn settle_outbound(&mut self, state: DeliveryState) {
-        let Some(delivery) = self.outbound.out else { return };
-        self.outbound.reader = None;
-        self.actions.push(Action::Sent { delivery });
-        if !std::mem::replace(&mut self.outbound.settled, true) {
-            self.actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: true });
-        }
-    }
-
-    fn fail(&mut self, error: &TransportError) {
-        if error.is_tls() {
-            log_tls_failure(self.conn.id, error);
-        } else {
-            router_engine::log!(
-                LogModule::TcpAdaptor,
-                Level::Debug,
-                "[C{}] {:?} side failed: {error}",
-                self.conn.id,
-                self.role
-            );
-        }
-        self.failed = true;
-    }
-
-    /// Completes what is still open (spec `tcp-adaptor.md` 8.4) and leaves the core.
-    fn finish(&mut self) {
-        if self.failed {
-            hang_up(self.transport.socket());
-        }
-        self.end_inbound();
-        if !self.outbound.shut {
-            self.settle_outbound(modified());
-        }
-        self.actions.push(Action::Closed);
-        self.submit();
-    }
-
-    fn submit(&mut self) {
+    pub(super) fn submit(&mut self) {
         if self.actions.is_empty() {
             return;
         }

@@ -2,19 +2,24 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::flow::{Flow, Role, hang_up, log_tls_failure};
+use super::ending::{Fate, arm, hang_up};
+use super::flow::{Flow, Role, log_tls_failure};
 use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound};
 use crate::clock;
 use crate::net::{self, MAX_BACKLOG};
+use crate::retry::Retry;
 use crate::sockets::{Accepted, Sockets};
-use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer};
+use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
+use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
+use router_engine::memory::BUDGET;
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -48,6 +53,9 @@ pub struct TcpListenerParams {
     /// Clients must present a certificate.
     pub authenticate_peer: bool,
 }
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running tcpListener.
 #[derive(Debug)]
@@ -154,14 +162,23 @@ impl TcpListener {
         true
     }
 
-    /// Uses new values of the TLS profile for new connections.
+    /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
+    /// thread.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        let loaded = load(profile, &self.shared.params)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
+    }
+
+    /// [`Self::prepare_tls`], applied at once.
     ///
     /// # Errors
     /// When the profile cannot be used; then nothing has changed.
     pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
-        *self.shared.tls.lock() = Some(loaded);
-        Ok(())
+        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     /// Stops listening, and the port is free at once; with `drop_connections` closes what was accepted.
@@ -212,13 +229,14 @@ impl Shared {
         format!("{}:{}", self.params.host, self.params.port)
     }
 
-    async fn open(&self) {
+    /// False when the socket could not be opened.
+    async fn open(&self) -> bool {
         let TcpListenerParams { name, host, backlog, .. } = &self.params;
         let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
         let found = net::look_up_local(host, self.port).await;
         match found.and_then(|found| self.sockets.open(&found, backlog)) {
             // The listener was deleted.
-            Ok(false) => {}
+            Ok(false) => true,
             Ok(true) => {
                 *self.status.lock() = Status { up: true, message: String::new() };
                 router_engine::log!(
@@ -227,17 +245,26 @@ impl Shared {
                     "Listener {name}: listening for client connections on {} with backlog {backlog}",
                     self.host_port()
                 );
+                true
             }
             Err(error) => {
-                let message = net::io_text(&error, "listen on", &self.host_port());
-                router_engine::log!(
-                    LogModule::TcpAdaptor,
-                    Level::Error,
-                    "Listener {name}: proactor listener error on {}: proton:io ({message})",
-                    self.host_port()
-                );
-                *self.status.lock() = Status { up: false, message };
+                self.not_opened(net::io_text(&error, "listen on", &self.host_port()));
+                false
             }
+        }
+    }
+
+    /// Shows why the socket is not open, and logs that when it is new.
+    fn not_opened(&self, message: String) {
+        let known = std::mem::replace(&mut *self.status.lock(), Status { up: false, message: message.clone() });
+        if known.message != message {
+            router_engine::log!(
+                LogModule::TcpAdaptor,
+                Level::Error,
+                "Listener {}: proactor listener error on {}: proton:io ({message})",
+                self.params.name,
+                self.host_port()
+            );
         }
     }
 
@@ -253,28 +280,36 @@ impl Shared {
     }
 }
 
-/// Opens and closes the socket as the addresses come and go, and accepts.
+/// Opens and closes the socket as the addresses come and go, and accepts. While the socket cannot be opened, that is
+/// tried again and again: whoever has the port may leave it.
 async fn run(shared: Arc<Shared>) {
     let mut reachable = false;
+    let mut retry = Retry::default();
     loop {
-        let now_reachable = match next_event(&shared).await {
-            Event::Reachable(reachable) => reachable,
-            Event::AcceptFailed => {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
+        let event = tokio::select! {
+            event = next_event(&shared) => event,
+            () = retry.due() => Event::Retry,
         };
-        if now_reachable == reachable {
-            continue;
-        }
-        reachable = now_reachable;
-        if reachable {
-            // After a failure the next attempt is made when the address has gone and come back.
-            shared.open().await;
-        } else if shared.sockets.close() {
-            shared.stopped();
-        } else {
-            shared.status.lock().message.clear();
+        match event {
+            Event::AcceptFailed => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Event::Reachable(now) if now == reachable => {}
+            Event::Reachable(false) => {
+                reachable = false;
+                retry.clear();
+                if shared.sockets.close() {
+                    shared.stopped();
+                } else {
+                    shared.status.lock().message.clear();
+                }
+            }
+            Event::Reachable(true) | Event::Retry => {
+                reachable = true;
+                if shared.open().await {
+                    retry.clear();
+                } else {
+                    retry.failed();
+                }
+            }
         }
     }
 }
@@ -284,6 +319,8 @@ enum Event {
     Reachable(bool),
     /// The kernel gives no more sockets for now.
     AcceptFailed,
+    /// It is time to try again to open the socket.
+    Retry,
 }
 
 /// Accepts connections until something else happens.
@@ -339,6 +376,11 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
+    if BUDGET.refuses() {
+        // A reset, which is no end of an answer.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        return;
+    }
     let mailbox = Arc::default();
     let Some(member) = shared.service.join(&mailbox) else { return };
     // A socket that is bound to one address accepts on that address only.
@@ -379,29 +421,48 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
     let mut transport = Transport::tls(stream, session);
     let mut others = Vec::new();
     let done = tokio::select! {
-        done = std::future::poll_fn(|cx| transport.poll_handshake(cx)) => Some(done),
-        () = told_to_close(&client.mailbox, &mut others) => None,
+        done = std::future::poll_fn(|cx| transport.poll_handshake(cx)) => Handshake::Done(done),
+        () = told_to_close(&client.mailbox, &mut others) => Handshake::Closed,
+        () = tokio::time::sleep(HANDSHAKE_LIMIT) => Handshake::TimedOut,
     };
     match done {
-        Some(Ok(())) => {
+        Handshake::Done(Ok(())) => {
             if let Some(flow) = set_up(&shared, client, transport) {
                 tokio::spawn(flow.run());
             }
         }
-        Some(Err(error)) => {
+        Handshake::Done(Err(error)) => {
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
         }
-        None => hang_up(transport.socket()),
+        Handshake::Closed => arm(transport.socket()),
+        Handshake::TimedOut => {
+            hang_up(transport.socket());
+            let (id, limit) = (number(&shared, client), HANDSHAKE_LIMIT.as_secs());
+            let text = "TLS connection failed: no handshake within";
+            router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{id}] {text} {limit} seconds");
+        }
     }
 }
 
+/// How a TLS handshake ended.
+enum Handshake {
+    Done(Result<(), TransportError>),
+    /// The listener was deleted.
+    Closed,
+    TimedOut,
+}
+
 fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError) {
-    // A number for the log line; there is nothing else to know of this client.
+    log_tls_failure(number(shared, client), error);
+}
+
+/// A number for a line in the log; there is nothing else to know of this client.
+fn number(shared: &Shared, client: Client) -> ConnId {
     let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
     let id = shared.router.connect(params, clock::now()).id;
     shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-    log_tls_failure(id, error);
+    id
 }
 
 /// Joins a client to the mesh and sends the head of its stream.
@@ -415,7 +476,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        hang_up(transport.socket());
+        arm(transport.socket());
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
@@ -432,7 +493,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         outbound: Outbound::waiting(),
         _member: member,
         actions: vec![deliver],
-        failed: false,
+        fate: Fate::Open,
     };
     flow.start(joined.rest);
     Some(flow)
@@ -442,6 +503,36 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
 mod tests {
     use super::super::tests::{FarEnd, listener, router};
     use super::*;
+    use std::net::SocketAddr;
+
+    async fn shows(listener: &TcpListener, up: bool, message: &str) {
+        let known = async {
+            while listener.status() != (up, message.to_owned()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let shown = tokio::time::timeout(Duration::from_secs(20), known).await;
+        assert!(shown.is_ok(), "{:?} instead of {message}", listener.status());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_taken_is_tried_again() {
+        let router = router();
+        let far = FarEnd::new(&router);
+        let (listener, port) = listener(&router);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        shows(&listener, true, "").await;
+        // Gone and back while somebody else has the port.
+        far.leave();
+        shows(&listener, false, "").await;
+        let other = net::listen_on(address, 16).expect("the port is free");
+        let _far = FarEnd::new(&router);
+        let taken = format!("Address already in use - listen on {address}");
+        shows(&listener, false, &taken).await;
+        drop(other);
+        shows(&listener, true, "").await;
+        TcpStream::connect(address).await.expect("listens");
+    }
 
     #[tokio::test]
     async fn a_client_that_is_being_set_up_is_closed_too() {
@@ -461,8 +552,8 @@ mod tests {
         if let Some(flow) = set_up(&shared, accepted, Transport::plain(stream)) {
             tokio::time::timeout(Duration::from_secs(20), flow.run()).await.expect("over");
         }
-        client.readable().await.expect("told");
-        assert_eq!(client.try_read(&mut [0]).expect("an end"), 0);
+        let mut client = client;
+        super::super::tests::read_to_reset(&mut client).await;
         assert_eq!((shared.service.opened(), shared.service.closed()), (1, 1));
         far.alone().await;
     }

@@ -8,6 +8,7 @@
 mod addresses;
 mod connector;
 mod encap;
+mod ending;
 mod flow;
 mod listener;
 mod service;

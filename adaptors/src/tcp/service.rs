@@ -4,9 +4,11 @@ use parking_lot::Mutex;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::{Effect, Mailbox};
 use slab::Slab;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use tokio::sync::Notify;
 
 /// Capacity of the adaptor's links (spec `tcp-adaptor.md` 2.5).
 const LINK_CAPACITY: u32 = 5;
@@ -17,6 +19,8 @@ pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
     flows: Mutex<Flows>,
+    /// Told when the last flow has ended.
+    left: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +68,7 @@ impl Service {
     }
 
     /// Lets no more flows begin; with `drop_connections` also closes those that live.
-    pub(super) fn close(&self, drop_connections: bool) {
+    pub(crate) fn close(&self, drop_connections: bool) {
         // Wakers run outside of the lock: a flow that ends at once takes the lock to leave.
         let wakers: Vec<_> = {
             let mut flows = self.flows.lock();
@@ -73,6 +77,19 @@ impl Service {
             told.filter_map(|(_, m)| m.post(Effect::Close { error: None, hard: true })).collect()
         };
         wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// Waits until no flow is left.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut left = pin!(self.left.notified());
+            // What is told from here on is not missed.
+            left.as_mut().enable();
+            if self.flows.lock().members.is_empty() {
+                return;
+            }
+            left.await;
+        }
     }
 }
 
@@ -83,19 +100,26 @@ impl Drop for Member {
         members.try_remove(self.key);
         if members.is_empty() {
             *members = Slab::new();
+            self.service.left.notify_waiters();
         }
     }
 }
 
 /// Waits until a connection that has no flow yet is to be closed. What it is told besides is kept.
 pub(super) async fn told_to_close(mailbox: &Mailbox, others: &mut Vec<Effect>) {
+    closed_or(mailbox, others, || false).await;
+}
+
+/// As [`told_to_close`]; or until `given_up`, which is asked whenever the mailbox was told something.
+pub(super) async fn closed_or(mailbox: &Mailbox, others: &mut Vec<Effect>, mut given_up: impl FnMut() -> bool) {
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
         loop {
             mailbox.take(&mut effects, &mut ready);
             ready.clear();
             others.append(&mut effects);
-            if others.iter().any(|e| matches!(e, Effect::Close { .. } | Effect::AbortOut { .. })) {
+            let close = others.iter().any(|e| matches!(e, Effect::Close { .. } | Effect::AbortOut { .. }));
+            if close || given_up() {
                 return Poll::Ready(());
             }
             if mailbox.park(cx.waker()) {

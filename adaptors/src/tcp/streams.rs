@@ -26,6 +26,8 @@ pub(super) struct Inbound {
     /// The stream is full.
     pub(super) blocked: bool,
     pub(super) ended: bool,
+    /// A write has taken the news of a reset from the kernel: an end that is read now is none of the peer's.
+    pub(super) doubtful: bool,
     pub(super) settled: bool,
 }
 
@@ -41,7 +43,10 @@ pub(super) struct Outbound {
     pub(super) dry: bool,
     pub(super) window: ReceiveWindow,
     pub(super) source_ended: bool,
+    /// Nothing more is written: the end was, or the socket takes nothing.
     pub(super) shut: bool,
+    /// The socket takes nothing.
+    pub(super) broken: bool,
     pub(super) settled: bool,
 }
 
@@ -83,6 +88,7 @@ impl Inbound {
             flowing,
             blocked: false,
             ended: false,
+            doubtful: false,
             settled: false,
         }
     }
@@ -122,6 +128,7 @@ impl Outbound {
             window: ReceiveWindow::default(),
             source_ended: false,
             shut: false,
+            broken: false,
             settled: false,
         }
     }
@@ -129,6 +136,12 @@ impl Outbound {
     /// Continues a stream whose head was read; `pending` came behind it.
     pub(super) fn started(out: OutId, reader: Reader, pending: VecDeque<Bytes>) -> Self {
         Self { out: Some(out), reader: Some(reader), heading: false, pending, ..Self::waiting() }
+    }
+
+    /// Octets that wait for the socket.
+    pub(super) fn weight(&self) -> usize {
+        let pending: usize = self.pending.iter().map(Bytes::len).sum();
+        pending + self.reader.as_ref().map_or(0, |reader| reader.stream().buffered())
     }
 
     /// Takes octets off the front of what waits to be written.

@@ -1,14 +1,18 @@
 //! Flows between real sockets and a far end that does as the test says.
 
+use super::ending::{Fate, modified};
+use super::flow::{Flow, Role};
 use super::setup::{Identity, consumer, join, producer};
-use super::streams::{Outbound, reader_of};
+use super::streams::{Inbound, Outbound, reader_of};
 use super::{Strategy, TcpListener, TcpListenerParams, encap};
 use crate::clock;
+use crate::transport::Transport;
+use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use router_engine::annotations::{Annotations, flags};
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::stream::{Payload, Pull, Reader, Stream, StreamLimits};
+use router_engine::stream::{Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
 use socket2::SockRef;
 use std::collections::VecDeque;
@@ -77,7 +81,7 @@ pub(super) struct FarEnd {
 }
 
 /// A client stream and the answer to it.
-struct Served {
+pub(super) struct Served {
     id: OutId,
     reader: Reader,
     received: VecDeque<Bytes>,
@@ -97,7 +101,7 @@ impl FarEnd {
     }
 
     /// Takes the next client stream and reads its head.
-    async fn serve(&self) -> Served {
+    pub(super) async fn serve(&self) -> Served {
         let (mut effects, mut ready) = (Vec::new(), Vec::new());
         let mailbox = &self.conn.mailbox;
         let pushed = poll_fn(|cx| {
@@ -122,12 +126,17 @@ impl FarEnd {
         Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
     }
 
+    /// Leaves the mesh.
+    pub(super) fn leave(self) {
+        self.submit(Action::Closed);
+    }
+
     fn submit(&self, action: Action) {
         self.router.submit(self.conn.id, &mut vec![action], &mut Vec::new(), clock::now());
     }
 
     /// Sends the answering stream, as far as it is there.
-    fn answer(&self, served: &Served) {
+    pub(super) fn answer(&self, served: &Served) {
         self.submit(Action::Deliver(Box::new(Deliver {
             link: self.into,
             token: InToken(0),
@@ -141,7 +150,7 @@ impl FarEnd {
     }
 
     fn refuse(&self, served: &Served) {
-        let state = Some(super::flow::modified());
+        let state = Some(modified());
         self.submit(Action::Update { delivery: Side::Out(served.id), state, settled: true });
     }
 
@@ -158,30 +167,48 @@ impl Served {
         encap::server_head(&self.reply_to)
     }
 
-    /// Waits until the client stream has delivered `expected` and ended.
+    /// Waits until the client stream has delivered `expected` and ended completely.
     async fn expect(&mut self, expected: &[u8]) {
+        assert_eq!(self.end().await, Pull::Done);
+        assert_eq!(self.received.make_contiguous().concat(), expected);
+    }
+
+    /// Waits until the client stream was aborted, and returns what came before.
+    pub(super) async fn expect_abort(&mut self) -> Vec<u8> {
+        assert_eq!(self.end().await, Pull::Aborted);
+        self.received.make_contiguous().concat()
+    }
+
+    async fn end(&mut self) -> Pull {
         eventually(async || match self.reader.pull(usize::MAX, &mut self.received) {
-            Pull::Done => Some(()),
+            end @ (Pull::Done | Pull::Aborted) => Some(end),
             _ => None,
         })
-        .await;
-        assert_eq!(self.received.make_contiguous().concat(), expected);
+        .await
     }
 }
 
+/// Reads to the end of the connection, which must be a reset, and returns what came before.
+pub(super) async fn read_to_reset(client: &mut TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    let end = timeout(PATIENCE, client.read_to_end(&mut received)).await.expect("closed");
+    assert_eq!(end.expect_err("an end is no reset").kind(), std::io::ErrorKind::ConnectionReset);
+    received
+}
+
 #[tokio::test]
-async fn a_refused_client_that_has_sent_sees_an_end() {
+async fn a_refused_client_is_reset() {
     let router = router();
     let (_listener, port) = listener(&router);
     let far = FarEnd::new(&router);
-    let mut client = client(port).await;
-    client.write_all(b"anyone there?").await.expect("sent");
-    let served = far.serve().await;
-    far.refuse(&served);
-    far.alone().await;
-    let mut rest = Vec::new();
-    timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("closed").expect("not reset");
-    assert!(rest.is_empty());
+    for question in [&b"anyone there?"[..], b""] {
+        let mut client = client(port).await;
+        client.write_all(question).await.expect("sent");
+        let served = far.serve().await;
+        far.refuse(&served);
+        assert!(read_to_reset(&mut client).await.is_empty());
+        far.alone().await;
+    }
 }
 
 #[tokio::test]
@@ -215,7 +242,7 @@ async fn a_stream_that_ends_within_its_head_ends_the_flow() {
     far.answer(&served);
     eventually(async || (served.answer.buffered() == 0).then_some(())).await;
     served.answer.finish();
-    assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.expect("closed").expect("an end"), 0);
+    assert!(read_to_reset(&mut client).await.is_empty());
     far.alone().await;
 }
 
@@ -233,7 +260,7 @@ async fn a_reset_is_noticed_before_the_answer_has_come() {
     let client = client(port).await;
     let mut served = far.serve().await;
     reset(client);
-    served.expect(b"").await;
+    assert!(served.expect_abort().await.is_empty());
     far.alone().await;
 }
 
@@ -298,6 +325,158 @@ async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end()
     let mut answer = Vec::new();
     timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("received");
     assert_eq!(answer.len(), BLOCKS * block.len());
+    far.alone().await;
+}
+
+/// A flow whose server has answered its first octets.
+async fn flowing(far: &FarEnd, port: u16) -> (TcpStream, Served) {
+    let client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    served.answer.push(Bytes::from_static(b"answer"));
+    (client, served)
+}
+
+#[tokio::test]
+async fn an_aborted_answer_is_delivered_as_far_as_it_came_and_ends_in_a_reset() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    for half_closed in [false, true] {
+        let (mut client, mut served) = flowing(&far, port).await;
+        client.write_all(b"question").await.expect("sent");
+        if half_closed {
+            client.shutdown().await.expect("half-closed");
+            served.expect(b"question").await;
+        }
+        served.answer.abort();
+        assert_eq!(read_to_reset(&mut client).await, b"answer");
+        if !half_closed {
+            served.expect_abort().await;
+        }
+        far.alone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_the_question_counts_before_an_end_of_the_answer_in_the_same_turn() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    for state in [modified(), DeliveryState::Released, DeliveryState::Rejected(None)] {
+        let (mut client, mut served) = flowing(&far, port).await;
+        // One thread: the flow sees neither before it has both.
+        served.answer.finish();
+        let (id, settled) = (served.id, false);
+        far.submit(Action::Update { delivery: Side::Out(id), state: Some(state), settled });
+        assert_eq!(read_to_reset(&mut client).await, b"answer");
+        served.expect_abort().await;
+        far.alone().await;
+    }
+}
+
+#[tokio::test]
+async fn both_ends_in_order_are_no_reset() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    for client_first in [false, true] {
+        let (mut client, mut served) = flowing(&far, port).await;
+        if client_first {
+            client.shutdown().await.expect("half-closed");
+            served.expect(b"").await;
+        }
+        served.answer.finish();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("no reset");
+        assert_eq!(answer, b"answer");
+        drop(client);
+        if !client_first {
+            served.expect(b"").await;
+        }
+        far.alone().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_clients_reset_arrives_before_the_abort() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let (mut client, mut served) = flowing(&far, port).await;
+    client.write_all(b"question").await.expect("sent");
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    let pulled = async || {
+        served.reader.pull(usize::MAX, &mut served.received);
+        (!served.received.is_empty()).then_some(())
+    };
+    eventually(pulled).await;
+    reset(client);
+    assert_eq!(served.expect_abort().await, b"question");
+    far.alone().await;
+}
+
+#[tokio::test]
+async fn a_flow_whose_task_panics_is_cut_at_both_sides() {
+    let router = router();
+    let (listener, _) = listener(&router);
+    let far = FarEnd::new(&router);
+    let sockets = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client = TcpStream::connect(sockets.local_addr().expect("bound")).await.expect("connected");
+    let (stream, _) = sockets.accept().expect("accepted");
+    stream.set_nonblocking(true).expect("an open socket");
+    let identity = Identity { initiator: false, host: "client".into(), local_socket: None, name: "l" };
+    let requests = [producer("in", Some(ADDRESS)), consumer("out", None, true)];
+    let mailbox = Arc::default();
+    let member = listener.service().join(&mailbox).expect("open");
+    let mut joined = join(&router, mailbox, identity, requests);
+    let into = joined.links[0].take().expect("attached").link;
+    let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
+    let head = encap::client_head(ADDRESS, &reply_to, None);
+    let inbound = Inbound::new(into, head, &joined.conn.mailbox, false);
+    let mut flow = Flow {
+        role: Role::Listener,
+        router: Arc::clone(&router),
+        conn: joined.conn,
+        transport: Transport::plain(TcpStream::from_std(stream).expect("registered")),
+        handshaking: false,
+        actions: vec![inbound.deliver(None)],
+        inbound,
+        outbound: Outbound::waiting(),
+        _member: member,
+        fate: Fate::Open,
+    };
+    flow.start(joined.rest);
+    let mut served = far.serve().await;
+    let task = tokio::spawn(async move {
+        let _flow = flow;
+        panic!("on purpose");
+    });
+    assert!(task.await.expect_err("no value").is_panic());
+    served.expect_abort().await;
+    assert!(read_to_reset(&mut client).await.is_empty());
+    far.alone().await;
+    assert_eq!((listener.service().opened(), listener.service().closed()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_flow_that_is_dropped_with_its_executor_is_cut_at_both_sides() {
+    let router = router();
+    let far = FarEnd::new(&router);
+    let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let executor = executor.expect("an executor");
+    let (_listener, port) = {
+        let _context = executor.enter();
+        listener(&router)
+    };
+    let (mut client, mut served) = flowing(&far, port).await;
+    let mut answer = [0; 6];
+    timeout(PATIENCE, client.read_exact(&mut answer)).await.expect("in time").expect("received");
+    executor.shutdown_background();
+    assert!(read_to_reset(&mut client).await.is_empty());
+    served.expect_abort().await;
+    assert_eq!(served.answer.push(Bytes::from_static(b"more")), Pressure::Discarded);
     far.alone().await;
 }
 

@@ -1,6 +1,7 @@
 //! TLS failures, and the texts by which operators and tests know them.
 
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use super::refusal::Refusal;
+use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
 /// Why a TLS session failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -8,6 +9,9 @@ pub enum TlsError {
     /// rustls refused something during the handshake.
     #[error("{}", openssl_text(.0))]
     Handshake(Error),
+    /// The peer's certificate is not accepted.
+    #[error("{VERIFY_FAILED}: {0}")]
+    Refused(Refusal),
     /// A record that does not authenticate.
     #[error("error:0A000119:SSL routines::decryption failed or bad record mac")]
     BadRecord,
@@ -15,7 +19,7 @@ pub enum TlsError {
     #[error("error:0A0000C6:SSL routines::packet length too long")]
     RecordTooLong,
     /// Octets that are no TLS record.
-    #[error("error:0A00010B:SSL routines::wrong version number")]
+    #[error("error:0A00010B:SSL routines::wrong version number: the peer does not speak TLS here")]
     WrongVersion,
     /// The peer speaks HTTP.
     #[error("error:0A00009C:SSL routines::http request")]
@@ -23,11 +27,23 @@ pub enum TlsError {
     /// A record that has no place here.
     #[error("error:0A0000F4:SSL routines::unexpected message")]
     UnexpectedMessage,
+    /// Handshake messages, alerts and empty records that follow each other without data.
+    #[error("error:0A0000F4:SSL routines::unexpected message (too many records without data)")]
+    TooManyControls,
+    /// A handshake message after the handshake whose length cannot be right.
+    #[error("error:0A00009F:SSL routines::length mismatch")]
+    LengthMismatch,
+    /// A key update of neither form.
+    #[error("error:0A00007A:SSL routines::bad key update")]
+    BadKeyUpdate,
+    /// A TLS 1.2 key has protected as much as its cipher allows.
+    #[error("error:0A080000:SSL routines::key worn out (TLS 1.3 would change it)")]
+    KeyWorn,
     /// The peer sent a fatal alert after the handshake.
     #[error("{}", alert_text(*.0))]
     Alert(AlertDescription),
     /// The transport ended without a closing alert during the handshake.
-    #[error("error:0A000126:SSL routines::unexpected eof while reading")]
+    #[error("error:0A000126:SSL routines::unexpected eof while reading: the peer left during the handshake")]
     UnexpectedEof,
     /// A mistake of ours.
     #[error("error:0A080000:SSL routines::internal error ({0})")]
@@ -49,7 +65,9 @@ impl TlsError {
         u8::from(match self {
             Self::BadRecord => AlertDescription::BadRecordMac,
             Self::RecordTooLong => AlertDescription::RecordOverflow,
-            Self::UnexpectedMessage => AlertDescription::UnexpectedMessage,
+            Self::UnexpectedMessage | Self::TooManyControls => AlertDescription::UnexpectedMessage,
+            Self::LengthMismatch => AlertDescription::DecodeError,
+            Self::BadKeyUpdate => AlertDescription::IllegalParameter,
             Self::WrongVersion | Self::HttpRequest => AlertDescription::ProtocolVersion,
             _ => AlertDescription::InternalError,
         })
@@ -62,15 +80,17 @@ impl From<Error> for TlsError {
     }
 }
 
+const VERIFY_FAILED: &str = "error:0A000086:SSL routines::certificate verify failed";
+
 fn openssl_text(error: &Error) -> String {
     let (code, text) = match error {
         Error::AlertReceived(alert) => return alert_text(*alert),
+        Error::InvalidCertificate(cause) => return format!("{VERIFY_FAILED}: {cause}"),
+        Error::UnsupportedNameType => return VERIFY_FAILED.to_owned(),
+        Error::PeerIncompatible(reason) => return incompatible(reason),
+        Error::InvalidMessage(reason) => return invalid(reason),
         Error::NoCertificatesPresented => (0xC7, "peer did not return a certificate"),
-        Error::InvalidCertificate(CertificateError::BadSignature) => (0x86, "certificate verify failed"),
-        Error::InvalidCertificate(_) | Error::UnsupportedNameType => (0x86, "certificate verify failed"),
         Error::NoApplicationProtocol => (0xEB, "no application protocol"),
-        Error::PeerIncompatible(reason) => incompatible(reason),
-        Error::InvalidMessage(_) => (0x10B, "wrong version number"),
         Error::DecryptError => (0x119, "decryption failed or bad record mac"),
         Error::PeerSentOversizedRecord => (0xC6, "packet length too long"),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
@@ -81,12 +101,42 @@ fn openssl_text(error: &Error) -> String {
     format!("error:0A{code:06X}:SSL routines::{text}")
 }
 
-fn incompatible(reason: &PeerIncompatible) -> (u32, &'static str) {
+fn incompatible(reason: &PeerIncompatible) -> String {
+    let (code, text) = match reason {
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            (0xC1, "no shared cipher: nothing that the peer offers is accepted")
+        }
+        PeerIncompatible::NoKxGroupsInCommon => (0xC1, "no shared cipher: no key exchange group in common"),
+        PeerIncompatible::NoSignatureSchemesInCommon => {
+            (0xC1, "no shared cipher: no signature algorithm that fits both sides' certificates")
+        }
+        PeerIncompatible::Tls12NotOffered => {
+            (0x102, "unsupported protocol: no shared version, the peer does not offer TLSv1.2")
+        }
+        PeerIncompatible::Tls12NotOfferedOrEnabled => {
+            (0x102, "unsupported protocol: no shared version, no protocol of the sslProfile is offered by the peer")
+        }
+        PeerIncompatible::SupportedVersionsExtensionRequired => {
+            (0x102, "unsupported protocol: no shared version, the peer does not offer TLSv1.3")
+        }
+        PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
+            (0x102, "unsupported protocol: no shared version, the server speaks neither TLSv1.2 nor TLSv1.3")
+        }
+        PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => (
+            0x102,
+            "unsupported protocol: no shared version, the server's is not among the protocols of the sslProfile",
+        ),
+        other => return format!("error:0A000102:SSL routines::unsupported protocol: {other:?}"),
+    };
+    format!("error:0A{code:06X}:SSL routines::{text}")
+}
+
+fn invalid(reason: &InvalidMessage) -> String {
     match reason {
-        PeerIncompatible::NoCipherSuitesInCommon
-        | PeerIncompatible::NoKxGroupsInCommon
-        | PeerIncompatible::NoSignatureSchemesInCommon => (0xC1, "no shared cipher"),
-        _ => (0x102, "unsupported protocol"),
+        InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion => {
+            TlsError::WrongVersion.to_string()
+        }
+        other => format!("error:0A00009F:SSL routines::length mismatch: malformed message ({other:?})"),
     }
 }
 
@@ -120,22 +170,66 @@ fn alert_text(alert: AlertDescription) -> String {
         AlertDescription::NoApplicationProtocol => "tlsv1 alert no application protocol",
         _ => return format!("error:0A{code:06X}:SSL routines::alert number {}", u8::from(alert)),
     };
-    format!("error:0A{code:06X}:SSL routines::{text}")
+    format!("error:0A{code:06X}:SSL routines::{text}{}", alert_meaning(alert))
+}
+
+/// What an alert of the peer says about us.
+const fn alert_meaning(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::UnknownCA => ": the peer does not trust the issuer of our certificate",
+        AlertDescription::CertificateExpired => ": the peer finds our certificate expired or not yet valid",
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateRevoked => ": the peer does not accept our certificate",
+        AlertDescription::CertificateRequired => ": the peer demands a certificate of us",
+        AlertDescription::ProtocolVersion => ": no shared version, the peer speaks none of ours",
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            ": the peer found no common parameters, or misses a certificate of us"
+        }
+        _ => "",
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::refusal::Reason;
     use super::*;
+    use rustls::CertificateError;
 
     #[test]
     fn texts_are_those_that_operators_know() {
-        let verify = TlsError::from(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        assert_eq!(verify.to_string(), "error:0A000086:SSL routines::certificate verify failed");
-        let missing = TlsError::from(Error::NoCertificatesPresented);
-        assert_eq!(missing.to_string(), "error:0A0000C7:SSL routines::peer did not return a certificate");
-        let alert = TlsError::from(Error::AlertReceived(AlertDescription::UnknownCA));
-        assert_eq!(alert.to_string(), "error:0A000418:SSL routines::tlsv1 alert unknown ca");
-        let required = TlsError::Alert(AlertDescription::CertificateRequired);
-        assert_eq!(required.to_string(), "error:0A00045C:SSL routines::tlsv13 alert certificate required");
+        let refusal = Refusal::new(Reason::Expired("yesterday".to_owned()), "CN=a");
+        for (error, code, text) in [
+            (
+                TlsError::Refused(refusal),
+                0x0A00_0086,
+                "certificate verify failed: certificate has expired: on yesterday (certificate of 'CN=a')",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::BadSignature).into(),
+                0x0A00_0086,
+                "certificate verify failed",
+            ),
+            (Error::NoCertificatesPresented.into(), 0x0A00_00C7, "peer did not return a certificate"),
+            (Error::AlertReceived(AlertDescription::UnknownCA).into(), 0x0A00_0418, "tlsv1 alert unknown ca"),
+            (TlsError::Alert(AlertDescription::CertificateRequired), 0x0A00_045C, "tlsv13 alert certificate required"),
+            (Error::from(PeerIncompatible::NoCipherSuitesInCommon).into(), 0x0A00_00C1, "no shared cipher"),
+            (
+                Error::from(PeerIncompatible::Tls12NotOffered).into(),
+                0x0A00_0102,
+                "unsupported protocol: no shared version",
+            ),
+            (
+                Error::from(InvalidMessage::InvalidContentType).into(),
+                0x0A00_010B,
+                "wrong version number: the peer does not speak TLS",
+            ),
+        ] {
+            let (shown, known): (String, String) =
+                (error.to_string(), format!("error:{code:08X}:SSL routines::{text}"));
+            assert!(shown.starts_with(&known), "{shown}");
+            assert_eq!(error.code(), code);
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::error::TlsError;
 use super::names;
 use super::record::{Framed, Protector, frame};
+use super::refusal::Verdict;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::kernel::KernelConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -37,6 +38,9 @@ pub struct SessionInfo {
 pub(crate) enum KeySource {
     Client(KernelConnection<ClientConnectionData>),
     Server(KernelConnection<ServerConnectionData>),
+    /// Known keys, of no handshake.
+    #[cfg(any(test, feature = "fuzzing"))]
+    Fixed(super::fuzzing::FixedKeys),
 }
 
 /// Everything that the record layer goes on with.
@@ -52,6 +56,8 @@ pub(crate) struct Established {
 /// A handshake in progress.
 pub(crate) struct Handshake {
     conn: Connection,
+    /// Why the peer's certificate was refused, if it was.
+    verdict: Verdict,
     input: Input,
     /// Octets to be sent.
     pub(crate) output: Vec<u8>,
@@ -81,14 +87,20 @@ pub(crate) enum Progress {
 // === impl Handshake ===
 
 impl Handshake {
-    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
+    /// The verifier of `config` leaves its reasons in `verdict`.
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        verdict: Verdict,
+    ) -> Result<Self, TlsError> {
         let conn = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self { conn: Connection::Client(Box::new(conn)), input: Input::default(), output: Vec::new() })
+        Ok(Self { conn: Connection::Client(Box::new(conn)), verdict, input: Input::default(), output: Vec::new() })
     }
 
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
+    /// The verifier of `config` leaves its reasons in `verdict`.
+    pub(crate) fn server(config: Arc<ServerConfig>, verdict: Verdict) -> Result<Self, TlsError> {
         let conn = UnbufferedServerConnection::new(config)?;
-        Ok(Self { conn: Connection::Server(Box::new(conn)), input: Input::default(), output: Vec::new() })
+        Ok(Self { conn: Connection::Server(Box::new(conn)), verdict, input: Input::default(), output: Vec::new() })
     }
 
     /// Adds octets that came from the peer.
@@ -105,14 +117,19 @@ impl Handshake {
 
     /// Goes on as far as the input allows. What is to be sent is left in `output`, also (the alert) after an error.
     pub(crate) fn advance(&mut self) -> Result<Progress, TlsError> {
-        match &mut self.conn {
+        let progress = match &mut self.conn {
             Connection::Client(conn) => advance(&mut **conn, &mut self.input, &mut self.output),
             Connection::Server(conn) => advance(&mut **conn, &mut self.input, &mut self.output),
-        }
+        };
+        progress.map_err(|error| self.verdict.get().cloned().map_or(error, TlsError::Refused))
     }
 
     /// Takes over the traffic keys after [`Progress::Done`].
     pub(crate) fn finish(self) -> Result<Established, TlsError> {
+        if self.input.shown > 0 {
+            // A part of a message behind the last one: its record's key is no longer the one in use.
+            return Err(TlsError::UnexpectedMessage);
+        }
         let rest = self.input.octets;
         match self.conn {
             Connection::Client(conn) => {
@@ -164,31 +181,42 @@ fn info(conn: &rustls::CommonState) -> Result<SessionInfo, TlsError> {
 // === impl KeySource ===
 
 impl KeySource {
+    /// Whether these are a client's keys.
+    pub(crate) const fn is_client(&self) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::Server(_) => false,
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => keys.is_client(),
+        }
+    }
+
     /// The next keys for sending.
     pub(crate) fn update_sender(&mut self) -> Result<Protector, TlsError> {
-        let (sequence, secrets) = match self {
-            Self::Client(keys) => keys.update_tx_secret(),
-            Self::Server(keys) => keys.update_tx_secret(),
-        }?;
-        self.protector(sequence, &secrets)
+        match self {
+            Self::Client(keys) => protector(keys.protocol_version(), keys.update_tx_secret()?),
+            Self::Server(keys) => protector(keys.protocol_version(), keys.update_tx_secret()?),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => Ok(keys.next_sender()),
+        }
     }
 
     /// The next keys for receiving.
     pub(crate) fn update_receiver(&mut self) -> Result<Protector, TlsError> {
-        let (sequence, secrets) = match self {
-            Self::Client(keys) => keys.update_rx_secret(),
-            Self::Server(keys) => keys.update_rx_secret(),
-        }?;
-        self.protector(sequence, &secrets)
+        match self {
+            Self::Client(keys) => protector(keys.protocol_version(), keys.update_rx_secret()?),
+            Self::Server(keys) => protector(keys.protocol_version(), keys.update_rx_secret()?),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Self::Fixed(keys) => Ok(keys.next_receiver()),
+        }
     }
+}
 
-    fn protector(&self, sequence: u64, secrets: &ConnectionTrafficSecrets) -> Result<Protector, TlsError> {
-        let version = match self {
-            Self::Client(keys) => keys.protocol_version(),
-            Self::Server(keys) => keys.protocol_version(),
-        };
-        Protector::new(version, sequence, secrets)
-    }
+fn protector(
+    version: rustls::ProtocolVersion,
+    (sequence, secrets): (u64, ConnectionTrafficSecrets),
+) -> Result<Protector, TlsError> {
+    Protector::new(version, sequence, &secrets)
 }
 
 /// What both kinds of rustls connection can do.

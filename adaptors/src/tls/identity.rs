@@ -7,7 +7,7 @@ use x509_parser::oid_registry::{
     OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
     OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME, Oid,
 };
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 /// A validated `uidFormat`: which parts of a certificate make a user id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,12 @@ pub fn user_id(certificate: &CertificateDer<'_>, format: &UidFormat) -> Option<S
 #[must_use]
 pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let mut names: Vec<String> = parsed
-        .subject()
+    Some(distinguished_name(parsed.subject()))
+}
+
+/// A name in RFC 2253 form.
+pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
+    let mut names: Vec<String> = name
         .iter_rdn()
         .map(|rdn| {
             let parts: Vec<String> =
@@ -64,7 +68,7 @@ pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
         })
         .collect();
     names.reverse();
-    Some(names.join(","))
+    names.join(",")
 }
 
 fn first(certificate: &X509Certificate<'_>, oid: &Oid<'_>) -> Option<String> {
@@ -75,8 +79,15 @@ fn text(attribute: &AttributeTypeAndValue<'_>) -> String {
     String::from_utf8_lossy(attribute.attr_value().data).into_owned()
 }
 
+/// An object identifier in dotted form. Those that no one has are not spelled out: that takes time with the square of
+/// their length, which peers choose.
+pub(super) fn oid_text(oid: &Oid<'_>) -> String {
+    const MAX: usize = 32;
+    if oid.as_bytes().len() > MAX { "an overlong object identifier".to_owned() } else { oid.to_id_string() }
+}
+
 fn short_name(oid: &Oid<'_>) -> String {
-    let dotted = oid.to_id_string();
+    let dotted = oid_text(oid);
     let name = match dotted.as_str() {
         "2.5.4.3" => "CN",
         "2.5.4.4" => "SN",

@@ -1,19 +1,22 @@
 //! From an `sslProfile` to rustls configurations (spec `security-and-policy.md` sections 1 and 2).
 
+use super::anchors::Anchors;
 use super::error::TlsError;
 use super::handshake::Handshake;
 use super::identity::{UidFormat, subject_name, user_id};
+use super::material::{Material, ReadError};
 use super::names;
+use super::refusal::Verdict;
 use super::session::Session;
-use super::verify::ServerVerifier;
+use super::verify::{ClientVerifier, ServerVerifier, Verifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use std::collections::HashMap;
-use std::fs;
 use std::sync::Arc;
 
 /// The values of an `sslProfile`, with the password resolved (see [`super::secret`]).
@@ -76,14 +79,26 @@ pub struct TlsConfigError(pub String);
 /// The server role of a profile. Cheap to clone.
 #[derive(Clone)]
 pub struct TlsServer {
-    config: Arc<ServerConfig>,
+    recipe: Arc<ServerRecipe>,
     identity: Arc<Identity>,
+}
+
+/// What the configuration of a server session is made of.
+struct ServerRecipe {
+    provider: Arc<CryptoProvider>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    own: Arc<SingleCertAndKey>,
+    /// Whose certificates clients must have, when they must have one.
+    clients: Option<Arc<Anchors>>,
+    alpn: Vec<Vec<u8>>,
 }
 
 /// The client role of a profile. Cheap to clone.
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
+    anchors: Arc<Anchors>,
+    verify_hostname: bool,
     identity: Arc<Identity>,
     /// There is a certificate to present.
     has_certificate: bool,
@@ -94,13 +109,6 @@ struct Identity {
     uid_format: Option<UidFormat>,
     display_names: Arc<HashMap<String, String>>,
     ordinal: u64,
-}
-
-/// A profile's files, read.
-struct Material {
-    roots: Arc<RootCertStore>,
-    anchors: Vec<CertificateDer<'static>>,
-    own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 }
 
 // === impl TlsServer ===
@@ -117,31 +125,16 @@ impl TlsServer {
         if options.authenticate_peer && profile.ca_cert_file.is_none() {
             return Err(profile.error("Listener requires a CA for peer authentication"));
         }
-        let material = Material::read(profile, consumer)?;
-        let Some((chain, key)) = material.own else {
+        let material = profile.read(consumer)?;
+        let (provider, versions) = profile.provider(consumer)?;
+        let Some(own) = material.own else {
             return Err(profile.error("Listener requires a self-identifying certificate"));
         };
-        let (provider, versions) = profile.provider(consumer)?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&versions)
-            .map_err(|_| profile.protocols_error())?;
-        let builder = if options.authenticate_peer {
-            let verifier = WebPkiClientVerifier::builder_with_provider(material.roots, provider).build();
-            let verifier = verifier.map_err(|_| {
-                let name = &profile.name;
-                TlsConfigError(format!("Failed to configure TLS peer authentication for sslProfile '{name}'"))
-            })?;
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let mut config = builder.with_single_cert(chain, key).map_err(|_| profile.cert_error(consumer))?;
-        config.alpn_protocols.clone_from(&options.alpn);
-        config.enable_secret_extraction = true;
-        // Full handshakes only: a ticket would outlive an update of the profile.
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(Self { config: Arc::new(config), identity: Arc::new(Identity::new(profile)) })
+        let own = Arc::new(SingleCertAndKey::from(own));
+        let clients = material.anchors.filter(|_| options.authenticate_peer).map(Arc::new);
+        let recipe = ServerRecipe { provider, versions, own, clients, alpn: options.alpn.clone() };
+        recipe.make(Verdict::default()).map_err(|_| profile.protocols_error())?;
+        Ok(Self { recipe: Arc::new(recipe), identity: Arc::new(Identity::new(profile)) })
     }
 
     /// A session that begins with the octets already read from the peer.
@@ -149,7 +142,9 @@ impl TlsServer {
     /// # Errors
     /// When these octets cannot be TLS.
     pub fn session(&self, first: &[u8]) -> Result<Session, TlsError> {
-        let mut session = Session::new(Handshake::server(Arc::clone(&self.config))?);
+        let verdict = Verdict::default();
+        let config = self.recipe.make(Arc::clone(&verdict))?;
+        let mut session = Session::new(Handshake::server(Arc::new(config), verdict)?);
         session.feed(first)?;
         Ok(session)
     }
@@ -167,6 +162,30 @@ impl TlsServer {
     }
 }
 
+// === impl ServerRecipe ===
+
+impl ServerRecipe {
+    fn make(&self, verdict: Verdict) -> Result<ServerConfig, rustls::Error> {
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&self.provider)).with_protocol_versions(&self.versions)?;
+        let builder = match &self.clients {
+            Some(anchors) => {
+                let algorithms = self.provider.signature_verification_algorithms;
+                let verifier = Verifier::new(Arc::clone(anchors), algorithms, verdict);
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier::new(verifier)))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.own) as _);
+        config.alpn_protocols.clone_from(&self.alpn);
+        config.enable_secret_extraction = true;
+        // Full handshakes only: a ticket would outlive an update of the profile.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
+    }
+}
+
 // === impl TlsClient ===
 
 impl TlsClient {
@@ -178,25 +197,27 @@ impl TlsClient {
         if profile.ca_cert_file.is_none() {
             return Err(profile.error("Connector requires a CA certificate"));
         }
-        let material = Material::read(profile, consumer)?;
+        let material = profile.read(consumer)?;
+        let Some(anchors) = material.anchors.map(Arc::new) else {
+            return Err(profile.error("Connector requires a CA certificate"));
+        };
         let (provider, versions) = profile.provider(consumer)?;
         let verifier =
-            ServerVerifier::new(material.roots, material.anchors, Arc::clone(&provider), options.verify_hostname);
+            server_verifier(&anchors, &provider, options.verify_hostname.then(String::new), &Verdict::default());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(|_| profile.protocols_error())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
+            .with_custom_certificate_verifier(verifier);
         let has_certificate = material.own.is_some();
         let mut config = match material.own {
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(|_| profile.cert_error(consumer))?
-            }
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
             None => builder.with_no_client_auth(),
         };
         config.enable_secret_extraction = true;
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { config: Arc::new(config), identity: Arc::new(Identity::new(profile)), has_certificate })
+        let (config, identity) = (Arc::new(config), Arc::new(Identity::new(profile)));
+        Ok(Self { config, anchors, verify_hostname: options.verify_hostname, identity, has_certificate })
     }
 
     /// A session with a server known as `host`, offering at most one application protocol.
@@ -204,20 +225,24 @@ impl TlsClient {
     /// # Errors
     /// When rustls refuses the configuration.
     pub fn session(&self, host: &str, alpn: Option<&[u8]>) -> Result<Session, TlsError> {
-        let mut config = Arc::clone(&self.config);
+        let mut config = ClientConfig::clone(&self.config);
+        let verdict = Verdict::default();
+        let expected = self.verify_hostname.then(|| host.to_owned());
+        let verifier = server_verifier(&self.anchors, config.crypto_provider(), expected, &verdict);
+        config.dangerous().set_certificate_verifier(verifier);
         if let Some(protocol) = alpn {
-            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
+            config.alpn_protocols = vec![protocol.to_vec()];
         }
         let name = match ServerName::try_from(host.to_owned()) {
             Ok(name) => name,
-            // A host that is no DNS name: nothing to indicate, and nothing that a certificate could match.
+            // A host that is no DNS name: nothing to indicate.
             Err(_) => {
-                Arc::make_mut(&mut config).enable_sni = false;
+                config.enable_sni = false;
                 let none = DnsName::try_from("invalid.").map_err(|_| TlsError::Internal("server name"))?;
                 ServerName::DnsName(none)
             }
         };
-        Ok(Session::new(Handshake::client(config, name)?))
+        Ok(Session::new(Handshake::client(Arc::new(config), name, verdict)?))
     }
 
     /// Whether there is a certificate to present.
@@ -237,6 +262,17 @@ impl TlsClient {
     pub fn ordinal(&self) -> u64 {
         self.identity.ordinal
     }
+}
+
+fn server_verifier(
+    anchors: &Arc<Anchors>,
+    provider: &CryptoProvider,
+    host: Option<String>,
+    verdict: &Verdict,
+) -> Arc<dyn ServerCertVerifier> {
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Verifier::new(Arc::clone(anchors), algorithms, Arc::clone(verdict));
+    Arc::new(ServerVerifier::new(verifier, host))
 }
 
 // === impl Identity ===
@@ -266,19 +302,32 @@ impl TlsProfile {
         TlsConfigError(format!("{text} (sslProfile: {})", self.name))
     }
 
-    fn ca_error(&self, consumer: Consumer) -> TlsConfigError {
-        let (name, file) = (&self.name, self.ca_cert_file.as_deref().unwrap_or_default());
-        TlsConfigError(match consumer {
-            Consumer::Amqp => format!("Failed to configure TLS caCertFile '{file}' from sslProfile '{name}'"),
-            Consumer::Tcp => format!("Failed to configure TLS caCertFile {file} for sslProfile '{name}': (-1)"),
-        })
-    }
-
-    fn cert_error(&self, consumer: Consumer) -> TlsConfigError {
-        let (name, file) = (&self.name, self.cert_file.as_deref().unwrap_or_default());
-        TlsConfigError(match consumer {
-            Consumer::Amqp => format!("Failed to configure TLS certFile '{file}' from sslProfile '{name}'"),
-            Consumer::Tcp => format!("Failed to set TLS certFile '{file}' for sslProfile '{name}': (-1)"),
+    /// Reads the files. The known texts come first, then what is wrong.
+    fn read(&self, consumer: Consumer) -> Result<Material, TlsConfigError> {
+        if self.cert_file.is_some() && self.private_key_file.is_none() {
+            return Err(self.error("Missing Private Keyfile"));
+        }
+        Material::read(self).map_err(|error| {
+            let name = &self.name;
+            let (ca, cert) = (self.ca_cert_file.as_deref(), self.cert_file.as_deref());
+            let known = match (&error, consumer) {
+                (ReadError::Anchors(_), Consumer::Amqp) => {
+                    format!("Failed to configure TLS caCertFile '{}' from sslProfile '{name}'", ca.unwrap_or_default())
+                }
+                (ReadError::Anchors(_), Consumer::Tcp) => {
+                    format!(
+                        "Failed to configure TLS caCertFile {} for sslProfile '{name}': (-1)",
+                        ca.unwrap_or_default()
+                    )
+                }
+                (_, Consumer::Amqp) => {
+                    format!("Failed to configure TLS certFile '{}' from sslProfile '{name}'", cert.unwrap_or_default())
+                }
+                (_, Consumer::Tcp) => {
+                    format!("Failed to set TLS certFile '{}' for sslProfile '{name}': (-1)", cert.unwrap_or_default())
+                }
+            };
+            TlsConfigError(format!("{known}: {error}"))
         })
     }
 
@@ -329,65 +378,4 @@ impl std::fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsClient").finish_non_exhaustive()
     }
-}
-
-// === impl Material ===
-
-impl Material {
-    fn read(profile: &TlsProfile, consumer: Consumer) -> Result<Self, TlsConfigError> {
-        if profile.cert_file.is_some() && profile.private_key_file.is_none() {
-            return Err(profile.error("Missing Private Keyfile"));
-        }
-        let mut roots = RootCertStore::empty();
-        let mut anchors = Vec::new();
-        if let Some(path) = &profile.ca_cert_file {
-            anchors = read_anchors(path).ok_or_else(|| profile.ca_error(consumer))?;
-            let (added, _) = roots.add_parsable_certificates(anchors.iter().cloned());
-            if added == 0 {
-                return Err(profile.ca_error(consumer));
-            }
-        }
-        let own = match (&profile.cert_file, &profile.private_key_file) {
-            (Some(cert), Some(key)) => {
-                let read = || Some((read_chain(cert)?, read_key(key, profile.password.as_deref())?));
-                Some(read().ok_or_else(|| profile.cert_error(consumer))?)
-            }
-            _ => None,
-        };
-        Ok(Self { roots: Arc::new(roots), anchors, own })
-    }
-}
-
-fn read_chain(path: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path).ok()?.collect::<Result<_, _>>().ok()?;
-    (!chain.is_empty()).then_some(chain)
-}
-
-/// The certificates of a file, or of all files in a directory.
-fn read_anchors(path: &str) -> Option<Vec<CertificateDer<'static>>> {
-    if !fs::metadata(path).ok()?.is_dir() {
-        return read_chain(path);
-    }
-    let files = fs::read_dir(path).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    let mut all: Vec<CertificateDer<'static>> = Vec::new();
-    for certificate in files.filter_map(|file| read_chain(file.to_str()?)).flatten() {
-        if !all.contains(&certificate) {
-            all.push(certificate);
-        }
-    }
-    (!all.is_empty()).then_some(all)
-}
-
-fn read_key(path: &str, password: Option<&str>) -> Option<PrivateKeyDer<'static>> {
-    let pem = fs::read_to_string(path).ok()?;
-    const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    if let Some(at) = pem.find(ENCRYPTED) {
-        let end = pem[at..].find("-----END ENCRYPTED PRIVATE KEY-----")? + at;
-        let text = format!("{}-----END ENCRYPTED PRIVATE KEY-----\n", &pem[at..end]);
-        let (_, document) = pkcs8::SecretDocument::from_pem(&text).ok()?;
-        let encrypted = pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).ok()?;
-        let plain = encrypted.decrypt(password?).ok()?;
-        return Some(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into());
-    }
-    PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()
 }

@@ -5,7 +5,7 @@
 //! and opened straight from the input buffer into a data segment.
 
 use super::error::TlsError;
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustls::{ConnectionTrafficSecrets, ProtocolVersion};
 use std::io::IoSlice;
 
@@ -18,7 +18,8 @@ pub(crate) const OVERHEAD: usize = HEADER + EXPLICIT_NONCE + TAG;
 
 const TAG: usize = 16;
 const EXPLICIT_NONCE: usize = 8;
-/// The longest record body that a peer may send (RFC 8446 5.2; RFC 5246 6.2.3 allows more, nobody uses it).
+/// The longest record body that a peer may send (RFC 8446 5.2). RFC 5246 6.2.3 allows more for ciphers that
+/// add more: those here add [`OVERHEAD`], so that what is longer than this holds too much text anyway.
 const MAX_BODY: usize = MAX_PLAINTEXT + 256;
 
 /// Record content types.
@@ -42,9 +43,21 @@ pub(crate) struct Protector {
     iv: [u8; 12],
     sequence: u64,
     scheme: Scheme,
-    /// The cipher may protect this many records only; then the key must change.
+    /// What was sealed, in the unit of the limit.
+    wear: u64,
+    /// When the key is [worn](Self::is_worn).
     limit: u64,
 }
+
+/// RFC 8446 5.5 lets one AES-GCM key protect 2^24.5 full records. TLS 1.3 changes keys for next to nothing,
+/// and does it long before, after this many records of whatever length.
+const RECORDS: u64 = 1 << 23;
+/// TLS 1.2 cannot change keys, and the connection has to end instead. So that it does not end without need,
+/// what the bound comes from is counted: cipher blocks. These are those of 2^24 full records, 256 GiB.
+const BLOCKS: u64 = FULL_RECORD << 24;
+/// Cipher blocks of a full record.
+const FULL_RECORD: u64 = blocks(MAX_PLAINTEXT);
+const BLOCK: usize = 16;
 
 /// The outcome of looking for a record at the front of some input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,29 +99,64 @@ impl Protector {
         sequence: u64,
         secrets: &ConnectionTrafficSecrets,
     ) -> Result<Self, TlsError> {
-        let tls13 = version == ProtocolVersion::TLSv1_3;
-        let (algorithm, key, iv, gcm) = match secrets {
-            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv, true),
-            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv, true),
-            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv, false),
+        let (cipher, key, iv) = match secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
             _ => return Err(TlsError::Internal("unknown record cipher")),
         };
-        let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| TlsError::Internal("bad record key"))?;
-        let iv = iv.as_ref().try_into().map_err(|_| TlsError::Internal("bad record iv"))?;
-        let scheme = match (tls13, gcm) {
-            (true, _) => Scheme::Tls13,
-            (false, true) => Scheme::Tls12Gcm,
-            (false, false) => Scheme::Tls12Chacha,
-        };
-        // RFC 8446 5.5: 2^24.5 full records under one AES-GCM key. TLS 1.2 cannot change keys, and its
-        // nonces stay unique without.
-        let limit = if tls13 && gcm { 1 << 23 } else { u64::MAX - 1 };
-        Ok(Self { key: LessSafeKey::new(key), iv, sequence, scheme, limit })
+        Self::with_key(version == ProtocolVersion::TLSv1_3, sequence, cipher, key.as_ref(), iv.as_ref())
     }
 
-    /// Whether the key has protected as many records as it should.
+    /// For the next record `sequence`. In TLS 1.2 with AES-GCM the last eight octets of `iv` are where the
+    /// explicit nonces begin.
+    pub(crate) fn with_key(
+        tls13: bool,
+        sequence: u64,
+        cipher: &'static Algorithm,
+        key: &[u8],
+        iv: &[u8],
+    ) -> Result<Self, TlsError> {
+        let gcm = cipher != &CHACHA20_POLY1305;
+        let key = UnboundKey::new(cipher, key).map_err(|_| TlsError::Internal("bad record key"))?;
+        let iv = iv.try_into().map_err(|_| TlsError::Internal("bad record iv"))?;
+        let (scheme, limit) = match (tls13, gcm) {
+            (true, true) => (Scheme::Tls13, RECORDS),
+            (false, true) => (Scheme::Tls12Gcm, BLOCKS),
+            // ChaCha20-Poly1305 outlasts the sequence numbers, which must not wrap.
+            (true, false) => (Scheme::Tls13, u64::MAX - 1),
+            (false, false) => (Scheme::Tls12Chacha, u64::MAX - 1),
+        };
+        Ok(Self { key: LessSafeKey::new(key), iv, sequence, scheme, wear: sequence, limit })
+    }
+
+    /// Whether the key has protected as much as it should.
     pub(crate) const fn is_worn(&self) -> bool {
-        self.sequence >= self.limit
+        self.wear >= self.limit
+    }
+
+    /// Lets the key wear out after `records` full records, if it would not sooner.
+    pub(crate) const fn limit_to(&mut self, records: u64) {
+        let limit = match self.scheme {
+            Scheme::Tls12Gcm => records.saturating_mul(FULL_RECORD),
+            Scheme::Tls13 | Scheme::Tls12Chacha => records,
+        };
+        if limit < self.limit {
+            self.limit = limit;
+        }
+    }
+
+    pub(crate) const fn is_tls13(&self) -> bool {
+        matches!(self.scheme, Scheme::Tls13)
+    }
+
+    /// Counts a record of `len` octets of text.
+    const fn count(&mut self, len: usize) {
+        self.sequence += 1;
+        self.wear += match self.scheme {
+            Scheme::Tls12Gcm => blocks(len),
+            Scheme::Tls13 | Scheme::Tls12Chacha => 1,
+        };
     }
 
     /// Octets that a record of `len` octets of plaintext takes.
@@ -128,11 +176,11 @@ impl Protector {
         nonce
     }
 
-    fn aad12(&self, content: u8, len: usize) -> [u8; 13] {
+    /// The additional data of TLS 1.2, with the content type and version of the record's header.
+    fn aad12(&self, header: &[u8], len: usize) -> [u8; 13] {
         let mut aad = [0; 13];
         aad[..8].copy_from_slice(&self.sequence.to_be_bytes());
-        aad[8] = content;
-        aad[9..11].copy_from_slice(&[3, 3]);
+        aad[8..11].copy_from_slice(&header[..3]);
         aad[11..].copy_from_slice(&be16(len));
         aad
     }
@@ -153,7 +201,7 @@ impl Protector {
         let body_len = be16(whole - HEADER);
         let outer = if self.scheme == Scheme::Tls13 { content::DATA } else { content };
         header.copy_from_slice(&[outer, 3, 3, body_len[0], body_len[1]]);
-        let aad12 = self.aad12(content, len);
+        let aad12 = self.aad12(header, len);
         let (aad, extra): (&[u8], &[u8]) =
             if self.scheme == Scheme::Tls13 { (header, std::slice::from_ref(&content)) } else { (&aad12, &[]) };
         let body = if self.scheme == Scheme::Tls12Gcm {
@@ -172,13 +220,16 @@ impl Protector {
             self.key.seal_in_place_scatter(nonce, aad, text, extra, extra_and_tag)
         };
         sealed.map_err(|_| TlsError::Internal("sealing failed"))?;
-        self.sequence += 1;
+        self.count(len);
         Ok(whole)
     }
 
     /// Opens one whole record into the front of `out`, which has room for the record's body.
     pub(crate) fn open(&mut self, record: &[u8], out: &mut [u8]) -> Result<Opened, TlsError> {
         let (header, body) = record.split_at_checked(HEADER).ok_or(TlsError::BadRecord)?;
+        if self.scheme == Scheme::Tls13 && header[0] != content::DATA {
+            return Err(TlsError::UnexpectedMessage);
+        }
         let mut nonce = self.nonce();
         let body = if self.scheme == Scheme::Tls12Gcm {
             let (explicit, body) = body.split_at_checked(EXPLICIT_NONCE).ok_or(TlsError::BadRecord)?;
@@ -192,16 +243,15 @@ impl Protector {
         let (text, tag) = body.split_at(len);
         let out = out.get_mut(..len).ok_or(TlsError::Internal("no room for a record's text"))?;
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let aad12 = self.aad12(header[0], len);
+        let aad12 = self.aad12(header, len);
         let aad: &[u8] = if self.scheme == Scheme::Tls13 { header } else { &aad12 };
         self.key.open_separate_gather(nonce, Aad::from(aad), text, tag, out).map_err(|_| TlsError::BadRecord)?;
-        self.sequence += 1;
-        let opened =
-            if self.scheme == Scheme::Tls13 { unpad(header[0], out)? } else { Opened { content: header[0], len } };
-        if opened.len > MAX_PLAINTEXT {
+        self.count(len);
+        // In TLS 1.3 the content type counts like an octet of text, and so does padding.
+        if len > MAX_PLAINTEXT + usize::from(self.scheme == Scheme::Tls13) {
             return Err(TlsError::RecordTooLong);
         }
-        Ok(opened)
+        if self.scheme == Scheme::Tls13 { unpad(out) } else { Ok(Opened { content: header[0], len }) }
     }
 }
 
@@ -215,12 +265,15 @@ impl std::fmt::Debug for Protector {
 }
 
 /// Finds the content type behind the padding of a TLS 1.3 record.
-fn unpad(outer: u8, text: &[u8]) -> Result<Opened, TlsError> {
-    if outer != content::DATA {
-        return Err(TlsError::UnexpectedMessage);
-    }
+fn unpad(text: &[u8]) -> Result<Opened, TlsError> {
     let at = text.iter().rposition(|&b| b != 0).ok_or(TlsError::UnexpectedMessage)?;
     Ok(Opened { content: text[at], len: at })
+}
+
+/// Cipher blocks that a record of `len` octets of text takes, with the one that masks its tag.
+const fn blocks(len: usize) -> u64 {
+    // A record's length fits any integer.
+    len.div_ceil(BLOCK) as u64 + 1
 }
 
 fn be16(n: usize) -> [u8; 2] {

@@ -1,37 +1,132 @@
-//! Verification of a server's certificate as connectors want it (spec `security-and-policy.md` 2.2):
-//! the chain always, the name by the operator's choice and by the rules that existing
-//! deployments rely on (subject common names count even beside alternative names).
+//! Verification of the peer's certificate and handshake signature (spec `security-and-policy.md` 2.2): the chain always,
+//! a server's name by the operator's choice.
 
+use super::anchors::Anchors;
+use super::certificate::{Certificate, Signed};
+use super::chain::{self, Requirements};
+use super::hostname;
+use super::policy::{Purpose, Rules};
+use super::refusal::{Reason, Refusal, Verdict};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme};
 use std::sync::Arc;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use std::time::Duration;
 
-/// Verifies the server side for connectors.
+/// What both sides' verifiers have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Verifier {
+    anchors: Arc<Anchors>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// Where the reason of a refusal goes.
+    verdict: Verdict,
+}
+
+/// Verifies the server for a connector.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
-    roots: Arc<RootCertStore>,
-    /// The certificates behind `roots`: one of them may be the server's own.
-    pinned: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-    verify_name: bool,
+    verifier: Verifier,
+    /// Whom the certificate has to name.
+    host: Option<String>,
+}
+
+/// Verifies the client for a listener.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    verifier: Verifier,
+}
+
+/// Judges a certificate chain, the peer's own first, as listeners and connectors do: at `now` (seconds since 1970),
+/// and for `host` where a server has to name one.
+///
+/// # Errors
+/// With the reason, when the chain is not accepted.
+pub fn judge(
+    trusted: Vec<CertificateDer<'static>>,
+    chain: &[CertificateDer<'_>],
+    purpose: Purpose,
+    host: Option<&str>,
+    now: u64,
+) -> Result<(), Refusal> {
+    let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+    let anchors = Arc::new(Anchors::new(trusted).unwrap_or_default());
+    let verifier = Verifier::new(anchors, algorithms, Verdict::default());
+    let Some((own, presented)) = chain.split_first() else {
+        return Err(Refusal::new(Reason::Malformed("no certificate"), "?"));
+    };
+    verifier.check(own, presented, UnixTime::since_unix_epoch(Duration::from_secs(now)), purpose, host)
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    pub(super) const fn new(anchors: Arc<Anchors>, algorithms: WebPkiSupportedAlgorithms, verdict: Verdict) -> Self {
+        Self { anchors, algorithms, verdict }
+    }
+
+    fn check(
+        &self,
+        own: &CertificateDer<'_>,
+        presented: &[CertificateDer<'_>],
+        now: UnixTime,
+        purpose: Purpose,
+        host: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let own = Certificate::parse(own)?;
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let algorithms = self.algorithms.all;
+        let requirements = Requirements { anchors: &self.anchors, algorithms, rules: Rules { now, purpose } };
+        requirements.check(&own, presented)?;
+        host.map_or(Ok(()), |host| hostname::check(&own, host)).map_err(|reason| own.refuse(reason))
+    }
+
+    /// Keeps the reason of a refusal, and turns it into an error that makes the fitting alert.
+    fn refuse(&self, refusal: Refusal) -> Error {
+        let error = refusal.certificate_error();
+        let _ = self.verdict.set(refusal);
+        error.into()
+    }
+
+    /// A signature in the handshake of TLS 1.2, where a scheme does not say which kind of key it is for.
+    fn verify_tls12(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let own = Certificate::parse(own).map_err(|refusal| self.refuse(refusal))?;
+        let mapping = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
+        let (_, algorithms) = mapping.ok_or(PeerIncompatible::NoSignatureSchemesInCommon)?;
+        let fitting = algorithms.iter().copied().filter(|a| *a.public_key_alg_id() == *own.key.algorithm);
+        for algorithm in fitting {
+            let signature = dss.signature();
+            let signed = Signed { message, algorithm: &algorithm.signature_alg_id(), signature };
+            if chain::verify(&signed, &own.key, &[algorithm]).is_ok() {
+                return Ok(HandshakeSignatureValid::assertion());
+            }
+        }
+        Err(CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let own = Certificate::parse(own).map_err(|refusal| self.refuse(refusal))?;
+        let key = SubjectPublicKeyInfoDer::from(own.key.info);
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
+    }
 }
 
 // === impl ServerVerifier ===
 
 impl ServerVerifier {
-    pub(super) const fn new(
-        roots: Arc<RootCertStore>,
-        pinned: Vec<CertificateDer<'static>>,
-        provider: Arc<CryptoProvider>,
-        verify_name: bool,
-    ) -> Self {
-        Self { roots, pinned, provider, verify_name }
+    pub(super) const fn new(verifier: Verifier, host: Option<String>) -> Self {
+        Self { verifier, host }
     }
 }
 
@@ -40,22 +135,12 @@ impl ServerCertVerifier for ServerVerifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // A certificate that is itself configured as a trust anchor needs no chain, only to be valid now.
-        if self.pinned.iter().any(|c| c == end_entity) {
-            check_validity(end_entity, now)?;
-        } else {
-            let parsed = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        }
-        if self.verify_name && !names_host(end_entity, &server_name.to_str()) {
-            return Err(CertificateError::NotValidForName.into());
-        }
-        Ok(ServerCertVerified::assertion())
+        let checked = self.verifier.check(end_entity, intermediates, now, Purpose::Server, self.host.as_deref());
+        checked.map(|()| ServerCertVerified::assertion()).map_err(|refusal| self.verifier.refuse(refusal))
     }
 
     fn verify_tls12_signature(
@@ -64,7 +149,7 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.verifier.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -73,87 +158,56 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.verifier.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.verifier.algorithms.supported_schemes()
     }
 }
 
-fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if now < parsed.validity().not_before.timestamp() {
-        return Err(CertificateError::NotValidYet.into());
+// === impl ClientVerifier ===
+
+impl ClientVerifier {
+    pub(super) const fn new(verifier: Verifier) -> Self {
+        Self { verifier }
     }
-    if now > parsed.validity().not_after.timestamp() {
-        return Err(CertificateError::Expired.into());
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.anchors.names()
     }
-    Ok(())
-}
 
-/// Whether a certificate names the host: any DNS or IP alternative name, else any subject common name.
-fn names_host(certificate: &CertificateDer<'_>, host: &str) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
-    let ip = host.parse::<std::net::IpAddr>().ok();
-    let by_alternative_name = parsed.extensions().iter().any(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectAlternativeName(names) => names.general_names.iter().any(|name| match name {
-            GeneralName::DNSName(pattern) => name_matches(pattern, host),
-            GeneralName::IPAddress(octets) => match ip {
-                Some(std::net::IpAddr::V4(ip)) => ip.octets() == **octets,
-                Some(std::net::IpAddr::V6(ip)) => ip.octets() == **octets,
-                None => false,
-            },
-            _ => false,
-        }),
-        _ => false,
-    });
-    by_alternative_name
-        || parsed.subject().iter_common_name().any(|cn| cn.as_str().is_ok_and(|pattern| name_matches(pattern, host)))
-}
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let checked = self.verifier.check(end_entity, intermediates, now, Purpose::Client, None);
+        checked.map(|()| ClientCertVerified::assertion()).map_err(|refusal| self.verifier.refuse(refusal))
+    }
 
-/// Label by label, ignoring case; a `*` in a label stands for any octets of that label.
-fn name_matches(pattern: &str, host: &str) -> bool {
-    const MAX_LABEL: usize = 63;
-    let (pattern, host) = (pattern.trim_end_matches('.'), host.trim_end_matches('.'));
-    let labels = |s: &str| s.split('.').count();
-    !host.is_empty()
-        && labels(pattern) == labels(host)
-        && pattern.split('.').zip(host.split('.')).all(|(p, h)| {
-            p.len() <= MAX_LABEL
-                && h.len() <= MAX_LABEL
-                && match p.split_once('*') {
-                    None => p.eq_ignore_ascii_case(h),
-                    Some((prefix, suffix)) => {
-                        let (p, s, h) = (prefix.as_bytes(), suffix.as_bytes(), h.as_bytes());
-                        h.len() >= p.len() + s.len()
-                            && h[..p.len()].eq_ignore_ascii_case(p)
-                            && h[h.len() - s.len()..].eq_ignore_ascii_case(s)
-                    }
-                }
-        })
-}
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12(message, cert, dss)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::name_matches;
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13(message, cert, dss)
+    }
 
-    #[test]
-    fn name_patterns() {
-        for (pattern, host, expected) in [
-            ("localhost", "LocalHost", true),
-            ("127.0.0.1", "127.0.0.1", true),
-            ("*.example.com", "a.example.com", true),
-            ("*.example.com", "a.b.example.com", false),
-            ("*.example.com", "example.com", false),
-            ("w*1.example.com", "web1.example.com", true),
-            ("w*1.example.com", "w.example.com", false),
-            ("a.*.com", "a.b.com", true),
-            ("example.com", "example.org", false),
-            ("", "", false),
-        ] {
-            assert_eq!(name_matches(pattern, host), expected, "{pattern} {host}");
-        }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.algorithms.supported_schemes()
     }
 }

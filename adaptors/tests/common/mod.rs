@@ -1,6 +1,8 @@
 //! Certificates and profiles for tests.
 #![allow(dead_code)]
 
+pub(crate) mod pki;
+
 use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};

@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a field of type "symbol, multiple" (part 1, 1.4): one symbol, an array of them, or,
-    /// leniently, a list of them. Strings pass for symbols.
+    /// leniently, a list of them, of which whatever is neither counts for nothing. Strings pass for symbols.
     ///
     /// # Errors
     ///
@@ -285,7 +285,10 @@ impl<'a> Reader<'a> {
                 let mut items = self.read_list()?;
                 let mut symbols = Vec::new();
                 while let Some(reader) = items.next_element() {
-                    symbols.push(owned(reader.read_symbol_text()?));
+                    match reader.peek()? {
+                        f::SYM8 | f::SYM32 | f::STR8 | f::STR32 => symbols.push(owned(reader.read_symbol_text()?)),
+                        _ => reader.skip_value()?,
+                    }
                 }
                 Ok(symbols)
             }

@@ -131,6 +131,11 @@ fn symbols_in_every_shape() {
     assert_eq!(read("f0 0000000a 00000002 a3 01 'a' 01 'b' ", Reader::read_symbols), Err(DecodeError::UnexpectedEnd));
     assert_eq!(read("f0 00000009 00000002 a3 01 'a' 01 'b'", Reader::read_symbols), expected);
     assert_eq!(read("c0 07 02 a3 01 'a' a3 01 'b'", Reader::read_symbols), expected);
+    assert_eq!(
+        read("c0 0a 04 54 05 a3 01 'a' 40 a3 01 'b'", Reader::read_symbols),
+        expected,
+        "what is no symbol is nothing"
+    );
     assert_eq!(read("a3 01 'a'", Reader::read_symbols), Ok(vec![Symbol::from("a")]));
     assert_eq!(read("45", Reader::read_symbols), Ok(vec![]));
     assert_eq!(read("a1 01 'a'", Reader::read_symbols), Ok(vec![Symbol::from("a")]));

@@ -15,13 +15,25 @@ impl Connection {
     /// [`Self::flush`], together with other grants.
     pub fn grant_credit(&mut self, link: LinkKey, credit: u32) {
         if credit > 0 {
-            self.with_receiver(link, |l| l.credit = l.credit.saturating_add(credit));
+            self.with_receiver(link, |l| {
+                l.credit = l.credit.saturating_add(credit);
+                !l.held
+            });
         }
+    }
+
+    /// Tells the sender of an incoming link to stop although it has credit (true), or gives it the credit back (false).
+    /// Deliveries that it starts before it hears of that are covered by the credit as ever.
+    pub fn hold_credit(&mut self, link: LinkKey, hold: bool) {
+        self.with_receiver(link, |l| std::mem::replace(&mut l.held, hold) != hold);
     }
 
     /// Asks the sender of an incoming link to use up its credit (true), or no longer (false).
     pub fn set_drain(&mut self, link: LinkKey, drain: bool) {
-        self.with_receiver(link, |l| l.drain = drain);
+        self.with_receiver(link, |l| {
+            l.drain = drain;
+            true
+        });
     }
 
     /// Tells the receiver of an outgoing link that nothing more can be sent: its credit is used up.
@@ -40,10 +52,12 @@ impl Connection {
         self.links.get(link.slot as usize).filter(|l| l.key == link).map_or(0, |l| l.credit)
     }
 
-    fn with_receiver(&mut self, link: LinkKey, change: impl FnOnce(&mut Link)) {
+    /// Changes an incoming link; `change` tells whether the peer has to hear of it.
+    fn with_receiver(&mut self, link: LinkKey, change: impl FnOnce(&mut Link) -> bool) {
         let Some(slot) = self.link_slot(link) else { return };
-        if let Some(l) = self.links.get_mut(slot as usize).filter(|l| !l.sender && l.local == Half::Active) {
-            change(l);
+        if let Some(l) = self.links.get_mut(slot as usize).filter(|l| !l.sender && l.local == Half::Active)
+            && change(l)
+        {
             self.mark_link(slot);
         }
     }
@@ -102,8 +116,8 @@ impl Connection {
             handle: Some(l.handle),
             // A receiver knows the count from the peer's attach only.
             delivery_count: (l.sender || l.remote != Half::Idle).then_some(l.delivery_count),
-            link_credit: Some(l.credit),
-            drain: l.drain,
+            link_credit: Some(if l.held { 0 } else { l.credit }),
+            drain: l.drain && !l.held,
             ..Flow::default()
         };
         self.wire.frame(s.channel, &Performative::Flow(flow));

@@ -45,6 +45,8 @@ pub(super) struct Link {
     /// the next flow is sent.
     pub(super) credit: u32,
     pub(super) drain: bool,
+    /// Receiver: the peer is told that it has no credit.
+    pub(super) held: bool,
     /// Listed among the links that need a flow.
     pub(super) flow_due: bool,
     /// Deliveries in the session's tables.
@@ -207,6 +209,7 @@ impl Connection {
             delivery_count: 0,
             credit: 0,
             drain: false,
+            held: false,
             flow_due: false,
             unsettled: 0,
             sending: None,

@@ -253,9 +253,9 @@ impl SectionScanner {
             return Err(SectionError::OutOfOrder(code));
         }
         let fits = match rank {
-            // The empty list is not enough for router annotations.
-            Rank::RouterAnnotations => matches!(constructor, f::LIST8 | f::LIST32),
-            Rank::Header | Rank::Properties => matches!(constructor, f::LIST0 | f::LIST8 | f::LIST32),
+            Rank::RouterAnnotations | Rank::Header | Rank::Properties => {
+                matches!(constructor, f::LIST0 | f::LIST8 | f::LIST32)
+            }
             Rank::Body if code == d::DATA => matches!(constructor, f::BIN8 | f::BIN32),
             Rank::Body if code == d::AMQP_SEQUENCE => matches!(constructor, f::LIST0 | f::LIST8 | f::LIST32),
             Rank::Start | Rank::Body => true,

@@ -195,7 +195,7 @@ fn malformed_messages() {
     invalid("005370 c1 01 00", Depth::Header, E::WrongType { section: 0x70, found: 0xc1 });
     invalid("005374 45", Depth::Body, E::WrongType { section: 0x74, found: 0x45 });
     let ra = 0x534b_5052_2d2d_5241;
-    invalid(&format!("{SECTION} 45"), Depth::RouterAnnotations, E::WrongType { section: ra, found: 0x45 });
+    invalid(&format!("{SECTION} 40"), Depth::RouterAnnotations, E::WrongType { section: ra, found: 0x40 });
     invalid("005377 40 005377 40", Depth::All, E::Duplicate(0x77));
     invalid("005377 10", Depth::All, E::WrongType { section: 0x77, found: 0x10 });
 }
@@ -307,4 +307,12 @@ fn bodies() {
     let described = MessageBuilder::new().value(Value::described(1, Value::described(2, 3.into())));
     assert!(matches!(Message::decode(&[described]).unwrap().body, Body::Value(Value::Described(_))));
     assert_eq!(Message::decode(&[]), Err(MessageError::Section(SectionError::Empty)));
+}
+
+#[test]
+fn router_annotations_may_be_an_empty_list_but_say_nothing_then() {
+    let message = hex(&format!("{SECTION} 45 005377 40"));
+    let ScanResult::Ok(map) = scan(std::slice::from_ref(&message), true, Depth::RouterAnnotations) else { panic!() };
+    let section = map.router_annotations.expect("found");
+    assert_eq!(RouterAnnotations::parse(&section.value(&[message])), Err(AnnotationError::WrongListCount));
 }

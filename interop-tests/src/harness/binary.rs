@@ -48,6 +48,14 @@ impl Binary {
         })
     }
 
+    /// The same router, started by a launcher that gets the program and its arguments behind its own, and becomes it.
+    #[must_use]
+    pub fn launched_by(&self, program: &str, arguments: &[&str]) -> Self {
+        let own = arguments.iter().map(|argument| (*argument).to_owned());
+        let router = std::iter::once(self.program.display().to_string()).chain(self.arguments.clone());
+        Self { program: program.into(), arguments: own.chain(router).collect(), ..self.clone() }
+    }
+
     /// `ours` or `upstream`, for names of routers and messages.
     pub fn name(&self) -> &'static str {
         self.name

@@ -53,15 +53,12 @@ impl RouterConfig {
     #[must_use]
     pub fn tls_profile(self, files: &Certificates) -> Self {
         let path = |path: &Path| path.display().to_string();
-        self.section(
-            "sslProfile",
-            &[
-                ("name", TLS_PROFILE),
-                ("caCertFile", &path(&files.ca)),
-                ("certFile", &path(&files.certificate)),
-                ("privateKeyFile", &path(&files.key)),
-            ],
-        )
+        let (ca, certificate, key) = (path(&files.ca), path(&files.certificate), path(&files.key));
+        let password = files.password.as_ref().map(|password| format!("pass:{password}"));
+        let mut attributes =
+            vec![("name", TLS_PROFILE), ("caCertFile", &ca), ("certFile", &certificate), ("privateKeyFile", &key)];
+        attributes.extend(password.as_deref().map(|password| ("password", password)));
+        self.section("sslProfile", &attributes)
     }
 
     /// The router's id.

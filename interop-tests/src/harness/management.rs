@@ -106,6 +106,15 @@ impl Management {
         self.request("$management", properties, OrderedMap::new())?.expect(204).map(drop)
     }
 
+    /// Deletes a connection, given by its identity.
+    pub fn delete_connection(&mut self, identity: &str) -> Result<()> {
+        let kind = qualified("connection");
+        let properties = vec![("operation", "UPDATE".to_owned()), ("type", kind), ("identity", identity.to_owned())];
+        let text = |text: &str| Value::from(text.to_owned());
+        let body = OrderedMap::from_iter([(text("adminStatus"), text("deleted"))]);
+        self.request("$management", properties, body)?.expect(200).map(drop)
+    }
+
     fn request(
         &mut self,
         address: &str,

@@ -11,7 +11,7 @@ mod run;
 mod wait;
 
 pub use binary::Binary;
-pub use certs::Certificates;
+pub use certs::{Certificates, Identity};
 pub use config::RouterConfig;
 pub(crate) use config::TLS_PROFILE;
 pub use log::{Level, Log, Mark};

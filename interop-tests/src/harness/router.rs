@@ -120,6 +120,11 @@ impl Router {
         &self.id
     }
 
+    /// Whether it is the router under test.
+    pub fn is_ours(&self) -> bool {
+        self.binary.name() == "ours"
+    }
+
     /// What the process has written, over all restarts.
     pub fn log(&self) -> &Log {
         &self.log

@@ -1,4 +1,5 @@
 //! What is checked, whichever routers carry it.
 
 pub mod amqp;
+pub mod cut;
 pub mod tcp;

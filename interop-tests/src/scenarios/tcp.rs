@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::harness::{Mark, Port, eventually};
 use crate::tcp::{
-    ScriptedServer, connect, expect_end, expect_refused, receive_all, receive_exactly, reset, send_pattern,
+    Digest, ScriptedServer, connect, expect_end, expect_fin, expect_refused, expect_reset, receive_all,
+    receive_exactly, reset, send_pattern,
 };
 use crate::topology::{Line, LineBuilder};
 
@@ -45,6 +46,29 @@ pub fn bulk_octets() -> u64 {
 }
 
 // === impl Stage ===
+
+/// Starts the line with a service from its first router to its last. At the moment at which its port opens
+/// [`FLOWS`] clients come at once, and each is served.
+pub fn opens_for_everybody(line: LineBuilder, routers: usize) -> Result<()> {
+    let server = ScriptedServer::start()?;
+    server.script(echo);
+    let line = line.service(SERVICE, 0, routers - 1, server.address()).launch()?;
+    line.wait_until_listening(SERVICE, Mark::default())?;
+    let service = line.listen_address(SERVICE)?;
+    let flow = |n: usize| -> Result<()> {
+        let mut client = connect(service)?;
+        exchange(&mut client, format!("client {n}").as_bytes()).with_context(|| format!("client {n} of {FLOWS}"))
+    };
+    thread::scope(|scope| {
+        let flow = &flow;
+        let flows: Vec<_> = (0..FLOWS).map(|n| scope.spawn(move || flow(n))).collect();
+        let failed: Vec<_> = flows.into_iter().filter_map(|flow| flow.join().ok()?.err()).collect();
+        match failed.first() {
+            None => Ok(()),
+            Some(first) => Err(anyhow!("{} flows failed, first: {first:#}", failed.len())),
+        }
+    })
+}
 
 impl Stage {
     /// Starts the line with the services' listeners on router `listener` and their connectors on router `connector`.
@@ -93,7 +117,7 @@ impl Stage {
         exchange(&mut client, b"hello")?;
         exchange(&mut client, b"again")?;
         client.shutdown(Shutdown::Write)?;
-        expect_end(&mut client)?;
+        expect_fin(&mut client)?;
         let served = self.server.outcome()?;
         ensure!(served.octets == 10, "server saw {served:?}");
         Ok(())
@@ -109,7 +133,7 @@ impl Stage {
         receive_exactly(&mut client, b"220 ready\r\n")?;
         client.write_all(b"QUIT\r\n")?;
         client.shutdown(Shutdown::Write)?;
-        expect_end(&mut client)?;
+        expect_fin(&mut client)?;
         ensure!(self.server.outcome()?.octets == 6, "request lost");
         Ok(())
     }
@@ -125,7 +149,7 @@ impl Stage {
         client.write_all(&[b'x'; 1000])?;
         client.shutdown(Shutdown::Write)?;
         receive_exactly(&mut client, b"total 1000")?;
-        expect_end(&mut client)?;
+        expect_fin(&mut client)?;
         self.server.outcome().map(drop)
     }
 
@@ -138,7 +162,7 @@ impl Stage {
         });
         let mut client = self.connect()?;
         receive_exactly(&mut client, b"goodbye")?;
-        expect_end(&mut client)?;
+        expect_fin(&mut client)?;
         let sent = send_pattern(&client, 3, 300_000)?;
         drop(client);
         let received = self.server.outcome()?;
@@ -146,16 +170,31 @@ impl Stage {
         Ok(())
     }
 
-    /// The client resets an established connection: the server's connection ends.
+    /// A flow that was cut reaches its client as a reset. Other routers make an orderly end of it.
+    fn expect_cut(&self, client: &mut TcpStream) -> Result<()> {
+        if self.line.is_ours() { expect_reset(client) } else { expect_end(client) }
+    }
+
+    /// Server script: sends everything back, until the flow is cut.
+    fn echo_until_cut(&self) -> impl Fn(TcpStream) -> Result<Digest> + Send + Sync + 'static {
+        let strict = self.line.is_ours();
+        move |stream| match echo(stream) {
+            Ok(digest) if strict => Err(anyhow!("an orderly end instead of a reset after {digest:?}")),
+            Err(error) if strict && !is_reset(&error) => Err(error),
+            other => Ok(other.unwrap_or_default()),
+        }
+    }
+
+    /// The client resets an established connection: the server's connection is reset.
     pub fn client_resets(&self) -> Result<()> {
-        self.server.script(echo_until_end);
+        self.server.script(self.echo_until_cut());
         let mut client = self.connect()?;
         exchange(&mut client, b"hello")?;
         reset(client)?;
         self.server.outcome().map(drop)
     }
 
-    /// The server resets an established connection: the client gets what was sent before, and its connection ends.
+    /// The server resets an established connection: the client gets what was sent before, and its connection is reset.
     pub fn server_resets(&self) -> Result<()> {
         self.server.script(|mut stream| {
             receive_exactly(&mut stream, b"hello")?;
@@ -168,18 +207,20 @@ impl Stage {
         client.write_all(b"hello")?;
         receive_exactly(&mut client, b"reply")?;
         client.write_all(b"now")?;
-        expect_end(&mut client)?;
+        self.expect_cut(&mut client)?;
         self.server.outcome().map(drop)
     }
 
-    /// Nothing listens at the connector's end: the client's connection is accepted and ends.
+    /// Nothing listens at the connector's end: the client's connection is accepted and reset.
     pub fn refused(&self) -> Result<()> {
         let address = self.line.listen_address(DEAD_SERVICE)?;
-        expect_end(&mut connect(address)?).context("silent client")?;
+        self.expect_cut(&mut connect(address)?).context("silent client")?;
         let mut talkative = connect(address)?;
         // The routers may have ended the connection already, in which case this fails as it should.
-        let _ = talkative.write_all(b"anyone there?");
-        expect_end(&mut talkative).context("client that sends")
+        if talkative.write_all(b"anyone there?").is_err() {
+            return Ok(());
+        }
+        self.expect_cut(&mut talkative).context("client that sends")
     }
 
     /// The listener's socket exists only while there is a connector somewhere; live connections end with it.
@@ -195,12 +236,12 @@ impl Stage {
         far.create("tcpConnector", DORMANT_CONNECTOR, &attributes(&self.server.address()).each_ref().map(borrow))?;
         self.line.wait_until_listening(DORMANT_SERVICE, mark)?;
         ensure!(oper_status(&mut near)? == "up", "operStatus with a connector");
-        self.server.script(echo_until_end);
+        self.server.script(self.echo_until_cut());
         let mut client = connect(address)?;
         exchange(&mut client, b"hello")?;
 
         far.delete("tcpConnector", DORMANT_CONNECTOR)?;
-        expect_end(&mut client).context("live connection")?;
+        self.expect_cut(&mut client).context("live connection")?;
         self.server.outcome()?;
         log.wait_for(mark, &format!("Listener {DORMANT_SERVICE}: stopped listening"))?;
         expect_refused(address)
@@ -268,14 +309,14 @@ impl Stage {
         Ok(())
     }
 
-    /// The router at `index` dies with a flow open: both ends of the flow end, and the service returns with the router.
+    /// The router at `index` dies with a flow open: both ends of the flow are reset, and the service returns with the router.
     pub fn survives_death_of(&mut self, index: usize) -> Result<()> {
-        self.server.script(echo_until_end);
+        self.server.script(self.echo_until_cut());
         let mut client = self.connect()?;
         exchange(&mut client, b"before")?;
         let mark = self.line.node(self.listener).router.log().mark();
         self.line.router_mut(index).kill()?;
-        expect_end(&mut client).context("client's connection")?;
+        self.expect_cut(&mut client).context("client's connection")?;
         self.server.outcome().context("server's connection")?;
         if index != self.listener {
             // The address is gone once the neighbour is given up.
@@ -327,13 +368,13 @@ fn exchange(client: &mut TcpStream, text: &[u8]) -> Result<()> {
 }
 
 /// Server script: sends everything back, then ends its direction too.
-fn echo(stream: TcpStream) -> Result<crate::tcp::Digest> {
+fn echo(stream: TcpStream) -> Result<Digest> {
     receive_all(Echo(&stream))
 }
 
-/// Server script: the same, for connections that may end with a reset.
-fn echo_until_end(stream: TcpStream) -> Result<crate::tcp::Digest> {
-    Ok(echo(stream).unwrap_or_default())
+fn is_reset(error: &anyhow::Error) -> bool {
+    let kind = error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::ConnectionReset)
 }
 
 /// Reads from a socket and writes everything it read back to it.

@@ -49,6 +49,24 @@ pub fn expect_end(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
+/// Waits until the peer has ended its direction in good order, without sending anything more.
+pub fn expect_fin(stream: &mut TcpStream) -> Result<()> {
+    match stream.read(&mut [0]).context("waiting for an orderly end")? {
+        0 => Ok(()),
+        _ => bail!("data instead of an orderly end"),
+    }
+}
+
+/// Waits until the connection is reset, without anything more being sent. An orderly end is a failure.
+pub fn expect_reset(stream: &mut impl Read) -> Result<()> {
+    match stream.read(&mut [0]) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+        Err(error) => Err(error).context("waiting for a reset"),
+        Ok(0) => bail!("an orderly end instead of a reset"),
+        Ok(_) => bail!("data instead of a reset"),
+    }
+}
+
 /// Reads exactly as many octets as `expected` has and compares.
 pub fn receive_exactly(stream: &mut TcpStream, expected: &[u8]) -> Result<()> {
     let mut received = vec![0; expected.len()];

@@ -8,8 +8,8 @@ use crate::schema::EntityType;
 use amqp_core::Value;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 
-/// The router behind the agent. Calls come one at a time and may take locks, but must not wait for
-/// the network.
+/// The router behind the agent. Calls come one at a time, on a thread that moves no traffic: they may take locks and
+/// read files, but must not wait for the network, since other requests wait meanwhile.
 pub trait Backend: Send {
     /// Makes what a configuration entity stands for.
     ///
@@ -20,7 +20,7 @@ pub trait Backend: Send {
     /// Applies changed attributes.
     ///
     /// # Errors
-    /// When a subsystem refuses.
+    /// When a subsystem refuses; then nothing has changed.
     fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError>;
 
     /// Removes what an entity stands for.
@@ -83,9 +83,6 @@ pub trait Backend: Send {
 
     /// Switches the frame trace of a connection.
     fn trace_connection(&mut self, number: u32, on: bool);
-
-    /// Whether the frame trace of a connection was switched on.
-    fn is_traced(&self, number: u32) -> bool;
 }
 
 /// How an auto-link stands.

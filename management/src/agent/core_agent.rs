@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::core_rows::{self, Row};
 use super::failure::{Failure, Status};
 use super::message::{Request, Response};
-use crate::schema::EntityType;
+use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
@@ -133,7 +133,7 @@ impl<B: Backend> Agent<B> {
             Table::Address => return self.backend.addresses(page).iter().map(core_rows::address).collect(),
             Table::Link => return self.backend.links(page).iter().map(core_rows::link).collect(),
             Table::Connection => {
-                return self.backend.connections(page).iter().map(|c| self.connection_row(c)).collect();
+                return self.backend.connections(page).iter().map(core_rows::connection).collect();
             }
             Table::Metrics => vec![core_rows::metrics(
                 &self.backend.totals(),
@@ -152,16 +152,12 @@ impl<B: Backend> Agent<B> {
             (Table::Address, _) => self.backend.address(value).map(|a| core_rows::address(&a)),
             (Table::Link, "name") => self.backend.link(LinkKey::Name(value)).map(|l| core_rows::link(&l)),
             (Table::Link, _) => self.backend.link(LinkKey::Number(value.parse().ok()?)).map(|l| core_rows::link(&l)),
-            (Table::Connection, _) => self.backend.connection(value.parse().ok()?).map(|c| self.connection_row(&c)),
+            (Table::Connection, _) => self.backend.connection(value.parse().ok()?).map(|c| core_rows::connection(&c)),
             _ => {
                 let at = table.column(column)?;
                 self.rows(table, Page::ALL).into_iter().find(|row| row[at].as_str() == Some(value))
             }
         }
-    }
-
-    fn connection_row(&self, connection: &ConnectionRow) -> Row {
-        core_rows::connection(connection, self.backend.is_traced(connection.number))
     }
 
     fn query_table(&self, table: Table, request: &Request) -> Response {
@@ -203,54 +199,66 @@ impl<B: Backend> Agent<B> {
     }
 
     fn update_connection(&mut self, request: &Request) -> Response {
-        self.try_update_connection(request).unwrap_or_else(|status| {
-            let mut response = Response::new(status, Map::new());
-            if status == Status::Forbidden {
-                response.description = NOT_ALLOWED.to_owned();
-            }
-            response
-        })
+        self.try_update_connection(request).unwrap_or_else(Response::from)
     }
 
-    fn try_update_connection(&mut self, request: &Request) -> Result<Response, Status> {
-        let body = request.body.as_map().ok_or(Status::BadRequest)?;
-        let number: u32 = request.text("identity").and_then(|i| i.parse().ok()).ok_or(Status::BadRequest)?;
-        let (admin, trace) = (body.get("adminStatus"), body.get("enableProtocolTrace"));
+    fn try_update_connection(&mut self, request: &Request) -> Result<Response, Failure> {
+        let bad_request = || Failure::bad_request(Status::BadRequest.description());
+        let body = request.body.as_map().ok_or_else(bad_request)?;
+        let number: u32 = request.text("identity").and_then(|i| i.parse().ok()).ok_or_else(bad_request)?;
+        // Nothing is done before all is known to make sense.
+        let admin = connection_attribute(body, "adminStatus")?;
+        let trace = connection_attribute(body, "enableProtocolTrace")?;
         if admin.is_none() && trace.is_none() {
-            return Err(Status::BadRequest);
+            return Err(bad_request());
         }
-        let mut target = self.backend.connection(number).ok_or(Status::BadRequest)?;
+        let mut target = self.backend.connection(number).ok_or_else(bad_request)?;
         if let Some(admin) = admin {
             // Whoever asks must still be there.
             let requester = request.requester.filter(|n| self.backend.connection(*n).is_some());
-            let requester = requester.ok_or(Status::BadRequest)?;
+            let requester = requester.ok_or_else(bad_request)?;
             if !self.backend.may_update_admin_status(requester) {
-                return Err(Status::Forbidden);
+                return Err(not_allowed());
             }
-            match admin.as_str() {
-                Some("enabled") => {}
-                Some("deleted") => {
-                    let between_routers = matches!(target.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
-                    if between_routers || target.params.host == "egress-dispatch" {
-                        return Err(Status::Forbidden);
-                    }
-                    router_engine::log!(
-                        LogModule::Agent,
-                        Level::Info,
-                        "[C{number}] Connection force-closed by request from connection [C{requester}]"
-                    );
-                    target.deleted = true;
-                    self.backend.cut_connection(number);
-                }
-                _ => return Err(Status::BadRequest),
+            if admin.as_str() == Some("deleted") {
+                self.delete_connection(&mut target, requester)?;
             }
         }
         if let Some(trace) = trace {
-            let on = trace.as_bool().unwrap_or_else(|| trace.as_i64().is_some_and(|n| n != 0));
+            let on = trace.as_bool() == Some(true);
             self.backend.trace_connection(number, on);
+            target.traced = on;
         }
-        Ok(Response::new(Status::Ok, Table::Connection.map(self.connection_row(&target))))
+        Ok(Response::new(Status::Ok, Table::Connection.map(core_rows::connection(&target))))
     }
+
+    fn delete_connection(&mut self, target: &mut ConnectionRow, requester: u32) -> Result<(), Failure> {
+        let between_routers = matches!(target.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
+        if between_routers || target.params.host == "egress-dispatch" {
+            return Err(not_allowed());
+        }
+        let number = target.number;
+        router_engine::log!(
+            LogModule::Agent,
+            Level::Info,
+            "[C{number}] Connection force-closed by request from connection [C{requester}]"
+        );
+        target.deleted = true;
+        self.backend.cut_connection(number);
+        Ok(())
+    }
+}
+
+fn not_allowed() -> Failure {
+    Failure { status: Status::Forbidden, class: "ForbiddenStatus", text: NOT_ALLOWED.to_owned() }
+}
+
+/// The converted value of an attribute of a connection, if the body has it.
+fn connection_attribute(body: &Map, name: &'static str) -> Result<Option<Value>, Failure> {
+    let ty = EntityType::Connection;
+    let value = body.get(name).filter(|value| !value.is_null());
+    let Some((value, attribute)) = value.zip(ty.attribute(name)) else { return Ok(None) };
+    Ok(Some(validate::value_of(ty, attribute, value.clone())?))
 }
 
 fn paging(request: &Request, key: &str) -> Option<i64> {

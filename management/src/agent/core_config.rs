@@ -9,7 +9,7 @@ use super::failure::{Failure, Status};
 use super::message::{Request, Response};
 use crate::config::EntityConfig;
 use crate::params::{AddressParams, AutoLinkDirection, AutoLinkParams};
-use crate::schema::EntityType;
+use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
@@ -62,6 +62,7 @@ impl<B: Backend> Agent<B> {
             return Err(Failure::bad_request("Name conflicts with an existing entity"));
         }
         let body = body.ok_or_else(|| Failure::bad_request("Body of request must be a map"))?;
+        let body = &validate::given(table.entity_type(), body)?.into_map();
         let row = match table {
             Table::ConfigAddress => {
                 let params = AddressParams::from_body(name, body).map_err(Failure::bad_request)?;
@@ -187,20 +188,35 @@ impl<B: Backend> Agent<B> {
         self.keep_copy(entity)
     }
 
-    /// An entity of these types created with a short type name: it and its copy.
-    pub(super) fn add_core_copy(&mut self, entity: EntityConfig) -> Result<usize, Failure> {
+    /// An entity of these types created with a short type name: it and its copy, or neither.
+    pub(super) fn add_core_copy(&mut self, mut entity: EntityConfig) -> Result<usize, Failure> {
+        let name = entity.attributes.text("name").map(str::to_owned);
+        self.store.assign_names(entity.ty, &mut entity.attributes);
+        self.check_copy(&entity)?;
+        let body = entity.attributes.clone().into_map();
         match entity.ty {
-            EntityType::ConfigAddress => self.load_address(entity)?,
-            _ => self.load_auto_link(entity)?,
+            EntityType::ConfigAddress => {
+                let params = AddressParams::from_body(name.as_deref(), &body).map_err(Failure::bad_request)?;
+                self.add_address(params)?;
+            }
+            _ => {
+                let params = AutoLinkParams::from_body(name.as_deref(), &body).map_err(Failure::bad_request)?;
+                self.add_auto_link(params);
+            }
         }
+        self.store.push(entity);
         Ok(self.store.iter().count() - 1)
     }
 
     fn keep_copy(&mut self, entity: EntityConfig) -> Result<(), Failure> {
-        let existing = self.store.iter().map(|e| (e.ty, &e.attributes));
-        crate::config::check_singletons_and_names((entity.ty, &entity.attributes), existing)?;
+        self.check_copy(&entity)?;
         self.store.push(entity);
         Ok(())
+    }
+
+    fn check_copy(&self, entity: &EntityConfig) -> Result<(), Failure> {
+        let existing = self.store.iter().map(|e| (e.ty, &e.attributes));
+        Ok(crate::config::check_singletons_and_names((entity.ty, &entity.attributes), existing)?)
     }
 }
 

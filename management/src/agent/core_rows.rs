@@ -191,7 +191,7 @@ pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
     row
 }
 
-pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
+pub(super) fn connection(c: &ConnectionRow) -> Row {
     let is_tcp = c.params.protocol == "tcp";
     let peer = c.peer.as_ref();
     // Flows of the TCP adaptor show empty texts where AMQP connections show nothing.
@@ -235,7 +235,7 @@ pub(super) fn connection(c: &ConnectionRow, traced: bool) -> Row {
         if c.deleted { "closing" } else { "up" }.into(),
         seconds(c.uptime),
         c.last_delivery.map(seconds).unwrap_or_default(),
-        traced.into(),
+        c.traced.into(),
         text("qd.edge-mesh-id").into(),
         c.params.tls_ordinal.map_or(Value::Null, Value::Ulong),
         group.into(),
@@ -307,10 +307,10 @@ pub(super) fn address(a: &AddressRow) -> Row {
         remotes.into(),
     ];
     ulongs(&mut row, [c.ingress, c.egress, c.transit, c.to_container, c.from_container]);
-    // Route containers and other networks, out and in.
-    ulongs(&mut row, [0, 0, 0, 0]);
+    // Other networks are the last two.
+    ulongs(&mut row, [c.egress_route_container, c.ingress_route_container, 0, 0]);
     row.push(Value::Null);
-    row.push(Value::Long(0));
+    row.push(Value::Long(a.tracked.into()));
     row.push(Value::Int(a.priority.map_or(-1, i32::from)));
     row.push(Value::Ulong(0));
     row.push(a.watched.into());

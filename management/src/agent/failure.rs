@@ -125,6 +125,7 @@ impl From<SetError> for Failure {
 
 impl From<RouterError> for Failure {
     fn from(error: RouterError) -> Self {
-        Self::internal("CError", error.to_string())
+        let status = if error.invalid { Status::BadRequest } else { Status::InternalError };
+        Self { status, class: "CError", text: error.to_string() }
     }
 }

@@ -109,14 +109,10 @@ impl<B: Backend> Agent<B> {
         check_offered(ty, "CREATE")?;
         let mut given = Attributes::new();
         for (name, value) in text_entries(&body) {
-            let attribute = known_attribute(ty, name)?;
-            if !attribute.create {
-                return Err(Failure::validation(format!("Cannot set attribute '{name}' in CREATE")));
-            }
-            given.set(attribute.name, value.clone());
+            given.set(validate::creatable(ty, name)?.name, value.clone());
         }
         given.set("type", ty.full());
-        given.set("name", request.text("name").map_or(Value::Null, Value::from));
+        given.set("name", request.properties.get("name").cloned().unwrap_or_default());
         let attributes = validate::complete(ty, given)?;
         let index = match ty {
             EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
@@ -172,10 +168,10 @@ impl<B: Backend> Agent<B> {
                 return Err(Failure::validation(format!("Cannot update attribute '{name}' in UPDATE")));
             }
         }
-        let merged = validate::complete(ty, merged)?;
-        self.store.replace(target, merged);
-        let entity = self.store.get(target).clone();
+        let entity = EntityConfig { ty, attributes: validate::complete(ty, merged)? };
+        // Kept only once it is in force.
         self.backend.update(&entity)?;
+        self.store.replace(target, entity.attributes.clone());
         Ok(Response::new(Status::Ok, self.view(&entity).into_map()))
     }
 
@@ -237,8 +233,7 @@ fn text_entries(map: &Map) -> impl DoubleEndedIterator<Item = (&str, &Value)> {
     map.0.iter().filter_map(|(key, value)| Some((key.as_str()?, value)))
 }
 
-/// The attribute of that name. Checked before anything is kept of an entry, so that what is kept is bounded
-/// by the schema.
+/// The attribute of that name.
 fn known_attribute(ty: EntityType, name: &str) -> Result<&'static Attribute, Failure> {
     Ok(ty.attribute(name).ok_or_else(|| validate::unknown_attribute(ty, name))?)
 }

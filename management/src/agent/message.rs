@@ -110,7 +110,7 @@ impl From<Failure> for Response {
 }
 
 /// A received value in the form in which entities hold it: text as strings, whole numbers as longs.
-/// Kinds that entities do not have become null.
+/// Kinds that entities do not have stay what they are, so that the schema can refuse them.
 #[must_use]
 pub(super) fn incoming(value: &Value) -> Value {
     match value {
@@ -122,7 +122,7 @@ pub(super) fn incoming(value: &Value) -> Value {
             (Some(text), ..) => text.into(),
             (None, Some(number), _) => number.into(),
             (None, None, Some(number)) => number.into(),
-            (None, None, None) => Value::Null,
+            (None, None, None) => value.clone(),
         },
     }
 }

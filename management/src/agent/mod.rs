@@ -21,7 +21,10 @@ mod message;
 pub mod node;
 mod query;
 mod store;
+pub mod thread;
 
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;
 

@@ -2,8 +2,8 @@
 //!
 //! The node is an in-process peer of the core: it consumes `$management` in its mobile and local
 //! form and the internal address of the general agent, and sends replies on an anonymous link. One
-//! task serves one request at a time; what takes long (a query of a large table) is done outside of
-//! the core's lock.
+//! task serves one request at a time, on a thread of its own (see [`super::thread`]); what takes long (a query of a
+//! large table) is done outside of the core's lock.
 
 use super::{Agent, Backend, Request};
 use amqp_core::Instant;
@@ -122,7 +122,7 @@ impl Node {
                 self.pull(key, &mut agent);
             }
             self.submit();
-            // Many requests must not keep a worker from its other tasks.
+            // Many requests must not keep what else runs here from its turn.
             tokio::task::yield_now().await;
         }
     }

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 /// A router that remembers what it was told.
 #[derive(Default)]
-struct Fake {
-    refuse: bool,
-    patterns: HashSet<String>,
-    calls: Vec<String>,
-    cut: Vec<u32>,
-    traced: HashSet<u32>,
+pub(super) struct Fake {
+    pub(super) refuse: bool,
+    pub(super) patterns: HashSet<String>,
+    pub(super) calls: Vec<String>,
+    pub(super) cut: Vec<u32>,
+    pub(super) traced: HashSet<u32>,
 }
 
 impl Backend for Fake {
@@ -57,6 +57,7 @@ impl Backend for Fake {
     }
     fn connections(&self, page: Page) -> Vec<ConnectionRow> {
         let all = [connection(1, ConnectionRole::InterRouter), connection(2, ConnectionRole::Normal)];
+        let all = all.map(|c| ConnectionRow { traced: self.traced.contains(&c.number), ..c });
         all.into_iter().skip(page.offset).take(page.count).collect()
     }
     fn connection(&self, number: u32) -> Option<ConnectionRow> {
@@ -102,9 +103,6 @@ impl Backend for Fake {
             self.traced.remove(&number)
         };
     }
-    fn is_traced(&self, number: u32) -> bool {
-        self.traced.contains(&number)
-    }
 }
 
 impl Fake {
@@ -138,7 +136,8 @@ fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
         protocol: "amqp",
         container: String::new(),
     };
-    ConnectionRow { number, params, role, peer: None, deleted: false, uptime: Duration::ZERO, last_delivery: None }
+    let uptime = Duration::ZERO;
+    ConnectionRow { number, params, role, peer: None, deleted: false, uptime, last_delivery: None, traced: false }
 }
 
 fn address(key: &str) -> AddressRow {
@@ -152,10 +151,11 @@ fn address(key: &str) -> AddressRow {
         remotes: vec!["R2".to_owned()],
         watched: false,
         counters: AddressCounters::default(),
+        tracked: 0,
     }
 }
 
-fn agent() -> Agent<Fake> {
+pub(super) fn agent() -> Agent<Fake> {
     let conf = "router {\n id: R1\n mode: interior\n}\nlistener {\n name: l0\n port: 5672\n}\nconnector {\n name: c0\n}\n\
         address {\n prefix: multicast\n}\n";
     let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
@@ -166,7 +166,7 @@ fn agent() -> Agent<Fake> {
     agent
 }
 
-fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
+pub(super) fn call(agent: &mut Agent<Fake>, properties: &[(&str, &str)], body: impl Into<Value>) -> Response {
     call_from(2, agent, properties, body)
 }
 
@@ -249,11 +249,11 @@ fn dummy_supports_everything() {
     let mut agent = agent();
     let named = |operation| [("operation", operation), ("type", "dummy"), ("name", "d")];
     let created =
-        call(&mut agent, &named("CREATE"), Map::new().with("num1", 5).with("arg1", true).with("arg2", Value::Null));
+        call(&mut agent, &named("CREATE"), Map::new().with("num1", 5).with("arg1", "one").with("arg2", Value::Null));
     assert_eq!(created.status, Status::Created);
     assert_eq!(
         Literal(&created.body).to_string(),
-        "{'num1': 5, 'arg1': 'True', 'type': 'io.skupper.router.dummy', 'name': 'd', 'identity': 'dummy/0'}"
+        "{'num1': 5, 'arg1': 'one', 'type': 'io.skupper.router.dummy', 'name': 'd', 'identity': 'dummy/0'}"
     );
     assert_eq!(field(&created, "num1"), &Value::Int(5));
     let again = refused(&mut agent, &named("CREATE"), Map::new());
@@ -262,7 +262,7 @@ fn dummy_supports_everything() {
         (
             400,
             "adding Entity(identity=dummy/1, name=d, type=io.skupper.router.dummy) duplicates unique attribute 'name' \
-             from existing Entity(arg1=True, identity=dummy/0, name=d, num1=5, type=io.skupper.router.dummy)"
+             from existing Entity(arg1=one, identity=dummy/0, name=d, num1=5, type=io.skupper.router.dummy)"
                 .to_owned()
         )
     );
@@ -462,7 +462,7 @@ fn local_sockets_are_those_of_tcp_connections() {
     let shown = |protocol| {
         let mut row = connection(1, ConnectionRole::Normal);
         row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
-        let row = core_rows::connection(&row, false);
+        let row = core_rows::connection(&row);
         core_rows::CONNECTION.iter().position(|c| *c == "localSocket").map(|at| row[at].clone())
     };
     assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));
@@ -527,7 +527,7 @@ fn connections_are_cut_and_traced() {
     assert_eq!(refused(&mut agent, &update("2"), Map::new()), (400, "Bad Request".to_owned()));
     let traced = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", true));
     assert_eq!(field(&traced, "enableProtocolTrace"), &Value::Bool(true));
-    let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "true"));
+    let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "no"));
     assert_eq!(field(&text, "enableProtocolTrace"), &Value::Bool(false));
     let delete = [("operation", "DELETE"), ("type", ty.as_str()), ("identity", "2")];
     assert_eq!(refused(&mut agent, &delete, Value::Null), (403, "Forbidden".to_owned()));

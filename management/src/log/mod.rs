@@ -3,6 +3,7 @@
 mod enable;
 mod output;
 mod time;
+mod writer;
 
 pub use enable::Enable;
 pub use time::TimeFormat;
@@ -14,13 +15,16 @@ use parking_lot::{Mutex, RwLock};
 use router_engine::log::{self as facade, Level, LogModule, MODULES, Record, Sink};
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How many emitted events are kept for GET-LOG.
 const RECENT: usize = 1000;
 
 /// Longest text of a line, octets.
 const MAX_TEXT: usize = 2047;
+
+/// How long the end of the process waits for outputs that take their lines slowly or not at all.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What the enable mask of the default module starts as.
 const DEFAULT_MASK: u8 = Level::Info.and_above();
@@ -72,6 +76,11 @@ pub fn logger() -> &'static Logger {
     logger
 }
 
+/// Writes a line to stderr, behind what was logged there before. Never waits.
+pub fn to_stderr(text: &str) {
+    Output::stderr().write(Level::Critical, format!("{text}\n"));
+}
+
 // === impl Logger ===
 
 impl Logger {
@@ -96,6 +105,25 @@ impl Logger {
     /// # Errors
     /// When the levels make no sense or the file cannot be opened. Then nothing changes.
     pub fn configure(&self, params: &LogParams) -> Result<(), RouterError> {
+        self.apply(params, |name| {
+            Output::open(name).map_err(|_| RouterError::configuration(format!("Failed to open log file '{name}'")))
+        })
+    }
+
+    /// The same at the start of the router, which does not depend on its log: a file that cannot be opened is
+    /// tried again later.
+    ///
+    /// # Errors
+    /// When the levels make no sense.
+    pub fn configure_at_start(&self, params: &LogParams) -> Result<(), RouterError> {
+        self.apply(params, |name| Ok(Output::lazy(name)))
+    }
+
+    fn apply(
+        &self,
+        params: &LogParams,
+        open: impl Fn(&str) -> Result<Arc<Output>, RouterError>,
+    ) -> Result<(), RouterError> {
         let is_default = params.module == LogModule::Default;
         let enable = match &params.enable {
             Some(text) => Enable::parse(text)?,
@@ -103,7 +131,7 @@ impl Logger {
             None => Enable::Default,
         };
         let output = match &params.output_file {
-            Some(name) => Some(self.shared_output(name)?),
+            Some(name) => Some(self.open_output(name).map_or_else(|| open(name), Ok)?),
             None => is_default.then(Output::stderr),
         };
         let mut timestamp = params.include_timestamp.or(is_default.then_some(true));
@@ -129,15 +157,19 @@ impl Logger {
         recent.iter().skip(skip).cloned().collect()
     }
 
-    /// The output of that name, opened only once however many modules use it.
-    fn shared_output(&self, name: &str) -> Result<Arc<Output>, RouterError> {
-        let open = self.modules.read().iter().filter_map(|m| m.output.clone()).find(|o| o.name() == name);
-        match open {
-            Some(output) => Ok(output),
-            None => Output::open(name)
-                .map(Arc::new)
-                .map_err(|_| RouterError::configuration(format!("Failed to open log file '{name}'"))),
+    /// The output of that name, if a module uses it already.
+    fn open_output(&self, name: &str) -> Option<Arc<Output>> {
+        self.modules.read().iter().filter_map(|m| m.output.clone()).find(|o| o.name() == name)
+    }
+
+    /// Waits until what was logged before is written, for a second at most: for the end of the process.
+    pub fn flush(&self) {
+        let until = Instant::now() + LAST_LINES;
+        let outputs: Vec<Arc<Output>> = self.modules.read().iter().filter_map(|m| m.output.clone()).collect();
+        for output in outputs {
+            output.flush(until);
         }
+        Output::stderr().flush(until);
     }
 
     fn publish_masks(&self) {
@@ -180,7 +212,7 @@ impl Logger {
         }
         line.push('\n');
         if let Some(output) = output {
-            output.write(record.level, &line);
+            output.write(record.level, line);
         }
         self.remember(record, text, now);
     }

@@ -1,46 +1,103 @@
-//! Where lines go.
+//! Where lines go: whoever logs puts its line into the queue of an output and goes on; a thread writes the queue.
+//!
+//! A slow or stalled reader, a full disk or a file that cannot be opened therefore costs lines, and nobody's time.
 
-use parking_lot::Mutex;
+use super::writer;
+use parking_lot::{Condvar, Mutex};
 use router_engine::log::Level;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-/// Facility `daemon` of syslog, in its place in a priority.
-const FACILITY: u8 = 3 << 3;
+/// Octets of lines that wait for an output at most; what comes beyond is dropped and counted.
+pub(super) const QUEUE: usize = 8 << 20;
 
-/// A file, a standard stream, or syslog. Every line is written at once.
+const STDERR_NAME: &str = "stderr";
+
+/// A file, a standard stream, or syslog. When it is dropped, what waits is still written.
 pub(super) struct Output {
     name: String,
-    kind: Kind,
+    queue: Arc<Queue>,
 }
 
-enum Kind {
-    Stdout,
-    Stderr,
-    Syslog(UnixDatagram),
-    File(Mutex<File>),
+/// Lines between those who log and the thread that writes.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// There are lines, or the output was dropped.
+    changed: Condvar,
+    /// Nothing waits any more, or what waits cannot be written.
+    settled: Condvar,
 }
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Line>,
+    octets: usize,
+    /// Lines that found no room.
+    dropped: u64,
+    /// The writer has lines that are not written yet.
+    writing: bool,
+    /// The last attempt to write failed.
+    failing: bool,
+    closed: bool,
+}
+
+/// A line with its end.
+struct Line {
+    level: Level,
+    text: String,
+}
+
+/// Lines to write at once.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The level of the first.
+    pub(super) level: Level,
+    pub(super) text: String,
+    /// Octets that are written already.
+    pub(super) written: usize,
+}
+
+// === impl Output ===
 
 impl Output {
+    /// The process's stderr.
     pub(super) fn stderr() -> Arc<Self> {
-        Arc::new(Self { name: "stderr".to_owned(), kind: Kind::Stderr })
+        static STDERR: OnceLock<Arc<Output>> = OnceLock::new();
+        Arc::clone(STDERR.get_or_init(|| Self::unopened(STDERR_NAME)))
     }
 
-    pub(super) fn open(name: &str) -> io::Result<Self> {
-        let kind = match name {
-            "stdout" => Kind::Stdout,
-            "stderr" => Kind::Stderr,
-            "syslog" => {
-                let socket = UnixDatagram::unbound()?;
-                // Without a syslog daemon events go nowhere, as with the C library.
-                let _ = socket.connect("/dev/log");
-                Kind::Syslog(socket)
-            }
-            path => Kind::File(Mutex::new(OpenOptions::new().append(true).create(true).open(path)?)),
-        };
-        Ok(Self { name: name.to_owned(), kind })
+    /// Opens an output.
+    ///
+    /// # Errors
+    /// When it cannot be opened now.
+    pub(super) fn open(name: &str) -> io::Result<Arc<Self>> {
+        if name == STDERR_NAME {
+            return Ok(Self::stderr());
+        }
+        let target = if writer::waits_to_open(name) { None } else { Some(writer::Target::open(name)?) };
+        Self::start(name, target)
+    }
+
+    /// An output that is opened by and by: when that fails, it is tried again.
+    pub(super) fn lazy(name: &str) -> Arc<Self> {
+        if name == STDERR_NAME { Self::stderr() } else { Self::unopened(name) }
+    }
+
+    fn unopened(name: &str) -> Arc<Self> {
+        Self::start(name, None).unwrap_or_else(|_| {
+            let closed = State { closed: true, ..State::default() };
+            let queue = Queue { state: Mutex::new(closed), ..Queue::default() };
+            Arc::new(Self { name: name.to_owned(), queue: Arc::new(queue) })
+        })
+    }
+
+    fn start(name: &str, target: Option<writer::Target>) -> io::Result<Arc<Self>> {
+        let queue = Arc::<Queue>::default();
+        writer::spawn(name, target, Arc::clone(&queue))?;
+        Ok(Arc::new(Self { name: name.to_owned(), queue }))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -49,41 +106,162 @@ impl Output {
 
     /// Whether whoever takes the lines adds the time.
     pub(super) fn has_own_time(&self) -> bool {
-        matches!(self.kind, Kind::Syslog(_))
+        self.name == writer::SYSLOG
     }
 
-    /// Writes a line. A file that cannot be written ends the process: an operator who asked for a
-    /// log must not run without one unawares.
-    pub(super) fn write(&self, level: Level, line: &str) {
-        match &self.kind {
-            Kind::Stdout => {
-                let mut out = io::stdout().lock();
-                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-            }
-            Kind::Stderr => {
-                let _ = io::stderr().lock().write_all(line.as_bytes());
-            }
-            Kind::Syslog(socket) => {
-                let message = format!("<{}>skrouterd[{}]: {}", priority(level), std::process::id(), line.trim_end());
-                let _ = socket.send(message.as_bytes());
-            }
-            Kind::File(file) => {
-                if let Err(error) = file.lock().write_all(line.as_bytes()) {
-                    let _ = writeln!(io::stderr(), "Cannot write to log file '{}': {error}", self.name);
-                    std::process::exit(1);
-                }
-            }
-        }
+    /// Has a line written. Never waits; the line is dropped when too many wait already.
+    pub(super) fn write(&self, level: Level, text: String) {
+        self.queue.push(Line { level, text });
+    }
+
+    /// Waits until what was logged before is written. Does not wait for an output that cannot be written.
+    pub(super) fn flush(&self, until: Instant) {
+        let mut state = self.queue.state.lock();
+        while !state.is_settled() && !self.queue.settled.wait_until(&mut state, until).timed_out() {}
     }
 }
 
-fn priority(level: Level) -> u8 {
-    FACILITY
-        | match level {
-            Level::Critical => 2,
-            Level::Error => 3,
-            Level::Warning => 4,
-            Level::Info => 6,
-            Level::Debug => 7,
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.queue.state.lock().closed = true;
+        self.queue.changed.notify_one();
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn push(&self, line: Line) {
+        let mut state = self.state.lock();
+        let octets = line.octets();
+        if state.closed || state.octets + octets > QUEUE {
+            state.dropped += 1;
+            return;
         }
+        state.octets += octets;
+        state.lines.push_back(line);
+        let sleeps = !state.writing;
+        drop(state);
+        if sleeps {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next lines, at least one and then as many as fit in `limit` octets. Waits for them; `None` at the end.
+    pub(super) fn next(&self, limit: usize) -> Option<Batch> {
+        let mut state = self.state.lock();
+        while state.lines.is_empty() {
+            if state.closed {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+        let first = state.pop()?;
+        let mut batch = Batch { level: first.level, text: first.text, written: 0 };
+        while state.lines.front().is_some_and(|line| batch.text.len() + line.text.len() <= limit) {
+            batch.text.extend(state.pop().map(|line| line.text));
+        }
+        state.writing = true;
+        Some(batch)
+    }
+
+    /// The batch was written. Returns how many lines were dropped before, when there is something to tell: after
+    /// failures, and when the writer has caught up.
+    pub(super) fn written(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        state.writing = false;
+        if state.is_settled() {
+            self.settled.notify_all();
+        }
+        let recovered = std::mem::take(&mut state.failing);
+        let caught_up = state.dropped > 0 && state.octets < QUEUE / 2;
+        (recovered || caught_up).then(|| std::mem::take(&mut state.dropped))
+    }
+
+    /// The batch could not be written. True when that is new.
+    pub(super) fn failed(&self) -> bool {
+        let first = !std::mem::replace(&mut self.state.lock().failing, true);
+        self.settled.notify_all();
+        first
+    }
+
+    /// Waits before the next attempt. False when there shall be none.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while !state.closed && !self.changed.wait_until(&mut state, until).timed_out() {}
+        !state.closed
+    }
+}
+
+impl State {
+    fn pop(&mut self) -> Option<Line> {
+        let line = self.lines.pop_front()?;
+        self.octets -= line.octets();
+        Some(line)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.failing || self.closed || (self.lines.is_empty() && !self.writing)
+    }
+}
+
+impl Line {
+    /// What it counts for in the queue.
+    fn octets(&self) -> usize {
+        self.text.len() + size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &Queue, text: &str) {
+        queue.push(Line { level: Level::Info, text: text.to_owned() });
+    }
+
+    #[test]
+    fn lines_keep_their_order_and_come_in_batches() {
+        let queue = Queue::default();
+        ["one\n", "two\n", "three\n"].into_iter().for_each(|line| push(&queue, line));
+        assert_eq!(queue.next(8).expect("lines").text, "one\ntwo\n");
+        assert_eq!(queue.next(0).expect("a line").text, "three\n");
+        assert_eq!(queue.written(), None);
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let queue = Queue::default();
+        let line = "x".repeat(QUEUE / 4);
+        (0..5).for_each(|_| push(&queue, &line));
+        // Room for less than four, because lines cost more than their text.
+        queue.next(0).expect("a line");
+        assert_eq!(queue.written(), None, "there is more than half to catch up with");
+        queue.next(0).expect("a line");
+        assert_eq!(queue.written(), Some(2));
+        queue.next(0).expect("a line");
+        assert_eq!(queue.written(), None);
+    }
+
+    #[test]
+    fn failures_are_told_once_until_writing_works_again() {
+        let queue = Queue::default();
+        push(&queue, "x");
+        queue.next(0).expect("a line");
+        assert_eq!([queue.failed(), queue.failed()], [true, false]);
+        assert_eq!(queue.written(), Some(0));
+        assert!(queue.failed());
+    }
+
+    #[test]
+    fn nobody_waits_for_an_output_that_fails_or_is_gone() {
+        let output = Output::lazy("/dev/full");
+        output.write(Level::Info, "lost\n".to_owned());
+        // Returns when the first attempt has failed, which is before the end of time.
+        output.flush(Instant::now() + Duration::from_secs(3600));
+        let queue = Arc::clone(&output.queue);
+        drop(output);
+        assert!(!queue.pause(Duration::from_secs(3600)));
+    }
 }

@@ -49,6 +49,7 @@ fn modules_follow_the_default_until_they_are_configured() {
     http.include_source = None;
     logger.configure(&http).expect("valid");
     router_engine::log!(LogModule::Http, Level::Error, "two");
+    logger.flush();
     let text = std::fs::read_to_string(&file).expect("written");
     std::fs::remove_file(&file).expect("removable");
     let mut lines = text.lines();

@@ -130,6 +130,7 @@ impl TryFrom<&Attributes> for PeerParams {
                 RouterError::configuration(format!(
                     "Invalid cost ({n}) specified. Minimum value for cost is 1 and maximum value is 2147483647"
                 ))
+                .of_attributes()
             })?,
             ssl_profile: owned(a, "sslProfile"),
             sasl_mechanisms: a
@@ -221,5 +222,6 @@ fn limit(a: &Attributes, name: &str, min: u32, max: u32) -> Result<Option<u32>, 
         RouterError::configuration(format!(
             "Invalid {name} specified ({n}). Minimum value is {min} and maximum value is {max}"
         ))
+        .of_attributes()
     })
 }

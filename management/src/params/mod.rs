@@ -60,24 +60,3 @@ fn text(attributes: &Attributes, name: &str) -> String {
 fn count(attributes: &Attributes, name: &str) -> u64 {
     attributes.number(name).and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
-
-/// The port number of a decimal text or service name.
-#[must_use]
-pub fn resolve_port(port: &str) -> Option<u16> {
-    match port {
-        "amqp" => Some(5672),
-        "amqps" => Some(5671),
-        text => text.parse().ok().or_else(|| service_port(text)),
-    }
-}
-
-/// The port of a TCP service in the system's list.
-fn service_port(name: &str) -> Option<u16> {
-    let services = std::fs::read_to_string("/etc/services").ok()?;
-    services.lines().find_map(|line| {
-        let mut words = line.split('#').next()?.split_whitespace();
-        let official = words.next()?;
-        let port = words.next()?.strip_suffix("/tcp")?;
-        (official == name || words.any(|alias| alias == name)).then(|| port.parse().ok())?
-    })
-}

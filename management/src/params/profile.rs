@@ -55,13 +55,15 @@ impl TryFrom<&EntityConfig> for SslProfileParams {
         let ordinal = |key| {
             u64::try_from(a.number(key).unwrap_or(0)).map_err(|_| {
                 RouterError::configuration(format!("Negative ordinal field values are invalid (sslProfile '{name}')"))
+                    .of_attributes()
             })
         };
         let (current, oldest) = (ordinal("ordinal")?, ordinal("oldestValidOrdinal")?);
         if current < oldest {
             return Err(RouterError::configuration(format!(
                 "ordinal must be >= oldestValidOrdinal (sslProfile '{name}')"
-            )));
+            ))
+            .of_attributes());
         }
         Ok(Self {
             ciphers: owned(a, "ciphers"),

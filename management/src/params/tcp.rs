@@ -99,7 +99,8 @@ impl TryFrom<&EntityConfig> for TcpListenerParams {
         if address.is_some() != (strategy == MultiAddressStrategy::None) {
             return Err(RouterError::configuration(
                 "Exactly one of the 'address' or 'multiAddressStrategy' field must be set",
-            ));
+            )
+            .of_attributes());
         }
         Ok(Self {
             name: text(a, "name"),
@@ -128,7 +129,8 @@ impl TryFrom<&EntityConfig> for TcpConnectorParams {
         let port = port(a)?;
         Ok(Self {
             name: text(a, "name"),
-            address: owned(a, "address").ok_or_else(|| RouterError::configuration("Address must be set"))?,
+            address: owned(a, "address")
+                .ok_or_else(|| RouterError::configuration("Address must be set").of_attributes())?,
             host: text(a, "host"),
             port,
             ssl_profile: owned(a, "sslProfile"),
@@ -154,5 +156,5 @@ impl TryFrom<&EntityConfig> for ListenerAddressParams {
 
 /// The schema does not require a port, but sockets do.
 fn port(a: &Attributes) -> Result<String, RouterError> {
-    owned(a, "port").ok_or_else(|| RouterError::python("KeyError: ('port',)"))
+    owned(a, "port").ok_or_else(|| RouterError::python("KeyError: ('port',)").of_attributes())
 }

@@ -134,11 +134,3 @@ fn timing_of_the_routing_protocols() {
     assert_eq!(periods.map(|p| p.as_secs()), [2, 20, 5]);
     assert_eq!(ages.map(|a| a.as_secs()), [10, 90, 7]);
 }
-
-#[test]
-fn ports() {
-    assert_eq!(resolve_port("amqps"), Some(5671));
-    assert_eq!(resolve_port("65535"), Some(65535));
-    assert_eq!(resolve_port("65536"), None);
-    assert_eq!(resolve_port("no such service"), None);
-}

@@ -23,7 +23,7 @@ impl Backend for Runtime {
         let handle = self.handle.clone();
         let _context = handle.enter();
         let (module, what, result) = match entity.ty {
-            EntityType::Log => return logger().configure(&LogParams::try_from(entity)?),
+            EntityType::Log => return logger().configure_at_start(&LogParams::try_from(entity)?),
             EntityType::Router => {
                 self.set_router(RouterParams::try_from(entity)?);
                 return Ok(());
@@ -56,6 +56,8 @@ impl Backend for Runtime {
     }
 
     fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let handle = self.handle.clone();
+        let _context = handle.enter();
         match entity.ty {
             EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
             EntityType::SslProfile => self.update_profile(entity),
@@ -74,6 +76,8 @@ impl Backend for Runtime {
     }
 
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
+        let handle = self.handle.clone();
+        let _context = handle.enter();
         let name = entity.attributes.text("name").unwrap_or_default();
         match entity.ty {
             EntityType::SslProfile => self.delete_profile(name),
@@ -174,7 +178,6 @@ impl Backend for Runtime {
     }
 
     fn cut_connection(&mut self, number: u32) {
-        self.traced.remove(&number);
         if let Some(router) = self.router()
             && let Some(conn) = router.connection_id(number)
         {
@@ -183,17 +186,11 @@ impl Backend for Runtime {
     }
 
     fn trace_connection(&mut self, number: u32, on: bool) {
-        let Some((router, conn)) = self.router().and_then(|r| Some((r, r.connection_id(number)?))) else { return };
-        router.trace_connection(conn, on);
-        if on {
-            self.traced.insert(number);
-        } else {
-            self.traced.remove(&number);
+        if let Some(router) = self.router()
+            && let Some(conn) = router.connection_id(number)
+        {
+            router.trace_connection(conn, on);
         }
-    }
-
-    fn is_traced(&self, number: u32) -> bool {
-        self.traced.contains(&number)
     }
 }
 

@@ -14,6 +14,7 @@ use adaptors::tls::{TlsProfile, UidFormat};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
+use router_engine::port::MessageFields;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ pub(super) fn tcp_connector(
 }
 
 pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
+    let display_names = Arc::new(display_names(params)?);
+    Ok(TlsProfile { display_names, ..profile_without_names(params)? })
+}
+
+/// As [`tls_profile`], for a profile that nobody uses yet: the file with names for user ids is not read.
+pub(super) fn profile_without_names(params: &SslProfileParams) -> Result<TlsProfile, RouterError> {
     let password = params.password.as_deref().map(|p| resolve(p, SecretKind::Profile)).transpose();
     let uid_format = params.uid_format.as_deref().and_then(|format| {
         let parsed = UidFormat::parse(format);
@@ -77,7 +84,7 @@ pub(super) fn tls_profile(params: &SslProfileParams) -> Result<TlsProfile, Route
         ciphers: params.ciphers.clone(),
         protocols: params.protocols.clone(),
         uid_format,
-        display_names: Arc::new(display_names(params)?),
+        display_names: Arc::default(),
         ordinal: params.ordinal,
         oldest_valid_ordinal: params.oldest_valid_ordinal,
     })
@@ -106,6 +113,7 @@ fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
         max_session_frames: peer.max_session_frames,
         idle_timeout: peer.idle_timeout,
         link_capacity: peer.link_capacity,
+        message_fields: MessageFields::parse(&peer.message_logging),
         strip_in: peer.strip_in,
         strip_out: peer.strip_out,
         open_properties: peer.open_properties,

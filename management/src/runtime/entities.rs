@@ -1,6 +1,6 @@
 //! Creating, changing and deleting what entities stand for.
 
-use super::{Boot, OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
+use super::{Boot, Entities, OpenConnector, OpenListener, OpenTcpConnector, OpenTcpListener, Runtime, convert};
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::params::{
@@ -10,8 +10,11 @@ use crate::params::{
 use adaptors::amqp::{Connector, Listener};
 use adaptors::sasl::SaslConfig;
 use adaptors::tcp::{TcpConnector, TcpListener};
-use adaptors::tls::{TlsConfigError, TlsProfile};
+use adaptors::tls::secret::os_text;
+use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
+use std::time::Duration;
+use std::{fs, io};
 
 /// Why an entity was not created; how that is logged differs.
 #[derive(Debug)]
@@ -46,6 +49,10 @@ impl From<TlsConfigError> for Refusal {
     }
 }
 
+/// How long a request waits for the host of a listener: ordinary names are found at once, so that the socket is open
+/// when the answer comes. Slow ones hold nobody up; their sockets are opened later.
+const ORDINARY_LOOKUP: Duration = Duration::from_millis(100);
+
 /// The key of an entity in the tables.
 pub(super) fn key(entity: &EntityConfig) -> String {
     entity.attributes.text("identity").unwrap_or_default().to_owned()
@@ -56,8 +63,12 @@ pub(super) fn key(entity: &EntityConfig) -> String {
 impl Runtime {
     pub(super) fn create_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let made = SslProfileParams::try_from(entity).and_then(|params| {
-            // Only the password is looked at now: files are read by whoever uses the profile.
-            convert::tls_profile(&params)?;
+            // Only the password is looked at now: files are read by whoever uses the profile. But a router does not
+            // start with a configuration file that names what cannot be read.
+            match self.boot {
+                Boot::First => convert::tls_profile(&params)?,
+                Boot::Failed | Boot::Done => convert::profile_without_names(&params)?,
+            };
             Ok(params)
         });
         let params = made.inspect_err(|error| {
@@ -70,36 +81,52 @@ impl Runtime {
         Ok(())
     }
 
-    /// New values of a profile, for all that use it.
+    /// New values of a profile. They are loaded for all that use it before the first of these is switched to them.
     pub(super) fn update_profile(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.attributes.text("name").unwrap_or_default().to_owned();
-        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((convert::tls_profile(&params)?, params)));
+        let read = if self.is_used(&name) { convert::tls_profile } else { convert::profile_without_names };
+        let made = SslProfileParams::try_from(entity).and_then(|params| Ok((read(&params)?, params)));
         let (profile, params) = made.inspect_err(|error| {
             router_engine::log!(LogModule::Agent, Level::Error, "Unable to update sslProfile '{name}': {error}");
         })?;
-        self.use_profile(&name, &profile).inspect_err(|error| {
+        let prepared = self.prepare_users(&name, &profile).and_then(|updates| {
+            // Files that nobody uses yet are not loaded, but they have to be there.
+            check_files(&params, self.entities.profiles.get(&name))?;
+            Ok(updates)
+        });
+        let updates = prepared.inspect_err(|error| {
             router_engine::log!(LogModule::Agent, Level::Error, "Failed to update sslProfile '{name}': {error}");
         })?;
+        updates.into_iter().for_each(TlsUpdate::apply);
         router_engine::log!(LogModule::Agent, Level::Info, "Updated sslProfile {name}");
         self.entities.profiles.insert(name, params);
         Ok(())
     }
 
-    fn use_profile(&self, name: &str, profile: &TlsProfile) -> Result<(), RouterError> {
+    fn is_used(&self, profile: &str) -> bool {
+        let entities = &self.entities;
+        let listeners = entities.listeners.values().map(|l| &l.ssl_profile);
+        let connectors = entities.connectors.values().map(|c| &c.ssl_profile);
+        let tcp_listeners = entities.tcp_listeners.values().map(|l| &l.params.ssl_profile);
+        let tcp_connectors = entities.tcp_connectors.values().map(|c| &c.params.ssl_profile);
+        let mut used = listeners.chain(connectors).chain(tcp_listeners).chain(tcp_connectors);
+        used.any(|used| used.as_deref() == Some(profile))
+    }
+
+    /// Loads a profile for everything that uses it.
+    fn prepare_users(&self, name: &str, profile: &TlsProfile) -> Result<Vec<TlsUpdate>, RouterError> {
         let uses = |used: &Option<String>| used.as_deref() == Some(name);
-        for open in self.entities.listeners.values().filter(|l| uses(&l.ssl_profile)) {
-            open.listener.update_tls(profile).map_err(tls_error)?;
-        }
-        for open in self.entities.connectors.values().filter(|c| uses(&c.ssl_profile)) {
-            open.connector.update_tls(profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_listeners.values().filter(|l| uses(&l.params.ssl_profile)) {
-            open.listener.update_tls(profile).map_err(tls_error)?;
-        }
-        for open in self.entities.tcp_connectors.values().filter(|c| uses(&c.params.ssl_profile)) {
-            open.connector.update_tls(profile).map_err(tls_error)?;
-        }
-        Ok(())
+        let Entities { listeners, connectors, tcp_listeners, tcp_connectors, .. } = &self.entities;
+        let listeners = listeners.values().filter(|l| uses(&l.ssl_profile)).map(|l| l.listener.prepare_tls(profile));
+        let connectors = connectors.values().filter(|c| uses(&c.ssl_profile)).map(|c| c.connector.prepare_tls(profile));
+        let tcp_listeners = tcp_listeners.values().filter(|l| uses(&l.params.ssl_profile));
+        let tcp_connectors = tcp_connectors.values().filter(|c| uses(&c.params.ssl_profile));
+        listeners
+            .chain(connectors)
+            .chain(tcp_listeners.map(|l| l.listener.prepare_tls(profile)))
+            .chain(tcp_connectors.map(|c| c.connector.prepare_tls(profile)))
+            .collect::<Result<_, _>>()
+            .map_err(tls_error)
     }
 
     pub(super) fn delete_profile(&mut self, name: &str) {
@@ -163,23 +190,25 @@ impl Runtime {
         let sasl = self.sasl();
         let listener = Listener::create(convert::listener(params, tls, &sasl)?, &self.engine()?.io)?;
         self.retry_listeners();
-        let unbound = listener.activate().is_err();
-        if self.boot == Boot::First {
-            self.boot = if unbound { Boot::Failed } else { Boot::Done };
-            if unbound {
+        let required = self.boot == Boot::First;
+        listener.start();
+        // A router needs its first listener; the others open when they can.
+        let started = listener.wait_started(if required { None } else { Some(ORDINARY_LOOKUP) });
+        if required {
+            let failed = matches!(started, Some(Err(_)));
+            self.boot = if failed { Boot::Failed } else { Boot::Done };
+            if failed {
                 let text = "Shutting down, required listener failed";
                 router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
             }
         }
-        self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile, unbound });
+        self.entities.listeners.insert(key(entity), OpenListener { listener, ssl_profile });
         Ok(())
     }
 
-    /// Tries again to open the sockets of listeners that could not.
-    fn retry_listeners(&mut self) {
-        for open in self.entities.listeners.values_mut().filter(|l| l.unbound) {
-            open.unbound = open.listener.activate().is_err();
-        }
+    /// Has listeners that could not open their sockets try again now.
+    fn retry_listeners(&self) {
+        self.entities.listeners.values().for_each(|open| open.listener.start());
     }
 
     pub(super) fn create_connector(&mut self, entity: &EntityConfig) -> Result<(), Refusal> {
@@ -202,7 +231,6 @@ impl Runtime {
         };
         let ssl_profile = params.peer.ssl_profile.clone();
         let connector = Connector::create(convert::connector(params, tls, data)?, &self.engine()?.io)?;
-        self.retry_listeners();
         connector.activate();
         if self.boot == Boot::First {
             self.boot = Boot::Done;
@@ -217,6 +245,7 @@ impl Runtime {
         let engine = self.engine()?;
         let address = params.address.as_deref().map(|a| engine.service_address(a)).unwrap_or_default();
         let listener = TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router)?;
+        engine.io.add_service(listener.service());
         self.entities.tcp_listeners.insert(key(entity), OpenTcpListener { listener, params });
         Ok(())
     }
@@ -227,6 +256,7 @@ impl Runtime {
         let engine = self.engine()?;
         let address = engine.service_address(&params.address);
         let connector = TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router)?;
+        engine.io.add_service(connector.service());
         self.entities.tcp_connectors.insert(key(entity), OpenTcpConnector { connector, params });
         Ok(())
     }
@@ -289,6 +319,32 @@ impl Runtime {
 
     fn drops_connections(&self) -> bool {
         self.params.as_ref().is_none_or(|p| p.drop_tcp_connections)
+    }
+}
+
+/// Whether the files that a profile names anew can be read.
+fn check_files(new: &SslProfileParams, old: Option<&SslProfileParams>) -> Result<(), RouterError> {
+    let files = |p: &SslProfileParams| [&p.ca_cert_file, &p.cert_file, &p.private_key_file].map(Clone::clone);
+    let old = old.map(files).unwrap_or_default();
+    for ((attribute, new), old) in ["caCertFile", "certFile", "privateKeyFile"].into_iter().zip(files(new)).zip(old) {
+        if let Some(path) = new.filter(|new| Some(new) != old.as_ref())
+            && let Err(error) = readable(&path)
+        {
+            let text = format!("Cannot read {attribute} '{path}': {}", os_text(&error));
+            return Err(RouterError::configuration(text));
+        }
+    }
+    Ok(())
+}
+
+fn readable(path: &str) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if found.is_dir() {
+        fs::read_dir(path).map(drop)
+    } else if found.is_file() {
+        fs::File::open(path).map(drop)
+    } else {
+        Err(io::Error::other("Not a file"))
     }
 }
 

@@ -6,6 +6,7 @@
 mod backend;
 mod convert;
 mod entities;
+mod governor;
 mod live;
 
 use crate::error::RouterError;
@@ -23,7 +24,7 @@ use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::log::{Level, LogModule};
 use router_engine::rng::SecretRng;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
@@ -36,8 +37,6 @@ pub struct Runtime {
     /// The core and its adaptors, once the network entity is there.
     engine: Option<Engine>,
     entities: Entities,
-    /// Connections whose frame trace was switched on.
-    traced: HashSet<u32>,
     boot: Boot,
 }
 
@@ -76,8 +75,6 @@ struct Entities {
 struct OpenListener {
     listener: Listener,
     ssl_profile: Option<String>,
-    /// The socket is not open yet.
-    unbound: bool,
 }
 
 struct OpenConnector {
@@ -101,14 +98,7 @@ impl Runtime {
     /// Nothing runs yet: entities make it so. `handle` is the executor.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            params: None,
-            engine: None,
-            entities: Entities::default(),
-            traced: HashSet::new(),
-            boot: Boot::First,
-        }
+        Self { handle, params: None, engine: None, entities: Entities::default(), boot: Boot::First }
     }
 
     /// The core, once the router and network entities are there.
@@ -153,15 +143,11 @@ impl Runtime {
         log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, random::seed(), instance, now()));
-        router_engine::log!(LogModule::RouterCore, Level::Info, "Router core running: 0/{id}");
-        router_engine::log!(
-            LogModule::Router,
-            Level::Info,
-            "Router Engine Instantiated: id={id} instance={instance} max_routers={}",
-            router_engine::mesh::MAX_NODES
-        );
+        log_core(&id);
         let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
         io.start();
+        governor::set_ceiling();
+        io.spawn(governor::run(io.clone()));
         self.engine = Some(Engine { io, router, tenant });
         Ok(())
     }
@@ -216,6 +202,14 @@ fn log_data_connections(params: &RouterParams) {
         DataConnections::Auto => ("calculated at", params.worker_threads.div_ceil(2)),
     };
     router_engine::log!(LogModule::Router, Level::Info, "Inter-router data connections {how} {count}");
+}
+
+/// The known words for it, although no thread runs the core.
+fn log_core(id: &str) {
+    router_engine::log!(LogModule::RouterCore, Level::Info, "Router Core thread running. 0/{id}");
+    for adaptor in ["amqp", "tcp"] {
+        router_engine::log!(LogModule::RouterCore, Level::Info, "Protocol adaptor registered: {adaptor}");
+    }
 }
 
 fn log_start(id: &str, mode: Mode) {

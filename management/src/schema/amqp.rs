@@ -1,6 +1,6 @@
 //! AMQP listeners and connectors and the profiles they use.
 
-use super::attribute::{Attribute, flag, number, one_of, path, properties, text};
+use super::attribute::{Attribute, flag, number, one_of, path, port, properties, text};
 use super::entity_type::{EntityDef, EntityType};
 
 const ROLES: &[&str] = &["normal", "inter-router", "route-container", "edge", "inter-edge", "inter-network"];
@@ -8,7 +8,7 @@ const FAMILIES: &[&str] = &["IPv4", "IPv6"];
 const STRIP: &[&str] = &["in", "out", "both", "no"];
 
 // Attributes that listeners and connectors share.
-const PORT: Attribute = text("port", "A port number or service name.").or_text("amqp").create();
+const PORT: Attribute = port("port", "A port number or service name.").or_text("amqp").create();
 const FAMILY: Attribute = one_of("socketAddressFamily", FAMILIES, "Use only this version of IP.").create();
 const ROLE: Attribute = one_of("role", ROLES, "What the connections are for.").or_text("normal").create();
 const COST: Attribute = number("cost", "What a message pays for crossing the connection.").or_number(1).create();
@@ -20,10 +20,11 @@ const MAX_SESSIONS: Attribute = number("maxSessions", "Sessions on one connectio
 const MAX_SESSION_FRAMES: Attribute =
     number("maxSessionFrames", "Frames that one session may have under way to the router.").create();
 const IDLE_TIMEOUT: Attribute =
-    number("idleTimeoutSeconds", "A peer silent for this long is cut off; 0 never.").or_number(16).create();
+    number("idleTimeoutSeconds", "A peer silent for this long is cut off; 0 never.").natural().or_number(16).create();
 const STRIP_ANNOTATIONS: Attribute =
     one_of("stripAnnotations", STRIP, "Where router annotations are taken off messages.").or_text("both").create();
-const LINK_CAPACITY: Attribute = number("linkCapacity", "The credit that a sending peer gets per link.").create();
+const LINK_CAPACITY: Attribute =
+    number("linkCapacity", "The credit that a sending peer gets per link.").natural().create();
 const MESSAGE_LOGGING: Attribute =
     text("messageLoggingComponents", "Message properties to show in the MESSAGE log: none, all, or a list.")
         .or_text("none")
@@ -65,7 +66,7 @@ pub(super) static PROXY_PROFILE: EntityDef = EntityDef {
     description: "An HTTP proxy for connectors to go through.",
     attributes: &[
         text("host", "The host of the proxy.").create().update(),
-        text("port", "The port of the proxy.").create().update(),
+        port("port", "The port of the proxy.").create().update(),
         text("username", "The user at the proxy.").create().update(),
         text("password", "The password at the proxy.").create().update().hidden(),
     ],
@@ -94,6 +95,7 @@ pub(super) static LISTENER: EntityDef = EntityDef {
         MAX_SESSION_FRAMES,
         IDLE_TIMEOUT,
         number("initialHandshakeTimeoutSeconds", "How long a peer may take until it has opened; 0 is any time.")
+            .natural()
             .or_number(0)
             .create(),
         STRIP_ANNOTATIONS,

@@ -3,8 +3,12 @@
 /// The kind of value an attribute takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
-    /// Text; scalars are converted.
+    /// Text.
     String,
+    /// Text that is often a number, and may be given as one.
+    NumberText,
+    /// Text that is a port number or the name of a service; numbers are converted.
+    Port,
     /// Text that names a file or directory.
     Path,
     /// Text that names another entity.
@@ -57,6 +61,8 @@ pub struct Attribute {
     pub hidden: bool,
     /// A number that makes sense in a chart.
     pub graph: bool,
+    /// The least and the greatest number, when there are bounds.
+    pub range: Option<(i64, i64)>,
 }
 
 // === impl ValueType ===
@@ -66,7 +72,7 @@ impl ValueType {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::String => "string",
+            Self::String | Self::NumberText | Self::Port => "string",
             Self::Path => "path",
             Self::EntityId => "entityId",
             Self::Integer => "integer",
@@ -94,6 +100,7 @@ impl Attribute {
             update: false,
             hidden: false,
             graph: false,
+            range: None,
         }
     }
 
@@ -122,6 +129,16 @@ impl Attribute {
         self
     }
 
+    pub(super) const fn within(mut self, least: i64, most: i64) -> Self {
+        self.range = Some((least, most));
+        self
+    }
+
+    /// No negative number.
+    pub(super) const fn natural(self) -> Self {
+        self.within(0, i64::MAX)
+    }
+
     pub(super) const fn default(mut self, value: Default) -> Self {
         self.default = Some(value);
         self
@@ -142,6 +159,15 @@ impl Attribute {
 
 pub(super) const fn text(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::String, description)
+}
+
+/// Text that may also be given as a number.
+pub(super) const fn number_text(name: &'static str, description: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::NumberText, description)
+}
+
+pub(super) const fn port(name: &'static str, description: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::Port, description)
 }
 
 pub(super) const fn path(name: &'static str, description: &'static str) -> Attribute {

@@ -11,8 +11,8 @@ pub(super) static POLICY: EntityDef = EntityDef {
     operations: &[],
     description: "Policy of the router as a whole.",
     attributes: &[
-        number("maxConnections", "Client connections at a time.").or_number(65535).create(),
-        number("maxMessageSize", "Octets in the largest message; 0 is no limit.").or_number(0).create(),
+        number("maxConnections", "Client connections at a time.").natural().or_number(65535).create(),
+        number("maxMessageSize", "Octets in the largest message; 0 is no limit.").natural().or_number(0).create(),
         flag("enableVhostPolicy", "Apply the rules of vhosts.").or_flag(false).create(),
         flag("enableVhostNamePatterns", "Names of vhosts are patterns.").or_flag(false).create(),
         path("policyDir", "Directory of JSON files with vhosts.").or_text("").create(),
@@ -36,10 +36,18 @@ pub(super) static VHOST: EntityDef = EntityDef {
     attributes: &[
         text("hostname", "The name of the host, or a pattern.").required().create(),
         text("aliases", "Other names, separated by commas or blanks.").create().update(),
-        number("maxConnections", "Connections at a time.").or_number(65535).create().update(),
-        number("maxMessageSize", "Octets in the largest message; 0 is no limit."),
-        number("maxConnectionsPerUser", "Connections at a time of one user.").or_number(65535).create().update(),
-        number("maxConnectionsPerHost", "Connections at a time from one host.").or_number(65535).create().update(),
+        number("maxConnections", "Connections at a time.").natural().or_number(65535).create().update(),
+        number("maxMessageSize", "Octets in the largest message; 0 is no limit.").natural(),
+        number("maxConnectionsPerUser", "Connections at a time of one user.")
+            .natural()
+            .or_number(65535)
+            .create()
+            .update(),
+        number("maxConnectionsPerHost", "Connections at a time from one host.")
+            .natural()
+            .or_number(65535)
+            .create()
+            .update(),
         flag("allowUnknownUser", "Users in no group get the group $default.").or_flag(false).create().update(),
         map("groups", "Names of user groups, and their settings.").create().update(),
     ],
@@ -55,14 +63,14 @@ pub(super) static VHOST_USER_GROUP_SETTINGS: EntityDef = EntityDef {
     attributes: &[
         text("users", "The users, separated by commas.").required(),
         text("remoteHosts", "Where they may connect from: names, addresses, ranges, or *.").required(),
-        number("maxConnectionsPerUser", "Connections at a time of one user."),
-        number("maxConnectionsPerHost", "Connections at a time from one host."),
-        number("maxMessageSize", "Octets in the largest message; 0 is no limit."),
-        number("maxFrameSize", "Octets in the largest frame.").create(),
-        number("maxSessionWindow", "Octets under way to the router in one session.").create(),
-        number("maxSessions", "Sessions on one connection.").create(),
-        number("maxSenders", "Sending links on one connection.").or_number(2_147_483_647).create(),
-        number("maxReceivers", "Receiving links on one connection.").or_number(2_147_483_647).create(),
+        number("maxConnectionsPerUser", "Connections at a time of one user.").natural(),
+        number("maxConnectionsPerHost", "Connections at a time from one host.").natural(),
+        number("maxMessageSize", "Octets in the largest message; 0 is no limit.").natural(),
+        number("maxFrameSize", "Octets in the largest frame.").natural().create(),
+        number("maxSessionWindow", "Octets under way to the router in one session.").natural().create(),
+        number("maxSessions", "Sessions on one connection.").natural().create(),
+        number("maxSenders", "Sending links on one connection.").natural().or_number(2_147_483_647).create(),
+        number("maxReceivers", "Receiving links on one connection.").natural().or_number(2_147_483_647).create(),
         flag("allowDynamicSource", "May have the router make up addresses to receive from.").or_flag(false).create(),
         flag("allowAnonymousSender", "May send on links without an address.").or_flag(false).create(),
         flag("allowUserIdProxy", "May send messages with the user id of somebody else.").or_flag(false).create(),

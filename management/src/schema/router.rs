@@ -1,6 +1,6 @@
 //! The router itself: settings, network, site, totals.
 
-use super::attribute::{flag, gauge, map, number, one_of, path, text};
+use super::attribute::{flag, gauge, map, number, number_text, one_of, path, text};
 use super::entity_type::{EntityDef, EntityType};
 
 /// Distributions an operator can choose.
@@ -61,24 +61,28 @@ pub(super) static ROUTER: EntityDef = EntityDef {
         )
         .or_text("standalone")
         .create(),
-        text("area", "Reserved.").or_number(0),
+        number_text("area", "Reserved.").or_number(0),
         text("version", "The release that runs."),
         text("hostName", "The name of the host that the router runs on."),
-        number("helloIntervalSeconds", "How often neighbours are greeted.").or_number(1).create(),
-        number("helloMaxAgeSeconds", "A neighbour silent for this long is lost.").or_number(3).create(),
+        number("helloIntervalSeconds", "How often neighbours are greeted.").natural().or_number(1).create(),
+        number("helloMaxAgeSeconds", "A neighbour silent for this long is lost.").natural().or_number(3).create(),
         number("raIntervalSeconds", "How often the router advertises itself when nothing changes.")
+            .natural()
             .or_number(30)
             .create(),
         number("raIntervalFluxSeconds", "How often the router advertises itself while the topology changes.")
+            .natural()
             .or_number(4)
             .create(),
         number("remoteLsMaxAgeSeconds", "Link state of a router not heard of for this long is dropped.")
+            .natural()
             .or_number(60)
             .create(),
         number("unreachableHoldoffSeconds", "How long addresses of a router are kept after it became unreachable.")
+            .natural()
             .or_number(1)
             .create(),
-        number("workerThreads", "Threads that do the work.").or_number(4).create(),
+        number("workerThreads", "Threads that do the work.").natural().or_number(4).create(),
         path("debugDumpFile", "Where debug dumps go.").create(),
         path("saslConfigDir", "The directory of the SASL configuration.").create(),
         text("saslConfigName", "The name of the SASL configuration, without its extension.")
@@ -90,7 +94,7 @@ pub(super) static ROUTER: EntityDef = EntityDef {
             .or_text("balanced")
             .create(),
         text("metadata", "Text that the router shows but does not use.").create(),
-        text(
+        number_text(
             "dataConnectionCount",
             "Connections that carry streams beside each inter-router connection; auto chooses.",
         )

@@ -1,6 +1,6 @@
 //! TCP services.
 
-use super::attribute::{flag, gauge, number, one_of, text};
+use super::attribute::{flag, gauge, number, one_of, port, text};
 use super::entity_type::{EntityDef, EntityType};
 
 pub(super) static TCP_LISTENER: EntityDef = EntityDef {
@@ -14,7 +14,7 @@ pub(super) static TCP_LISTENER: EntityDef = EntityDef {
         text("address", "The service address.").create(),
         text("host", "The address to listen on; all when empty.").or_text("").create(),
         number("backlog", "Connections that may wait to be taken; 0 is what the system allows.").or_number(0).create(),
-        text("port", "A port number or service name.").create(),
+        port("port", "A port number or service name.").create(),
         one_of("multiAddressStrategy", &["none", "priority", "weighted"], "How to choose among several addresses.")
             .or_text("none")
             .create(),
@@ -44,7 +44,7 @@ pub(super) static TCP_CONNECTOR: EntityDef = EntityDef {
     attributes: &[
         text("address", "The service address.").create(),
         text("host", "The host of the server.").or_text("127.0.0.1").create(),
-        text("port", "The port number or service name of the server.").create(),
+        port("port", "The port number or service name of the server.").create(),
         text("siteId", "Not used any more.").create(),
         text("processId", "The process record that stands for the server.").create(),
         gauge("connectionsOpened", "Connections made."),

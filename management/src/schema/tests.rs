@@ -59,11 +59,11 @@ fn refusals_have_known_texts() {
     assert!(zz.starts_with("io.skupper.router.dummy: invalid literal for int() with base 10: 'zz':<traceback"), "{zz}");
     assert_eq!(
         error(EntityType::Listener, attributes().with("http", "maybe")),
-        "io.skupper.router.listener: Invalid Boolean value ''maybe''"
+        "io.skupper.router.listener: Invalid Boolean value ''maybe'' (attribute 'http')"
     );
     assert_eq!(
         error(EntityType::TcpListener, attributes().with("observer", "x")),
-        "io.skupper.router.tcpListener: Invalid value for enum['none', 'auto', 'http1', 'http2']: 'x'"
+        "io.skupper.router.tcpListener: Invalid value for enum['none', 'auto', 'http1', 'http2']: 'x' (attribute 'observer')"
     );
     assert_eq!(
         error(EntityType::ListenerAddress, attributes().with("address", "a")),
@@ -75,18 +75,26 @@ fn refusals_have_known_texts() {
     );
     assert_eq!(
         error(EntityType::Listener, attributes().with("openProperties", 1)),
-        "io.skupper.router.listener: Properties must be a map"
+        "io.skupper.router.listener: Properties must be a map (attribute 'openProperties')"
     );
 }
 
 #[test]
 fn values_are_converted() {
-    let given = attributes().with("cost", " 1_0 ").with("role", "-1").with("http", "ON").with("host", true);
-    let done = complete(EntityType::Listener, given).expect("valid");
+    let given = attributes().with("cost", " 1_0 ").with("role", "-1").with("http", "ON").with("requireSsl", 1);
+    let done = complete(EntityType::Listener, given.with("host", Value::symbol("h"))).expect("valid");
     assert_eq!(done.number("cost"), Some(10));
     assert_eq!(done.text("role"), Some("inter-network"));
-    assert!(done.flag("http"));
-    assert_eq!(done.text("host"), Some("True"));
+    assert!(done.flag("http") && done.flag("requireSsl"));
+    assert_eq!(done.get("host"), Some(&Value::from("h")));
+    for port in [Value::from(5672), Value::Double(5672.0), "5672".into(), "amqp".into(), 0.into(), 65535.into()] {
+        let done = complete(EntityType::Listener, attributes().with("port", port.clone())).expect("valid");
+        let number = done.text("port").and_then(adaptors::net::port_number);
+        assert_eq!(number, Some(u16::try_from(port.as_i64().unwrap_or(5672)).expect("a port")), "{port:?}");
+    }
+    let given = attributes().with("dataConnectionCount", 4).with("workerThreads", Value::Double(2.0));
+    let done = complete(EntityType::Router, given).expect("valid");
+    assert_eq!((done.text("dataConnectionCount"), done.number("workerThreads")), (Some("4"), Some(2)));
 }
 
 #[test]

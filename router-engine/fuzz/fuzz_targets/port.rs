@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, PortParams, PortState, SaslParams};
+use router_engine::port::{AmqpPort, MessageFields, PortParams, PortState, SaslParams};
 use router_engine::rng::Seed;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -56,6 +56,7 @@ fn params(role: ConnectionRole) -> PortParams {
         hostname: None,
         sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None },
         handshake_timeout: Some(Duration::from_secs(10)),
+        message_fields: MessageFields::default(),
     }
 }
 

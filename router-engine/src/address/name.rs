@@ -31,6 +31,8 @@ pub struct AddressContext {
     network: Option<String>,
     /// Container ids of connected inter-edge peers (edge mode only).
     edge_peers: Vec<String>,
+    /// Known remote routers whose ids have slashes: mostly none.
+    slashed: Vec<String>,
 }
 
 // === impl AddressContext ===
@@ -42,9 +44,27 @@ impl AddressContext {
         Self {
             router_id: router_id.to_owned(),
             mode,
-            network: network.filter(|n| !n.is_empty() && *n != "0").map(str::to_owned),
+            network: network.and_then(network_id),
             edge_peers: Vec::new(),
+            slashed: Vec::new(),
         }
+    }
+
+    /// Changes the network id, as in [`Self::new`].
+    pub fn set_network(&mut self, network: Option<&str>) {
+        self.network = network.and_then(network_id);
+    }
+
+    /// Notes that a remote router is known.
+    pub fn add_router(&mut self, id: &str) {
+        if id.contains('/') {
+            self.slashed.push(id.to_owned());
+        }
+    }
+
+    /// Notes that a remote router is forgotten.
+    pub fn remove_router(&mut self, id: &str) {
+        self.slashed.retain(|known| known != id);
     }
 
     /// Notes that an inter-edge peer is connected. Connections are counted: two need two removals.
@@ -107,10 +127,18 @@ impl AddressContext {
         if let Some(rest) = rest.strip_prefix("all/") {
             return ('T', rest);
         }
-        if let Some(rest) = self.strip_own_id(rest) {
-            return ('L', rest);
+        let remote = self.slashed_router(rest);
+        match self.strip_own_id(rest) {
+            Some(local) if remote.is_none_or(|remote| remote.len() < self.router_id.len()) => ('L', local),
+            _ => self.elsewhere('R', remote.unwrap_or_else(|| element(rest).0)),
         }
-        self.elsewhere('R', element(rest).0)
+    }
+
+    /// The longest known router id with slashes that `text` begins with.
+    fn slashed_router<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let named = |id: &&String| text.strip_prefix(id.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+        let longest = self.slashed.iter().filter(named).map(String::len).max()?;
+        text.get(..longest)
     }
 
     /// `<edge router>/...`
@@ -229,6 +257,11 @@ pub fn node_text(text: &str) -> &str {
     };
     // Nothing is left of `amqp://host`: such a text is no address in this syntax, so it is taken whole.
     if rest.is_empty() { text } else { rest }
+}
+
+/// An empty network id and `0` count as none.
+fn network_id(text: &str) -> Option<String> {
+    Some(text).filter(|n| !n.is_empty() && *n != "0").map(str::to_owned)
 }
 
 /// The text up to the first slash, and what follows the slash.

@@ -2,10 +2,11 @@
 
 use super::Core;
 use super::action::{AttachRequest, Direction};
-use super::connection::ConnectionRole;
+use super::connection::{ConnParams, ConnectionRole};
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
+use super::report;
 use super::table::{Hook, List};
 use crate::address::name;
 use crate::forward::Treatment;
@@ -14,6 +15,7 @@ use amqp_core::Instant;
 use amqp_core::performative::{Error, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Terminus capability of control links.
 pub(super) const CAP_ROUTER: &str = "qd.router";
@@ -134,6 +136,12 @@ impl Core {
         }
         let (treatment, priority) = self.configured(&key);
         let address = match self.by_key.get(&key) {
+            // Somebody only waits for it to become available.
+            Some(&slot)
+                if self.addresses[slot].treatment == Treatment::Unavailable && !self.conns[conn].is_internal() =>
+            {
+                return Err(not_found());
+            }
             Some(&slot) => {
                 self.addresses[slot].priority = priority;
                 slot
@@ -142,7 +150,7 @@ impl Core {
             None if treatment == Treatment::Unavailable && self.conns[conn].is_internal() => {
                 self.create_address(key, Treatment::Closest, priority)
             }
-            None if treatment == Treatment::Unavailable => return Err(Error::new("amqp:not-found", "Node not found")),
+            None if treatment == Treatment::Unavailable => return Err(not_found()),
             None => self.create_address(key, treatment, priority),
         };
         Ok(Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(text.as_bytes())), ..grant })
@@ -157,7 +165,8 @@ impl Core {
         link.settle_on_send = settle_on_send;
         link.streaming = grant.streaming;
         link.resend_released = grant.resend_released;
-        let id = link.id;
+        let (id, gauge) = (link.id, link.gauge.clone());
+        report::attached(self.conns[conn].id, id, direction, source.as_deref(), target.as_deref());
         let anonymous = direction == Direction::In && grant.address.is_none();
         let reply = AttachReply {
             token,
@@ -168,6 +177,7 @@ impl Core {
             cut_through: if grant.streaming { CutThrough::Always } else { grant.kind.cut_through() },
             annotations: carries_annotations(&self.conns[conn], direction),
             priority: grant.kind.priority(),
+            gauge,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
         if let Some(address) = grant.address {
@@ -194,13 +204,16 @@ impl Core {
             cut_through: CutThrough::default(),
             annotations: false,
             priority: 0,
+            gauge: None,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
     }
 
     /// Creates a link record on a connection.
     pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
-        let capacity = self.conns[conn].params.link_capacity;
+        let ConnParams { link_capacity: capacity, protocol, .. } = self.conns[conn].params;
+        // Whole messages are for AMQP peers; nobody is shown the links of in-process ones.
+        let gauge = (direction == Direction::Out && protocol == "amqp").then(Arc::default);
         let at = self.conns[conn].links.len() as u32;
         let slot = self.links.insert_with(|slot, number| Link {
             id: LinkId { slot, number },
@@ -226,8 +239,10 @@ impl Core {
             credit_due: 0,
             draining: false,
             peer_credit: 0,
-            zero_credit_since: (direction == Direction::Out).then_some(self.now),
+            zero_credit_since: Some(self.now),
             counters: LinkCounters::default(),
+            queued_whole: 0,
+            gauge,
         });
         self.conns[conn].links.push(slot);
         slot
@@ -259,15 +274,16 @@ impl Core {
         let _ = error;
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
         self.leave_connection(slot);
-        self.drop_link(slot, unsent, now);
+        self.drop_link(slot, unsent, "Link closed", now);
     }
 
     /// Detaches a link from our side.
     pub(super) fn detach_link(&mut self, slot: u32, error: Option<Error>, now: Instant) {
         let (conn, link) = (self.links[slot].conn, self.links[slot].id);
         self.leave_connection(slot);
+        report::detaching(self.conns[conn].id, link);
         self.stage(conn, Effect::Detach { link, error: error.map(Box::new) });
-        self.drop_link(slot, &[], now);
+        self.drop_link(slot, &[], "Link closed", now);
     }
 
     /// Takes a link out of its connection's list.
@@ -280,8 +296,8 @@ impl Core {
         }
     }
 
-    /// Unbinds a link, settles what was outstanding on it, and forgets it.
-    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], now: Instant) {
+    /// Unbinds a link, settles what was outstanding on it, and forgets it. `how` it went is for the log.
+    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], how: &str, now: Instant) {
         if self.links.get(slot).is_none() {
             return;
         }
@@ -294,7 +310,9 @@ impl Core {
             Direction::In => self.settle_lost_incoming(slot, now),
         }
         self.stream_moved_back(slot);
-        self.links.remove(slot);
+        if let Some(link) = self.links.remove(slot) {
+            report::closed(self.conns[link.conn].id, &link, how);
+        }
     }
 
     /// Makes a link a consumer or producer of an address.
@@ -361,18 +379,24 @@ fn node_terminus(request: &AttachRequest) -> (Option<String>, bool, Vec<Symbol>)
     }
 }
 
+fn not_found() -> Error {
+    Error::new("amqp:not-found", "Node not found")
+}
+
 fn no_route() -> Error {
     Error::new("qd:no-route-to-dest", "No route to the destination node")
 }
 
 fn with_expiry(source: Option<Box<Source>>) -> Box<Source> {
     let mut source = source.unwrap_or_default();
+    source.address.take_if(|address| address.is_empty());
     source.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
     source
 }
 
 fn with_expiry_target(target: Option<Box<Target>>) -> Box<Target> {
     let mut target = target.unwrap_or_default();
+    target.address.take_if(|address| address.is_empty());
     target.expiry_policy.get_or_insert(Symbol::from_static("session-end"));
     // There is no transaction support: a coordinator is answered by an ordinary target.
     target.coordinator = false;

@@ -65,8 +65,13 @@ impl Router {
     pub fn set_network_id(&self, id: Option<&str>) {
         self.with(|core| {
             core.config.network_id = id.map(str::to_owned);
-            core.names = core.config.address_context();
+            core.names.set_network(id);
         });
+    }
+
+    /// Changes how many idle streaming links a connection keeps.
+    pub fn keep_idle_streams(&self, count: usize) {
+        self.with(|core| core.pool_kept = count);
     }
 
     /// Adds an address configuration. A prefix `p` is given as the pattern `p/#`.
@@ -74,12 +79,21 @@ impl Router {
     /// # Errors
     /// When the same pattern (after normalisation) exists already.
     pub fn add_address_config(&self, pattern: &str, config: AddressConfig) -> Result<(), AddressConfig> {
-        self.with(|core| core.patterns.insert(pattern, config))
+        self.with(|core| {
+            core.patterns.insert(pattern, config)?;
+            core.reconsider_unavailable();
+            Ok(())
+        })
     }
 
-    /// Removes an address configuration. Existing address records keep their treatment.
+    /// Removes an address configuration. Existing address records keep their treatment, but what was unavailable comes
+    /// back.
     pub fn remove_address_config(&self, pattern: &str) -> Option<AddressConfig> {
-        self.with(|core| core.patterns.remove(pattern))
+        self.with(|core| {
+            let removed = core.patterns.remove(pattern);
+            core.reconsider_unavailable();
+            removed
+        })
     }
 }
 

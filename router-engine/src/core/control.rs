@@ -1,9 +1,11 @@
 //! The control plane: joins the mesh state machine to addresses, links and connections.
 
 use super::Core;
+use super::action::Direction;
 use super::forwarding::Route;
-use super::objects::ControlAddress;
+use super::objects::{ControlAddress, Link};
 use crate::forward::Treatment;
+use crate::log;
 use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
@@ -39,7 +41,7 @@ impl Core {
         let Some(from) = conn.router.as_ref() else { return };
         let (bit, cost) = (from.bit, from.cost);
         let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
-            crate::log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
             return;
         };
         let now = route.now;
@@ -57,49 +59,75 @@ impl Core {
         }
     }
 
-    fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
+    pub(super) fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
         match output {
             MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
             MeshOutput::NodeAdded { bit, id } => {
                 self.peers.add_node(bit, &id);
+                self.names.add_router(&id);
                 let key = format!("R{id}");
                 let address = match self.by_key.get(&key) {
                     Some(&slot) => slot,
                     None => self.create_address(key, Treatment::Closest, None),
                 };
+                self.claim_producers(&id, address);
                 self.map_remote(address, bit);
             }
             MeshOutput::NodeRemoved { bit } => {
                 self.flush_node(bit, true);
-                self.peers.remove_node(bit);
+                if let Some(id) = self.peers.remove_node(bit) {
+                    self.names.remove_router(&id);
+                }
             }
             MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
                 if let Some((n, l, c, v)) = self.peers.node_mut(bit) {
                     (*n, *l, *c, *v) = (next_hop, link, cost, valid_origins);
                 }
             }
+            MeshOutput::Reachable { bit, reachable } => self.on_reachable(bit, reachable),
             MeshOutput::Radius(radius) => self.peers.radius = radius,
             MeshOutput::MapAddress { bit, key, treatment } => self.map_address(bit, key, treatment),
             MeshOutput::UnmapAddress { bit, key } => {
+                self.unavailable.remove(&key, bit);
                 if let Some(&address) = self.by_key.get(&key) {
+                    let router = || self.peers.name(bit).unwrap_or_default();
+                    log!(LogModule::RouterMa, Level::Debug, "MAU: Router '{}' removed from address '{key}'", router());
                     self.unmap_remote(address, bit);
                 }
             }
             MeshOutput::FlushNode { bit } => self.flush_node(bit, false),
-            MeshOutput::Log { module, level, text } => crate::log!(module, level, "{text}"),
             MeshOutput::TopologyChanged => self.last_topology_change = Some(now),
         }
     }
 
-    fn map_address(&mut self, bit: u8, key: String, hint: u8) {
-        let address = match self.by_key.get(&key) {
-            Some(&slot) => slot,
+    pub(super) fn map_address(&mut self, bit: u8, key: String, hint: u8) {
+        let known = self.by_key.get(&key).copied();
+        let address = match known.filter(|&slot| self.addresses[slot].treatment != Treatment::Unavailable) {
+            Some(slot) => slot,
             None => {
-                let Some(treatment) = self.treatment_of_remote(&key, hint) else { return };
+                let Some(treatment) = self.treatment_of_remote(&key, hint) else {
+                    self.unavailable.add(key, bit, hint);
+                    return;
+                };
                 let (_, priority) = self.configured(&key);
-                self.create_address(key, treatment, priority)
+                match known {
+                    Some(slot) => {
+                        (self.addresses[slot].treatment, self.addresses[slot].priority) = (treatment, priority);
+                        slot
+                    }
+                    None => self.create_address(key, treatment, priority),
+                }
             }
         };
+        let a = &self.addresses[address];
+        log!(
+            LogModule::RouterMa,
+            Level::Debug,
+            "MAU: Router '{}' added to address '{}', treatment: {}",
+            self.peers.name(bit).unwrap_or_default(),
+            a.key,
+            a.treatment.code()
+        );
         self.map_remote(address, bit);
     }
 
@@ -129,8 +157,48 @@ impl Core {
         self.release_address(address);
     }
 
+    /// Binds links to the address of a router whose id has slashes if they meant it all along: until it was known, their
+    /// address was taken to name the router, or something on this one, of which the id is the text up to a slash.
+    fn claim_producers(&mut self, id: &str, address: u32) {
+        if !id.contains('/') {
+            return;
+        }
+        let of_routers = |a: u32| a != address && matches!(self.addresses[a].class(), b'L' | b'R');
+        let is_candidate = |link: &Link| link.direction == Direction::In && link.address.is_some_and(of_routers);
+        let candidates: Vec<u32> =
+            self.links.entries().filter(|(_, link)| is_candidate(link)).map(|(slot, _)| slot).collect();
+        for slot in candidates {
+            let terminus = self.links[slot].terminus.clone();
+            let text = terminus.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            if text.is_some_and(|text| self.lookup(text) == Some(address)) {
+                self.unbind(slot);
+                self.bind(slot, address);
+            }
+        }
+    }
+
+    /// Tells the watches of what a router advertises.
+    fn on_reachable(&mut self, bit: u8, reachable: bool) {
+        self.peers.set_reachable(bit, reachable);
+        for address in self.addresses.slots() {
+            if self.addresses[address].remotes & (1 << bit) != 0 {
+                self.notify_watches(address);
+            }
+        }
+    }
+
+    /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
+    pub(super) fn address_request_passes(&mut self, address: u32, now: Instant) {
+        let a = &self.addresses[address];
+        if a.class() == b'R' && a.remotes.is_power_of_two() {
+            let bit = a.remotes.trailing_zeros() as u8;
+            self.drive_mesh(now, |mesh| mesh.request_passes(bit));
+        }
+    }
+
     /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
     fn flush_node(&mut self, bit: u8, forgotten: bool) {
+        self.unavailable.forget_node(bit);
         for address in self.addresses.slots() {
             let a = &self.addresses[address];
             if a.remotes & (1 << bit) != 0 && (forgotten || a.class() != b'R') {

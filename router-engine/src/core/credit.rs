@@ -36,6 +36,8 @@ impl Core {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
             if credit > 0 {
+                link.peer_credit = link.peer_credit.saturating_add(credit);
+                link.zero_credit_since = None;
                 link.draining = false;
                 let (conn, link) = (link.conn, link.id);
                 self.stage(conn, Effect::Credit { link, credit, drain: false });
@@ -56,6 +58,7 @@ impl Core {
 
     pub(super) fn on_drained(&mut self, link: LinkId, skipped: u32) {
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        self.links[slot].use_credit(skipped, self.now);
         let link = &mut self.links[slot];
         // What the peer gave up is owed to it, also when credit granted in the meantime has ended the drain. Deliveries
         // that went nowhere have left theirs before, and those that are unsettled bring it back themselves.
@@ -93,6 +96,7 @@ impl Core {
     pub(super) fn on_refused(&mut self, link: LinkId) {
         let Some(slot) = self.links.find(link.slot, link.number) else { return };
         let link = &mut self.links[slot];
+        link.use_credit(1, self.now);
         link.counters.deliveries += 1;
         link.counters.rejected += 1;
         self.give_credit(slot, 1);

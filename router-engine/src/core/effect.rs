@@ -1,10 +1,12 @@
 //! What the core tells ports, through their [`crate::Mailbox`].
 
 use super::action::{Direction, InToken};
+use super::gauge::LinkGauge;
 use super::ids::{LinkId, OutId};
 use crate::annotations::Annotations;
 use crate::stream::{Payload, Reader};
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
+use std::sync::Arc;
 
 /// Number of message priorities (AMQP part 3, 3.2.1; spec `inter-router-protocol.md` section 1).
 pub const PRIORITIES: usize = 10;
@@ -57,6 +59,8 @@ pub struct AttachOut {
     pub cut_through: CutThrough,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
+    /// Where to count what leaves by an outgoing link.
+    pub gauge: Option<Arc<LinkGauge>>,
 }
 
 /// The answer to an [`super::action::AttachRequest`].
@@ -78,6 +82,8 @@ pub struct AttachReply {
     pub annotations: bool,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
+    /// Where to count what leaves by an outgoing link.
+    pub gauge: Option<Arc<LinkGauge>>,
 }
 
 /// An outgoing delivery for a link.
@@ -109,7 +115,7 @@ pub struct WatchCounts {
     pub local: u32,
     /// In-process consumers.
     pub in_process: u32,
-    /// Routers that advertise the address.
+    /// Routers that advertise the address, to and from which flows can be carried.
     pub remote: u32,
     /// Producer links on this router.
     pub producers: u32,
@@ -199,4 +205,6 @@ pub enum Effect {
     },
     /// Turn the frame trace of this connection on or off.
     Trace(bool),
+    /// Find out what the peer makes the process hold, and tell by [`crate::Mailbox::set_load`].
+    Weigh,
 }

@@ -1,9 +1,10 @@
 //! Forwarding: from an address to outgoing links (spec `inter-router-protocol.md` section 10).
 
 use super::Core;
+use super::connection::ConnectionRole;
 use super::effect::{Effect, Push};
 use super::ids::OutId;
-use super::objects::{LinkKind, Out};
+use super::objects::{Link, LinkKind, Out};
 use super::table::Hook;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
@@ -21,6 +22,8 @@ pub(super) struct Route {
     pub(super) conn: Option<u32>,
     /// It travels on control links only.
     pub(super) control: bool,
+    /// It takes any way, also one that routers who agree on the ways would not take.
+    pub(super) any_way: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
     pub(super) now: Instant,
@@ -98,6 +101,7 @@ impl Core {
         }
         if let Some(control) = control.filter(|_| route.conn.is_some()) {
             copies += 1;
+            self.addresses[address].counters.to_container += 1;
             self.on_control_message(control, route, content.payload);
         }
         copies
@@ -129,10 +133,13 @@ impl Core {
     }
 
     fn closest(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
-        let a = &mut self.addresses[address];
+        let a = &self.addresses[address];
         if !a.subscribers.is_empty() {
-            a.subscribers.rotate_left(1);
-            let link = a.subscribers[a.subscribers.len() - 1];
+            // One that released it does not get it again.
+            let Some(next) = a.subscribers.iter().position(|&link| !self.is_invalidated(route, link)) else { return 0 };
+            let a = &mut self.addresses[address];
+            let link = a.subscribers.remove(next);
+            a.subscribers.push(link);
             if !self.takes(route, link) {
                 return 0;
             }
@@ -140,6 +147,7 @@ impl Core {
             return 1;
         }
         if let Some(control) = a.control.filter(|_| route.conn.is_some()) {
+            self.addresses[address].counters.to_container += 1;
             self.on_control_message(control, route, content.payload);
             return 1;
         }
@@ -247,7 +255,7 @@ impl Core {
             && resend.is_none_or(|r| r.neighbours & (1 << bit) == 0)
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
-            && (route.control || self.peers.is_valid_origin(node, origin))
+            && (route.any_way || self.peers.is_valid_origin(node, origin))
     }
 
     fn is_invalidated(&self, route: &Route, link: u32) -> bool {
@@ -300,12 +308,10 @@ impl Core {
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
-        l.peer_credit = l.peer_credit.saturating_sub(1);
-        if l.peer_credit == 0 {
-            l.zero_credit_since.get_or_insert(route.now);
-        }
+        l.use_credit(1, route.now);
         l.deliveries.push_back(&mut self.outs, slot);
         l.undelivered += u32::from(self.outs[slot].waits());
+        l.queued_whole += u64::from(!(stream || settled));
         if let Some((address, bit)) = counted.zip(bit) {
             self.addresses[address].add_outstanding(bit, true);
         }
@@ -315,7 +321,7 @@ impl Core {
         }
         let id = self.outs[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
-        self.count_egress(route, conn, address);
+        self.count_egress(route, link, address);
         debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
         self.stage(
             conn,
@@ -332,30 +338,31 @@ impl Core {
         );
     }
 
-    fn count_egress(&mut self, route: &Route, conn: u32, address: Option<u32>) {
-        self.conns[conn].last_delivery = Some(route.now);
-        let to_router = self.conns[conn].is_router();
-        let from_router = route.conn.is_some_and(|c| self.conns[c].is_router());
-        let internal = self.conns[conn].is_internal();
+    fn count_egress(&mut self, route: &Route, link: u32, address: Option<u32>) {
+        let Link { conn, kind, .. } = self.links[link];
+        let conn = &mut self.conns[conn];
+        conn.last_delivery = Some(route.now);
         let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
-        if to_router && from_router {
+        if conn.is_router() {
             a.counters.transit += 1;
-            self.totals.transit += 1;
-        } else if internal {
+            self.totals.transit += u64::from(kind != LinkKind::Control);
+        } else if conn.is_internal() {
             a.counters.to_container += 1;
-        } else if !to_router {
+        } else {
+            let container = u64::from(conn.role == ConnectionRole::RouteContainer);
             a.counters.egress += 1;
+            a.counters.egress_route_container += container;
             self.totals.egress += 1;
-            if self.conns[conn].role == super::connection::ConnectionRole::RouteContainer {
-                self.totals.egress_route_container += 1;
-            }
+            self.totals.egress_route_container += container;
         }
     }
 
     /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
     pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes, now: Instant) {
         let Some(address) = self.lookup(to) else { return };
-        let route = Route { origin: None, conn: None, control: true, settled: true, priority: 4, now };
+        self.addresses[address].counters.from_container += 1;
+        let any_way = takes_any_way(to);
+        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4, now };
         self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
     }
 
@@ -372,6 +379,12 @@ impl Core {
         self.links[link].moved_streams += 1;
         moved
     }
+}
+
+/// Whether a message on control links goes where it can. Not so requests for addresses and their answers: that they go
+/// where payload goes tells that payload would arrive (see [`crate::mesh::MeshOutput::Reachable`]).
+pub(super) fn takes_any_way(to: &str) -> bool {
+    !to.ends_with("/qdrouter.ma")
 }
 
 fn is_incomplete(payload: &Payload) -> bool {

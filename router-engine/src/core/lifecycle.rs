@@ -21,6 +21,33 @@ impl Router {
             }
         });
     }
+
+    /// Has every connection but those of routers find out what its peer makes the process hold.
+    pub fn weigh_connections(&self) {
+        self.with(|core| {
+            let slots: Vec<u32> = core.conns.entries().filter(|(_, c)| c.may_be_shed()).map(|(slot, _)| slot).collect();
+            for slot in slots {
+                core.stage(slot, Effect::Weigh);
+            }
+        });
+    }
+
+    /// The connection whose peer makes the process hold the most, as far as [`Self::weigh_connections`] has found out,
+    /// and how many octets.
+    #[must_use]
+    pub fn heaviest_connection(&self) -> Option<(ConnId, usize)> {
+        self.with(|core| {
+            let loads = core.conns.iter().filter(|c| c.may_be_shed()).map(|c| (c.id, c.mailbox.load()));
+            loads.max_by_key(|&(_, octets)| octets)
+        })
+    }
+}
+
+impl Conn {
+    /// Routers carry what belongs to others, and tasks of this process are trusted.
+    fn may_be_shed(&self) -> bool {
+        !self.is_router() && !self.is_internal() && !self.admin_deleted
+    }
 }
 
 impl Core {
@@ -39,6 +66,7 @@ impl Core {
             streaming_links: false,
             pool: LinkPool::default(),
             admin_deleted: false,
+            trace: None,
             router: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
@@ -110,7 +138,7 @@ impl Core {
         // still get a link for the next consumer here.
         self.router_connection_closed(slot, now);
         while let Some(link) = self.conns[slot].links.pop() {
-            self.drop_link(link, &[], now);
+            self.drop_link(link, &[], "Link closed due to connection loss", now);
         }
         self.conns.remove(slot);
         self.conns.shrink();

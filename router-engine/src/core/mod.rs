@@ -18,20 +18,24 @@ mod control;
 mod credit;
 pub mod effect;
 mod forwarding;
+mod gauge;
 pub mod ids;
 mod lifecycle;
 pub mod nodes;
 mod objects;
 mod peers;
+mod report;
 mod settle;
 pub mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod unavailable;
 mod watch;
 
 pub use config::{AddressConfig, Mode, RouterConfig};
+pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
 pub use watch::WatchId;
 
@@ -78,8 +82,11 @@ pub struct Core {
     patterns: PatternTree<AddressConfig>,
     mesh: Option<Mesh>,
     peers: peers::Peers,
+    unavailable: unavailable::Unavailable,
     totals: Totals,
     next_watch: u64,
+    /// Idle streaming links that a connection keeps.
+    pool_kept: usize,
     started: Instant,
     /// Time of the running batch.
     now: Instant,
@@ -98,13 +105,13 @@ pub struct Core {
 /// Router-wide counters (spec `amqp-endpoint.md` 18.2).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
-    /// Outcomes of deliveries that entered on endpoint links.
+    /// Of deliveries that came in; pre-settled ones count where they enter the network.
     pub outcomes: LinkCounters,
     /// Deliveries received on endpoint links.
     pub ingress: u64,
     /// Deliveries sent on endpoint links.
     pub egress: u64,
-    /// Deliveries from router to router.
+    /// Deliveries sent to other routers, routing protocol messages excepted.
     pub transit: u64,
     /// Received from route containers.
     pub ingress_route_container: u64,
@@ -203,8 +210,10 @@ impl Core {
             patterns: PatternTree::default(),
             mesh,
             peers: peers::Peers::default(),
+            unavailable: unavailable::Unavailable::default(),
             totals: Totals::default(),
             next_watch: 0,
+            pool_kept: peers::POOL_KEPT,
             started: now,
             now,
             next_tick: now + TICK,

@@ -71,6 +71,7 @@ impl Router {
     pub fn trace_connection(&self, conn: ConnId, on: bool) {
         self.with(|core| {
             if let Some(slot) = core.conns.find(conn.slot, conn.number) {
+                core.conns[slot].trace = Some((crate::log::protocol_epoch(), on));
                 core.stage(slot, Effect::Trace(on));
             }
         });

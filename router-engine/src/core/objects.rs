@@ -3,11 +3,13 @@
 use super::action::{Direction, InToken, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
 use super::effect::{CutThrough, Effect, PRIORITIES};
+use super::gauge::LinkGauge;
 use super::ids::{ConnId, InId, LinkId, OutId};
 use super::table::{Entry, Hook, List, Listed};
 use crate::Mailbox;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
+use crate::log::{self, Level, LogModule};
 use crate::stream::{Notify, Payload};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -35,6 +37,8 @@ pub(crate) struct Conn {
     /// Idle streaming links.
     pub(crate) pool: LinkPool,
     pub(crate) admin_deleted: bool,
+    /// The frame trace was switched for this connection alone, in an epoch of the module's setting.
+    pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
 }
 
@@ -106,7 +110,7 @@ pub(crate) struct Link {
     pub(crate) resend_released: bool,
     /// Deliveries of this link: incoming ones or outgoing ones.
     pub(crate) deliveries: List,
-    /// Of these, not yet complete (incoming), or waiting to be sent (outgoing, see [`Out::waits`]).
+    /// Of these, pre-settled (incoming; they are still arriving), or waiting to be sent (outgoing, see [`Out::waits`]).
     pub(crate) undelivered: u32,
     /// Outgoing streams that were moved from this link to streaming links.
     pub(crate) moved_streams: u32,
@@ -119,10 +123,14 @@ pub(crate) struct Link {
     /// Credit to grant at the end of the batch.
     pub(crate) credit_due: u32,
     pub(crate) draining: bool,
-    /// Credit as known from the peer's flow (outgoing).
+    /// Credit as known from the peer's flow (outgoing), or that the peer was given and has not used (incoming).
     pub(crate) peer_credit: u32,
     pub(crate) zero_credit_since: Option<Instant>,
     pub(crate) counters: LinkCounters,
+    /// Unsettled whole messages that were queued on an outgoing link.
+    pub(crate) queued_whole: u64,
+    /// How many of these have left; none where the port tells of each.
+    pub(crate) gauge: Option<Arc<LinkGauge>>,
 }
 
 /// Counters of a link (spec `amqp-endpoint.md` 18.2, 18.3).
@@ -130,7 +138,7 @@ pub(crate) struct Link {
 pub struct LinkCounters {
     /// Deliveries received, or completely sent.
     pub deliveries: u64,
-    /// Of these, pre-settled.
+    /// Pre-settled; of outgoing links with those that were dropped.
     pub presettled: u64,
     /// Pre-settled and dropped.
     pub dropped_presettled: u64,
@@ -184,12 +192,16 @@ pub struct AddressCounters {
     pub ingress: u64,
     /// Deliveries that left the network here.
     pub egress: u64,
-    /// Deliveries between routers.
+    /// Deliveries sent to other routers.
     pub transit: u64,
     /// Deliveries to in-process consumers.
     pub to_container: u64,
     /// Deliveries from in-process producers.
     pub from_container: u64,
+    /// Of `ingress`, from route containers.
+    pub ingress_route_container: u64,
+    /// Of `egress`, to route containers.
+    pub egress_route_container: u64,
 }
 
 /// Routing protocol addresses that the core consumes (spec `inter-router-protocol.md` 5.3).
@@ -324,9 +336,13 @@ impl LinkKind {
 }
 
 impl LinkPool {
-    /// The link that became idle last.
-    pub(crate) fn take(&mut self) -> Option<LinkId> {
-        let link = self.idle.pop_back();
+    /// Links that are looked at for each stream.
+    const TRIED: usize = 16;
+
+    /// The link that became idle last of those that are `ready` to send, or of all when none of the latest is.
+    pub(crate) fn take(&mut self, mut ready: impl FnMut(LinkId) -> bool) -> Option<LinkId> {
+        let back = self.idle.iter().rev().take(Self::TRIED).position(|&link| ready(link)).unwrap_or(0);
+        let link = self.idle.remove(self.idle.len().checked_sub(1 + back)?);
         self.spare = self.spare.min(self.idle.len());
         link
     }
@@ -371,6 +387,14 @@ impl Conn {
         self.params.protocol == "internal"
     }
 
+    /// Whether its frames are traced: as was asked for, until the module's setting changes.
+    pub(crate) fn is_traced(&self) -> bool {
+        match self.trace {
+            Some((epoch, on)) if epoch == log::protocol_epoch() => on,
+            _ => log::enabled(LogModule::Protocol, Level::Debug),
+        }
+    }
+
     /// Shown to operators: of a peer whose open came.
     pub(crate) fn is_shown(&self) -> bool {
         !self.is_internal() && self.peer.is_some()
@@ -379,6 +403,35 @@ impl Conn {
     /// A connection to another router of this network, on which streams and complete messages are routed by `to`.
     pub(crate) fn is_router(&self) -> bool {
         matches!(self.role, ConnectionRole::InterRouter | ConnectionRole::InterRouterData)
+    }
+}
+
+impl Link {
+    /// Unsettled whole messages that have left, where their port counts them.
+    pub(crate) fn left_whole(&self) -> u64 {
+        self.gauge.as_ref().map_or(0, |gauge| gauge.left())
+    }
+
+    /// Deliveries that wait to be sent or are on their way out, and unsettled ones.
+    pub(crate) fn pending(&self) -> (u32, u32) {
+        let others = self.deliveries.len().saturating_sub(self.undelivered);
+        match (self.direction, &self.gauge) {
+            (Direction::In, _) => (0, others),
+            (Direction::Out, None) => (self.undelivered, others),
+            (Direction::Out, Some(gauge)) => {
+                let waiting = self.queued_whole.saturating_sub(gauge.left());
+                let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).min(others);
+                (self.undelivered + waiting, others - waiting)
+            }
+        }
+    }
+
+    /// The sender on the link has used credit, or given it up.
+    pub(crate) fn use_credit(&mut self, credit: u32, now: Instant) {
+        self.peer_credit = self.peer_credit.saturating_sub(credit);
+        if self.peer_credit == 0 {
+            self.zero_credit_since.get_or_insert(now);
+        }
     }
 }
 
@@ -428,7 +481,7 @@ mod tests {
         (0..100).for_each(|slot| pool.put(link(slot)));
         assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
         // Forty are in use at times.
-        let used: Vec<_> = (0..40).filter_map(|_| pool.take()).collect();
+        let used: Vec<_> = (0..40).filter_map(|_| pool.take(|_| true)).collect();
         assert_eq!(used[0], link(99));
         used.into_iter().for_each(|link| pool.put(link));
         assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
@@ -436,6 +489,17 @@ mod tests {
             pool.trim(10, |_| true);
         }
         assert_eq!(pool.idle.len(), 10);
+    }
+
+    #[test]
+    fn link_pool_prefers_what_is_ready() {
+        let mut pool = LinkPool::default();
+        assert_eq!(pool.take(|_| true), None);
+        (0..100).for_each(|slot| pool.put(link(slot)));
+        assert_eq!(pool.take(|l| l.slot < 98), Some(link(97)));
+        assert_eq!(pool.take(|_| false), Some(link(99)), "better late than a link for every stream");
+        assert_eq!(pool.take(|l| l.slot == 0), Some(link(98)), "the search is short");
+        assert_eq!(pool.idle.len(), 97);
     }
 
     #[test]

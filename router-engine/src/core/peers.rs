@@ -8,9 +8,9 @@ use super::connection::ConnectionRole;
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
 use super::ids::LinkId;
 use super::objects::{LinkKind, RouterConn};
+use super::report;
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
-use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
@@ -18,8 +18,8 @@ use std::collections::HashMap;
 
 /// Routers that can be told apart, and neighbour connections, at most.
 pub(super) const MAX_ROUTERS: usize = 128;
-/// Idle streaming links that a connection keeps.
-const POOL_KEPT: usize = 128;
+/// Idle streaming links that a connection keeps, unless [`crate::Router::keep_idle_streams`] says otherwise.
+pub(super) const POOL_KEPT: usize = 128;
 
 /// What forwarding needs to know of the network. Node bit 0 is this router.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Peers {
     taken: u128,
     /// Data connections without a control connection.
     unallocated: Vec<u32>,
+    /// Node bits of routers to and from which flows can be carried.
+    pub(super) reachable: u128,
     /// Largest hop count to a reachable router.
     pub(super) radius: u32,
 }
@@ -58,6 +60,7 @@ impl Default for Peers {
             active: vec![None; MAX_ROUTERS],
             taken: 0,
             unallocated: Vec::new(),
+            reachable: 0,
             radius: 0,
         }
     }
@@ -83,7 +86,13 @@ impl Peers {
     pub(super) fn remove_node(&mut self, bit: u8) -> Option<String> {
         let node = self.nodes.get_mut(usize::from(bit))?.take()?;
         self.by_id.remove(node.id.as_bytes());
+        self.set_reachable(bit, false);
         Some(node.id)
+    }
+
+    pub(super) fn set_reachable(&mut self, bit: u8, reachable: bool) {
+        let bit = 1 << bit;
+        self.reachable = if reachable { self.reachable | bit } else { self.reachable & !bit };
     }
 
     /// Bits of all known remote routers.
@@ -171,25 +180,44 @@ impl Core {
     /// The neighbour bit for a new control connection; none when it must be closed (2.5).
     fn claim_bit(&mut self, conn: u32) -> Option<u8> {
         let (correlator, ordinal) = self.group(conn)?;
-        if !correlator.is_empty() {
-            let rival = self.conns.slots().into_iter().find(|&other| {
-                other != conn
-                    && self.conns[other].role == ConnectionRole::InterRouter
-                    && self.conns[other]
-                        .router
-                        .as_ref()
-                        .is_some_and(|r| r.bit.is_some() && r.correlator.as_deref() == Some(correlator.as_str()))
-            });
-            if let Some(router) = rival.and_then(|r| self.conns[r].router.as_ref()) {
-                // A newer generation takes the bit over; it becomes active with its control links.
-                return if ordinal > router.ordinal { router.bit } else { None };
+        let rivals = if correlator.is_empty() { Vec::new() } else { self.rivals(conn, &correlator) };
+        if let Some(&(newest, bit, newest_ordinal)) = rivals.iter().max_by_key(|(_, _, ordinal)| *ordinal) {
+            let (pending, takes_over) = (self.peers.conn(bit) != Some(newest), ordinal > newest_ordinal);
+            report::precedence(self.conns[newest].id, pending, self.conns[conn].id, takes_over);
+            if !takes_over {
+                return None;
             }
+            // A newer generation takes the bit over; it becomes active with its control links. One before it that has
+            // not come so far never will.
+            if pending {
+                self.supersede(newest);
+            }
+            return Some(bit);
         }
         let bit = self.peers.take_bit();
         if bit.is_none() {
-            crate::log!(LogModule::RouterCore, Level::Error, "Exceeded maximum inter-router link count");
+            report::no_bit_left();
         }
         bit
+    }
+
+    /// Other control connections of a group, active or about to be: slot, neighbour bit and ordinal.
+    fn rivals(&self, conn: u32, correlator: &str) -> Vec<(u32, u8, u64)> {
+        let rivals = self.conns.entries().filter(|(other, c)| *other != conn && c.role == ConnectionRole::InterRouter);
+        rivals
+            .filter_map(|(other, c)| {
+                let router = c.router.as_ref().filter(|r| r.correlator.as_deref() == Some(correlator))?;
+                Some((other, router.bit?, router.ordinal))
+            })
+            .collect()
+    }
+
+    /// Ends a control connection before it became active.
+    fn supersede(&mut self, conn: u32) {
+        if let Some(router) = self.conns[conn].router.as_mut() {
+            router.bit = None;
+        }
+        self.stage(conn, Effect::Close { error: None, hard: true });
     }
 
     fn group(&self, conn: u32) -> Option<(String, u64)> {
@@ -228,6 +256,7 @@ impl Core {
         let source = Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
         let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
         let link = self.links[slot].id;
+        let gauge = self.links[slot].gauge.clone();
         let attach = AttachOut {
             link,
             name,
@@ -238,6 +267,7 @@ impl Core {
             anonymous: direction == Direction::In,
             cut_through: kind.cut_through(),
             priority: kind.priority(),
+            gauge,
         };
         self.stage(conn, Effect::Attach(Box::new(attach)));
         slot
@@ -262,6 +292,7 @@ impl Core {
     pub(super) fn router_link_up(&mut self, slot: u32) {
         let link = &self.links[slot];
         let (conn, direction, kind) = (link.conn, link.direction, link.kind);
+        report::control_link(self.conns[conn].id, link, true);
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         match (kind, direction) {
             (LinkKind::Control, Direction::In) => router.control_in = Some(slot),
@@ -288,9 +319,13 @@ impl Core {
     fn activate_neighbour(&mut self, conn: u32) {
         let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
         if let Some(old) = self.peers.active[usize::from(bit)].replace(conn).filter(|&old| old != conn) {
+            report::upgraded(self.conns[old].id, self.conns[conn].id);
             self.retire_control_connection(old);
         }
         let Some((correlator, ordinal)) = self.group(conn) else { return };
+        let (id, host) = (self.conns[conn].id, &self.conns[conn].params.host);
+        report::group(&correlator, format_args!("setup parent [C{id}] with ordinal={ordinal} (host={host})"));
+        report::group(&correlator, format_args!("recording correlator[mask-bit={bit}]"));
         if correlator.is_empty() {
             return;
         }
@@ -302,6 +337,11 @@ impl Core {
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
             });
         self.peers.unallocated = rest;
+        for &member in &members {
+            let moved = self.conns[member].id;
+            report::group(&correlator, format_args!("moving member [C{moved}] to parent [C{id}]"));
+            self.check_group(member, conn);
+        }
         if let Some(router) = self.conns[conn].router.as_mut() {
             router.members = members;
         }
@@ -331,23 +371,25 @@ impl Core {
                     .as_ref()
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
         });
-        match control.and_then(|c| self.conns[c].router.as_mut()) {
-            Some(router) => router.members.push(conn),
-            None => self.peers.unallocated.push(conn),
-        }
-        let container = |c: u32| self.conns[c].peer.as_ref().map(|p| p.container_id.as_str());
-        if control.is_some_and(|c| container(c) != container(conn)) {
-            crate::log!(
-                LogModule::RouterCore,
-                Level::Error,
-                "Connection group failure: connections split across routers"
-            );
+        let id = self.conns[conn].id;
+        report::group(&correlator, format_args!("adding member [C{id}] with ordinal={ordinal}"));
+        match control.and_then(|c| Some((c, self.conns[c].id, self.conns[c].router.as_mut()?))) {
+            Some((control, parent, router)) => {
+                router.members.push(conn);
+                report::group(&correlator, format_args!("member [C{id}] added to parent [C{parent}]"));
+                self.check_group(conn, control);
+            }
+            None => {
+                self.peers.unallocated.push(conn);
+                report::group(&correlator, format_args!("parent not present moving [C{id}] to unallocated"));
+            }
         }
     }
 
     pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
+        report::control_link(self.conns[conn].id, link, false);
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
             if *place == Some(slot) {
@@ -389,13 +431,19 @@ impl Core {
     /// A link for one stream on a connection, or on a data connection of its group.
     pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
         let conn = self.trunk(conn);
-        while let Some(link) = self.conns[conn].pool.take() {
+        let links = &self.links;
+        // What is gone is taken too, and found out below.
+        let ready = |id: LinkId| links.find(id.slot, id.number).is_none_or(|slot| links[slot].peer_credit > 0);
+        while let Some(link) = self.conns[conn].pool.take(ready) {
             if let Some(slot) = self.links.find(link.slot, link.number) {
                 self.links[slot].idle = false;
+                report::streaming_link(self.conns[conn].id, &self.links[slot], report::TAKEN);
                 return Some(slot);
             }
         }
-        Some(self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming))
+        let slot = self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming);
+        report::streaming_link(self.conns[conn].id, &self.links[slot], report::CREATED);
+        Some(slot)
     }
 
     fn trunk(&mut self, conn: u32) -> u32 {
@@ -416,6 +464,7 @@ impl Core {
         }
         link.idle = true;
         let (conn, id) = (link.conn, link.id);
+        report::streaming_link(self.conns[conn].id, link, report::RETURNED);
         self.conns[conn].pool.put(id);
         self.stream_moved_back(slot);
     }
@@ -431,11 +480,13 @@ impl Core {
 
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
     pub(super) fn trim_pools(&mut self, now: Instant) {
+        let kept = self.pool_kept;
         for conn in self.conns.slots() {
             let links = &self.links;
             let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
-            for id in self.conns[conn].pool.trim(POOL_KEPT, done) {
+            for id in self.conns[conn].pool.trim(kept, done) {
                 if let Some(slot) = self.links.find(id.slot, id.number) {
+                    report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
                     self.detach_link(slot, None, now);
                 }
             }

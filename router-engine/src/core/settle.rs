@@ -5,7 +5,7 @@ use super::action::Side;
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
-use super::objects::{In, LinkCounters, LinkKind, Out, Resend};
+use super::objects::{In, LinkCounters, Out, Resend};
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
@@ -167,9 +167,8 @@ impl Core {
     pub(super) fn on_complete(&mut self, id: InId, aborted: bool, now: Instant) {
         let Some(slot) = self.ins.find(id.slot, id.number) else { return };
         let delivery = &mut self.ins[slot];
-        let completed = !std::mem::replace(&mut delivery.complete, true);
+        delivery.complete = true;
         let (link, presettled, owed) = (delivery.link, delivery.presettled, delivery.credit_at_settlement);
-        self.links[link].undelivered -= u32::from(completed);
         if !(aborted || presettled) {
             return;
         }
@@ -212,10 +211,11 @@ impl Core {
         let waited = out.waits();
         out.sent = true;
         let (link, presettled, origin) = (out.link, out.presettled, out.origin);
+        let counts_as_presettled = self.is_presettled(slot);
         let l = &mut self.links[link];
         l.undelivered -= u32::from(waited);
         l.counters.deliveries += 1;
-        l.counters.presettled += u64::from(presettled);
+        l.counters.presettled += u64::from(counts_as_presettled);
         self.stream_link_idle(link);
         if !presettled {
             if origin.is_none() {
@@ -235,6 +235,7 @@ impl Core {
     pub(super) fn on_dropped(&mut self, id: OutId, now: Instant) {
         let Some(slot) = self.outs.find(id.slot, id.number) else { return };
         let link = self.outs[slot].link;
+        self.links[link].counters.presettled += 1;
         self.links[link].counters.dropped_presettled += 1;
         self.totals.outcomes.dropped_presettled += 1;
         match self.outs[slot].origin {
@@ -245,7 +246,7 @@ impl Core {
         }
     }
 
-    /// Sends a released delivery to somebody else. False when nobody is left.
+    /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
     fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
@@ -258,12 +259,21 @@ impl Core {
         }
         let (address, priority) = (resend.address, resend.priority);
         let (payload, annotations, state) = (resend.payload.clone(), resend.annotations.clone(), resend.state.clone());
+        // While this reader is there, so is the beginning of a stream.
+        let _beginning = match &payload {
+            Payload::Stream(stream) => {
+                let Some(reader) = stream.reader_anew() else { return false };
+                Some(reader)
+            }
+            Payload::One(_) | Payload::Many(_) => None,
+        };
         let (id, link_id) = (self.outs[slot].id, self.links[link].id);
         let streaming = self.outs[slot].stream && !self.outs[slot].sent;
         let route = Route {
             origin: Some(origin),
             conn: Some(self.links[self.ins[origin].link].conn),
             control: false,
+            any_way: false,
             settled: false,
             priority,
             now,
@@ -284,7 +294,7 @@ impl Core {
     /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
     pub(super) fn begin_resend(&mut self, slot: u32, resend: Resend) {
         if let Payload::Stream(stream) = &resend.payload {
-            stream.set_retain(true);
+            stream.retain();
         }
         self.addresses[resend.address].holds += 1;
         self.ins[slot].resend = Some(Box::new(resend));
@@ -293,7 +303,7 @@ impl Core {
     fn end_resend(&mut self, slot: u32) {
         if let Some(resend) = self.ins[slot].resend.take() {
             if let Payload::Stream(stream) = &resend.payload {
-                stream.set_retain(false);
+                stream.stop_retaining();
             }
             self.addresses[resend.address].holds -= 1;
             self.release_address(resend.address);
@@ -404,7 +414,7 @@ impl Core {
         self.orphan_outs(slot);
         let link = self.ins[slot].link;
         self.links[link].deliveries.remove(&mut self.ins, slot);
-        self.links[link].undelivered -= u32::from(!self.ins[slot].complete);
+        self.links[link].undelivered -= u32::from(self.ins[slot].presettled);
         self.ins.remove(slot);
     }
 
@@ -415,19 +425,14 @@ impl Core {
         }
         let age = born.map(|born| self.now.since(born));
         count(&mut self.links[link].counters, outcome, age);
-        if self.counts_in_totals(link) {
+        if !self.conns[self.links[link].conn].is_internal() {
             count(&mut self.totals.outcomes, outcome, age);
         }
     }
 
-    /// Whether the deliveries of an incoming link count as such of the router.
-    pub(super) fn counts_in_totals(&self, link: u32) -> bool {
-        let link = &self.links[link];
-        link.kind == LinkKind::Endpoint && !self.conns[link.conn].is_router()
-    }
-
     fn count_out(&mut self, slot: u32, now: Instant) {
-        let Out { link, presettled, stream, born, ref outcome, .. } = self.outs[slot];
+        let presettled = self.is_presettled(slot);
+        let Out { link, stream, born, ref outcome, .. } = self.outs[slot];
         let outcome = outcome.as_ref().filter(|_| !presettled);
         count(&mut self.links[link].counters, outcome, (!stream).then(|| now.since(born)));
     }
@@ -437,8 +442,15 @@ impl Core {
         let out = &mut self.outs[slot];
         if !(out.stream || out.presettled || out.sent) {
             out.sent = true;
-            self.links[out.link].counters.deliveries += 1;
+            let link = &mut self.links[out.link];
+            link.counters.deliveries += u64::from(link.gauge.is_none());
         }
+    }
+
+    /// Whether the sender of a copy's original settled it, and not only the router because the receiver wants that.
+    fn is_presettled(&self, out: u32) -> bool {
+        let out = &self.outs[out];
+        out.presettled && out.origin.is_none_or(|origin| self.ins[origin].presettled)
     }
 }
 

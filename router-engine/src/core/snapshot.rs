@@ -26,6 +26,8 @@ pub struct ConnectionRow {
     pub uptime: Duration,
     /// Since the last delivery.
     pub last_delivery: Option<Duration>,
+    /// Its frames are traced.
+    pub traced: bool,
 }
 
 /// A link.
@@ -45,7 +47,7 @@ pub struct LinkRow {
     pub owning_address: Option<String>,
     /// Capacity in deliveries.
     pub capacity: u32,
-    /// Queued for sending (outgoing) or not yet complete (incoming).
+    /// Queued for sending, or on their way out; none of incoming links.
     pub undelivered: u32,
     /// Unsettled.
     pub unsettled: u32,
@@ -57,7 +59,7 @@ pub struct LinkRow {
     pub moved_streams: u32,
     /// Priority for scheduling.
     pub priority: u8,
-    /// Credit known to be available (outgoing).
+    /// Credit that the receiving side has given and the sending side has not used.
     pub credit: u32,
     /// Seconds without credit.
     pub zero_credit: Duration,
@@ -78,12 +80,14 @@ pub struct AddressRow {
     pub subscribers: u32,
     /// Producer links.
     pub producers: u32,
-    /// Routers that advertise it.
+    /// Routers that advertise it, or all others.
     pub remotes: Vec<String>,
     /// Watched by an adaptor.
     pub watched: bool,
     /// Counters.
     pub counters: AddressCounters,
+    /// Unsettled deliveries at neighbours, where the treatment counts them.
+    pub tracked: u32,
 }
 
 /// Router-wide figures.
@@ -266,6 +270,7 @@ impl Router {
 }
 
 fn address_row(core: &Core, a: &Address) -> AddressRow {
+    let remotes = if a.class() == b'T' { core.peers.known() } else { a.remotes };
     AddressRow {
         key: a.key.clone(),
         treatment: a.treatment,
@@ -273,9 +278,10 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
         subscribers: a.consumers.len(),
         producers: a.producers.len(),
-        remotes: super::forwarding::bits_of(a.remotes).filter_map(|b| core.peers.name(b)).collect(),
+        remotes: super::forwarding::bits_of(remotes).filter_map(|b| core.peers.name(b)).collect(),
         watched: !a.watches.is_empty(),
         counters: a.counters,
+        tracked: a.outstanding.iter().map(|(_, count)| count).sum(),
     }
 }
 
@@ -288,6 +294,7 @@ fn connection_row(conn: &Conn, now: Instant) -> ConnectionRow {
         deleted: conn.admin_deleted,
         uptime: now.since(conn.opened_at),
         last_delivery: conn.last_delivery.map(|at| now.since(at)),
+        traced: conn.is_traced(),
     }
 }
 
@@ -296,6 +303,9 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         Some(address) => Some(address.key.clone()),
         None => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
     };
+    let (undelivered, unsettled) = link.pending();
+    let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.protocol == "tcp");
+    let zero_credit = link.zero_credit_since.filter(|_| !in_process);
     LinkRow {
         number: link.id.number,
         connection: core.conns.get(link.conn).map_or(0, |c| c.id.number),
@@ -312,14 +322,15 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         incoming: link.direction == Direction::In,
         owning_address,
         capacity: link.capacity,
-        undelivered: link.undelivered,
-        unsettled: link.deliveries.len() - link.undelivered,
+        undelivered,
+        unsettled,
         up: link.up,
-        counters: link.counters,
+        counters: LinkCounters { deliveries: link.counters.deliveries + link.left_whole(), ..link.counters },
         moved_streams: link.moved_streams,
         priority: link.kind.priority(),
-        credit: link.peer_credit,
-        zero_credit: link.zero_credit_since.map_or(Duration::ZERO, |at| now.since(at)),
+        // Flows take and give octets without credit for messages: always one.
+        credit: if in_process { 1 } else { link.peer_credit },
+        zero_credit: zero_credit.map_or(Duration::ZERO, |at| now.since(at)),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
 
 use super::action::Deliver;
+use super::connection::ConnectionRole;
 use super::effect::Effect;
-use super::forwarding::Route;
+use super::forwarding::{Route, takes_any_way};
 use super::ids::InId;
 use super::objects::{In, LinkKind, Resend};
 use super::table::Hook;
@@ -22,13 +23,14 @@ impl Core {
         let l = &mut self.links[link];
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
+        l.use_credit(1, now);
         if l.resend_released {
             annotations.flags |= flags::RESEND_RELEASED;
         }
         if l.streaming {
             annotations.flags |= flags::STREAMING;
         }
-        if settled && self.counts_in_totals(link) {
+        if settled && self.is_ingress(link) {
             self.totals.outcomes.presettled += 1;
         }
         let l = &self.links[link];
@@ -63,17 +65,16 @@ impl Core {
             });
             let l = &mut self.links[link];
             l.deliveries.push_back(&mut self.ins, slot);
-            l.undelivered += u32::from(!complete);
+            l.undelivered += u32::from(settled);
             slot
         });
-        let route = Route {
-            origin: in_slot,
-            conn: Some(conn),
-            control: self.links[link].kind == LinkKind::Control,
-            settled,
-            priority,
-            now,
-        };
+        let control = self.links[link].kind == LinkKind::Control;
+        let text = || to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).unwrap_or_default();
+        let any_way = control && takes_any_way(text());
+        if let Some(address) = address.filter(|_| control && !any_way) {
+            self.address_request_passes(address, now);
+        }
+        let route = Route { origin: in_slot, conn: Some(conn), control, any_way, settled, priority, now };
         let within_radius = annotations.trace.count() <= self.peers.radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
@@ -112,6 +113,10 @@ impl Core {
         let router = self.conns[self.links[link].conn].is_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
+        if in_slot.is_none_or(|slot| self.ins[slot].presettled) {
+            self.links[link].counters.dropped_presettled += 1;
+            self.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
+        }
         // While it has a path the address only has no way for the moment: nothing would tell when it is back.
         let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
         if let Some(slot) = in_slot {
@@ -124,9 +129,6 @@ impl Core {
                 }
             });
             self.settle_in(slot, state, false);
-        } else {
-            self.links[link].counters.dropped_presettled += 1;
-            self.totals.outcomes.dropped_presettled += 1;
         }
         if targeted && !router && closed {
             self.withhold_and_drain(link);
@@ -145,23 +147,24 @@ impl Core {
     }
 
     fn count_ingress(&mut self, conn: u32, link: u32, address: Option<u32>) {
+        let enters = self.is_ingress(link);
         let conn = &self.conns[conn];
-        if self.links[link].kind != LinkKind::Endpoint || conn.is_router() {
-            return;
-        }
-        if conn.is_internal() {
-            if let Some(a) = address {
-                self.addresses[a].counters.from_container += 1;
-            }
-            return;
-        }
-        self.totals.ingress += 1;
-        if conn.role == super::connection::ConnectionRole::RouteContainer {
-            self.totals.ingress_route_container += 1;
-        }
-        if let Some(a) = address {
-            self.addresses[a].counters.ingress += 1;
-        }
+        let container = u64::from(enters && conn.role == ConnectionRole::RouteContainer);
+        self.totals.ingress += u64::from(enters);
+        self.totals.ingress_route_container += container;
+        // What has nowhere to go on a link with an address is not one of that address's deliveries.
+        let targeted = self.links[link].address.is_some();
+        let Some(a) = address.map(|a| &mut self.addresses[a]).filter(|a| !targeted || a.paths() > 0) else { return };
+        a.counters.ingress += u64::from(enters);
+        a.counters.ingress_route_container += container;
+        a.counters.from_container += u64::from(conn.is_internal());
+    }
+
+    /// Whether what comes in on a link enters the network there.
+    fn is_ingress(&self, link: u32) -> bool {
+        let link = &self.links[link];
+        let conn = &self.conns[link.conn];
+        link.kind == LinkKind::Endpoint && !conn.is_router() && !conn.is_internal()
     }
 
     /// Tells the sender the end of a delivery and forgets it. Its copies must be gone already.

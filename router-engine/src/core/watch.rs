@@ -125,7 +125,7 @@ impl Core {
         WatchCounts {
             local: a.consumers.len(),
             in_process: a.subscribers.len() as u32,
-            remote: a.remotes.count_ones(),
+            remote: (a.remotes & self.peers.reachable).count_ones(),
             producers: a.producers.len(),
         }
     }

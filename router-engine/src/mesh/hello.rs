@@ -1,7 +1,8 @@
 //! Neighbour discovery (spec `inter-router-protocol.md` 6.2).
 
 use super::fields::{Fields, Malformed};
-use super::{LINK_STATE_VERSION, MAX_NODES, Mesh, wire};
+use super::{LINK_STATE_VERSION, MAX_NODES, Mesh, describe, wire};
+use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
 use std::collections::BTreeMap;
@@ -20,7 +21,13 @@ pub(super) struct Hello {
 impl Mesh {
     pub(super) fn expire_hellos(&mut self, now: Instant) {
         let max_age = self.timing.hello_max_age;
-        self.hello.heard.retain(|_, heard| now.since(*heard) <= max_age);
+        self.hello.heard.retain(|id, heard| {
+            let fresh = now.since(*heard) <= max_age;
+            if !fresh {
+                log!(LogModule::RouterHello, Level::Debug, "HELLO peer expired: {id}");
+            }
+            fresh
+        });
     }
 
     pub(super) fn hello_is_due(&self, now: Instant) -> bool {
@@ -30,6 +37,12 @@ impl Mesh {
     pub(super) fn send_hello(&mut self, now: Instant) {
         self.hello.last_sent = Some(now);
         let seen: Vec<&str> = self.hello.heard.keys().map(String::as_str).collect();
+        log!(
+            LogModule::RouterHello,
+            Level::Debug,
+            "SENT: {}",
+            describe::hello(&self.id, LINK_STATE_VERSION, self.instance, || seen.iter().copied())
+        );
         let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION)
             .number("instance", self.instance)
             .texts("seen", seen.into_iter());
@@ -52,9 +65,11 @@ impl Mesh {
             self.on_own_id(instance);
             return Ok(());
         }
-        if !self.version_is_known("HELLO", id, version, LINK_STATE_VERSION, LogModule::RouterHello) {
+        if !self.version_is_known("HELLO", id, version, LINK_STATE_VERSION, LogModule::Router) {
             return Ok(());
         }
+        let told = describe::hello(id, version, instance, || seen.iter().filter_map(Value::as_str));
+        log!(LogModule::RouterHello, Level::Debug, "RCVD: {told}");
         let Some((bit, cost)) = from else { return Ok(()) };
         if self.hello.heard.len() >= MAX_NODES && !self.hello.heard.contains_key(id) {
             return Ok(());
@@ -68,8 +83,8 @@ impl Mesh {
 
     fn on_own_id(&mut self, instance: i64) {
         if instance != self.instance && !std::mem::replace(&mut self.hello.duplicate_reported, true) {
-            let text = format!("Detected Neighbor Router with a Duplicate ID - {}", self.id);
-            self.log(LogModule::RouterHello, Level::Critical, text);
+            let id = &self.id;
+            log!(LogModule::RouterHello, Level::Critical, "Detected Neighbor Router with a Duplicate ID - {id}");
         }
     }
 
@@ -94,13 +109,13 @@ impl Mesh {
                 node.link_heard = now;
                 node.next_hop = None;
                 node.need_lsr = true;
+                log!(LogModule::Router, Level::Debug, "Node {id} link set: link_id={bit} (removed next hop)");
             }
         }
         if !self.ls.peers.contains_key(id) {
             self.ls.peers.insert(id.to_owned(), cost.max(1));
             (self.ls.local_change, self.ls.gained) = (true, true);
-            let text = format!("New neighbor router {id} on link_tag={bit} with cost {cost}");
-            self.log(LogModule::RouterHello, Level::Info, text);
+            log!(LogModule::RouterHello, Level::Info, "New neighbor router {id} on link_tag={bit} with cost {cost}");
         }
         self.check_instance(id, instance, version);
     }

@@ -2,7 +2,8 @@
 
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
-use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, wire};
+use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, describe, node::RoundTrip, wire};
+use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
 use std::collections::BTreeSet;
@@ -31,6 +32,8 @@ pub(super) struct LinkState {
     pub(super) last_change: Option<Instant>,
     pub(super) radius: u32,
     last_ra: Option<Instant>,
+    /// The time after a change, in which advertisements are more frequent.
+    flux: bool,
     /// Node bits that the last computation found no way to.
     unreachable: Vec<u8>,
     /// Ticks until these are flushed.
@@ -47,11 +50,15 @@ impl Mesh {
             .number("ls_seq", self.ls.seq)
             .number("mobile_seq", self.mobile.seq);
         self.send(RA_TO.to_owned(), "RA", body);
+        let told = describe::ra(&self.id, LINK_STATE_VERSION, self.instance, self.ls.seq, self.mobile.seq);
+        log!(LogModule::RouterLs, Level::Debug, "SENT: {told}");
     }
 
     fn send_lsr(&mut self, target: &str) {
         let body = wire::Body::link_state(&self.id, LINK_STATE_VERSION);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter"), "LSR", body);
+        let told = describe::lsr(&self.id, LINK_STATE_VERSION);
+        log!(LogModule::RouterLs, Level::Debug, "SENT: {told} to: {target}");
     }
 
     fn send_lsu(&mut self, target: &str) {
@@ -60,6 +67,13 @@ impl Mesh {
             .number("ls_seq", self.ls.seq)
             .link_state_of("ls", &self.id, self.ls.seq, &self.ls.peers);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter"), "LSU", body);
+        let told =
+            describe::lsu(&self.id, LINK_STATE_VERSION, self.instance, self.ls.seq, self.describe_own_link_state());
+        log!(LogModule::RouterLs, Level::Debug, "SENT: {told}");
+    }
+
+    fn describe_own_link_state(&self) -> impl std::fmt::Display {
+        describe::link_state(&self.id, self.ls.seq, || self.ls.peers.iter().map(|(id, cost)| (id.as_str(), *cost)))
     }
 
     /// The sender of a link-state message; `None` when the message is to be ignored.
@@ -67,7 +81,7 @@ impl Mesh {
         let id = fields.id()?;
         let version = fields.int_or_zero("pv")?;
         let mine = id == self.id;
-        let known = mine || self.version_is_known(opcode, id, version, LINK_STATE_VERSION, LogModule::RouterLs);
+        let known = mine || self.version_is_known(opcode, id, version, LINK_STATE_VERSION, LogModule::Router);
         Ok((known && !mine).then_some((id, version)))
     }
 
@@ -75,6 +89,8 @@ impl Mesh {
         let Some((id, version)) = self.link_state_sender("RA", fields)? else { return Ok(()) };
         let instance = fields.int_or_zero("instance")?;
         let (ls_seq, mobile_seq) = (fields.int("ls_seq")?, fields.int("mobile_seq")?);
+        let told = describe::ra(id, version, instance, ls_seq, mobile_seq);
+        log!(LogModule::RouterLs, Level::Debug, "RCVD: {told}");
         if self.node_or_new(id, Some(instance), version).is_none() {
             return Ok(());
         }
@@ -102,6 +118,7 @@ impl Mesh {
 
     pub(super) fn on_lsr(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
         let Some((id, version)) = self.link_state_sender("LSR", fields)? else { return Ok(()) };
+        log!(LogModule::RouterLs, Level::Debug, "RCVD: {}", describe::lsr(id, version));
         if self.node_or_new(id, None, version).is_some() {
             self.send_lsu(id);
         }
@@ -118,6 +135,12 @@ impl Mesh {
         }
         let ls_seq = state.int("ls_seq")?;
         let mut peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
+        log!(
+            LogModule::RouterLs,
+            Level::Debug,
+            "RCVD: {}",
+            describe::lsu(id, version, instance, ls_seq, describe::link_state(id, ls_seq, || peers.iter().copied()))
+        );
         peers.retain(|(peer, _)| *peer != id);
         let Some(bit) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
         match self.nodes.get(bit).and_then(Node::instance) {
@@ -178,20 +201,24 @@ impl Mesh {
             self.output.push_back(MeshOutput::FlushNode { bit });
         }
         self.ls.recompute = true;
-        self.log(LogModule::RouterLs, Level::Info, format!("Detected Restart of Router Node {id}"));
+        log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
     }
 
     pub(super) fn on_link_lost(&mut self, bit: u8) {
+        log!(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag={bit}");
         let owners: Vec<u8> = self.nodes.iter().filter(|n| n.link == Some(bit)).map(Node::bit).collect();
         for owner in owners {
             self.drop_neighbour(owner);
-            self.log(LogModule::RouterLs, Level::Info, format!("Link to Neighbor Router Lost - link_tag={bit}"));
+            // The ways are computed at the tick, but what lies behind the link alone is gone.
+            let mutual = self.bits_of(&self.compute_paths().mutual);
+            self.set_mutual(mutual);
         }
     }
 
     fn drop_neighbour(&mut self, node: u8) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.link = None;
+        log!(LogModule::Router, Level::Debug, "Node {} link removed", node.id());
         self.ls.peers.remove(node.id());
         self.ls.local_change = true;
     }
@@ -200,8 +227,11 @@ impl Mesh {
 // === the tick ===
 
 impl Mesh {
-    pub(super) fn ra_is_due(&self, now: Instant) -> bool {
+    pub(super) fn ra_is_due(&mut self, now: Instant) -> bool {
         let flux = self.ls.last_change.is_some_and(|change| now.since(change) < self.timing.flux());
+        if !flux && std::mem::take(&mut self.ls.flux) {
+            log!(LogModule::Router, Level::Debug, "Exited Router Flux Mode");
+        }
         let interval = if flux { self.timing.ra_interval_flux } else { self.timing.ra_interval };
         self.ls.last_ra.is_none_or(|last| now.since(last) >= interval)
     }
@@ -216,8 +246,7 @@ impl Mesh {
             .collect();
         for bit in stale {
             let id = self.nodes.get(bit).map_or("", Node::id);
-            let text = format!("Neighbor router {id} is silent");
-            self.log(LogModule::RouterLs, Level::Info, text);
+            log!(LogModule::RouterLs, Level::Info, "Neighbor router {id} is silent");
             self.drop_neighbour(bit);
         }
         for node in self.nodes.iter_mut() {
@@ -255,19 +284,41 @@ impl Mesh {
         if local_change || recompute {
             self.ls.last_change = Some(now);
             self.output.push_back(MeshOutput::TopologyChanged);
-            self.ls.seq += i64::from(local_change);
+            if !std::mem::replace(&mut self.ls.flux, true) {
+                log!(LogModule::Router, Level::Debug, "Entered Router Flux Mode");
+            }
+            if local_change {
+                self.ls.seq += 1;
+                let state = self.describe_own_link_state();
+                log!(LogModule::RouterLs, Level::Debug, "Local Link State: {state}");
+            }
             self.compute_routes();
         }
         local_change
     }
 
-    /// Step 7.
-    fn compute_routes(&mut self) {
+    fn compute_paths(&self) -> path::Paths<'_> {
         let states: Vec<(&str, &Peers)> = std::iter::once((self.id.as_str(), &self.ls.peers))
             .chain(self.nodes.iter().map(|n| (n.id(), &n.peers)))
             .collect();
-        let result = path::compute(&self.id, &states);
-        let text = describe(&result);
+        path::compute(&self.id, &states)
+    }
+
+    fn bits_of(&self, ids: &BTreeSet<&str>) -> u128 {
+        ids.iter().filter_map(|id| self.nodes.bit_of(id)).fold(0, |set, bit| set | 1 << bit)
+    }
+
+    fn set_mutual(&mut self, mutual: u128) {
+        for node in self.nodes.iter_mut() {
+            node.set_mutual(mutual & (1 << node.bit()) != 0);
+        }
+    }
+
+    /// Step 7.
+    fn compute_routes(&mut self) {
+        let result = self.compute_paths();
+        log_result(&result);
+        let mutual = self.bits_of(&result.mutual);
         let bit_of = |id: &str| self.nodes.bit_of(id);
         let routes: Vec<(u8, Option<u8>, u32, u128)> = result
             .paths
@@ -278,9 +329,11 @@ impl Mesh {
                 Some((bit_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
-        self.ls.unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
-        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
+        let unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
         let radius = result.radius;
+        self.ls.unreachable = unreachable;
+        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
+        self.set_mutual(mutual);
         for (bit, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(bit) {
                 if (node.next_hop, node.valid_origins) != (next_hop, valid_origins) {
@@ -294,9 +347,6 @@ impl Mesh {
             self.ls.radius = radius;
             self.output.push_back(MeshOutput::Radius(radius));
         }
-        for text in text {
-            self.log(LogModule::RouterLs, Level::Debug, text);
-        }
     }
 
     /// Step 8.
@@ -309,11 +359,10 @@ impl Mesh {
         self.ls.hold_off = None;
         for bit in std::mem::take(&mut self.ls.unreachable) {
             let Some(node) = self.nodes.get_mut(bit).filter(|n| n.mobile_seq > 0) else { continue };
-            let text = format!("Invalidating addresses on unreachable node: {}", node.id());
+            log!(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: {}", node.id());
             if node.forget_addresses() {
                 self.output.push_back(MeshOutput::FlushNode { bit });
             }
-            self.log(LogModule::RouterLs, Level::Debug, text);
         }
     }
 
@@ -324,15 +373,13 @@ impl Mesh {
             let (ls_seq, mobile_seq) = node.advertised;
             node.need_lsr |= node.lsr_retry.tick() && node.ls_seq < ls_seq.max(1);
             node.need_mar |= node.mar_retry.tick() && node.mobile_seq < mobile_seq;
+            node.need_mar |= node.owes_answer() && (node.trip == RoundTrip::Untried || !node.mar_retry.is_waiting());
             let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
             if need.0 {
                 node.lsr_retry.sent();
             }
-            if need.1 {
-                node.mar_retry.sent();
-            }
             if need.0 || need.1 {
-                requests.push((node.id().to_owned(), need, node.mobile_seq));
+                requests.push((node.id().to_owned(), need, node.have_seq()));
             }
         }
         for (id, (need_lsr, need_mar), have_seq) in requests {
@@ -358,20 +405,11 @@ fn parse_peers(peers: Fields<'_>) -> Option<Vec<(&str, u32)>> {
         .collect()
 }
 
-/// The result of a computation, for the log.
-fn describe(result: &path::Paths<'_>) -> [String; 4] {
-    let map = |value: &dyn Fn(&path::Path<'_>) -> String| {
-        let entries: Vec<String> = result.paths.iter().map(|(id, path)| format!("'{id}': {}", value(path))).collect();
-        format!("{{{}}}", entries.join(", "))
-    };
-    let list = |ids: &mut dyn Iterator<Item = &&str>| {
-        let ids: Vec<String> = ids.map(|id| format!("'{id}'")).collect();
-        format!("[{}]", ids.join(", "))
-    };
-    [
-        format!("Computed next hops: {}", map(&|path| format!("'{}'", path.next_hop))),
-        format!("Computed costs: {}", map(&|path| path.cost.to_string())),
-        format!("Computed valid origins: {}", map(&|path| list(&mut path.valid_origins.iter()))),
-        format!("Unreachable_ids: {}", list(&mut result.unreachable.iter())),
-    ]
+fn log_result(result: &path::Paths<'_>) {
+    let (module, level) = (LogModule::RouterLs, Level::Info);
+    log!(module, level, "Computed next hops: {}", describe::next_hops(result));
+    log!(module, level, "Computed costs: {}", describe::costs(result));
+    log!(module, level, "Computed valid origins: {}", describe::valid_origins(result));
+    log!(module, level, "Computed radius: {}", result.radius);
+    log!(module, level, "Unreachable_ids: {}", describe::unreachable(result));
 }

@@ -1,8 +1,10 @@
 //! Which router has consumers for which address (spec `inter-router-protocol.md` section 8).
 
 use super::fields::{Fields, Malformed};
+use super::node::RoundTrip;
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
+use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -69,6 +71,7 @@ impl Mesh {
         if !is_mobile(key) {
             return;
         }
+        log!(LogModule::RouterMa, Level::Debug, "Became Local Dest: {key}");
         let sync = &mut self.mobile;
         match sync.local.get_mut(key) {
             None => {
@@ -89,6 +92,9 @@ impl Mesh {
 
     /// An address lost its last local destination.
     pub fn local_removed(&mut self, key: &str) {
+        if is_mobile(key) {
+            log!(LogModule::RouterMa, Level::Debug, "No Longer Local Dest: {key}");
+        }
         match self.mobile.local.get(key).map(|local| local.change) {
             Some(Some((Change::Add, _))) => {
                 self.mobile.unchange(key);
@@ -149,6 +155,14 @@ impl Mesh {
             .addresses("add", &add)
             .addresses("del", &delete);
         self.send(MAU_ALL_TO.to_owned(), "MAU", body);
+        log!(
+            LogModule::RouterMa,
+            Level::Debug,
+            "New mobile sequence: mobile_seq={}, addrs_synced={}, fanout={}",
+            self.mobile.seq,
+            add.len() + delete.len(),
+            self.ls.peers.len()
+        );
         true
     }
 }
@@ -157,8 +171,12 @@ impl Mesh {
 
 impl Mesh {
     pub(super) fn send_mar(&mut self, target: &str, have_seq: i64) {
+        if let Some(node) = self.nodes.by_id_mut(target) {
+            node.asks_for_addresses();
+        }
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION).number("have_seq", have_seq);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAR", body);
+        log!(LogModule::RouterMa, Level::Debug, "Send MAR request to router {target}, have_seq={have_seq}, fanout=1");
     }
 
     fn send_absolute_mau(&mut self, target: &str) {
@@ -166,6 +184,7 @@ impl Mesh {
             .number("mobile_seq", self.mobile.seq)
             .addresses("exist", &self.mobile.told());
         self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAU", body);
+        log!(LogModule::RouterMa, Level::Debug, "Sent MAU to requestor: mobile_seq={}", self.mobile.seq);
     }
 
     /// The sender of a mobile address message, which must be a known router; `None` when the
@@ -178,8 +197,8 @@ impl Mesh {
         }
         let bit = self.nodes.bit_of(id);
         if bit.is_none() {
-            let text = format!("Received {opcode} from an unknown router with router id {id}");
-            self.log(LogModule::RouterMa, Level::Warning, text);
+            let what = "from an unknown router with router id";
+            log!(LogModule::RouterMa, Level::Warning, "Received {opcode} {what} {id}");
         }
         Ok(bit.map(|bit| (id, bit)))
     }
@@ -187,7 +206,9 @@ impl Mesh {
     pub(super) fn on_mar(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
         let log_here = |malformed: Malformed| malformed.log_to(LogModule::RouterMa);
         let Some((id, _)) = self.mobile_sender("MAR", fields).map_err(log_here)? else { return Ok(()) };
-        if fields.int("have_seq").map_err(log_here)? < self.mobile.seq {
+        let have_seq = fields.int("have_seq").map_err(log_here)?;
+        log!(LogModule::RouterMa, Level::Debug, "Received MAR from {id}, have_seq={have_seq}");
+        if have_seq < self.mobile.seq {
             self.send_absolute_mau(id);
         }
         Ok(())
@@ -204,6 +225,8 @@ impl Mesh {
             [Ok(None), Ok(Some(add)), Ok(Some(delete))] => Update::Differential { add, delete },
             _ => return Err(malformed),
         };
+        let kind = if matches!(update, Update::Absolute(_)) { "absolute" } else { "differential" };
+        log!(LogModule::RouterMa, Level::Debug, "Received MAU ({kind}) from {id}, mobile_seq={seq}");
         let Some(node) = self.nodes.get_mut(bit) else { return Ok(()) };
         if matches!(update, Update::Differential { .. }) && node.mobile_seq.checked_add(1) != Some(seq) {
             let have_seq = node.mobile_seq;
@@ -222,6 +245,10 @@ impl Mesh {
         node.mobile_seq = seq;
         node.mar_sent = false;
         node.mar_retry.reset();
+        // Only requests are answered with absolute ones.
+        if matches!(update, Update::Absolute(_)) && node.trip == RoundTrip::Asked {
+            node.trip = RoundTrip::Answered;
+        }
         let full = match update {
             Update::Absolute(exist) => {
                 node.unmap_others(exist, &mut self.output);
@@ -233,9 +260,13 @@ impl Mesh {
                 full
             }
         };
+        let untried = (node.owes_answer() && node.trip == RoundTrip::Untried).then(|| node.have_seq());
+        if let Some(have_seq) = untried {
+            self.send_mar(id, have_seq);
+        }
         if full {
-            let text = format!("Router {id} advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
-            self.log(LogModule::RouterMa, Level::Error, text);
+            let text = format_args!("advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
+            log!(LogModule::RouterMa, Level::Error, "Router {id} {text}");
         }
         Ok(())
     }

@@ -15,6 +15,7 @@
 //!   local addresses --MAU (differential)--> address maps of others; gaps and RA --> MAR --> MAU (absolute)
 //! ```
 
+mod describe;
 mod fields;
 mod hello;
 mod link_state;
@@ -31,12 +32,13 @@ pub use node::Node;
 pub use timing::Timing;
 pub use wire::parse;
 
+use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::value::Map;
 use bytes::Bytes;
 use fields::{Fields, Malformed};
-use node::NodeTable;
+use node::{NodeTable, Route};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Routers that can be told apart, this one included; node bits are below it.
@@ -108,6 +110,13 @@ pub enum MeshOutput {
         /// Zero until a way is found for the first time.
         valid_origins: u128,
     },
+    /// From now on a flow to a remote router can be carried both ways, as far as that can be known, or not any more.
+    Reachable {
+        /// The router.
+        bit: u8,
+        /// At first no router is.
+        reachable: bool,
+    },
     /// The largest number of hops to a reachable router.
     Radius(u32),
     /// A router has consumers for an address. Repeated when its edge mesh changed, see [`Mesh::edge_mesh`].
@@ -131,15 +140,6 @@ pub enum MeshOutput {
         /// The router.
         bit: u8,
     },
-    /// Something for the log.
-    Log {
-        /// The module.
-        module: LogModule,
-        /// The level.
-        level: Level,
-        /// The text.
-        text: String,
-    },
     /// The topology changed at the time of this call.
     TopologyChanged,
 }
@@ -150,6 +150,11 @@ impl Mesh {
     /// The control plane of the router `id`; `instance` is its boot time in seconds since the Unix epoch.
     #[must_use]
     pub fn new(id: &str, instance: i64, timing: Timing) -> Self {
+        log!(
+            LogModule::Router,
+            Level::Info,
+            "Router Engine Instantiated: id={id} instance={instance} max_routers={MAX_NODES}"
+        );
         Self {
             id: id.to_owned(),
             instance,
@@ -180,14 +185,24 @@ impl Mesh {
         };
         if let Err(Malformed { module, what }) = result {
             let id = fields.id().unwrap_or("unknown");
-            let text = match what {
-                Some(what) => format!("Received malformed {opcode} from {id}: {what}"),
-                None => format!("Received malformed {opcode} from {id}"),
-            };
-            self.log(module, Level::Error, text);
+            match what {
+                Some(what) => log!(module, Level::Error, "Received malformed {opcode} from {id}: {what}"),
+                None => log!(module, Level::Error, "Received malformed {opcode} from {id}"),
+            }
         }
         self.publish_routes();
         self.check_invariants();
+    }
+
+    /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
+    /// asked may send flows to these addresses as soon as it has the answer, so this router must know them by then: it
+    /// asks too, ahead of the request, if there is anything that it does not know.
+    pub fn request_passes(&mut self, bit: u8) {
+        let Some(node) = self.nodes.get_mut(bit).filter(|node| node.has_way() && node.lacks_addresses()) else {
+            return;
+        };
+        let (id, have_seq) = (node.id().to_owned(), node.have_seq());
+        self.send_mar(&id, have_seq);
     }
 
     /// The control links of a neighbour bit are gone.
@@ -286,10 +301,6 @@ impl Mesh {
         (self.ls.seq, self.mobile.seq)
     }
 
-    fn log(&mut self, module: LogModule, level: Level, text: String) {
-        self.output.push_back(MeshOutput::Log { module, level, text });
-    }
-
     fn send(&mut self, to: String, opcode: &'static str, body: wire::Body) {
         let payload = body.message(&to, opcode);
         self.output.push_back(MeshOutput::Send { to, opcode, payload });
@@ -301,8 +312,7 @@ impl Mesh {
             return true;
         }
         if self.warned.len() < MAX_NODES && self.warned.insert(id.to_owned()) {
-            let text = format!("Received {opcode} at protocol version {version} from {id}.  Ignoring.");
-            self.log(module, Level::Warning, text);
+            log!(module, Level::Warning, "Received {opcode} at protocol version {version} from {id}.  Ignoring.");
         }
         false
     }
@@ -314,15 +324,17 @@ impl Mesh {
         }
         let bit = self.nodes.insert(id, instance, version);
         if let Some(bit) = bit {
+            log!(LogModule::Router, Level::Debug, "Node {id} created: maskbit={bit}");
             self.output.push_back(MeshOutput::NodeAdded { bit, id: id.to_owned() });
         } else if !std::mem::replace(&mut self.full_reported, true) {
-            self.log(LogModule::RouterLs, Level::Error, format!("Exceeded maximum router count: {id} is ignored"));
+            log!(LogModule::RouterLs, Level::Error, "Exceeded maximum router count: {id} is ignored");
         }
         bit
     }
 
     fn remove_node(&mut self, bit: u8) {
-        if self.nodes.remove(bit).is_some() {
+        if let Some(node) = self.nodes.remove(bit) {
+            log!(LogModule::Router, Level::Debug, "Node {} deleted", node.id());
             self.full_reported = false;
             self.output.push_back(MeshOutput::NodeRemoved { bit });
             // There is a place now for a router that others named in vain.
@@ -333,10 +345,31 @@ impl Mesh {
     }
 
     fn publish_routes(&mut self) {
-        for node in self.nodes.iter_mut() {
-            if let Some(route) = node.take_route_change() {
-                self.output.push_back(route);
+        let changes: Vec<_> = self.nodes.iter_mut().filter_map(Node::take_route_change).collect();
+        for (bit, before, now) in changes {
+            self.log_route(bit, before, now);
+            self.output.push_back(now.output(bit));
+        }
+        self.output.extend(self.nodes.iter_mut().filter_map(Node::take_reachable_change));
+    }
+
+    fn log_route(&self, bit: u8, before: Option<Route>, now: Route) {
+        let id = self.nodes.get(bit).map_or("", Node::id);
+        let changed = |of: fn(&Route) -> u128, nothing| before.as_ref().map_or(nothing, of) != of(&now);
+        let (module, level) = (LogModule::Router, Level::Debug);
+        match now.next_hop {
+            hop if hop == before.and_then(|route| route.next_hop) => {}
+            Some(hop) => {
+                let hop = self.nodes.get(hop).map_or("", Node::id);
+                log!(module, level, "Node {id} next hop set: {hop}");
             }
+            None => log!(module, level, "Node {id} next hop removed"),
+        }
+        if changed(|route| route.valid_origins, 0) {
+            log!(module, level, "Node {id} valid origins: {}", describe::ids(|| self.ids_of(now.valid_origins)));
+        }
+        if changed(|route| u128::from(route.cost), 0) {
+            log!(module, level, "Node {id} cost: {}", now.cost);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What is known of the other routers (spec `inter-router-protocol.md` 6.6).
 
 use super::{MAX_NODES, MeshOutput, path::Peers};
+use crate::log;
+use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -46,8 +48,13 @@ pub struct Node {
     pub(super) addresses: HashMap<String, Option<String>>,
     /// Ticks without peers, link or mention; never reset.
     pub(super) empty: u8,
+    /// The link states have a way to it and back.
+    pub(super) mutual: bool,
+    /// Whether messages make their way to it and back.
+    pub(super) trip: RoundTrip,
     /// What the owner of the mesh was told last.
     told: Option<Route>,
+    told_reachable: bool,
 }
 
 /// When to repeat a request that was not answered. Requests are lost while routers do not agree
@@ -60,12 +67,23 @@ pub(super) struct Retry {
     given: u8,
 }
 
+/// A router on the way only forwards when it has computed its ways with the same link states as this one, which nobody
+/// tells. But requests for addresses are forwarded by the rules for payload: whoever answers one is reached, and reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RoundTrip {
+    #[default]
+    Untried,
+    Asked,
+    Answered,
+}
+
+/// The way to a router, by bits as in [`MeshOutput::Route`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Route {
-    next_hop: Option<u8>,
+pub(super) struct Route {
+    pub(super) next_hop: Option<u8>,
     link: Option<u8>,
-    cost: u32,
-    valid_origins: u128,
+    pub(super) cost: u32,
+    pub(super) valid_origins: u128,
 }
 
 /// Remote routers by node bit and by id.
@@ -155,8 +173,10 @@ impl Node {
     pub(super) fn forget_addresses(&mut self) -> bool {
         self.mobile_seq = 0;
         self.mar_sent = false;
+        self.trip = RoundTrip::Untried;
         let known = !self.addresses.is_empty();
         self.addresses = HashMap::new();
+        log!(LogModule::Router, Level::Debug, "Remote destinations flushed from router {}", self.id);
         known
     }
 
@@ -172,15 +192,68 @@ impl Node {
         self.instance.is_none() || now.since(since) > OVERTAKEN
     }
 
-    /// The route as output, if it is not what was told last.
-    pub(super) fn take_route_change(&mut self) -> Option<MeshOutput> {
+    /// Notes whether the link states have a way to it and back. Whoever was cut off must answer again.
+    pub(super) fn set_mutual(&mut self, mutual: bool) {
+        if self.mutual && !mutual {
+            self.trip = RoundTrip::Untried;
+        }
+        self.mutual = mutual;
+    }
+
+    /// A flow to it could be carried both ways, as far as that can be known.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.mutual && self.trip == RoundTrip::Answered
+    }
+
+    /// It has addresses of use, and only its answer is missing.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.mutual && self.trip != RoundTrip::Answered && !self.addresses.is_empty()
+    }
+
+    /// The sequence number to ask for its addresses with. Requests that tell the latest one are not answered.
+    pub(super) fn have_seq(&self) -> i64 {
+        if self.lacks_addresses() || self.trip == RoundTrip::Answered { self.mobile_seq } else { self.mobile_seq - 1 }
+    }
+
+    /// A request for its addresses is sent.
+    pub(super) fn asks_for_addresses(&mut self) {
+        if self.trip == RoundTrip::Answered {
+            self.mar_retry.sent();
+        } else {
+            self.trip = RoundTrip::Asked;
+            self.mar_retry.sent_urgently();
+        }
+    }
+
+    /// What this one knows of its addresses is known to be old, or is nothing.
+    pub(super) fn lacks_addresses(&self) -> bool {
+        self.mobile_seq == 0 || self.mobile_seq < self.advertised.1
+    }
+
+    /// Whether it is reachable as output, if that is not what was told last.
+    pub(super) fn take_reachable_change(&mut self) -> Option<MeshOutput> {
+        let (bit, reachable) = (self.bit, self.is_reachable());
+        let changed = std::mem::replace(&mut self.told_reachable, reachable) != reachable;
+        changed.then_some(MeshOutput::Reachable { bit, reachable })
+    }
+
+    /// Bit, former and new route, if the route is not what was told last.
+    pub(super) fn take_route_change(&mut self) -> Option<(u8, Option<Route>, Route)> {
         let Self { bit, next_hop, link, cost, valid_origins, .. } = *self;
-        let route = Some(Route { next_hop, link, cost, valid_origins });
-        if self.told == route {
+        let route = Route { next_hop, link, cost, valid_origins };
+        if self.told == Some(route) {
             return None;
         }
-        self.told = route;
-        Some(MeshOutput::Route { bit, next_hop, link, cost, valid_origins })
+        Some((bit, self.told.replace(route), route))
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    pub(super) const fn output(self, bit: u8) -> MeshOutput {
+        let Self { next_hop, link, cost, valid_origins } = self;
+        MeshOutput::Route { bit, next_hop, link, cost, valid_origins }
     }
 }
 
@@ -191,9 +264,18 @@ impl Retry {
     const FIRST: u8 = 2;
     const LONGEST: u8 = 32;
 
+    /// Between requests of which a way waits that is only known to work once they are answered.
+    const LONGEST_URGENT: u8 = 4;
+
     /// A request was sent.
     pub(super) fn sent(&mut self) {
         self.given = (self.given * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.left = self.given;
+    }
+
+    /// A request was sent that is repeated at the next tick for the first time.
+    pub(super) fn sent_urgently(&mut self) {
+        self.given = (self.given * 2).clamp(1, Self::LONGEST_URGENT);
         self.left = self.given;
     }
 
@@ -201,6 +283,11 @@ impl Retry {
     pub(super) fn reset(&mut self) {
         self.given = 0;
         self.left = self.left.min(Self::FIRST);
+    }
+
+    /// A request is out that was sent not long ago.
+    pub(super) const fn is_waiting(self) -> bool {
+        self.left > 0
     }
 
     /// A tick passed. Returns whether the request was out for long enough.
@@ -272,7 +359,10 @@ impl NodeTable {
             mobile_seq: 0,
             addresses: HashMap::new(),
             empty: 0,
+            mutual: false,
+            trip: RoundTrip::Untried,
             told: Some(Route { next_hop: None, link: None, cost: 0, valid_origins: 0 }),
+            told_reachable: false,
         }));
         self.by_id.insert(id.to_owned(), bit);
         Some(bit)

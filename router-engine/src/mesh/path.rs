@@ -30,6 +30,8 @@ pub struct Paths<'a> {
     pub paths: BTreeMap<&'a str, Path<'a>>,
     /// Routers that have a link state or are named in one, and cannot be reached.
     pub unreachable: BTreeSet<&'a str>,
+    /// Reachable routers that have a way back to this one.
+    pub mutual: BTreeSet<&'a str>,
     /// The largest number of hops on a shortest way to or from a reachable router, ours or another of the same cost: the
     /// routers on the way of a message choose among equals by themselves, and may take it along the longest.
     pub radius: u32,
@@ -44,7 +46,11 @@ pub fn compute<'a>(own: &'a str, states: &[(&'a str, &'a Peers)]) -> Paths<'a> {
     let mut result = Paths { radius: graph.radius(&tree), ..Paths::default() };
     let mut origins: Vec<Vec<&'a str>> = vec![Vec::new(); graph.ids.len()];
     for origin in (0..graph.ids.len()).filter(|&o| o != graph.own && tree.cost[o].is_some()) {
-        let through = graph.tree(origin).behind(graph.own);
+        let from_origin = graph.tree(origin);
+        if from_origin.cost[graph.own].is_some() {
+            result.mutual.insert(graph.ids[origin]);
+        }
+        let through = from_origin.behind(graph.own);
         for (destination, _) in through.iter().enumerate().filter(|(_, through)| **through) {
             origins[destination].push(graph.ids[origin]);
         }

@@ -74,6 +74,7 @@ impl AmqpPort {
             // Watches are for in-process peers.
             Effect::Watch { .. } => {}
             Effect::Trace(on) => self.engine.set_trace(on),
+            Effect::Weigh => self.weigh_peer(),
         }
         None
     }
@@ -81,13 +82,18 @@ impl AmqpPort {
     /// Answers the peer's attach. The index of the link when the peer has detached it meanwhile.
     fn attach_reply(&mut self, reply: AttachReply) -> Option<u32> {
         let idx = reply.token;
+        let ends = self.ends(reply.source.as_deref(), reply.target.as_deref());
         let link = self.links.get_mut(idx)?;
+        link.ends = ends;
         let key = link.key;
         link.annotations = reply.annotations;
         link.priority = reply.priority;
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = reply.anonymous;
             incoming.cut_through = reply.cut_through;
+        }
+        if let Some(out) = link.out() {
+            out.gauge = reply.gauge;
         }
         let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
         self.engine
@@ -112,8 +118,8 @@ impl AmqpPort {
     }
 
     fn attach(&mut self, attach: AttachOut) {
-        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, cut_through, priority } =
-            attach;
+        let AttachOut { link: id, name, direction, source, target, session: class, anonymous, .. } = attach;
+        let ends = self.ends(Some(&source), Some(&target));
         let attached = self.session_for(class).and_then(|(session, owned)| {
             let role = if direction == Direction::In { Role::Receiver } else { Role::Sender };
             let params =
@@ -132,12 +138,16 @@ impl AmqpPort {
         };
         let mut link = PortLink::new(key, session, direction);
         link.id = Some(id);
+        link.ends = ends;
         link.owns_session = owned;
-        link.priority = priority;
+        link.priority = attach.priority;
         link.annotations = carries_annotations(&self.params.conn, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
-            incoming.cut_through = cut_through;
+            incoming.cut_through = attach.cut_through;
+        }
+        if let Some(out) = link.out() {
+            out.gauge = attach.gauge;
         }
         self.links.insert(link);
     }

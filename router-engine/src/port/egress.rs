@@ -6,12 +6,13 @@
 use super::AmqpPort;
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
 use super::link::{Leaving, OutLink, PortLink, notify_key};
-use crate::core::action::Action;
+use crate::core::action::{Action, Direction};
 use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
 use crate::stream::{Notify, Payload, Pull};
 use amqp_core::engine::{LinkKey, Outgoing, Sent, SessionKey};
 use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -155,13 +156,12 @@ impl AmqpPort {
         let (id, settled) = (push.id, push.settled);
         if reader.is_none() {
             // A whole message: mostly it leaves at once, and then nothing needs to be kept of it.
+            self.log_leaving(idx, &mut buffer);
             self.engine.start(key, outgoing(id, settled, push.state));
             let sent = self.engine.send(key, &mut buffer, Some(settled), budget);
             if sent == Sent::Done {
                 self.buffer = buffer;
-                if settled {
-                    self.actions.push(Action::Sent { delivery: id });
-                }
+                self.report(idx, id, settled);
                 return Left::Next;
             }
             let current = Leaving {
@@ -190,6 +190,10 @@ impl AmqpPort {
             && (!current.started || current.buffer.is_empty())
         {
             pull = reader.pull(budget, &mut current.buffer);
+            if !current.started && pull != Pull::Done && reader.stream().is_aborted() {
+                // What was aborted before it began need not begin.
+                pull = Pull::Aborted;
+            }
         }
         match pull {
             Pull::Aborted => {
@@ -215,14 +219,13 @@ impl AmqpPort {
             }
             current.started = true;
             let state = current.state.take();
+            self.log_leaving(idx, &mut current.buffer);
             self.engine.start(key, outgoing(current.id, current.settled, state));
         }
         let last = (pull == Pull::Done).then_some(current.settle_last);
         match self.engine.send(key, &mut current.buffer, last, budget) {
             Sent::Done => {
-                if current.report {
-                    self.actions.push(Action::Sent { delivery: current.id });
-                }
+                self.report(idx, current.id, current.report);
                 self.recycle(*current);
                 Left::Next
             }
@@ -245,12 +248,30 @@ impl AmqpPort {
         }
     }
 
+    /// A delivery has left: the core is told, or it is only counted.
+    fn report(&mut self, idx: u32, delivery: OutId, tell: bool) {
+        if tell {
+            self.actions.push(Action::Sent { delivery });
+        } else if let Some(out) = self.links.get_mut(idx).and_then(PortLink::out) {
+            out.count_left();
+        }
+    }
+
+    fn log_leaving(&self, idx: u32, beginning: &mut VecDeque<Bytes>) {
+        if !self.params.message_fields.is_empty() {
+            self.log_message(idx, Direction::Out, beginning.make_contiguous());
+        }
+    }
+
     /// The peer settled a delivery; if it is still on its way there is no use in sending the rest.
     pub(super) fn settled_by_peer(&mut self, idx: u32, id: OutId) {
         let Some(link) = self.links.get_mut(idx) else { return };
         let key = link.key;
         let Some(out) = link.out() else { return };
         if let Some(current) = out.current.take_if(|c| c.id == id && c.started) {
+            if !current.report {
+                out.count_left();
+            }
             self.engine.abort(key);
             self.recycle(*current);
             self.make_ready(idx);
@@ -273,7 +294,12 @@ impl AmqpPort {
             }
         } else if let Some(at) = position(&out.queue, id) {
             if let Some(push) = out.queue.get_mut(at) {
-                out.settled += usize::from(settled && !push.settled);
+                let settles = settled && !push.settled;
+                out.settled += usize::from(settles);
+                if settles && !matches!(push.payload, Payload::Stream(_)) {
+                    // It leaves as a settled one.
+                    out.gauge.iter().for_each(|gauge| gauge.add_one());
+                }
                 push.settled |= settled;
                 push.state = state.or(push.state.take());
             }
@@ -289,6 +315,9 @@ impl AmqpPort {
         let key = link.key;
         let Some(out) = link.out() else { return };
         if let Some(current) = out.current.take_if(|c| c.id == id) {
+            if !current.report {
+                out.count_left();
+            }
             if current.started {
                 self.engine.abort(key);
             }
@@ -298,6 +327,9 @@ impl AmqpPort {
             && let Some(push) = out.queue.remove(at)
         {
             out.settled -= usize::from(push.settled);
+            if !(push.settled || matches!(push.payload, Payload::Stream(_))) {
+                out.count_left();
+            }
             discard(&push);
         }
     }

@@ -155,6 +155,7 @@ impl AmqpPort {
         }
         for idx in self.links.indices() {
             let Some(mut link) = self.links.remove(idx) else { continue };
+            report::aborted(self.engine.link_name(link.key).unwrap_or_default());
             lose_current(&mut link);
             let unsent = self.lose_queue(&mut link);
             if let Some(link) = link.id {

@@ -8,11 +8,13 @@
 //!                             '---invalid --------------> rejected, rest discarded
 //! ```
 
-use super::AmqpPort;
-use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
+use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM, WEIGHED_FROM, WEIGHED_FROM_SCARCE};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
+use super::report;
+use super::weight::is_scarce;
+use super::{AmqpPort, MessageFields};
 use crate::annotations::{Annotations, flags};
-use crate::core::action::{Action, Deliver, InToken, Side};
+use crate::core::action::{Action, Deliver, Direction, InToken, Side};
 use crate::core::effect::CutThrough;
 use crate::core::ids::{ConnId, InId, LinkId};
 use crate::log::{Level, LogModule};
@@ -39,6 +41,7 @@ impl AmqpPort {
     /// A transfer frame.
     pub(super) fn on_transfer(&mut self, frame: Incoming, now: Instant) {
         let Some(idx) = self.links.by_key(frame.link) else { return };
+        let logged = self.params.message_fields;
         let Some(PortLink { id: Some(id), annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
             return;
         };
@@ -46,11 +49,18 @@ impl AmqpPort {
         if frame.first && !frame.more && !frame.aborted {
             // The usual case, which touches no state but the delivery's own.
             let chunks = [frame.payload];
-            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated);
+            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated, logged);
+            if look.is_ok() {
+                self.log_message(idx, Direction::In, &chunks);
+            }
             let [payload] = chunks;
             return match look {
                 Ok(Some(head)) => {
-                    let payload = Payload::One(if head.strip == 0 { payload } else { payload.slice(head.strip..) });
+                    let mut payload = if head.strip == 0 { payload } else { payload.slice(head.strip..) };
+                    if payload.len() > WEIGHED_FROM || (payload.len() > WEIGHED_FROM_SCARCE && is_scarce()) {
+                        payload = self.weigh(idx, payload.len(), payload);
+                    }
+                    let payload = Payload::One(payload);
                     self.deliver(id, frame.delivery, frame.settled, frame.state, head, payload);
                 }
                 Ok(None) => self.refuse(id, frame.delivery, frame.settled, invalid_message()),
@@ -76,7 +86,9 @@ impl AmqpPort {
 
     /// A piece of a delivery of several frames.
     fn on_piece(&mut self, idx: u32, id: LinkId, payload: Bytes, more: bool, aborted: bool, now: Instant) {
-        let Some(PortLink { session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
+        let logged = self.params.message_fields;
+        let Some(PortLink { key: link_key, session, annotations, end: End::In(link), .. }) = self.links.get_mut(idx)
+        else {
             return;
         };
         let Some(current) = &mut link.current else { return };
@@ -88,7 +100,7 @@ impl AmqpPort {
                     held.chunks.push(payload);
                 }
                 if held.head.is_none() {
-                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations) {
+                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations, logged) {
                         Ok(head) => held.head = head,
                         Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
@@ -111,8 +123,8 @@ impl AmqpPort {
             }
             Phase::Streaming { stream, key, .. } => {
                 if stream.push(payload) == Pressure::Full {
-                    let (key, session) = (*key, *session);
-                    self.stall(key, session);
+                    let (key, session, link) = (*key, *session, *link_key);
+                    self.stall(key, session, link);
                 }
                 if !more {
                     self.end_piece(idx, false);
@@ -131,13 +143,25 @@ impl AmqpPort {
         let Some(current) = self.take_current(idx) else { return };
         let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
         let Some(head) = held.head else { return };
-        let payload = many(strip(held.chunks, head.strip));
+        self.log_message(idx, Direction::In, &held.chunks);
+        let mut chunks = strip(held.chunks, head.strip);
+        if held.octets > WEIGHED_FROM
+            && let Some(last) = chunks.pop()
+        {
+            chunks.push(self.weigh(idx, held.octets, last));
+        }
+        let payload = many(chunks);
         self.deliver(id, delivery, settled, state, head, payload);
     }
 
     /// The delivery that was held is to be forwarded as it arrives.
     fn start_stream(&mut self, idx: u32, id: LinkId, now: Instant) {
-        let Some(PortLink { session, end: End::In(InLink { current: Some(current), .. }), .. }) =
+        if let Some(PortLink { end: End::In(InLink { current: Some(current), .. }), .. }) = self.links.get(idx)
+            && let Phase::Held(held) = &current.phase
+        {
+            self.log_message(idx, Direction::In, &held.chunks);
+        }
+        let Some(PortLink { key: link, session, end: End::In(InLink { current: Some(current), .. }), .. }) =
             self.links.get_mut(idx)
         else {
             return;
@@ -155,9 +179,9 @@ impl AmqpPort {
         }
         current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, key };
         let (delivery, settled, state) = (current.delivery, current.presettled, current.state.take());
-        let session = *session;
+        let (session, link) = (*session, *link);
         if full {
-            self.stall(key, session);
+            self.stall(key, session, link);
         }
         self.starting = Some((delivery, idx));
         self.deliver(id, delivery, settled, state, head, Payload::Stream(stream));
@@ -223,6 +247,7 @@ impl AmqpPort {
 
     /// Refuses a complete delivery.
     fn refuse(&mut self, link: LinkId, delivery: DeliveryKey, settled: bool, refusal: Refusal) {
+        report::refused(self.handle.id, link, refusal.condition, &refusal.description);
         if !settled {
             self.engine.update_in(delivery, Some(rejected(refusal)), true);
         }
@@ -241,6 +266,7 @@ impl AmqpPort {
         else {
             return;
         };
+        report::refused(self.handle.id, id, refusal.condition, &refusal.description);
         current.phase = Phase::Discarded;
         if !current.settled {
             let state = rejected(refusal);
@@ -317,8 +343,15 @@ pub(super) const fn unpack(token: u64) -> InId {
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
-fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymous: bool, annotated: bool) -> Look {
-    let depth = if anonymous { Depth::Properties } else { Depth::RouterAnnotations };
+fn look(
+    scanner: &mut SectionScanner,
+    chunks: &[Bytes],
+    complete: bool,
+    anonymous: bool,
+    annotated: bool,
+    logged: MessageFields,
+) -> Look {
+    let depth = logged.depth(if anonymous { Depth::Properties } else { Depth::RouterAnnotations });
     let map = match scanner.scan(chunks, complete, depth) {
         ScanResult::Ok(map) => map,
         ScanResult::Incomplete => return Ok(None),
@@ -338,7 +371,7 @@ fn look(scanner: &mut SectionScanner, chunks: &[Bytes], complete: bool, anonymou
     // The header is not needed for anything but the priority: one that is damaged has none.
     let header = match map.header {
         Some(header) => Some(header),
-        None if anonymous => None,
+        None if anonymous || !logged.is_empty() => None,
         None => match scanner.scan(chunks, complete, Depth::Header) {
             ScanResult::Ok(map) => map.header,
             ScanResult::Incomplete => return Ok(None),

@@ -39,5 +39,16 @@ pub const UNBOUNDED_STREAM: StreamLimits = StreamLimits { high: 4 * 1024 * 1024,
 /// fill memory. Router peers are trusted and carry other people's streams.
 pub const ARRIVING_MAX: usize = 128 * 1024 * 1024;
 
+/// Octets of the messages of one incoming link of an ordinary peer that may wait in the router before the peer is told to
+/// stop. What it has sent by then still comes. Only messages of more than [`WEIGHED_FROM`] octets count; of smaller
+/// ones the link's credit does not let many wait.
+pub const WAITING_MAX: usize = 1024 * 1024;
+
+/// See [`WAITING_MAX`]: what fits in one frame of usual size.
+pub const WEIGHED_FROM: usize = 16 * 1024;
+
+/// The same while memory is scarce.
+pub const WEIGHED_FROM_SCARCE: usize = 512;
+
 /// Octets in the window of a session between routers whose only link carries a stalled stream.
 pub const STALLED_WINDOW: u32 = 1024 * 1024;

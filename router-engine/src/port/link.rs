@@ -1,6 +1,9 @@
 //! What a port keeps of a link.
 
+use super::message_log::Ends;
+use super::weight::Scale;
 use crate::annotations::Annotations;
+use crate::core::LinkGauge;
 use crate::core::action::Direction;
 use crate::core::effect::{CutThrough, Push};
 use crate::core::ids::{InId, LinkId, OutId};
@@ -32,6 +35,8 @@ pub(super) struct PortLink {
     pub(super) annotations: bool,
     /// Rank among outgoing links, 0..=9; higher ones are served first.
     pub(super) priority: u8,
+    /// Only where messages are logged.
+    pub(super) ends: Option<Ends>,
     pub(super) end: End,
 }
 
@@ -51,6 +56,14 @@ pub(super) struct InLink {
     pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
     pub(super) current: Option<Box<Arriving>>,
+    /// What waits of the whole messages that came.
+    pub(super) scale: Option<Arc<Scale>>,
+    /// So much waits that the sender was told to stop.
+    pub(super) weighed_down: bool,
+    /// Frames kept for full streams.
+    pub(super) kept: u32,
+    /// So many are kept that the sender was told to stop.
+    pub(super) stalled: bool,
 }
 
 /// A delivery that is still arriving.
@@ -122,6 +135,8 @@ pub(super) struct OutLink {
     pub(super) drain: bool,
     /// A flow came before the core had answered the attach.
     pub(super) early_credit: bool,
+    /// Where to count unsettled whole messages that leave.
+    pub(super) gauge: Option<Arc<LinkGauge>>,
 }
 
 /// A delivery on its way out that did not leave in one go.
@@ -155,6 +170,15 @@ const NONE: u32 = u32::MAX;
 
 // === impl PortLink ===
 
+impl OutLink {
+    /// An unsettled whole message has left, or will not leave as such.
+    pub(super) fn count_left(&self) {
+        if let Some(gauge) = &self.gauge {
+            gauge.add_one();
+        }
+    }
+}
+
 impl PortLink {
     /// A link that has just appeared.
     pub(super) fn new(key: LinkKey, session: SessionKey, direction: Direction) -> Self {
@@ -166,6 +190,7 @@ impl PortLink {
             gone: false,
             annotations: false,
             priority: 4,
+            ends: None,
             end: match direction {
                 Direction::In => End::In(InLink::default()),
                 Direction::Out => End::Out(OutLink::default()),
@@ -187,6 +212,19 @@ impl PortLink {
             End::In(incoming) => Some(incoming),
             End::Out(_) => None,
         }
+    }
+}
+
+// === impl OutLink ===
+
+impl OutLink {
+    fn weight(&self) -> usize {
+        let queue: usize = self.queue.iter().map(|push| push.payload.octets()).sum();
+        let current = self.current.as_deref().map_or(0, |leaving| {
+            let buffer: usize = leaving.buffer.iter().map(Bytes::len).sum();
+            buffer + leaving.reader.as_ref().map_or(0, |reader| reader.stream().buffered())
+        });
+        queue + current
     }
 }
 
@@ -258,6 +296,19 @@ impl Links {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// Octets of what waits to be sent, and of what arrives and goes nowhere yet.
+    pub(super) fn weight(&self) -> usize {
+        let links = self.slab.iter().map(|(_, link)| match &link.end {
+            End::In(InLink { current: Some(arriving), .. }) => match &arriving.phase {
+                Phase::Held(held) => held.octets,
+                Phase::Streaming { .. } | Phase::Discarded => 0,
+            },
+            End::In(_) => 0,
+            End::Out(out) => out.weight(),
+        });
+        links.sum()
     }
 
     /// Octets of the deliveries that are still arriving.

@@ -15,16 +15,19 @@ mod events;
 mod ingress;
 pub mod limits;
 mod link;
+mod message_log;
 mod open;
 mod params;
 mod report;
 mod stalls;
+mod weight;
 
 #[cfg(test)]
 mod tests;
 
 pub use amqp_core::engine::Output;
 pub use amqp_core::sasl::PlainCredentials;
+pub use message_log::MessageFields;
 pub use params::{PortError, PortParams, PortState, SaslParams, TlsInfo};
 
 use crate::Router;

@@ -1,5 +1,6 @@
 //! What a port is told at birth, and what it tells its driver.
 
+use super::MessageFields;
 use crate::core::connection::ConnParams;
 use amqp_core::engine::Violation;
 use amqp_core::performative::Error;
@@ -25,6 +26,8 @@ pub struct PortParams {
     pub sasl: SaslParams,
     /// Drop the connection when the peer's open has not come this long after the start.
     pub handshake_timeout: Option<Duration>,
+    /// What is logged of messages on its links.
+    pub message_fields: MessageFields,
 }
 
 /// The security layer of a port.

@@ -1,8 +1,9 @@
-//! Log lines about connections that open and close (spec `amqp-endpoint.md` 23, `security-and-policy.md` 5).
+//! Log lines about connections that open and close, and about messages that are refused (spec `amqp-endpoint.md` 11 and 23,
+//! `security-and-policy.md` 5).
 
 use crate::core::action::PeerOpen;
 use crate::core::connection::{ConnParams, ConnectionRole};
-use crate::core::ids::ConnId;
+use crate::core::ids::{ConnId, LinkId};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Value;
@@ -32,6 +33,29 @@ pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
 
 pub(super) fn closed(id: ConnId, role: ConnectionRole) {
     log!(LogModule::RouterCore, level(role), "[C{id}] Connection Closed");
+}
+
+/// A message is refused before the core sees it.
+pub(super) fn refused(conn: ConnId, link: LinkId, condition: &str, description: &str) {
+    let module = LogModule::Router;
+    match condition {
+        "amqp:invalid-field" => {
+            let what = "Message rejected - invalid router annotations section";
+            log!(module, Level::Warning, "[C{conn}][L{link}] {what}: {description}");
+        }
+        "amqp:precondition-failed" => {
+            log!(module, Level::Debug, "[C{conn}][L{link}] Message rejected - no address present");
+        }
+        "amqp:decode-error" => {
+            log!(module, Level::Debug, "[C{conn}][L{link}] Incoming message validation failed - rejected");
+        }
+        _ => {}
+    }
+}
+
+/// A link ends because its connection does.
+pub(super) fn aborted(link: &str) {
+    log!(LogModule::Container, Level::Debug, "Aborting link '{link}' due to parent connection end");
 }
 
 /// Clients come and go often.

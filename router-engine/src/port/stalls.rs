@@ -9,7 +9,7 @@
 use super::AmqpPort;
 use super::limits::{ARRIVING_MAX, STALLED_WINDOW};
 use crate::core::connection::ConnectionRole;
-use amqp_core::engine::SessionKey;
+use amqp_core::engine::{LinkKey, SessionKey};
 use amqp_core::performative::Error;
 use rustc_hash::FxHashMap;
 
@@ -26,11 +26,14 @@ pub(super) struct Stalls {
     /// The next count is due at so many octets.
     count_at: usize,
     full: FxHashMap<u64, Stall>,
+    /// Links of which too much waits, by the key of the notice that it does no longer.
+    weighed_down: FxHashMap<u64, LinkKey>,
 }
 
 #[derive(Debug)]
 struct Stall {
     session: SessionKey,
+    link: LinkKey,
     /// Frames that came since the stream was full.
     kept: u32,
 }
@@ -39,7 +42,13 @@ struct Stall {
 
 impl Default for Stalls {
     fn default() -> Self {
-        Self { keys: 0, uncounted: 0, count_at: ARRIVING_MAX, full: FxHashMap::default() }
+        Self {
+            keys: 0,
+            uncounted: 0,
+            count_at: ARRIVING_MAX,
+            full: FxHashMap::default(),
+            weighed_down: FxHashMap::default(),
+        }
     }
 }
 
@@ -55,9 +64,14 @@ impl Stalls {
         key & KEY_IN != 0
     }
 
+    /// Too much waits of a link, until the notice of that key.
+    pub(super) fn weighed_down(&mut self, key: u64, link: LinkKey) {
+        self.weighed_down.insert(key, link);
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.full.is_empty()
+        self.full.is_empty() && self.weighed_down.is_empty()
     }
 }
 
@@ -66,20 +80,26 @@ impl Stalls {
 impl AmqpPort {
     /// A frame found the stream full. What the peer has sent already will come, so it is told early to send no more;
     /// but not where that would stop other links.
-    pub(super) fn stall(&mut self, key: u64, session: SessionKey) {
-        let stall = self.stalls.full.entry(key).or_insert(Stall { session, kept: 0 });
+    pub(super) fn stall(&mut self, key: u64, session: SessionKey, link: LinkKey) {
+        let stall = self.stalls.full.entry(key).or_insert(Stall { session, link, kept: 0 });
         stall.kept += 1;
         let first = stall.kept == 1;
         self.engine.keep(session, 1);
-        if first && self.peer_is_router() && self.engine.session_links(session) == 1 {
+        if !self.peer_is_router() {
+            self.kept_of(link);
+        } else if first && self.engine.session_links(session) == 1 {
             self.engine.narrow_window(session, Some(STALLED_WINDOW / self.params.max_frame_size.max(1)));
         }
     }
 
-    /// A stream that was full has room again, or is gone.
+    /// A stream that was full has room again, or is gone; or little waits any more of a link that was weighed down.
     pub(super) fn on_room(&mut self, key: u64) {
-        let Some(Stall { session, kept }) = self.stalls.full.remove(&key) else { return };
+        if let Some(link) = self.stalls.weighed_down.remove(&key) {
+            return self.on_lightened(link);
+        }
+        let Some(Stall { session, link, kept }) = self.stalls.full.remove(&key) else { return };
         self.engine.consume(session, kept);
+        self.room_of(link, kept);
         if self.peer_is_router() && !self.stalls.full.values().any(|stall| stall.session == session) {
             self.engine.narrow_window(session, None);
         }

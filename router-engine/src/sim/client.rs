@@ -8,6 +8,7 @@ use amqp_core::engine::{
     Config, Connection, DeliveryKey, Event, Incoming, LinkKey, Outgoing, SaslConfig, Sent, SessionKey, Status, Update,
 };
 use amqp_core::performative::{Open, Role, Source, Target};
+use amqp_core::value::Symbol;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Plan {
 pub enum LinkSpec {
     /// Sends to one address, or to any address when `None`.
     Sender(Option<String>),
+    /// Sends to an address what is to be sent to somebody else when it is released.
+    ResendSender(String),
     /// Receives from an address.
     Receiver {
         /// The address.
@@ -288,6 +291,11 @@ impl Client {
                     target.address.clone_from(address);
                     Role::Sender
                 }
+                LinkSpec::ResendSender(address) => {
+                    target.address = Some(address.clone());
+                    target.capabilities = vec![Symbol::from_static("qd.resend-released")];
+                    Role::Sender
+                }
                 LinkSpec::Receiver { address, .. } => {
                     source.address = Some(address.clone());
                     Role::Receiver
@@ -323,7 +331,12 @@ impl Client {
     }
 
     fn send(&mut self, link: usize, ledger: &mut Ledger) {
-        let (Some(engine), LinkSpec::Sender(address)) = (&mut self.engine, &self.plan.links[link]) else { return };
+        let Some(engine) = &mut self.engine else { return };
+        let anonymous = match &self.plan.links[link] {
+            LinkSpec::Sender(address) => address.is_none(),
+            LinkSpec::ResendSender(_) => false,
+            LinkSpec::Receiver { .. } => return,
+        };
         let live = &mut self.links[link];
         let Some(key) = live.key else { return };
         loop {
@@ -337,7 +350,7 @@ impl Client {
                 if !settled {
                     live.open.push(id);
                 }
-                live.current = Some((id, VecDeque::from([ledger.message(id, address.is_none())])));
+                live.current = Some((id, VecDeque::from([ledger.message(id, anonymous)])));
             }
             let Some((id, payload)) = &mut live.current else { return };
             let settled = ledger.get_mut(*id).is_some_and(|r| r.settled);

@@ -6,7 +6,7 @@ use super::wire::{EndId, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::{AddressConfig, Mode, RouterConfig};
-use crate::port::{AmqpPort, PortParams, SaslParams};
+use crate::port::{AmqpPort, MessageFields, PortParams, SaslParams};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use amqp_core::value::Map;
@@ -130,6 +130,12 @@ impl Sim {
         self.routers.len() - 1
     }
 
+    /// The router with that index.
+    #[must_use]
+    pub fn router(&self, index: usize) -> &Router {
+        &self.routers[index].router
+    }
+
     /// Adds a connector, which connects at once, and returns its index.
     pub fn add_trunk(&mut self, spec: TrunkSpec) -> usize {
         self.trunks.push(Trunk { spec, enabled: true, wire: None, retry: self.now });
@@ -221,6 +227,7 @@ impl Sim {
             hostname: None,
             sasl,
             handshake_timeout: Some(Duration::from_secs(10)),
+            message_fields: MessageFields::default(),
         }
     }
 }

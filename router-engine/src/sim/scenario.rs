@@ -213,7 +213,7 @@ fn send_any(sim: &mut Sim) {
         .enumerate()
         .filter_map(|(index, link)| match link {
             LinkSpec::Sender(address) => Some((index, address.clone())),
-            LinkSpec::Receiver { .. } => None,
+            LinkSpec::ResendSender(_) | LinkSpec::Receiver { .. } => None,
         })
         .collect();
     let pick = sim.rng.below(senders.len() as u64) as usize;

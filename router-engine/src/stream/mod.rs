@@ -2,7 +2,7 @@
 
 mod ring;
 
-pub use ring::{CHUNK_COST, Notify, Pressure, Pull, Reader, Stream, StreamLimits};
+pub use ring::{CHUNK_COST, Notify, Pressure, Pull, RETAINED_MAX, Reader, Stream, StreamLimits};
 
 use bytes::Bytes;
 use std::sync::Arc;
@@ -21,6 +21,16 @@ pub enum Payload {
 // === impl Payload ===
 
 impl Payload {
+    /// Octets held: of a stream those that wait in it.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        match self {
+            Self::One(message) => message.len(),
+            Self::Many(chunks) => chunks.iter().map(Bytes::len).sum(),
+            Self::Stream(stream) => stream.buffered(),
+        }
+    }
+
     /// The octets of a complete message in one slice; `None` of a stream.
     #[must_use]
     pub fn contiguous(&self) -> Option<Bytes> {

@@ -8,8 +8,12 @@
 //! ```
 //!
 //! A chunk is dropped when every reader has passed it. The slowest reader sets the pressure.
+//!
+//! A stream may be told to retain what was read, so that another reader can begin anew. It does so up to
+//! [`RETAINED_MAX`] octets, and is an ordinary stream from then on: what is retained never stops the producer.
 
 use crate::Mailbox;
+use crate::memory::{BUDGET, Level};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -29,6 +33,10 @@ pub struct Notify {
 /// Octets that a chunk is counted for beside its own: without it a peer that sends its octets one by one would make
 /// a stream hold many times what its limits say.
 pub const CHUNK_COST: usize = 64;
+
+/// A stream stops to retain what its readers have passed when that is more than so many octets, [`CHUNK_COST`]
+/// included: as much as a message may have that is not forwarded before it is complete.
+pub const RETAINED_MAX: usize = 256 * 1024;
 
 /// Byte bounds of a stream.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +67,7 @@ pub enum Pull {
     Empty,
     /// All octets were read and the producer is done. May come together with octets.
     Done,
-    /// The producer aborted. Octets pushed before the abort may have been lost.
+    /// All octets were read, and the producer aborted: there should have been more. Never together with octets.
     Aborted,
 }
 
@@ -77,10 +85,12 @@ struct Inner {
     base: u64,
     /// Octets in `chunks`, with what each chunk costs.
     buffered: usize,
+    /// Of these, what every reader has passed; zero unless `retain`.
+    passed: usize,
     end: Option<End>,
     /// The producer was told `Full` and waits.
     stalled: bool,
-    /// Keep all chunks although read, so that a new reader can start from the beginning.
+    /// Keep all chunks although read, so that a new reader can start from the beginning. `base` is zero meanwhile.
     retain: bool,
     producer: Option<Notify>,
     readers: SmallVec<[Option<Cursor>; 1]>,
@@ -98,6 +108,8 @@ enum End {
 #[derive(Debug)]
 struct Cursor {
     next: u64,
+    /// Octets before `next`, with what each chunk costs; only counted while the stream retains them.
+    passed: usize,
     waiting: bool,
     notify: Option<Notify>,
 }
@@ -114,6 +126,11 @@ pub struct Reader {
 impl StreamLimits {
     /// Magnitudes of spec `amqp-endpoint.md` 16.1: stop at about 256 KiB, go on below half of it.
     pub const DEFAULT: Self = Self { high: 256 * 1024, low: 128 * 1024 };
+
+    /// What is left of a limit when memory is scarce.
+    fn now(self, limit: usize) -> usize {
+        if BUDGET.level() >= Level::Slow { limit / 4 } else { limit }
+    }
 }
 
 // === impl Stream ===
@@ -127,6 +144,7 @@ impl Stream {
                 chunks: VecDeque::new(),
                 base: 0,
                 buffered: 0,
+                passed: 0,
                 end: None,
                 stalled: false,
                 retain: false,
@@ -157,7 +175,7 @@ impl Stream {
                 inner.chunks.push_back(chunk);
                 inner.wake_readers(&mut wakers);
             }
-            if inner.buffered >= self.limits.high {
+            if inner.buffered - inner.passed >= self.limits.now(self.limits.high) {
                 inner.stalled = true;
                 Pressure::Full
             } else {
@@ -196,20 +214,43 @@ impl Stream {
         self.inner.lock().end == Some(End::Done)
     }
 
+    /// Whether the producer has aborted this stream.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.inner.lock().end == Some(End::Aborted)
+    }
+
     /// Octets held now, with [`CHUNK_COST`] for each chunk.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.inner.lock().buffered
     }
 
-    /// Keeps (true) or stops keeping (false) octets that all readers have passed.
-    pub fn set_retain(&self, retain: bool) {
+    /// Keeps octets that all readers have passed, up to [`RETAINED_MAX`]. Nothing may have been read yet.
+    pub fn retain(&self) {
+        let mut inner = self.inner.lock();
+        debug_assert_eq!(inner.base, 0, "what is gone cannot be retained");
+        inner.retain = inner.base == 0;
+    }
+
+    /// Stops keeping octets that all readers have passed.
+    pub fn stop_retaining(&self) {
         let waker = {
             let mut inner = self.inner.lock();
-            inner.retain = retain;
+            inner.retain = false;
+            inner.passed = 0;
             inner.trim(self.limits)
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Attaches a reader that begins anew, if everything is still retained.
+    #[must_use]
+    pub fn reader_anew(self: &Arc<Self>) -> Option<Reader> {
+        let mut inner = self.inner.lock();
+        let index = inner.retain.then(|| inner.attach(None))?;
+        drop(inner);
+        Some(Reader { stream: Arc::clone(self), index })
     }
 
     /// Throws away what is held and what will come; the producer is never stalled again.
@@ -219,6 +260,8 @@ impl Stream {
             inner.discard = true;
             inner.chunks.clear();
             inner.buffered = 0;
+            inner.passed = 0;
+            inner.retain = false;
             inner.unstall()
         };
         waker.into_iter().for_each(Waker::wake);
@@ -227,17 +270,7 @@ impl Stream {
     /// Attaches a reader at the beginning of what is held. `notify` may be set later.
     #[must_use]
     pub fn reader(self: &Arc<Self>, notify: Option<Notify>) -> Reader {
-        let mut inner = self.inner.lock();
-        let cursor = Some(Cursor { next: inner.base, waiting: false, notify });
-        inner.attached = true;
-        let index = if let Some(free) = inner.readers.iter().position(Option::is_none) {
-            inner.readers[free] = cursor;
-            free
-        } else {
-            inner.readers.push(cursor);
-            inner.readers.len() - 1
-        };
-        drop(inner);
+        let index = self.inner.lock().attach(notify);
         Reader { stream: Arc::clone(self), index }
     }
 }
@@ -254,6 +287,19 @@ impl Drop for Stream {
 // === impl Inner ===
 
 impl Inner {
+    /// Makes room for a reader at the beginning of what is held.
+    fn attach(&mut self, notify: Option<Notify>) -> usize {
+        let cursor = Some(Cursor { next: self.base, passed: 0, waiting: false, notify });
+        self.attached = true;
+        self.passed = 0;
+        if let Some(free) = self.readers.iter().position(Option::is_none) {
+            self.readers[free] = cursor;
+            return free;
+        }
+        self.readers.push(cursor);
+        self.readers.len() - 1
+    }
+
     fn discards(&self) -> bool {
         self.discard || (self.attached && !self.retain && self.readers.iter().all(Option::is_none))
     }
@@ -269,8 +315,18 @@ impl Inner {
         }
     }
 
+    /// Weighs what is retained, and ends that when it is too much.
+    fn weigh_retained(&mut self) {
+        let passed = self.readers.iter().flatten().map(|c| c.passed).min().unwrap_or(0);
+        self.retain &= passed <= RETAINED_MAX;
+        self.passed = if self.retain { passed } else { 0 };
+    }
+
     /// Drops chunks that every reader has passed and un-stalls the producer below the low mark.
     fn trim(&mut self, limits: StreamLimits) -> Option<Waker> {
+        if self.retain {
+            self.weigh_retained();
+        }
         if !self.retain {
             let passed = self.readers.iter().flatten().map(|c| c.next).min();
             let keep_from = match passed {
@@ -284,7 +340,7 @@ impl Inner {
                 self.base += 1;
             }
         }
-        if self.buffered < limits.low { self.unstall() } else { None }
+        if self.buffered - self.passed < limits.now(limits.low) { self.unstall() } else { None }
     }
 
     fn unstall(&mut self) -> Option<Waker> {
@@ -337,13 +393,15 @@ impl Reader {
                     let Some(chunk) = inner.chunks.get(at) else { break };
                     moved += chunk.len();
                     cursor.next += 1;
+                    cursor.passed += chunk.len() + CHUNK_COST;
                     out.push_back(chunk.clone());
                 }
             }
             let exhausted = cursor.next >= inner.base + inner.chunks.len() as u64;
             let pull = match end {
-                Some(End::Aborted) => Pull::Aborted,
                 Some(End::Done) if exhausted => Pull::Done,
+                // What came before the abort is good.
+                Some(End::Aborted) if moved == 0 => Pull::Aborted,
                 _ if moved > 0 => Pull::Data,
                 _ => {
                     cursor.waiting = true;
@@ -367,5 +425,27 @@ impl Drop for Reader {
             if inner.discards() { waker.or_else(|| inner.unstall()) } else { waker }
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_comes_after_the_octets_before_it() {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        let (first, second) = (stream.reader(None), stream.reader(None));
+        stream.push_all([Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
+        stream.abort();
+        assert!(stream.is_aborted() && !stream.is_finished());
+        assert_eq!(stream.push(Bytes::from_static(b"c")), Pressure::Discarded);
+        for reader in [first, second] {
+            let mut out = VecDeque::new();
+            assert_eq!(reader.pull(1, &mut out), Pull::Data);
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Data);
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Aborted);
+            assert_eq!(out.make_contiguous().concat(), b"ab");
+        }
     }
 }

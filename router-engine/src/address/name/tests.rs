@@ -112,6 +112,36 @@ fn edge() {
 }
 
 #[test]
+fn routers_with_slashes() {
+    let mut context = AddressContext::new("a/b", Mode::Interior, None);
+    // As long as they are not known, the first element is all there is to go by.
+    check(
+        &context,
+        &[("_topo/0/a/b/q", "Lq"), ("_topo/0/a/c/q", "Ra"), ("_topo/0/a/q", "Ra"), ("_topo/0/x/y/q", "Rx")],
+    );
+    for id in ["a", "a/c", "a/b/c", "x/y"] {
+        context.add_router(id);
+    }
+    let known = [
+        ("_topo/0/a/b/q", "Lq"),
+        ("_topo/0/a/b/c/q", "Ra/b/c"),
+        ("_topo/0/a/b/cd/q", "Lcd/q"),
+        ("_topo/0/a/c/q", "Ra/c"),
+        ("_topo/0/a/c", "Ra/c"),
+        ("_topo/0/a/cd", "Ra"),
+        ("_topo/0/a/q", "Ra"),
+        ("amqp:/_topo/0/x/y/temp.1", "Rx/y"),
+        ("amqp:/_topo/all/x/y/temp.1", "Rx/y"),
+        ("_topo/0/x/z/q", "Rx"),
+    ];
+    check(&context, &known);
+    context.set_network(Some("net"));
+    check(&context, &known);
+    context.remove_router("x/y");
+    check(&context, &[("_topo/0/x/y/q", "Rx")]);
+}
+
+#[test]
 fn node_keys() {
     let mut out = String::new();
     node_key("0/A.east", &mut out);

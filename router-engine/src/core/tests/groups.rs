@@ -1,6 +1,7 @@
 //! Connection groups: a control connection and the data connections beside it.
 
 use super::super::action::Action;
+use super::super::effect::Effect;
 use super::world::{Peer, router, stream};
 use crate::annotations::Annotations;
 
@@ -22,4 +23,53 @@ fn a_data_connection_that_goes_while_its_control_links_are_gone_is_forgotten() {
     assert_eq!((next.pushes().len(), left.pushes().len()), (0, 4));
     left.submit(Action::Closed);
     assert!(!tx.outcomes().is_empty());
+}
+
+/// Whether the router has cut the connection of a peer since the last look.
+fn is_cut(peer: &Peer<'_>) -> bool {
+    peer.effects().iter().any(|e| matches!(e, Effect::Close { hard: true, .. }))
+}
+
+/// The slot of the active control connection.
+fn active(peer: &Peer<'_>) -> Option<u32> {
+    peer.router.with(|core| core.peers.conn(0))
+}
+
+#[test]
+fn a_newer_generation_takes_over_from_one_that_is_not_active_yet() {
+    let router = router();
+    let mut first = Peer::generation(&router, 1);
+    first.attach_all();
+    let (mut third, mut fourth) = (Peer::generation(&router, 3), Peer::generation(&router, 4));
+    assert!(is_cut(&third), "its place is taken");
+    assert_eq!(active(&first), Some(first.conn.id.slot), "until the newest has its control links");
+    fourth.attach_all();
+    assert_eq!(active(&first), Some(fourth.conn.id.slot));
+    // What the one between still does before it is gone changes nothing.
+    third.attach_all();
+    third.submit(Action::Closed);
+    assert_eq!(active(&first), Some(fourth.conn.id.slot));
+    assert!(!is_cut(&first), "streams may come to their end on it");
+    first.submit(Action::Closed);
+    assert_eq!(active(&fourth), Some(fourth.conn.id.slot));
+    fourth.submit(Action::Closed);
+    assert_eq!(router.with(|core| core.peers.conn(0)), None);
+}
+
+#[test]
+fn no_generation_is_followed_by_an_older_one() {
+    let router = router();
+    let mut first = Peer::generation(&router, 1);
+    first.attach_all();
+    let mut third = Peer::generation(&router, 3);
+    // Newer than the active one, but not than the one that is about to be active.
+    for ordinal in [2, 3] {
+        let mut late = Peer::generation(&router, ordinal);
+        assert!(is_cut(&late), "generation {ordinal}");
+        late.submit(Action::Closed);
+    }
+    assert!(!is_cut(&first));
+    third.attach_all();
+    assert_eq!(active(&third), Some(third.conn.id.slot));
+    assert!(is_cut(&Peer::generation(&router, 3)));
 }

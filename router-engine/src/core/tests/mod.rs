@@ -3,9 +3,11 @@
 mod counters;
 mod credit;
 mod groups;
+mod lines;
 mod links;
 mod loss;
 mod multicast;
 mod resend;
 mod streams;
+mod unavailable;
 mod world;

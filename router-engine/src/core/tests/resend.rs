@@ -2,12 +2,14 @@
 
 use super::super::AddressConfig;
 use super::super::action::{Action, Direction, Side};
+use super::super::effect::Push;
 use super::world::{NOW, Peer, message, router, stream};
 use crate::forward::Treatment;
-use crate::stream::{Payload, Pull};
+use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 #[test]
 fn an_address_lives_as_long_as_a_delivery_may_be_sent_to_it_again() {
@@ -125,4 +127,84 @@ fn a_stream_that_is_sent_again_is_whole_though_its_sender_settles() {
     let reader = again.reader.unwrap_or_else(|| stream.reader(None));
     assert_eq!(reader.pull(100, &mut whole), Pull::Done);
     assert_eq!(whole, [Bytes::from_static(b"head"), Bytes::from_static(b"tail")]);
+}
+
+/// A stream with a consumer that has read all that came, more than is retained of it. The producer was never stopped.
+fn long_stream(tx: &mut Peer, rx: &Peer) -> (Arc<Stream>, Push, Reader) {
+    let link = tx.attach(Direction::In, None);
+    let Payload::Stream(stream) = stream() else { unreachable!() };
+    tx.send_resend(link, "q", Payload::Stream(stream.clone()));
+    let push = rx.push();
+    let (reader, mut out) = (stream.reader(None), VecDeque::new());
+    for _ in 0..100 {
+        assert_eq!(stream.push(Bytes::from(vec![7; 10_000])), Pressure::Open);
+        assert_eq!(reader.pull(20_000, &mut out), Pull::Data);
+        assert!(stream.buffered() < RETAINED_MAX + 2 * 10_000, "what is retained is bounded");
+        out.clear();
+    }
+    assert_eq!(stream.buffered(), 0);
+    (stream, push, reader)
+}
+
+#[test]
+fn a_stream_of_which_the_beginning_is_gone_ends_as_its_receiver_says() {
+    for state in [DeliveryState::Released, DeliveryState::failed(), DeliveryState::Accepted] {
+        let router = router();
+        let (mut tx, mut a, mut b) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+        a.receiver("q");
+        let (stream, push, _reader) = long_stream(&mut tx, &a);
+        b.receiver("q");
+        a.answer(&push, state.clone(), true);
+        assert_eq!(tx.outcomes(), [(Some(state), true)]);
+        assert!(b.pushes().is_empty());
+        stream.discard();
+    }
+}
+
+#[test]
+fn a_stream_of_which_little_was_read_is_sent_again_though_much_of_it_waits() {
+    let router = router();
+    let (mut tx, mut a, mut b) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+    a.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    let Payload::Stream(stream) = stream() else { unreachable!() };
+    tx.send_resend(link, "q", Payload::Stream(stream.clone()));
+    let push = a.push();
+    b.receiver("q");
+    let (reader, mut out) = (stream.reader(None), VecDeque::new());
+    let mut pressure = Pressure::Open;
+    for _ in 0..60 {
+        pressure = stream.push(Bytes::from(vec![7; 10_000]));
+    }
+    assert_eq!(pressure, Pressure::Full);
+    assert_eq!(reader.pull(100_000, &mut out), Pull::Data);
+    a.answer(&push, DeliveryState::Released, true);
+    drop(reader);
+    let again = b.push().reader.expect("a place of its own");
+    stream.finish();
+    out.clear();
+    assert_eq!(again.pull(1_000_000, &mut out), Pull::Done);
+    assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), 600_000);
+}
+
+#[test]
+fn what_in_process_consumers_release_goes_to_each_of_them_once() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let (mut first, mut second) = (Peer::in_process(&router), Peer::in_process(&router));
+    first.receiver("q");
+    second.receiver("q");
+    rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", message());
+    first.answer(&first.push(), DeliveryState::Released, true);
+    second.answer(&second.push(), DeliveryState::Released, true);
+    assert!(first.pushes().is_empty() && second.pushes().is_empty());
+    assert!(rx.pushes().is_empty(), "in-process consumers do not share an address with others");
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    // They take turns as before.
+    for consumer in [&first, &second, &first] {
+        tx.deliver(link, Some("q"), message(), Default::default(), true);
+        assert_eq!(consumer.pushes().len(), 1);
+    }
 }

@@ -59,12 +59,38 @@ impl<'a> Peer<'a> {
         Self::with_role(router, ConnectionRole::Normal)
     }
 
+    /// A consumer inside the process.
+    pub(super) fn in_process(router: &'a Router) -> Self {
+        Self::open(router, ConnParams { protocol: "internal", ..params(ConnectionRole::Normal) }, "")
+    }
+
+    /// A control connection of that generation, of the same group as the others. Its control links are not attached.
+    pub(super) fn generation(router: &'a Router, ordinal: u64) -> Self {
+        Self::open(router, ConnParams { group_ordinal: Some(ordinal), ..params(ConnectionRole::InterRouter) }, "")
+    }
+
     fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
-        let conn = router.connect(params(role), NOW);
+        Self::open(router, params(role), "")
+    }
+
+    fn open(router: &'a Router, params: ConnParams, container: &str) -> Self {
+        let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
         let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
-        peer.submit(Action::Opened(Box::new(PeerOpen { offered_capabilities, ..PeerOpen::default() })));
+        let container_id = container.to_owned();
+        peer.submit(Action::Opened(Box::new(PeerOpen { container_id, offered_capabilities, ..PeerOpen::default() })));
         peer
+    }
+
+    /// A control connection with credentials of some generation; its links are not attached yet.
+    pub(super) fn control(router: &'a Router, ordinal: u64) -> Self {
+        let params = ConnParams { group_ordinal: Some(ordinal), ..params(ConnectionRole::InterRouter) };
+        Self::open(router, params, "")
+    }
+
+    /// A data connection that ends at some router.
+    pub(super) fn data_of(router: &'a Router, container: &str) -> Self {
+        Self::open(router, params(ConnectionRole::InterRouterData), container)
     }
 
     /// The control connection of the neighbour, which advertises `address`.

@@ -139,14 +139,16 @@ fn a_lost_link_takes_the_neighbour_away() {
     let mut a = Fixture::with_neighbour("B");
     a.mesh.link_lost(4, a.now);
     assert_eq!(a.drain(), [], "not a neighbour's link");
+    capture::start();
     a.mesh.link_lost(3, a.now);
     let out = a.drain();
     assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag=3")]);
     assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: None, cost: 1, valid_origins: 1 }));
     let out = a.tick();
     assert!(out.contains(&MeshOutput::Radius(0)));
-    let text = |want: &str| out.iter().any(|o| matches!(o, MeshOutput::Log { text, .. } if text == want));
-    assert!(text("Computed next hops: {}") && text("Unreachable_ids: ['B']"));
+    let info = |text| (LogModule::RouterLs, Level::Info, text);
+    let nothing = ["Computed next hops: {}", "Computed costs: {}", "Computed valid origins: {}", "Computed radius: 0"];
+    assert_eq!(logs(&out), [&nothing.map(info)[..], &[info("Unreachable_ids: ['B']")]].concat());
     assert_eq!(a.mesh.sequences().0, 2);
 }
 
@@ -169,11 +171,7 @@ fn unreachable_routers_are_flushed_a_tick_later() {
     assert!(!flushed(&a.tick()));
     let out = a.tick();
     assert!(flushed(&out));
-    assert!(
-        out.iter().any(
-            |o| matches!(o, MeshOutput::Log { text, .. } if text == "Invalidating addresses on unreachable node: B")
-        )
-    );
+    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: B")]);
     assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
     assert!(!flushed(&a.tick()));
 }
@@ -217,7 +215,7 @@ fn a_restart_resets_what_is_known() {
     let mut a = Fixture::with_neighbour("B");
     a.mau("B", 4, &[("exist", &["Mx"])]);
     let out = a.ra("B", 8, 1, 1);
-    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Detected Restart of Router Node B")]);
+    assert_eq!(logs(&out), [(LogModule::Router, Level::Info, "Detected Restart of Router Node B")]);
     assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
     let b = a.mesh.node(1).expect("known");
@@ -251,7 +249,7 @@ fn what_an_earlier_life_told_does_not_stay() {
         a.tick();
     }
     let out = a.ra("B", 7, 3, 1);
-    assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Detected Restart of Router Node B")]);
+    assert_eq!(logs(&out), [(LogModule::Router, Level::Info, "Detected Restart of Router Node B")]);
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
     assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
 }
@@ -301,7 +299,7 @@ fn later_versions_are_ignored_with_one_warning() {
     let mut a = Fixture::new();
     let body = Map::new().with("id", "B").with("pv", 2).with("ls_seq", 1).with("mobile_seq", 1);
     let want = "Received RA at protocol version 2 from B.  Ignoring.";
-    assert_eq!(logs(&a.receive("RA", &body)), [(LogModule::RouterLs, Level::Warning, want)]);
+    assert_eq!(logs(&a.receive("RA", &body)), [(LogModule::Router, Level::Warning, want)]);
     assert_eq!(a.receive("RA", &body), []);
     assert_eq!(a.mesh.nodes().count(), 0);
 }
@@ -322,7 +320,7 @@ fn malformed_messages_are_dropped() {
     let mut a = Fixture::new();
     let dropped = |a: &mut Fixture, opcode: &str, body: Map| {
         let out = a.receive(opcode, &body);
-        assert!(matches!(&out[..], [MeshOutput::Log { level: Level::Error, .. }]), "{opcode} {body:?}: {out:?}");
+        assert!(matches!(logs(&out)[..], [(_, Level::Error, _)]) && out.is_empty(), "{opcode} {body:?}: {out:?}");
         assert_eq!(a.mesh.nodes().count(), 0);
     };
     let state = |peers: Map| Map::new().with("id", "B").with("area", "0").with("ls_seq", 1).with("peers", peers);
@@ -453,4 +451,61 @@ fn periods_and_ages_are_those_configured() {
     // first tick advertises for its own sake and because of the change.
     assert_eq!(advertisements, [1, 1, 2, 3, 8, 11, 12, 13, 18]);
     assert_eq!((lost, flushed), (vec![11], vec![14]));
+}
+
+#[test]
+fn a_topology_is_logged_as_it_was_computed() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 2), ("D", 1)]);
+    a.lsu("C", 1, &[("B", 2)]);
+    let out = a.tick();
+    let lines = [
+        "Computed next hops: {'B': 'B', 'C': 'B', 'D': 'B'}",
+        "Computed costs: {'B': 1, 'C': 3, 'D': 2}",
+        "Computed valid origins: {'B': [], 'C': [], 'D': []}",
+        "Computed radius: 2",
+        "Unreachable_ids: []",
+    ];
+    assert_eq!(logs(&out), lines.map(|text| (LogModule::RouterLs, Level::Info, text)));
+}
+
+#[test]
+fn messages_and_routers_are_logged_for_developers() {
+    let mut a = Fixture::new();
+    capture::start();
+    let b = sender("B").with("instance", 7).with("seen", vec![Value::from("A"), Value::from("it's")]);
+    a.mesh.handle_message("HELLO", &b, Some((3, 1)), a.now);
+    assert_eq!(capture::texts(LogModule::RouterHello)[0], "RCVD: HELLO(id=B pv=1 area=0 inst=7 seen=['A', \"it's\"])");
+    assert_eq!(
+        capture::texts(LogModule::Router),
+        ["Node B created: maskbit=1", "Node B link set: link_id=3 (removed next hop)"]
+    );
+    a.tick();
+    let router = ["Entered Router Flux Mode", "Node B valid origins: []", "Node B cost: 1"];
+    assert_eq!(capture::texts(LogModule::Router), router);
+    let hello = ["SENT: HELLO(id=A pv=1 area=0 inst=1000 seen=['B'])"];
+    assert_eq!(capture::texts(LogModule::RouterHello), hello);
+    let ls = capture::texts(LogModule::RouterLs);
+    assert_eq!(ls[0], "SENT: RA(id=A pv=1 area=0 inst=1000 ls_seq=0 mobile_seq=0)");
+    assert_eq!(ls[1], "Local Link State: LS(id=A area=0 ls_seq=1 peers={'B': 1})");
+    assert_eq!(
+        ls[7..],
+        ["SENT: LSR(id=A pv=1 area=0) to: B", "SENT: RA(id=A pv=1 area=0 inst=1000 ls_seq=1 mobile_seq=0)"]
+    );
+    a.lsu("B", 1, &[("A", 1), ("C", 1)]);
+    let lsu = "RCVD: LSU(id=B pv=1 area=0 inst=7 ls_seq=1 ls=LS(id=B area=0 ls_seq=1 peers={'A': 1, 'C': 1}))";
+    assert_eq!(capture::texts(LogModule::RouterLs), [lsu]);
+    a.tick();
+    let router = ["Node C next hop set: B", "Node C valid origins: []", "Node C cost: 2"];
+    assert_eq!(capture::texts(LogModule::Router), router);
+    a.receive("LSR", &sender("B"));
+    let lsu = "SENT: LSU(id=A pv=1 area=0 inst=1000 ls_seq=1 ls=LS(id=A area=0 ls_seq=1 peers={'B': 1}))";
+    assert_eq!(capture::texts(LogModule::RouterLs), ["RCVD: LSR(id=B pv=1 area=0)", lsu]);
+    a.ticks(2);
+    assert_eq!(capture::texts(LogModule::RouterHello)[0], "HELLO peer expired: B");
+    let exited = |a: &mut Fixture| {
+        a.tick();
+        capture::texts(LogModule::Router).contains(&"Exited Router Flux Mode")
+    };
+    assert!((0..14).any(|_| exited(&mut a)));
 }

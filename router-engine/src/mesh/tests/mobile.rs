@@ -162,10 +162,77 @@ fn unmap(key: &str) -> MeshOutput {
     MeshOutput::UnmapAddress { bit: 1, key: key.to_owned() }
 }
 
+const REACHABLE: MeshOutput = MeshOutput::Reachable { bit: 1, reachable: true };
+const UNREACHABLE: MeshOutput = MeshOutput::Reachable { bit: 1, reachable: false };
+
+/// What is advertised to all tells nothing about the way back; an answer does.
+#[test]
+fn an_answered_request_makes_a_router_reachable() {
+    let mut a = quiet();
+    let out = a.mau("B", 1, &[("add", &["Mx"]), ("del", &[])]);
+    assert_eq!(sent(&out), [("MAR", "amqp:/_topo/0/B/qdrouter.ma")]);
+    assert_eq!(int(&bodies(&out, "MAR")[0], "have_seq"), 0, "one that is answered");
+    // Not answered: at each of the next ticks, then less often.
+    let asked: Vec<usize> = (1..=16)
+        .filter(|_| {
+            a.hello("B", 3);
+            !bodies(&a.tick(), "MAR").is_empty()
+        })
+        .collect();
+    assert_eq!(asked, [1, 3, 7, 11, 15]);
+    assert_eq!(a.mau("B", 1, &[("exist", &["Mx"])]), [REACHABLE]);
+    assert!(!sent(&a.tick()).iter().any(|(opcode, _)| *opcode == "MAR"));
+    assert_eq!(sent(&a.mau("B", 2, &[("add", &["My"]), ("del", &[])])), [], "it is known to be reachable");
+    // Back after a cut it has to answer again, although its addresses are still known.
+    a.mesh.link_lost(3, a.now);
+    assert!(a.drain().contains(&UNREACHABLE));
+    a.hello("B", 3);
+    let out = a.tick();
+    assert!(!out.contains(&REACHABLE));
+    assert_eq!(bodies(&out, "MAR").iter().map(|b| int(b, "have_seq")).collect::<Vec<_>>(), [1]);
+    assert_eq!(a.mau("B", 2, &[("exist", &["Mx", "My"])]), [REACHABLE]);
+}
+
+#[test]
+fn an_answer_to_nothing_makes_nobody_reachable() {
+    let mut a = quiet();
+    assert!(!a.mau("B", 1, &[("exist", &["Mx"])]).contains(&REACHABLE));
+    // The link state of B tells no way back.
+    let mut a = quiet();
+    a.lsu("B", 2, &[]);
+    a.hello("B", 3);
+    a.tick();
+    a.mau("B", 1, &[("add", &["Mx"]), ("del", &[])]);
+    a.mau("B", 3, &[("add", &["Mx"]), ("del", &[])]);
+    assert!(!a.mau("B", 3, &[("exist", &["Mx"])]).contains(&REACHABLE));
+    a.lsu("B", 3, &[("A", 1)]);
+    assert!(a.tick().contains(&REACHABLE));
+    // A restart takes it back.
+    assert!(a.ra("B", 8, 1, 1).contains(&UNREACHABLE));
+}
+
+/// Who asks by way of this router sends flows here once it has its answer.
+#[test]
+fn requests_that_pass_are_preceded_by_own_ones() {
+    let mut a = quiet();
+    let passes = |a: &mut Fixture| {
+        a.mesh.request_passes(1);
+        sent(&a.drain()).len()
+    };
+    assert_eq!(passes(&mut a), 1, "nothing is known of B");
+    a.mau("B", 4, &[("exist", &["Mx"])]);
+    assert_eq!(passes(&mut a), 0);
+    a.ra("B", 7, 1, 5);
+    assert_eq!(passes(&mut a), 1, "B has something new");
+    a.mesh.request_passes(77);
+    assert_eq!(a.drain(), []);
+}
+
 #[test]
 fn differentials_apply_in_sequence() {
     let mut a = quiet();
-    assert_eq!(a.mau("B", 1, &[("add", &["Mx", "My"]), ("del", &[])]), [map("Mx"), map("My")]);
+    let out = a.mau("B", 1, &[("add", &["Mx", "My"]), ("del", &[])]);
+    assert_eq!(out[..2], [map("Mx"), map("My")]);
     assert_eq!(a.mau("B", 2, &[("add", &["Mx", "Mz"]), ("del", &["My", "Mno"])]), [map("Mz"), unmap("My")]);
     assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 2)));
 }
@@ -180,7 +247,7 @@ fn a_gap_is_asked_about_once() {
     assert_eq!(a.mau("B", 4, &[("add", &[]), ("del", &[])]), []);
     let mut out = a.mau("B", 4, &[("exist", &["Mz", "My"])]);
     assert_eq!(out.remove(0), unmap("Mx"));
-    assert_eq!(out, [map("Mz"), map("My")]);
+    assert_eq!(out, [map("Mz"), map("My"), REACHABLE]);
     // Accepted: the next gap is asked about again.
     assert_eq!(sent(&a.mau("B", 6, &[("add", &[]), ("del", &[])])).len(), 1);
 }
@@ -199,7 +266,7 @@ fn unknown_senders_and_later_versions_are_dropped() {
     let mut a = quiet();
     let out = a.mau("Z", 1, &[("exist", &["Mx"])]);
     let want = "Received MAU from an unknown router with router id Z";
-    assert_eq!(out, [MeshOutput::Log { module: LogModule::RouterMa, level: Level::Warning, text: want.to_owned() }]);
+    assert_eq!((logs(&out), out), (vec![(LogModule::RouterMa, Level::Warning, want)], vec![]));
     let body = Map::new().with("id", "B").with("pv", 3).with("mobile_seq", 1).with("exist", Vec::<Value>::new());
     let want = "Received MAU at protocol version 3 from B.  Ignoring.";
     assert_eq!(logs(&a.receive("MAU", &body)), [(LogModule::RouterMa, Level::Warning, want)]);
@@ -224,7 +291,7 @@ fn malformed_updates_are_dropped() {
     ] {
         let out = a.receive("MAU", &body);
         assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Error, "Received malformed MAU from B")], "{body:?}");
-        assert_eq!(out.len(), 1);
+        assert_eq!(out, []);
     }
     assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
 }
@@ -270,4 +337,27 @@ fn sequence_numbers_out_of_range_keep_nothing() {
     }
     a.mau("B", i64::MAX, &[("exist", &["Mx"])]);
     assert_eq!(sent(&a.mau("B", i64::MIN, &[("add", &[]), ("del", &[])])).len(), 1);
+}
+
+#[test]
+fn address_changes_are_logged_for_developers() {
+    let mut a = quiet();
+    capture::start();
+    a.mesh.local_added("Mx", 3, 0);
+    a.mesh.local_removed("Mno");
+    assert_eq!(capture::texts(LogModule::RouterMa), ["Became Local Dest: Mx", "No Longer Local Dest: Mno"]);
+    a.tick();
+    assert_eq!(capture::texts(LogModule::RouterMa), ["New mobile sequence: mobile_seq=1, addrs_synced=1, fanout=1"]);
+    a.receive("MAR", &mobile_sender("B").with("have_seq", 0_i64));
+    assert_eq!(
+        capture::texts(LogModule::RouterMa),
+        ["Received MAR from B, have_seq=0", "Sent MAU to requestor: mobile_seq=1"]
+    );
+    a.mau("B", 2, &[("add", &["Mz"]), ("del", &[])]);
+    assert_eq!(
+        capture::texts(LogModule::RouterMa),
+        ["Received MAU (differential) from B, mobile_seq=2", "Send MAR request to router B, have_seq=0, fanout=1"]
+    );
+    a.mau("B", 2, &[("exist", &["Mz"])]);
+    assert_eq!(capture::texts(LogModule::RouterMa), ["Received MAU (absolute) from B, mobile_seq=2"]);
 }

@@ -8,6 +8,7 @@ mod net;
 mod network;
 
 use super::*;
+use crate::log::capture;
 use amqp_core::Value;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ impl Fixture {
 
     /// A tick one second later, and what came out.
     fn tick(&mut self) -> Vec<MeshOutput> {
+        capture::start();
         self.now = self.now + Duration::from_secs(1);
         self.mesh.tick(self.now);
         self.drain()
@@ -45,6 +47,7 @@ impl Fixture {
     }
 
     fn receive(&mut self, opcode: &str, body: &Map) -> Vec<MeshOutput> {
+        capture::start();
         self.mesh.handle_message(opcode, body, None, self.now);
         self.drain()
     }
@@ -52,6 +55,7 @@ impl Fixture {
     /// A HELLO from `id` that names us, over a connection of cost 1.
     fn hello(&mut self, id: &str, bit: u8) -> Vec<MeshOutput> {
         let body = sender(id).with("instance", 7).with("seen", vec![Value::from("A")]);
+        capture::start();
         self.mesh.handle_message("HELLO", &body, Some((bit, 1)), self.now);
         self.drain()
     }
@@ -115,14 +119,9 @@ fn bodies(outputs: &[MeshOutput], wanted: &str) -> Vec<Map> {
         .collect()
 }
 
-fn logs(outputs: &[MeshOutput]) -> Vec<(LogModule, Level, &str)> {
-    outputs
-        .iter()
-        .filter_map(|o| match o {
-            MeshOutput::Log { module, level, text } if *level != Level::Debug => Some((*module, *level, text.as_str())),
-            _ => None,
-        })
-        .collect()
+/// What the action that has just had these outputs logged at level info or above.
+fn logs(_: &[MeshOutput]) -> Vec<capture::Line> {
+    capture::notable()
 }
 
 fn int(body: &Map, key: &str) -> i64 {

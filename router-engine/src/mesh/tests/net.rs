@@ -40,6 +40,7 @@ pub(super) struct Known {
     link: Option<u8>,
     pub(super) cost: u32,
     valid_origins: u128,
+    pub(super) reachable: bool,
     pub(super) addresses: BTreeSet<String>,
 }
 
@@ -108,6 +109,13 @@ impl Net {
             net.push(net.now + Duration::from_micros(phase), Event::Tick(r));
         }
         net
+    }
+
+    /// Runs until the next event of any router is through. Returns false when there is none before `end`.
+    pub(super) fn step(&mut self, end: Instant) -> bool {
+        let Some((&(at, _), _)) = self.queue.first_key_value().filter(|(key, _)| key.0 <= end) else { return false };
+        self.run(at.since(self.now));
+        true
     }
 
     fn new_mesh(&mut self, router: usize) -> Mesh {
@@ -215,6 +223,12 @@ impl Net {
                 return;
             }
         }
+        if let (Target::One(id), "MAR" | "MAU") = (&message.target, message.opcode)
+            && let Some(bit) = self.routers[r].mesh.bit_of(id)
+        {
+            self.routers[r].mesh.request_passes(bit);
+            self.drain(r);
+        }
         if message.opcode == "RA" {
             let best = self.routers[r].flooded.entry(message.serial).or_insert(usize::MAX);
             if message.trace.len() >= *best {
@@ -251,7 +265,12 @@ impl Net {
                     assert!(nodes.get_mut(&bit).expect("a known node").addresses.remove(&key), "not mapped");
                 }
                 MeshOutput::FlushNode { bit } => nodes.get_mut(&bit).expect("a known node").addresses.clear(),
-                MeshOutput::Radius(_) | MeshOutput::Log { .. } | MeshOutput::TopologyChanged => {}
+                MeshOutput::Reachable { bit, reachable } => {
+                    let node = nodes.get_mut(&bit).expect("a known node");
+                    assert_ne!(node.reachable, reachable, "told twice");
+                    node.reachable = reachable;
+                }
+                MeshOutput::Radius(_) | MeshOutput::TopologyChanged => {}
             }
         }
     }
@@ -262,7 +281,11 @@ impl Net {
         let mut out: BTreeSet<u8> = match &message.target {
             Target::Neighbours => (0..self.links.len()).map(bit).collect(),
             Target::One(id) => {
-                router.nodes.values().filter(|n| n.id == *id).filter_map(|n| router.towards(n)).collect()
+                let strict = matches!(message.opcode, "MAR" | "MAU");
+                let origin = message.trace.first().and_then(|id| router.mesh.bit_of(id)).unwrap_or(0);
+                let node = router.nodes.values().find(|n| n.id == *id);
+                let valid = node.filter(|n| !strict || n.valid_origins & (1 << origin) != 0);
+                valid.and_then(|n| router.towards(n)).into_iter().collect()
             }
             Target::All => {
                 // A message whose origin is not known is flooded only.
@@ -293,6 +316,48 @@ impl Net {
         l.last_arrival[side] = arrival;
         let event = Event::Arrival { link, generation: l.generation, at: l.ends[side], message };
         self.push(arrival, event);
+    }
+
+    /// Routers that believe of another one that flows to an address of it can be carried both ways, which is wrong at
+    /// this moment.
+    pub(super) fn empty_promises(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (r, router) in self.routers.iter().enumerate() {
+            for node in router.nodes.values().filter(|n| n.reachable) {
+                let other = self.routers.iter().position(|o| o.mesh.id() == node.id).expect("exists");
+                for key in &node.addresses {
+                    if !self.carries(r, other, Some(key)) {
+                        faults.push(format!("{}: {key} at {} is not reached", router.mesh.id(), node.id));
+                    }
+                }
+                if !self.carries(other, r, None) {
+                    faults.push(format!("{}: {} does not reach it", router.mesh.id(), node.id));
+                }
+            }
+        }
+        faults
+    }
+
+    /// Whether payload from `from` reaches `to`: by an address that it is known for everywhere on the way, or else by its
+    /// own.
+    fn carries(&self, from: usize, to: usize, key: Option<&str>) -> bool {
+        let (origin, target) = (self.routers[from].mesh.id(), self.routers[to].mesh.id());
+        let mut at = from;
+        for _ in 0..self.routers.len() {
+            if at == to {
+                return true;
+            }
+            let router = &self.routers[at];
+            let origin = if at == from { 0 } else { router.mesh.bit_of(origin).unwrap_or(0) };
+            let node = router.nodes.values().find(|n| n.id == target && n.valid_origins & (1 << origin) != 0);
+            let known = node.filter(|n| key.is_none_or(|key| n.addresses.contains(key)));
+            let Some(link) = known.and_then(|n| router.towards(n)).map(usize::from) else { return false };
+            if !self.links[link].up || !self.links[link].ends.contains(&at) {
+                return false;
+            }
+            at = self.links[link].ends[usize::from(self.links[link].ends[0] == at)];
+        }
+        false
     }
 
     /// What is wrong with the network, as the outputs of all routers describe it.
@@ -342,6 +407,9 @@ impl Net {
                 let truth =
                     self.routers.iter().find(|o| o.mesh.id() == node.id && paths.paths.contains_key(o.mesh.id()));
                 let want = truth.map(|t| t.local.clone()).unwrap_or_default();
+                if node.reachable != (truth.is_some() && !want.is_empty()) && !node.addresses.is_empty() {
+                    faults.push(format!("{id}: {} is reachable: {}", node.id, node.reachable));
+                }
                 if node.addresses != want {
                     faults.push(format!("{id}: {} has {:?}, not {want:?}", node.id, node.addresses));
                 }

@@ -106,6 +106,96 @@ fn a_partition_of_about_a_minute_heals() {
     }
 }
 
+/// Whenever a router is told to be reachable, payload goes to each of its addresses and back from then on: whichever
+/// routers start and connect first.
+#[test]
+fn reachable_routers_carry_flows_both_ways() {
+    for seed in 0..400 {
+        let mut net = Net::new(2 + (seed % 4) as usize, seed, 20_000);
+        let last = net.routers.len() - 1;
+        let mut gaps: Vec<usize> = (0..last).collect();
+        for service in [0, last] {
+            net.add_address(service, "Mservice");
+        }
+        let mut up = Vec::new();
+        while !gaps.is_empty() {
+            let pick = net.rng.below(gaps.len() as u64) as usize;
+            let gap = gaps.swap_remove(pick);
+            net.connect(gap, gap + 1, 1);
+            let pause = [0, 300, 1_500, 5_000][net.rng.below(4) as usize];
+            let time = Duration::from_millis(net.rng.below(pause + 1));
+            keeps_promises(&mut net, time, &mut up, seed);
+        }
+        keeps_promises(&mut net, 15 * SECOND, &mut up, seed);
+        // One more service on a running network.
+        net.add_address(last, "Mlate");
+        keeps_promises(&mut net, 3 * SECOND, &mut up, seed);
+        settle(&mut net, 30);
+    }
+}
+
+/// Steps through some time. What was reachable at any moment must stay so and be true.
+fn keeps_promises(net: &mut Net, time: Duration, up: &mut Vec<(usize, String)>, seed: u64) {
+    let end = net.now + time;
+    while net.step(end) {
+        let faults = net.empty_promises();
+        assert!(faults.is_empty(), "seed {seed} at {:?}:\n{}", net.now, faults.join("\n"));
+        for (r, router) in net.routers.iter().enumerate() {
+            for node in router.nodes.values() {
+                let place = up.iter().position(|(at, id)| *at == r && *id == node.id);
+                assert!(node.reachable || place.is_none(), "seed {seed}: {} is lost to {r}", node.id);
+                if node.reachable && place.is_none() {
+                    up.push((r, node.id.clone()));
+                }
+            }
+        }
+    }
+    net.run(end.since(net.now));
+}
+
+/// Opening takes no longer than it must: the answer is asked for as soon as the ways are computed.
+#[test]
+fn reachability_follows_soon() {
+    let mut worst = 0;
+    for seed in 0..60 {
+        let mut net = Net::new(3, seed, 5_000);
+        net.add_address(2, "Mservice");
+        net.connect(0, 1, 1);
+        net.connect(1, 2, 1);
+        for tenths in 0..200 {
+            net.run(SECOND / 10);
+            let open = net.routers[0].nodes.values().any(|n| n.id == "r02" && n.reachable && !n.addresses.is_empty());
+            if open {
+                worst = worst.max(tenths);
+                break;
+            }
+            assert!(tenths < 199, "seed {seed}");
+        }
+    }
+    eprintln!("open after {worst} tenths of a second at the latest");
+    assert!(worst <= 70, "{worst}");
+}
+
+/// The loss of a link takes away at once what is only reached over it, and nothing that another way leads to.
+#[test]
+fn a_lost_link_ends_reachability_at_once() {
+    let mut net = line(3);
+    net.connect(0, 3 - 1, 5);
+    (0..3).for_each(|r| net.add_address(r, &format!("M{r}")));
+    settle(&mut net, 20);
+    let reachable = |net: &Net, id: &str| net.routers[0].nodes.values().any(|n| n.id == id && n.reachable);
+    net.cut(0);
+    for _ in 0..100 {
+        assert!(reachable(&net, "r01") && reachable(&net, "r02"), "there is another way");
+        net.run(SECOND / 10);
+    }
+    net.cut(2);
+    assert!(!reachable(&net, "r01") && !reachable(&net, "r02"));
+    net.raise(2);
+    settle(&mut net, 20);
+    assert!(reachable(&net, "r01") && reachable(&net, "r02"));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Cut(usize),

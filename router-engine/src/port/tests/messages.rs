@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{World, message, params};
 use crate::annotations::Annotations;
+use crate::log::{Level, LogModule, capture};
 use amqp_core::engine::{AttachParams, Outgoing, Sent};
 use amqp_core::message::{Depth, MessageBuilder, ScanResult, scan};
 use amqp_core::performative::{DeliveryState, Role};
@@ -219,11 +220,22 @@ fn malformed_annotations_are_rejected_by_name() {
     let (a, b) = (world.client_with(p), world.client());
     world.receiver(b, "q", 10);
     let sender = world.sender(a, Some("q"));
-    world.at(a).send(sender, 1, false, Bytes::from_static(b"\x00\x80SKPR--RA\xc0\x02\x01\x43"));
+    capture::start();
+    let lists: [&[u8]; 2] = [b"\x00\x80SKPR--RA\xc0\x02\x01\x43", b"\x00\x80SKPR--RA\x45"];
+    for (n, list) in lists.into_iter().enumerate() {
+        world.at(a).send(sender, n as u64, false, Bytes::from_static(list));
+    }
     world.run();
     let outcomes = world.at(a).outcomes();
-    let [(1, Some(DeliveryState::Rejected(Some(error))), true)] = &outcomes[..] else { panic!("{outcomes:?}") };
-    assert_eq!(error.to_string(), "amqp:invalid-field: Invalid router annotations section: wrong list count");
+    let text = "Invalid router annotations section: wrong list count";
+    for (_, state, settled) in &outcomes {
+        let Some(DeliveryState::Rejected(Some(error))) = state else { panic!("{outcomes:?}") };
+        assert_eq!((error.to_string(), *settled), (format!("amqp:invalid-field: {text}"), true));
+    }
+    let line = "[C1][L2] Message rejected - invalid router annotations section";
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(capture::notable(), [(LogModule::Router, Level::Warning, &*format!("{line}: {text}")); 2]);
+    assert_eq!(world.at(a).engine.credit(sender), 10);
 }
 
 #[test]
@@ -256,7 +268,10 @@ fn connection_lost() {
     }
     world.run();
     let now = world.now;
+    capture::start();
     world.at(b).port.transport_closed(now);
+    let aborted = capture::texts(LogModule::Container);
+    assert!(matches!(aborted[..], [line] if line.ends_with("due to parent connection end")), "{aborted:?}");
     assert!(matches!(world.at(b).port.state(), PortState::Dropped(Some(e)) if e.description == "connection aborted"));
     world.run();
     assert_eq!(world.at(a).outcomes().len(), 2);
@@ -313,4 +328,144 @@ fn what_came_for_a_link_that_was_detached_before_its_answer_is_released() {
     world.run();
     assert_eq!(world.at(at).outcomes(), [(1, Some(DeliveryState::Released), true)]);
     assert_eq!(world.at(at).port.link_count(), 1);
+}
+
+#[test]
+fn what_waits_for_credit_and_what_has_left_is_told_apart() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 1);
+    let sender = world.sender(a, Some("q"));
+    for token in 1..=4 {
+        world.at(a).send(sender, token, false, message(None, 10));
+    }
+    world.run();
+    let figures = |world: &World| {
+        let rows = world.router.link_rows(world.now);
+        let row = rows.iter().find(|row| !row.incoming).expect("the receiver");
+        (row.counters.deliveries, row.undelivered, row.unsettled)
+    };
+    assert_eq!(figures(&world), (1, 3, 1));
+    // The sender settles one that waits: it will leave as a settled one, which is none of the unsettled.
+    world.at(a).engine.update_out(sender, 2, None, true);
+    world.run();
+    assert_eq!(figures(&world).1, 2);
+    world.at(b).engine.grant_credit(receiver, 2);
+    world.run();
+    assert_eq!(figures(&world), (3, 1, 2));
+    let first = world.at(b).deliveries()[0].key;
+    world.at(b).engine.update_in(first, Some(DeliveryState::Accepted), true);
+    world.run();
+    assert_eq!(figures(&world), (3, 1, 1));
+}
+
+/// A delivery is named by the slot of its session and its number, and both begin anew with the next session: but answers
+/// are for the link that it came on, and that does not come again.
+#[test]
+fn late_answers_miss_deliveries_that_look_the_same() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let session = world.at(a).engine.begin_session().expect("session");
+    let old = world.attach_on(a, session, Role::Sender, Some("q"), 2);
+    world.at(a).send(old, 1, false, message(None, 1));
+    world.run();
+    let stale = world.at(b).deliveries()[0].key;
+    // The answer is on its way when the session ends, and another one takes its place.
+    world.at(a).engine.end_session(session, None);
+    let session = world.at(a).engine.begin_session().expect("session");
+    world.at(b).engine.update_in(stale, Some(DeliveryState::Rejected(None)), true);
+    let new = world.attach_on(a, session, Role::Sender, Some("q"), 2);
+    world.at(a).send(new, 2, false, message(None, 1));
+    world.run();
+    assert_eq!(world.at(a).outcomes(), []);
+    let keys: Vec<_> = world.at(b).deliveries().iter().map(|d| d.key).collect();
+    assert_eq!(keys.len(), 2);
+    world.at(b).engine.update_in(keys[1], Some(DeliveryState::Accepted), true);
+    world.run();
+    assert_eq!(world.at(a).outcomes(), [(2, Some(DeliveryState::Accepted), true)]);
+}
+
+/// The octets of a message whose properties have this `to`.
+fn with_to(to: &[u8]) -> Bytes {
+    let list = [&[3, 0x40, 0x40], to].concat();
+    [b"\x00\x53\x73\xc0", &[list.len() as u8][..], &list, b"\x00\x53\x75\xa0\x01x"].concat().into()
+}
+
+#[test]
+fn the_address_of_a_message_may_be_a_symbol() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, None);
+    for (n, to) in [b"\xa3\x01q".as_slice(), b"\xb3\0\0\0\x01q", b"\xa1\x01q"].into_iter().enumerate() {
+        world.at(a).send(sender, n as u64, false, with_to(to));
+    }
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 3, "{:?}", world.at(a).outcomes());
+}
+
+#[test]
+fn an_empty_target_address_is_none() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some(""));
+    let answer = world.at(a).attach_answer(sender).cloned().expect("attached");
+    assert_eq!(answer.target.map(|target| target.address), Some(None));
+    assert_eq!(world.at(a).engine.credit(sender), 10);
+    world.at(a).send(sender, 1, false, message(Some("q"), 10));
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+}
+
+/// A message with application properties, in which the properties are logged that `components` name.
+fn logged_on_its_way(components: &str, len: usize) -> Vec<&'static str> {
+    use amqp_core::message::Properties;
+    use amqp_core::value::{Map, Symbol, Value};
+    let mut world = World::new();
+    let mut p = params(ConnectionRole::Normal);
+    p.message_fields = MessageFields::parse(components);
+    let (a, b) = (world.client_with(p.clone()), world.client_with(p));
+    world.receiver(b, "q", 10);
+    let sender = world.sender(a, Some("q"));
+    let properties = Properties {
+        message_id: Value::from("123455"),
+        user_id: Some(Bytes::from_static(b"testuser")),
+        subject: Some("test-subject".into()),
+        reply_to: Some("hello_world".into()),
+        correlation_id: Value::Ulong(89),
+        content_encoding: Some(Symbol::from_static("gzip, deflate")),
+        creation_time: Some(1_487_772_623_883),
+        group_sequence: Some(0),
+        ..Properties::default()
+    };
+    let app =
+        Map::new().with("app-property", vec![Value::Int(10), Value::Int(20)]).with("other", Value::symbol("O_one"));
+    let message = MessageBuilder::new().properties(&properties).application_properties(&app).data(&vec![b'X'; len]);
+    capture::start();
+    world.at(a).send(sender, 1, false, message);
+    world.run();
+    assert_eq!(world.at(b).deliveries().len(), 1);
+    capture::texts(LogModule::Message)
+}
+
+#[test]
+fn properties_of_messages_are_logged_where_that_is_asked_for() {
+    let all = r#"Message{message-id="123455", user-id=b"testuser", subject="test-subject", reply-to="hello_world", correlation-id=89, content-encoding=:"gzip, deflate", creation-time="2017-02-22 14:10:23.883 +0000", group-sequence=0, app-properties={"app-property"=[10, 20], "other"=:"O_one"}}"#;
+    let some = r#"Message{user-id=b"testuser", subject="test-subject"}"#;
+    // In one frame, and in many as a stream.
+    for len in [10, 300_000] {
+        for (components, shown) in [("all", all), ("subject,user-id", some), ("to", "Message{}")] {
+            let lines = [
+                format!("[C1]: Received {shown} on link 'link3' ( -> q)"),
+                format!("[C2]: Sent {shown} on link 'link2' (q -> )"),
+            ];
+            let logged = logged_on_its_way(components, len);
+            let words = |line: &str| line.split(" on link").next().map(str::to_owned);
+            assert_eq!(logged.iter().map(|l| words(l)).collect::<Vec<_>>(), lines.map(|l| words(&l)), "{logged:?}");
+            assert!(logged[0].ends_with("( -> q)") && logged[1].ends_with("(q -> )"), "{logged:?}");
+        }
+        assert_eq!(logged_on_its_way("none", len), [""; 0]);
+    }
 }

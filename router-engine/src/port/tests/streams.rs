@@ -149,6 +149,25 @@ fn abort_travels() {
 }
 
 #[test]
+fn what_came_before_an_abort_is_sent_first() {
+    let (mut world, sender, _) = pair(10);
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    let mut tail = payload.split_off(40);
+    tail.truncate(1);
+    start(&mut world, 0, sender, false);
+    while !feed(&mut world, 0, sender, &mut payload, None) {}
+    // The router finds both in one turn.
+    world.at(0).engine.send(sender, &mut tail, None, usize::MAX);
+    assert!(tail.is_empty(), "the window is too small");
+    assert!(world.at(0).engine.abort(sender));
+    world.run();
+    let got = world.at(1).deliveries();
+    assert!(got[0].aborted && !got[0].complete);
+    assert!(got[0].octets[..] == whole[..41 * CHUNK], "{} octets", got[0].octets.len());
+}
+
+#[test]
 fn receiver_lost_in_the_middle() {
     let (mut world, sender, receiver) = pair(10);
     let whole = message(None, 1_000_000);
@@ -320,4 +339,74 @@ fn receiver_without_credit_holds_the_stream() {
     while !feed(&mut world, 0, sender, &mut payload, Some(true)) {}
     world.run();
     assert!(world.at(1).deliveries()[0].octets == whole);
+}
+
+#[test]
+fn a_sender_of_which_much_waits_is_told_to_stop() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    let before = world.at(a).engine.credit(sender);
+    let mut sent = 0;
+    while world.at(a).engine.credit(sender) > 0 {
+        // The second one is on its way when the first is looked at.
+        for _ in 0..2 {
+            assert_eq!(world.at(a).send(sender, sent, false, message(None, 200_000)), Sent::Done);
+            sent += 1;
+        }
+        world.run();
+    }
+    assert!((6..=8).contains(&sent) && sent < u64::from(before), "{sent} messages of {before} were let in");
+    assert!(!world.at(a).port.stalls.is_empty());
+
+    world.at(b).engine.grant_credit(receiver, 3);
+    world.run();
+    assert_eq!(world.at(a).engine.credit(sender), 0, "too much is left");
+    world.at(b).engine.grant_credit(receiver, 50);
+    world.run();
+    let got = world.at(b).deliveries();
+    assert_eq!(got.len() as u64, sent);
+    assert_eq!(u64::from(world.at(a).engine.credit(sender)), u64::from(before) - sent);
+    for delivery in got {
+        world.at(b).engine.update_in(delivery.key, Some(DeliveryState::Accepted), true);
+    }
+    world.run();
+    assert_eq!(world.at(a).engine.credit(sender), before);
+    assert!(world.at(a).port.stalls.is_empty());
+}
+
+#[test]
+fn small_messages_are_not_weighed() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    let credit = world.at(a).engine.credit(sender);
+    for token in 0..u64::from(credit) {
+        world.at(a).send(sender, token, false, message(None, 5000));
+        world.run();
+        assert_eq!(world.at(a).engine.credit(sender), credit - 1 - token as u32);
+    }
+}
+
+#[test]
+fn streams_that_wait_stop_their_sender_too() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    let before = world.at(a).engine.credit(sender);
+    let mut sent = 0;
+    while world.at(a).engine.credit(sender) > 0 {
+        assert_eq!(world.at(a).send(sender, sent, true, message(None, 600_000)), Sent::Done);
+        world.run();
+        sent += 1;
+    }
+    assert!((2..=5).contains(&sent), "{sent} messages of {before} were let in");
+    world.at(b).engine.grant_credit(receiver, 50);
+    world.run();
+    assert_eq!(world.at(b).deliveries().len() as u64, sent);
+    assert_eq!(world.at(a).engine.credit(sender), before);
+    assert!(world.at(a).port.stalls.is_empty());
 }

@@ -56,6 +56,7 @@ pub(super) fn params(role: ConnectionRole) -> PortParams {
         hostname: None,
         sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".into()], external_identity: None },
         handshake_timeout: None,
+        message_fields: MessageFields::default(),
     }
 }
 

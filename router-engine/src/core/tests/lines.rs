@@ -1,0 +1,91 @@
+//! What the core logs of links, neighbours and connection groups.
+
+use super::super::effect::Effect;
+use super::super::report;
+use super::world::{Peer, router};
+use crate::log::{Level, LogModule, capture};
+
+fn core() -> Vec<&'static str> {
+    capture::texts(LogModule::RouterCore)
+}
+
+fn notable() -> Vec<(Level, &'static str)> {
+    capture::notable().into_iter().map(|(_, level, text)| (level, text)).collect()
+}
+
+#[test]
+fn links_that_come_and_go() {
+    let router = router();
+    let mut peer = Peer::new(&router);
+    capture::start();
+    let link = peer.receiver("q");
+    peer.detached(link);
+    assert_eq!(
+        core(),
+        [
+            "[C1][L1] Link attached: dir=out source={q expire:sess} target={<none> expire:sess}",
+            "[C1][L1] Link closed: del=0 presett=0 psdrop=0 acc=0 rej=0 rel=0 mod=0 delay1=0 delay10=0 blocked=no",
+        ]
+    );
+    assert_eq!(notable(), []);
+}
+
+#[test]
+fn of_connections_of_one_connector_the_newest_takes_precedence() {
+    let router = router();
+    let mut first = Peer::control(&router, 1);
+    capture::start();
+    first.attach_all();
+    let lines = core();
+    assert_eq!(
+        lines[..2],
+        ["[C1] Attaching incoming router control link [L1]", "[C1] Attaching outgoing router control link [L2]"]
+    );
+    assert_eq!(
+        lines[2..],
+        [
+            "Connection group 'group' setup parent [C1] with ordinal=1 (host=peer)",
+            "Connection group 'group' recording correlator[mask-bit=0]",
+        ]
+    );
+    capture::start();
+    let same = Peer::control(&router, 1);
+    assert_eq!(notable(), [(Level::Info, "Existing connection [C1] takes precedence, closing [C2]")]);
+    assert!(matches!(same.effects()[..], [Effect::Close { hard: true, .. }]));
+    capture::start();
+    let mut newer = Peer::control(&router, 2);
+    assert_eq!(notable(), [(Level::Info, "Upgrading connection [C1] to [C3]")]);
+    capture::start();
+    newer.attach_all();
+    assert!(core().contains(&"[C3] Upgrading to primary router control connection, downgrading [C1]"));
+    capture::start();
+    let (pending, came) = (first.conn.id, newer.conn.id);
+    report::precedence(pending, true, came, true);
+    report::precedence(pending, true, came, false);
+    let pending = [
+        "Overriding existing pending connection [C1] with [C3]",
+        "Existing pending connection [C1] takes precedence, closing [C3]",
+    ];
+    assert_eq!(notable(), pending.map(|text| (Level::Info, text)));
+}
+
+#[test]
+fn a_group_that_ends_at_two_routers() {
+    let split = |member: u32, parent: u32| {
+        let text = "Connection group failure: connections split across routers";
+        let (level, found) = notable()[0];
+        assert_eq!((level, found), (Level::Error, &*format!("{text}: X ([C{member}]) and  ([C{parent}])")));
+    };
+    let router = router();
+    let early = Peer::data_of(&router, "X");
+    capture::start();
+    let parent = Peer::neighbour(&router, "q");
+    assert!(core().contains(&"Connection group 'group' moving member [C1] to parent [C2]"));
+    split(1, 2);
+    capture::start();
+    let late = Peer::data_of(&router, "X");
+    let lines = ["adding member [C3] with ordinal=0", "member [C3] added to parent [C2]"];
+    assert_eq!(core()[..2], lines.map(|line| format!("Connection group 'group' {line}")));
+    split(3, 2);
+    drop((early, parent, late));
+}
