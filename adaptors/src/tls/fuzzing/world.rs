@@ -220,6 +220,7 @@ impl World {
 
     /// The peer opens what came.
     fn open(&mut self) {
+        let before = self.peer.generations[1];
         let mut from = 0;
         while let Ok(Framed::Whole(len)) = frame(&self.socket.output[from..]) {
             self.peer.open(&self.socket.output[from..from + len], self.suite, self.client);
@@ -227,6 +228,8 @@ impl World {
             assert!(self.peer.opened <= self.limit.saturating_add(16), "key used too long");
         }
         self.socket.output.drain(..from);
+        // A key that changed with a request of ours is an answer too.
+        self.model.answer_due &= self.peer.generations[1] == before;
     }
 
     fn shutdown(&mut self) {

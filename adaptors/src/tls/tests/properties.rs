@@ -23,6 +23,15 @@ proptest! {
     }
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_request_of_ours_answers_that_of_the_peer() {
+    traffic(&[
+        0x0a, 0x01, 0xc4, 0xc4, 0xf3, 0xf3, 0xe3, 0x88, 0x49, 0x05, 0, 0, 0, 0, 0, 0, 0x3e, 0, 0xbc, 0xbc, 0xbc, 0xbc,
+        0xbc, 0x79, 0xe3, 0x40, 0xe3, 0xe3, 0xf3,
+    ]);
+}
+
 /// Mostly small ones: lengths and choices.
 fn octet() -> impl Strategy<Value = u8> {
     prop_oneof![3 => 0..6_u8, 1 => Just(24), 3 => 0..32_u8, 2 => any::<u8>()]
