@@ -212,9 +212,19 @@ pub(crate) fn take_spare() -> Segment {
     SPARE.take().unwrap_or_else(|| DATA.take())
 }
 
-/// Keeps a data segment at hand for this thread's next read.
-pub(crate) fn keep_spare(segment: Segment) {
-    SPARE.set(Some(segment));
+/// The first `len` octets of a data segment, if any. It stays at hand for this thread's next read unless they need it.
+#[must_use]
+pub(crate) fn share(segment: Segment, len: usize) -> Option<Bytes> {
+    let (data, kept) = if len == 0 {
+        (None, Some(segment))
+    } else {
+        let (data, kept) = segment.share(len);
+        (Some(data), kept)
+    };
+    if kept.is_some() {
+        SPARE.set(kept);
+    }
+    data
 }
 
 /// Octets that peers make this process hold: in segments, and copied out of them.

@@ -1,6 +1,6 @@
 //! A socket with or without TLS on it: cleartext [`Bytes`] in, slices of cleartext out.
 
-use crate::pool::{self, Segment};
+use crate::pool;
 use crate::tls::{PeerEnd, Session, SessionInfo, TlsError};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
@@ -88,10 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         let mut buf = ReadBuf::new(&mut segment[..pool::READ_MAX]);
         let result = Pin::new(&mut self.socket).poll_read(cx, &mut buf);
         let n = buf.filled().len();
-        let (data, kept) = if n == 0 { (None, Some(segment)) } else { some(segment.share(n)) };
-        if let Some(segment) = kept {
-            pool::keep_spare(segment);
-        }
+        let data = pool::share(segment, n);
         ready!(result)?;
         Poll::Ready(Ok(data))
     }
@@ -130,10 +127,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             None => Pin::new(&mut self.socket).poll_shutdown(cx).map_err(TransportError::from),
         }
     }
-}
-
-fn some(shared: (Bytes, Option<Segment>)) -> (Option<Bytes>, Option<Segment>) {
-    (Some(shared.0), shared.1)
 }
 
 // === impl TransportError ===

@@ -12,6 +12,7 @@ use super::error::TlsError;
 use super::handshake::{Established, Handshake, Progress, SessionInfo};
 use super::traffic::Traffic;
 use super::window::Window;
+use crate::pool;
 use crate::transport::TransportError;
 use bytes::Bytes;
 use rustls::AlertDescription;
@@ -221,10 +222,7 @@ impl Session {
         } else if reply_due {
             self.reply(cx, socket).map_err(|error| self.fail(error))?;
         }
-        Ok(match data {
-            Some(segment) if filled > 0 => Some(segment.share(filled).0),
-            _ => None,
-        })
+        Ok(data.and_then(|segment| pool::share(segment, filled)))
     }
 
     /// Sends what should not wait for data. Behind data that waits for the socket, it does.

@@ -79,7 +79,7 @@ impl Traffic {
             if *filled + whole - HEADER > pool::SEGMENT {
                 break;
             }
-            let segment = target.get_or_insert_with(|| pool::DATA.take());
+            let segment = target.get_or_insert_with(pool::take_spare);
             let out = &mut segment[*filled..];
             let opened = match self.opener.open(&input.octets()[..whole], out) {
                 Ok(opened) => opened,
