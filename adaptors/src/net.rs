@@ -6,6 +6,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 /// The protocol family that an operator restricted a socket to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,6 +217,24 @@ pub async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(failure)
 }
 
+/// As [`connect`], until `deadline`. An address that does not answer leaves their share of the time to those behind it.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_until(deadline: Instant, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failure = no_address();
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for (address, left) in addresses.iter().zip((1..=count).rev()) {
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, connect_one(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failure)
+}
+
 async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Before the connection exists, so that it costs nothing later.
@@ -232,6 +251,7 @@ pub fn io_text(error: &io::Error, what: &str, target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn ports() {
@@ -271,5 +291,23 @@ mod tests {
         assert!(listen_addresses("127.0.0.1", Some(0), Some(Family::V6)).await.is_err());
         assert!(literal_listen_addresses("127.0.0.1", Some(0), Some(Family::V6)).unwrap().is_err());
         assert!(literal_listen_addresses("localhost", Some(0), None).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        // Its queue is full, and further requests are not answered.
+        let silent = listen_on(any, 0).unwrap();
+        let silent = (silent.local_addr().unwrap(), silent);
+        let _queued = connect_one(silent.0).await.unwrap();
+        let good = listen_on(any, 16).unwrap();
+        let limit = Duration::from_secs(30);
+        let begun = Instant::now();
+        let addresses = [silent.0, good.local_addr().unwrap()];
+        let stream = connect_until(begun + limit, &addresses).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        assert_eq!(begun.elapsed().as_secs(), 15);
+        let error = connect_until(begun + limit, &addresses[..1]).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30));
     }
 }

@@ -28,7 +28,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Octets of a head that may be read before it is complete.
 const HEAD_PULL: usize = 64 * 1024;
@@ -383,8 +383,9 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
 }
 
 async fn connect(shared: &Shared) -> io::Result<TcpStream> {
-    let connected = async { net::connect(&net::look_up_remote(&shared.params.host, shared.port, None).await?).await };
-    timeout(CONNECT_LIMIT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let deadline = Instant::now() + CONNECT_LIMIT;
+    let found = timeout_at(deadline, net::look_up_remote(&shared.params.host, shared.port, None)).await;
+    net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await
 }
 
 /// Pulls until the head is complete.
