@@ -287,7 +287,7 @@ impl Shared {
     fn abandon(&self) {
         let mut opening = self.opening.lock();
         if *opening == Opening::Trying {
-            *opening = Opening::Failed(ListenError { condition: "proton:io", description: "deleted".to_owned() });
+            *opening = Opening::Failed(ListenError { condition: "proton:io", description: "ended".to_owned() });
         }
         self.attempted.notify_all();
     }
@@ -343,6 +343,8 @@ async fn listen(shared: Arc<Shared>) {
     };
     if opened {
         accept_all(shared).await;
+    } else {
+        shared.abandon();
     }
 }
 
@@ -602,5 +604,17 @@ mod tests {
         let second = Listener::create(params(bound.port().to_string()), &io).expect("no TLS");
         second.activate().expect("the port is free");
         TcpStream::connect(bound).await.expect("the second one listens");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_waits_for_a_listener_that_has_ended() {
+        let io = io();
+        let mut named = params("0".to_owned());
+        named.endpoint.host = "localhost".to_owned();
+        let listener = Listener::create(named, &io).expect("no TLS");
+        io.shutdown();
+        let activated = tokio::task::spawn_blocking(move || listener.activate());
+        let ended = tokio::time::timeout(Duration::from_secs(20), activated).await.expect("in time").expect("no panic");
+        ended.expect_err("not open");
     }
 }
