@@ -19,7 +19,6 @@ use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::stream::Notify;
 use router_engine::{Action, Effect, Mailbox, Router};
-use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -378,16 +377,15 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     if BUDGET.refuses() {
         // A reset, which is no end of an answer.
-        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-        return;
+        return arm(&stream);
     }
     let mailbox = Arc::default();
-    let Some(member) = shared.service.join(&mailbox) else { return };
+    let Some(member) = shared.service.join(&mailbox) else { return arm(&stream) };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
-    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
+    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return arm(&stream) };
     let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
