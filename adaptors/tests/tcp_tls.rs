@@ -333,3 +333,35 @@ async fn a_handshake_that_hangs_is_cut() {
         assert_eq!(begun.elapsed().as_secs(), 60);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_hangs_at_the_server_is_cut() {
+    use tokio::io::AsyncWriteExt;
+    let certs = Certs::new();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+    let bed = bed(&certs, socket.local_addr().expect("bound").port(), false, "127.0.0.1");
+    let open = async |dribble: &[u8]| {
+        let session = client(&certs, false).session("localhost", None).expect("a session");
+        let mut near = Transport::tls(connect(bed.port).await, session);
+        poll_fn(|cx| near.poll_handshake(cx)).await.expect("handshake");
+        let (mut server, _) = socket.accept().await.expect("accepted");
+        server.write_all(dribble).await.expect("sent");
+        (near, server, tokio::time::Instant::now())
+    };
+    let reset = async |near: &mut Tls| match poll_fn(|cx| near.poll_read(cx)).await {
+        Err(TransportError::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?} instead of a reset"),
+    };
+    for dribble in [&b""[..], b"\x16\x03\x03\x00"] {
+        let (mut near, _server, begun) = open(dribble).await;
+        reset(&mut near).await;
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
+    }
+    let (mut near, _server, begun) = open(b"\x16").await;
+    let (router, connector) = (Arc::clone(&bed.router), bed.connector);
+    connector.delete(true);
+    reset(&mut near).await;
+    assert_eq!(begun.elapsed().as_secs(), 0);
+    until(|| router.connection_rows(clock::now()).is_empty()).await;
+}
