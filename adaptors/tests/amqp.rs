@@ -319,6 +319,7 @@ fn credentials_count_when_the_handshake_begins_and_when_it_ends() {
 
 #[test]
 fn a_handshake_that_takes_too_long_makes_one_line() {
+    const LINE: &str = "ERROR (error) Run Time: Timeout waiting for initial handshake";
     Lines::keep();
     let executor = executor();
     let io = io("A", executor.handle().clone());
@@ -328,8 +329,17 @@ fn a_handshake_that_takes_too_long_makes_one_line() {
     for (round, words) in [b"".as_slice(), b"AMQP\0\x01\0\0", b""].into_iter().enumerate() {
         let mut peer = TcpStream::connect(("localhost", port)).unwrap();
         peer.write_all(words).unwrap();
-        let line = "ERROR (error) Run Time: Timeout waiting for initial handshake";
-        wait_until("the line", || Lines::with(line) == round + 1);
+        wait_until("the line", || Lines::with(LINE) == round + 1);
+        wait_until("the connection is gone", || connections(&io) == 0);
+    }
+    let certs = Certs::new();
+    let (_listener, port) = patient_listener(&io, ConnectionRole::Normal, Some(certs.profile()), Some(10 * limit));
+    for (round, words) in [b"".as_slice(), b"AMQP\0\x01\0", b"AMQP\0\x01\0\0"].into_iter().enumerate() {
+        let (mut peer, mut tls) = (TcpStream::connect(("localhost", port)).unwrap(), tls_client(&certs));
+        let mut stream = rustls::Stream::new(&mut tls, &mut peer);
+        stream.write_all(words).unwrap();
+        stream.flush().unwrap();
+        wait_until("the line", || Lines::with(LINE) == round + 4);
         wait_until("the connection is gone", || connections(&io) == 0);
     }
     assert_eq!(Lines::with("Connection from"), 0);
