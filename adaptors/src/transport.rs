@@ -112,6 +112,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         self.tls.as_ref().is_some_and(|session| session.wants_flush())
     }
 
+    /// Octets that TLS has taken and holds back, as records.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.tls.as_ref().map_or(0, |session| session.unsent())
+    }
+
     /// Sends what TLS holds back.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         match &mut self.tls {

@@ -124,16 +124,21 @@ impl Flow {
     /// Writes what is on its way to a socket that will be reset, for as long as that goes on.
     async fn drain(&mut self) {
         loop {
-            let written = self.outbound.window.written();
+            let before = self.progress();
             match timeout(DRAIN_LIMIT, self.copy()).await {
                 Ok(_) => return,
-                Err(_) if self.outbound.window.written() > written => {}
+                Err(_) if self.progress() != before => {}
                 Err(_) => {
                     self.fate = Fate::Cut;
                     return;
                 }
             }
         }
+    }
+
+    /// Changes whenever the socket takes something: octets that TLS took are still on their way.
+    fn progress(&self) -> (u64, usize) {
+        (self.outbound.window.written(), self.transport.unsent())
     }
 
     pub(super) fn is_over(&self) -> bool {

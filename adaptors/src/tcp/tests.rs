@@ -6,6 +6,8 @@ use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
 use super::{Strategy, TcpListener, TcpListenerParams, encap};
 use crate::clock;
+use crate::tls::Session;
+use crate::tls::fuzzing::Suite;
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -426,28 +428,7 @@ async fn a_flow_whose_task_panics_is_cut_at_both_sides() {
     let mut client = TcpStream::connect(sockets.local_addr().expect("bound")).await.expect("connected");
     let (stream, _) = sockets.accept().expect("accepted");
     stream.set_nonblocking(true).expect("an open socket");
-    let identity = Identity { initiator: false, host: "client".into(), local_socket: None, name: "l" };
-    let requests = [producer("in", Some(ADDRESS)), consumer("out", None, true)];
-    let mailbox = Arc::default();
-    let member = listener.service().join(&mailbox).expect("open");
-    let mut joined = join(&router, mailbox, identity, requests);
-    let into = joined.links[0].take().expect("attached").link;
-    let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
-    let head = encap::client_head(ADDRESS, &reply_to, None);
-    let inbound = Inbound::new(into, head, &joined.conn.mailbox, false);
-    let mut flow = Flow {
-        role: Role::Listener,
-        router: Arc::clone(&router),
-        conn: joined.conn,
-        transport: Transport::plain(TcpStream::from_std(stream).expect("registered")),
-        handshaking: false,
-        actions: vec![inbound.deliver(None)],
-        inbound,
-        outbound: Outbound::waiting(),
-        _member: member,
-        fate: Fate::Open,
-    };
-    flow.start(joined.rest);
+    let flow = flow(&router, &listener, Transport::plain(TcpStream::from_std(stream).expect("registered")));
     let mut served = far.serve().await;
     let task = tokio::spawn(async move {
         let _flow = flow;
@@ -505,4 +486,68 @@ async fn the_port_of_a_deleted_listener_is_free_at_once() {
     listener.delete(false);
     std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     drop(live);
+}
+
+/// One that the socket takes bit by bit, all of it in a buffer of TLS already.
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_with_tls_gets_what_a_refused_flow_has_for_it() {
+    const ANSWER: usize = 120_000;
+    let router = router();
+    let far = FarEnd::new(&router);
+    let sockets = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.set_recv_buffer_size(4096).expect("a small buffer");
+    let client = client.connect(sockets.local_addr().expect("bound")).await.expect("connected");
+    let (stream, _) = sockets.accept().await.expect("accepted");
+    SockRef::from(&stream).set_send_buffer_size(4096).expect("a small buffer");
+    let session = Session::established(Suite::numbered(0).established(false, Vec::new()), u64::MAX).expect("keys");
+    let (listener, _) = listener(&router);
+    let flow = flow(&router, &listener, Transport::tls(stream, session));
+    let served = far.serve().await;
+    served.answer.push(served.head());
+    served.answer.push(Bytes::from(vec![7; ANSWER]));
+    far.answer(&served);
+    tokio::spawn(flow.run());
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    far.refuse(&served);
+    let mut received = 0;
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        match client.try_read(&mut [0; 4096]) {
+            Ok(0) => panic!("an end in order"),
+            Ok(n) => received += n,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => break assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+    // But for what was in the kernel when the flow was reset.
+    assert!(received > ANSWER - 32 * 1024, "{received}");
+    far.alone().await;
+}
+
+/// A flow of a client.
+fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpStream>) -> Flow {
+    let identity = Identity { initiator: false, host: "client".into(), local_socket: None, name: "l" };
+    let requests = [producer("in", Some(ADDRESS)), consumer("out", None, true)];
+    let mailbox = Arc::default();
+    let member = listener.service().join(&mailbox).expect("open");
+    let mut joined = join(router, mailbox, identity, requests);
+    let into = joined.links[0].take().expect("attached").link;
+    let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
+    let head = encap::client_head(ADDRESS, &reply_to, None);
+    let inbound = Inbound::new(into, head, &joined.conn.mailbox, false);
+    let mut flow = Flow {
+        role: Role::Listener,
+        router: Arc::clone(router),
+        conn: joined.conn,
+        transport,
+        handshaking: false,
+        actions: vec![inbound.deliver(None)],
+        inbound,
+        outbound: Outbound::waiting(),
+        _member: member,
+        fate: Fate::Open,
+    };
+    flow.start(joined.rest);
+    flow
 }

@@ -155,7 +155,7 @@ impl Session {
 
     /// A session that begins after a handshake.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(super) fn established(established: Established, key_limit: u64) -> Result<Self, TlsError> {
+    pub(crate) fn established(established: Established, key_limit: u64) -> Result<Self, TlsError> {
         let mut session = Self::with_phase(Phase::Failed(TlsError::Internal("no handshake")));
         session.limit_keys(key_limit);
         session.take_over(established)?;
@@ -286,6 +286,12 @@ impl Session {
     #[must_use]
     pub fn wants_flush(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Sealed octets that wait for the socket.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.output.octets().len()
     }
 
     /// Writes what was sealed.

@@ -8,6 +8,7 @@ mod socket;
 mod world;
 
 use super::control::{Messages, Rules};
+use super::handshake::{Established, KeySource, SessionInfo};
 use super::record::{Framed, Gather, HEADER, MAX_PLAINTEXT, OVERHEAD, Protector, frame};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Algorithm, CHACHA20_POLY1305};
 use model::Model;
@@ -48,6 +49,17 @@ impl Suite {
         let key = [generation ^ if from_client { 0xc0 } else { 0x50 }; 32];
         let iv = [generation.wrapping_add(9); 12];
         Protector::with_key(self.tls13, 0, self.cipher, &key[..self.cipher.key_len()], &iv).unwrap()
+    }
+
+    /// What a handshake established, with `rest` behind it.
+    pub(crate) fn established(self, client: bool, rest: Vec<u8>) -> Established {
+        Established {
+            sealer: self.protector(client, 0),
+            opener: self.protector(!client, 0),
+            keys: KeySource::Fixed(FixedKeys::new(self, client)),
+            info: SessionInfo { protocol: "fixed", cipher: "fixed", ssf: 0, alpn: None, peer_certificate: None },
+            rest,
+        }
     }
 }
 

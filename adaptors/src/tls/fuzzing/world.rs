@@ -2,13 +2,12 @@
 //! records and plain nonsense, in reads of any size, while the session writes.
 
 use super::super::error::TlsError;
-use super::super::handshake::{Established, KeySource, SessionInfo};
 use super::super::record::{Framed, MAX_PLAINTEXT, Protector, content, frame};
 use super::super::session::{PeerEnd, Session};
 use super::model::{End, Model};
 use super::script::Script;
 use super::socket::Socket;
-use super::{FixedKeys, Rules, Suite, seal};
+use super::{Rules, Suite, seal};
 use crate::transport::TransportError;
 use std::io::IoSlice;
 use std::task::{Context, Poll, Waker};
@@ -64,16 +63,8 @@ impl World {
         let setup = script.octet();
         let client = setup & 1 == 0;
         let limit = if suite.tls13 && setup & 2 == 0 { 2 + u64::from(setup >> 4) } else { u64::MAX };
-        let info = SessionInfo { protocol: "fixed", cipher: "fixed", ssf: 0, alpn: None, peer_certificate: None };
-        let established = Established {
-            sealer: suite.protector(client, 0),
-            opener: suite.protector(!client, 0),
-            keys: KeySource::Fixed(FixedKeys::new(suite, client)),
-            info,
-            rest: Vec::new(),
-        };
         Self {
-            session: Session::established(established, limit).unwrap(),
+            session: Session::established(suite.established(client, Vec::new()), limit).unwrap(),
             socket: Socket { read_max: usize::MAX, room: usize::MAX, ..Socket::default() },
             suite,
             client,

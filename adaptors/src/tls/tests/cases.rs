@@ -1,8 +1,7 @@
 //! Single cases of what a peer may send, and what is answered.
 
 use super::super::error::TlsError;
-use super::super::fuzzing::{FixedKeys, Socket, Suite, seal};
-use super::super::handshake::{Established, KeySource, SessionInfo};
+use super::super::fuzzing::{Socket, Suite, seal};
 use super::super::record::{Framed, MAX_PLAINTEXT, Protector, content, frame};
 use super::super::session::{PeerEnd, Session};
 use super::super::traffic::MAX_CONTROLS;
@@ -49,14 +48,7 @@ impl Pair {
     fn with_rest(suite: u8, client: bool, limit: u64, rest: impl FnOnce(&mut Protector) -> Vec<u8>) -> Self {
         let suite = Suite::numbered(suite);
         let (mut sealer, opener) = (suite.protector(!client, 0), suite.protector(client, 0));
-        let info = SessionInfo { protocol: "fixed", cipher: "fixed", ssf: 0, alpn: None, peer_certificate: None };
-        let established = Established {
-            sealer: suite.protector(client, 0),
-            opener: suite.protector(!client, 0),
-            keys: KeySource::Fixed(FixedKeys::new(suite, client)),
-            info,
-            rest: rest(&mut sealer),
-        };
+        let established = suite.established(client, rest(&mut sealer));
         let session = Session::established(established, limit).unwrap();
         let socket = Socket { read_max: usize::MAX, room: usize::MAX, ..Socket::default() };
         Self { session, socket, suite, client, sealer, opener, generations: [0; 2] }
