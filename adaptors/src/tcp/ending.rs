@@ -25,6 +25,9 @@ use tokio::time::timeout;
 
 /// How long a flow that will be reset may make no progress with what is still to be written.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long the socket of a flow that is over but for the end of its TLS session may take nothing. Without TLS the kernel
+/// has the last octets by then, and gives up on a peer that has no room for them after about as long.
+const CLOSE_LIMIT: Duration = Duration::from_secs(300);
 /// How long the TLS handshake with a server may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -91,10 +94,11 @@ impl Flow {
         // Rare or short parts are futures of their own, which ordinary flows need no room for.
         let mut turn = if self.handshaking { Box::pin(self.secure()).await } else { self.copy().await };
         while turn != Turn::Over {
-            if turn == Turn::Refused {
-                Box::pin(self.drain()).await;
-            }
-            turn = self.copy().await;
+            turn = match turn {
+                Turn::Refused => Box::pin(self.drain(DRAIN_LIMIT)).await,
+                Turn::Closing => Box::pin(self.drain(CLOSE_LIMIT)).await,
+                _ => self.copy().await,
+            };
         }
     }
 
@@ -121,16 +125,16 @@ impl Flow {
         }
     }
 
-    /// Writes what is on its way to a socket that will be reset, for as long as that goes on.
-    async fn drain(&mut self) {
+    /// Writes what is on its way to the socket. When nothing of it is taken for `limit`, the socket will be reset.
+    async fn drain(&mut self, limit: Duration) -> Turn {
         loop {
             let before = self.progress();
-            match timeout(DRAIN_LIMIT, self.copy()).await {
-                Ok(_) => return,
+            match timeout(limit, self.copy()).await {
+                Ok(turn) => return turn,
                 Err(_) if self.progress() != before => {}
                 Err(_) => {
                     self.fate = Fate::Cut;
-                    return;
+                    return Turn::Deaf;
                 }
             }
         }
@@ -139,6 +143,12 @@ impl Flow {
     /// Changes whenever the socket takes something: octets that TLS took are still on their way.
     fn progress(&self) -> (u64, usize) {
         (self.outbound.window.written(), self.transport.unsent())
+    }
+
+    /// Whether nothing is left but the end of a TLS session, which waits for the socket.
+    pub(super) fn is_closing(&self) -> bool {
+        let Outbound { source_ended, ref pending, .. } = self.outbound;
+        self.fate == Fate::Open && self.inbound.ended && source_ended && pending.is_empty() && self.transport.is_tls()
     }
 
     pub(super) fn is_over(&self) -> bool {

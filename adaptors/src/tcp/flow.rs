@@ -87,6 +87,8 @@ pub(super) enum Turn {
     Secured,
     /// The far end takes nothing more from the socket.
     Refused,
+    /// All is over but the end of the TLS session.
+    Closing,
     /// The flow has left the core.
     Over,
 }
@@ -132,6 +134,9 @@ impl Flow {
             if self.fate == Fate::Refused {
                 self.fate = Fate::Draining;
                 return Poll::Ready(Turn::Refused);
+            }
+            if self.is_closing() && !std::mem::replace(&mut self.outbound.closing, true) {
+                return Poll::Ready(Turn::Closing);
             }
             if handshaking && !self.handshaking {
                 return Poll::Ready(Turn::Secured);

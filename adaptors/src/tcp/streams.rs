@@ -43,6 +43,8 @@ pub(super) struct Outbound {
     pub(super) dry: bool,
     pub(super) window: ReceiveWindow,
     pub(super) source_ended: bool,
+    /// The flow's task knows that only the end of the TLS session is left.
+    pub(super) closing: bool,
     /// Nothing more is written: the end was, or the socket takes nothing.
     pub(super) shut: bool,
     /// The socket takes nothing.
@@ -127,6 +129,7 @@ impl Outbound {
             dry: false,
             window: ReceiveWindow::default(),
             source_ended: false,
+            closing: false,
             shut: false,
             broken: false,
             settled: false,

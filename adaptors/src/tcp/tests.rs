@@ -7,7 +7,7 @@ use super::streams::{Inbound, Outbound, reader_of};
 use super::{Strategy, TcpListener, TcpListenerParams, encap};
 use crate::clock;
 use crate::tls::Session;
-use crate::tls::fuzzing::Suite;
+use crate::tls::fuzzing::{Suite, seal};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -488,12 +488,13 @@ async fn the_port_of_a_deleted_listener_is_free_at_once() {
     drop(live);
 }
 
-/// One that the socket takes bit by bit, all of it in a buffer of TLS already.
-#[tokio::test(start_paused = true)]
-async fn a_slow_client_with_tls_gets_what_a_refused_flow_has_for_it() {
-    const ANSWER: usize = 120_000;
-    let router = router();
-    let far = FarEnd::new(&router);
+/// Octets of an answer that a buffer of TLS takes as a whole.
+const SEALED: usize = 120_000;
+/// What the kernel may have had when a socket was reset, or more.
+const IN_KERNEL: usize = 32 * 1024;
+
+/// A client with TLS and little room in the kernel, and its flow, whose answer the far end has begun.
+async fn sealed_client(router: &Arc<Router>, far: &FarEnd) -> (TcpStream, Served, TcpListener) {
     let sockets = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let client = TcpSocket::new_v4().expect("a socket");
     client.set_recv_buffer_size(4096).expect("a small buffer");
@@ -501,28 +502,75 @@ async fn a_slow_client_with_tls_gets_what_a_refused_flow_has_for_it() {
     let (stream, _) = sockets.accept().await.expect("accepted");
     SockRef::from(&stream).set_send_buffer_size(4096).expect("a small buffer");
     let session = Session::established(Suite::numbered(0).established(false, Vec::new()), u64::MAX).expect("keys");
-    let (listener, _) = listener(&router);
-    let flow = flow(&router, &listener, Transport::tls(stream, session));
+    let (listener, _) = listener(router);
+    let flow = flow(router, &listener, Transport::tls(stream, session));
     let served = far.serve().await;
     served.answer.push(served.head());
-    served.answer.push(Bytes::from(vec![7; ANSWER]));
+    served.answer.push(Bytes::from(vec![7; SEALED]));
     far.answer(&served);
     tokio::spawn(flow.run());
     eventually(async || (served.answer.buffered() == 0).then_some(())).await;
-    far.refuse(&served);
+    (client, served, listener)
+}
+
+/// Takes a little now and then. Returns how much it was, and how it ended.
+async fn sip(client: &TcpStream, pause: Duration) -> (usize, std::io::Result<()>) {
     let mut received = 0;
     loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(pause).await;
         match client.try_read(&mut [0; 4096]) {
-            Ok(0) => panic!("an end in order"),
+            Ok(0) => return (received, Ok(())),
             Ok(n) => received += n,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => break assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+            Err(error) => return (received, Err(error)),
         }
     }
-    // But for what was in the kernel when the flow was reset.
-    assert!(received > ANSWER - 32 * 1024, "{received}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_with_tls_gets_what_a_refused_flow_has_for_it() {
+    let router = router();
+    let far = FarEnd::new(&router);
+    let (client, served, _listener) = sealed_client(&router, &far).await;
+    far.refuse(&served);
+    let (received, end) = sip(&client, Duration::from_secs(2)).await;
+    assert_eq!(end.expect_err("no end in order").kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(received > SEALED - IN_KERNEL, "{received}");
     far.alone().await;
+    // One that takes nothing does not.
+    let (_client, served, _listener) = sealed_client(&router, &far).await;
+    far.refuse(&served);
+    served.answer.finish();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    far.alone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_tls_waits_for_a_slow_client_and_not_for_one_that_takes_nothing() {
+    let close = seal(&mut Suite::numbered(0).protector(true, 0), 21, &[1, 0], 0);
+    for takes in [true, false] {
+        let router = router();
+        let far = FarEnd::new(&router);
+        let (mut client, mut served, _listener) = sealed_client(&router, &far).await;
+        client.write_all(&close).await.expect("sent");
+        served.expect(b"").await;
+        served.answer.finish();
+        let begun = tokio::time::Instant::now();
+        if takes {
+            let (received, end) = sip(&client, Duration::from_secs(60)).await;
+            end.expect("an end in order");
+            assert!(received > SEALED, "{received}");
+        } else {
+            tokio::time::sleep(Duration::from_secs(290)).await;
+            assert_eq!(router.connection_rows(clock::now()).len(), 2, "it may go on yet");
+            far.alone().await;
+            assert!(begun.elapsed() < Duration::from_secs(310), "{:?}", begun.elapsed());
+            let (received, end) = sip(&client, Duration::from_secs(1)).await;
+            assert_eq!(end.expect_err("no end in order").kind(), std::io::ErrorKind::ConnectionReset);
+            assert!(received < IN_KERNEL, "{received}");
+        }
+        far.alone().await;
+    }
 }
 
 /// A flow of a client.
