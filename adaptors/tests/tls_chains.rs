@@ -8,8 +8,8 @@ mod common;
 use adaptors::tls::{Purpose, Reason, judge};
 use common::pki::{Party, authority, host, params, pem, with};
 use rcgen::{
-    BasicConstraints, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    KeyUsagePurpose, NameConstraints, date_time_ymd,
+    BasicConstraints, CustomExtension, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use std::process::{Command, Stdio};
@@ -289,6 +289,95 @@ fn name_constraints() {
     ]);
 }
 
+/// What somebody may not be called is the same name in every encoding.
+#[test]
+fn excluded_names_in_other_encodings() {
+    use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString, UniversalString};
+    let named = |value: DnValue| {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationName, value);
+        name
+    };
+    let root = Party::own(authority("root"));
+    let base = GeneralSubtree::DirectoryName(named(DnValue::Utf8String("Some  Org".to_owned())));
+    let name_constraints = NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees: vec![base] };
+    let without = root.issue(with(authority("limited"), |params| params.name_constraints = Some(name_constraints)));
+    for value in [
+        DnValue::Utf8String("some org".to_owned()),
+        DnValue::PrintableString(PrintableString::try_from("Some Org").unwrap()),
+        DnValue::Ia5String(Ia5String::try_from("SOME ORG").unwrap()),
+        DnValue::TeletexString(TeletexString::try_from("Some Org ").unwrap()),
+        DnValue::BmpString(BmpString::try_from("Some Org").unwrap()),
+        DnValue::UniversalString(UniversalString::try_from("Some Org").unwrap()),
+    ] {
+        let leaf = without.issue(with(params("x"), |params| params.distinguished_name = named(value)));
+        check(&[both("excluded", &[&root], &[&leaf, &without], Err("excluded subtree violation"))]);
+    }
+}
+
+/// A mailbox of any form counts against constraints on mailboxes.
+#[test]
+fn mailboxes() {
+    let mail = |name: &str| GeneralSubtree::Rfc822Name(name.to_owned());
+    let limited = |permitted: Vec<GeneralSubtree>, excluded: Vec<GeneralSubtree>| {
+        let constraints = NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded };
+        with(authority("limited"), |params| params.name_constraints = Some(constraints))
+    };
+    let email = DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]);
+    let subject = |value: DnValue| with(params("x"), |params| params.distinguished_name.push(email.clone(), value));
+    let ia5 = |text: &str| DnValue::Ia5String(rcgen::string::Ia5String::try_from(text).unwrap());
+    let root = Party::own(authority("root"));
+    let within = root.issue(limited(vec![mail("example.com")], Vec::new()));
+    let without = root.issue(limited(Vec::new(), vec![mail("@example.com")]));
+    let bmp = DnValue::BmpString(rcgen::string::BmpString::try_from("a@example.org").unwrap());
+    let utf8_mailbox = rcgen::SanType::OtherName((vec![1, 3, 6, 1, 5, 5, 7, 8, 9], "a@example.org".into()));
+    let other = with(params("x"), |params| params.subject_alt_names = vec![utf8_mailbox]);
+    let violation = Err("name constraint violation");
+    check(&[
+        both("a mailbox within", &[&root], &[&within.issue(subject(ia5("a@example.com"))), &within], Ok(())),
+        both("a mailbox outside", &[&root], &[&within.issue(subject(ia5("a@example.org"))), &within], violation),
+        both("in wide letters", &[&root], &[&within.issue(subject(bmp)), &within], violation),
+        both("as another name", &[&root], &[&within.issue(other), &within], violation),
+        both("of an excluded host", &[&root], &[&without.issue(subject(ia5("a@example.com"))), &without], violation),
+    ]);
+}
+
+/// An authority cannot name hosts that it may not, whatever form it finds for them.
+#[test]
+fn hosts_outside_of_constraints() {
+    let limited = |permitted: Vec<GeneralSubtree>, excluded: Vec<GeneralSubtree>| {
+        let constraints = NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded };
+        with(authority("limited"), |params| params.name_constraints = Some(constraints))
+    };
+    let dns = |name: &str| GeneralSubtree::DnsName(name.to_owned());
+    let net = GeneralSubtree::IpAddress(rcgen::CidrSubnet::from_v4_prefix([10, 0, 0, 0], 8));
+    let root = Party::own(authority("root"));
+    let within = root.issue(limited(vec![dns("example.com")], Vec::new()));
+    let without = root.issue(limited(Vec::new(), vec![dns("secret.example.com"), dns("secret")]));
+    let nets = root.issue(limited(vec![net], Vec::new()));
+    for (issuer, party, host, allowed) in [
+        (&within, host(&["a.example.com"]), "a.example.com", true),
+        (&within, params("localhost"), "localhost", false),
+        (&within, params("l*"), "localhost", false),
+        (&without, host(&["*.example.com"]), "public.example.com", false),
+        (&without, host(&["s*.example.com"]), "stage.example.com", true),
+        (&without, host(&["s*.example.com"]), "secret.example.com", false),
+        (&without, host(&["*.*.com"]), "secret.example.com", false),
+        (&without, params("secret"), "secret", false),
+        (&without, params("sec*"), "secret", false),
+        (&nets, params("10.0.0.1"), "10.0.0.1", true),
+        (&nets, params("11.0.0.1"), "11.0.0.1", false),
+    ] {
+        let chain = [issuer.issue(party).cert, issuer.cert.clone()];
+        let found = judge(vec![root.cert.clone()], &chain, Purpose::Server, Some(host), now());
+        match found.map_err(|refusal| refusal.reason) {
+            Ok(()) => assert!(allowed, "{host}"),
+            Err(Reason::NameConstraint(_)) => assert!(!allowed, "{host}"),
+            Err(other) => panic!("{host}: {other}"),
+        }
+    }
+}
+
 #[test]
 fn unknown_extensions() {
     let unknown = |critical, params| {
@@ -314,6 +403,9 @@ fn hosts() {
     let by_name = root.issue(host(&["a.example.com", "*.example.org", "10.0.0.1", "::1"]));
     let by_common_name = root.issue_v1("b.example.com");
     let by_address = root.issue_v1("127.0.0.1");
+    let by_pattern = root.issue(host(&["*.*.*.*"]));
+    let wide = DnValue::BmpString(rcgen::string::BmpString::try_from("c.example.com").unwrap());
+    let by_wide_name = root.issue(with(params("x"), |params| params.distinguished_name.push(DnType::CommonName, wide)));
     let many: Vec<String> = (0..300).map(|i| format!("host-{i}.example.com")).collect();
     let crowd = root.issue(host(&many.iter().map(String::as_str).collect::<Vec<_>>()));
     for (party, host, offered) in [
@@ -327,6 +419,9 @@ fn hosts() {
         (&by_common_name, "a.example.com", Some("CN=b.example.com")),
         (&by_address, "127.0.0.1", None),
         (&by_address, "localhost", Some("CN=127.0.0.1")),
+        (&by_pattern, "a.b.c.d", None),
+        (&by_pattern, "127.0.0.1", Some("*.*.*.*, CN=peer")),
+        (&by_wide_name, "c.example.com", None),
     ] {
         let found =
             judge(vec![root.cert.clone()], std::slice::from_ref(&party.cert), Purpose::Server, Some(host), now());

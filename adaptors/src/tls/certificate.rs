@@ -5,8 +5,10 @@
 
 use super::identity::{distinguished_name, oid_text};
 use super::refusal::{Reason, Refusal, clip};
+use super::strings;
 use pkcs8::der::asn1::{AnyRef, BitStringRef};
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use std::borrow::Cow;
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::extensions::{
     AuthorityKeyIdentifier, ExtendedKeyUsage, GeneralName, KeyIdentifier, KeyUsage, NSCertType, SubjectAlternativeName,
@@ -130,8 +132,8 @@ impl<'a> Certificate<'a> {
     }
 
     /// The common names of the subject that are text.
-    pub(super) fn common_names(&self) -> impl Iterator<Item = &str> {
-        self.x509.subject().iter_common_name().filter_map(|name| name.as_str().ok())
+    pub(super) fn common_names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.x509.subject().iter_common_name().filter_map(|name| strings::text(name.attr_value()))
     }
 
     /// The subject's name itself.
@@ -335,12 +337,14 @@ pub(super) fn canonical(name: &X509Name<'_>) -> Vec<u8> {
                 let value = attribute.attr_value();
                 let mut part = Vec::new();
                 push(&mut part, attribute.attr_type().as_bytes());
-                match value.tag().0 {
-                    UTF8_STRING | PRINTABLE_STRING | IA5_STRING | VISIBLE_STRING => {
-                        push(&mut part, &folded(value.data))
+                match strings::text(value).filter(|_| strings::is_comparable(value)) {
+                    Some(text) => {
+                        part.push(TEXT);
+                        push(&mut part, &folded(text.as_bytes()));
                     }
-                    tag => {
-                        part.extend(tag.to_be_bytes());
+                    None => {
+                        part.extend([OTHER, value.class() as u8]);
+                        part.extend(value.tag().0.to_be_bytes());
                         push(&mut part, value.data);
                     }
                 }
@@ -353,10 +357,8 @@ pub(super) fn canonical(name: &X509Name<'_>) -> Vec<u8> {
     out
 }
 
-const UTF8_STRING: u32 = 12;
-const PRINTABLE_STRING: u32 = 19;
-const IA5_STRING: u32 = 22;
-const VISIBLE_STRING: u32 = 26;
+const TEXT: u8 = 0;
+const OTHER: u8 = 1;
 
 fn push(out: &mut Vec<u8>, part: &[u8]) {
     out.extend((part.len() as u64).to_be_bytes());

@@ -6,6 +6,7 @@
 
 use super::anchors::Anchors;
 use super::certificate::{Certificate, Signed, SubjectKey};
+use super::constraints::MAX_COMPARISONS;
 use super::policy::Rules;
 use super::refusal::{Reason, Refusal};
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
@@ -21,7 +22,7 @@ const MAX_SIGNATURES: u32 = 100;
 pub(super) struct Requirements<'a> {
     pub(super) anchors: &'a Anchors,
     pub(super) algorithms: &'a [&'static dyn SignatureVerificationAlgorithm],
-    pub(super) rules: Rules,
+    pub(super) rules: Rules<'a>,
 }
 
 /// A search in depth through the certificates that could have issued each other.
@@ -31,6 +32,7 @@ struct Search<'s, 'c> {
     certificates: &'s [&'s Certificate<'c>],
     trusted_from: usize,
     signatures_left: u32,
+    comparisons_left: usize,
     /// The first reason that tells more than that an issuer is not known.
     failure: Option<Refusal>,
 }
@@ -44,7 +46,7 @@ impl Requirements<'_> {
     /// The most telling of the reasons why there is none.
     pub(super) fn check(&self, own: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> Result<(), Refusal> {
         if self.anchors.holds(own) {
-            return self.rules.check(&[own]);
+            return self.rules.check(&[own], &mut 0);
         }
         if presented.len() > MAX_PRESENTED {
             return Err(own.refuse(Reason::TooLong));
@@ -59,6 +61,7 @@ impl Requirements<'_> {
             certificates: &certificates,
             trusted_from,
             signatures_left: MAX_SIGNATURES,
+            comparisons_left: MAX_COMPARISONS,
             failure: None,
         };
         if search.extend(&mut vec![0]) { Ok(()) } else { Err(search.into_failure()) }
@@ -123,7 +126,7 @@ impl<'s, 'c> Search<'s, 'c> {
 
     fn is_good(&mut self, path: &[usize]) -> bool {
         let chain: Vec<&Certificate<'_>> = path.iter().map(|&at| self.certificates[at]).collect();
-        match self.requirements.rules.check(&chain) {
+        match self.requirements.rules.check(&chain, &mut self.comparisons_left) {
             Ok(()) => true,
             Err(refusal) => {
                 self.failure.get_or_insert(refusal);

@@ -4,15 +4,18 @@
 //! host is compared with a certificate.
 
 use super::certificate::{Certificate, NameConstraints, canonical};
+use super::identity::{distinguished_name, oid_text};
 use super::refusal::{Reason, Refusal, clip};
+use super::strings;
+use std::net::IpAddr;
 use x509_parser::extensions::GeneralName;
 
-/// Comparisons of a name with a constraint for one chain: far more than honest ones need.
-const MAX_COMPARISONS: usize = 250_000;
+/// Comparisons of a name with a constraint for one peer: far more than honest ones need.
+pub(super) const MAX_COMPARISONS: usize = 250_000;
 
-/// Holds the names of every certificate of a chain against the constraints of all above it.
-pub(super) fn check(chain: &[&Certificate<'_>]) -> Result<(), Refusal> {
-    let mut comparisons = MAX_COMPARISONS;
+/// Holds the names of every certificate of a chain against the constraints of all above it, and the host that the
+/// first has to name. So many comparisons are left.
+pub(super) fn check(chain: &[&Certificate<'_>], host: Option<&str>, comparisons: &mut usize) -> Result<(), Refusal> {
     for (depth, certificate) in chain.iter().enumerate() {
         // An authority that issued itself a new certificate need not be within its own constraints.
         if depth > 0 && depth + 1 < chain.len() && certificate.is_self_issued() {
@@ -20,7 +23,10 @@ pub(super) fn check(chain: &[&Certificate<'_>]) -> Result<(), Refusal> {
         }
         for issuer in &chain[depth + 1..] {
             if let Some(constraints) = &issuer.extensions.name_constraints {
-                let checked = check_certificate(certificate, depth == 0, constraints, &mut comparisons);
+                let mut check = |name: &GeneralName<'_>| check_name(name, constraints, comparisons);
+                let checked = check_names(certificate, depth == 0, &mut check);
+                let checked =
+                    checked.and_then(|()| host.filter(|_| depth == 0).map_or(Ok(()), |h| check_host(h, check)));
                 checked.map_err(|reason| certificate.refuse(reason))?;
             }
         }
@@ -28,27 +34,37 @@ pub(super) fn check(chain: &[&Certificate<'_>]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_certificate(
+type Checked = Result<(), Reason>;
+
+fn check_names(
     certificate: &Certificate<'_>,
     leaf: bool,
-    constraints: &NameConstraints<'_>,
-    comparisons: &mut usize,
-) -> Result<(), Reason> {
-    let mut check = |name: &GeneralName<'_>| check_name(name, constraints, comparisons);
+    mut check: impl FnMut(&GeneralName<'_>) -> Checked,
+) -> Checked {
     for name in &certificate.extensions.alternative_names {
         check(name)?;
     }
-    if certificate.subject_name().iter_rdn().next().is_some() {
-        check(&GeneralName::DirectoryName(certificate.subject_name().clone()))?;
+    let subject = certificate.subject_name();
+    if subject.iter_rdn().next().is_some() {
+        check(&GeneralName::DirectoryName(subject.clone()))?;
     }
-    for email in certificate.subject_name().iter_email().filter_map(|name| name.as_str().ok()) {
-        check(&GeneralName::RFC822Name(email))?;
+    for email in subject.iter_email() {
+        // What is no text is no mailbox either.
+        check(&GeneralName::RFC822Name(&strings::text(email.attr_value()).unwrap_or_default()))?;
     }
-    let common_names = certificate.common_names().filter(|name| leaf && is_dns_name(name));
-    for name in common_names {
-        check(&GeneralName::DNSName(name))?;
+    for name in certificate.common_names().filter(|name| leaf && is_dns_name(name)) {
+        check(&GeneralName::DNSName(&name))?;
     }
     Ok(())
+}
+
+/// The host may fit a pattern that reaches further than it may, or a common name that does not look like a host's.
+fn check_host(host: &str, mut check: impl FnMut(&GeneralName<'_>) -> Checked) -> Checked {
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => check(&GeneralName::IPAddress(&ip.octets())),
+        Ok(IpAddr::V6(ip)) => check(&GeneralName::IPAddress(&ip.octets())),
+        Err(_) => check(&GeneralName::DNSName(host)),
+    }
 }
 
 /// Whether a common name could be meant as the name of a host.
@@ -56,19 +72,22 @@ fn is_dns_name(name: &str) -> bool {
     name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'*'))
 }
 
-fn check_name(
-    name: &GeneralName<'_>,
-    constraints: &NameConstraints<'_>,
-    comparisons: &mut usize,
-) -> Result<(), Reason> {
+fn check_name(name: &GeneralName<'_>, constraints: &NameConstraints<'_>, comparisons: &mut usize) -> Checked {
     let cost = constraints.permitted.len() + constraints.excluded.len();
     *comparisons = comparisons.checked_sub(cost).ok_or(Reason::TooMuchWork)?;
-    let violation = |what: &str| Err(Reason::NameConstraint(format!("{what}: {}", clip(&name.to_string(), 100))));
+    let violation = |what: &str| Err(Reason::NameConstraint(format!("{what}: {}", clip(&shown(name), 100))));
+    let directory = if let GeneralName::DirectoryName(name) = name { canonical(name) } else { Vec::new() };
+    let is_within = |base: &GeneralName<'_>| match (name, base) {
+        (GeneralName::DirectoryName(_), GeneralName::DirectoryName(base)) => {
+            Some(directory.starts_with(&canonical(base)))
+        }
+        _ => is_within(name, base),
+    };
     let mut permitted = constraints.permitted.iter().filter(|base| same_form(name, base)).peekable();
     let is_constrained = permitted.peek().is_some();
     let mut is_permitted = false;
     for base in permitted {
-        match is_within(name, base) {
+        match is_within(base) {
             Some(within) => is_permitted |= within,
             None => return violation("unsupported constraint"),
         }
@@ -77,7 +96,7 @@ fn check_name(
         return violation("permitted subtree violation");
     }
     for base in constraints.excluded.iter().filter(|base| same_form(name, base)) {
-        match is_within(name, base) {
+        match is_within(base) {
             Some(false) if !covers(name, base) => {}
             Some(_) => return violation("excluded subtree violation"),
             None => return violation("unsupported constraint"),
@@ -99,19 +118,32 @@ fn same_form(a: &GeneralName<'_>, b: &GeneralName<'_>) -> bool {
         GeneralName::RegisteredID(_) => 8,
         GeneralName::Invalid(tag, _) => tag.0,
     };
-    form(a) == form(b)
+    form(a) == form(b) || is_utf8_mailbox(a) && form(b) == 1
 }
 
-/// Whether a name is in a subtree of its own form; `None` when that cannot be told.
+/// Whether it is a mailbox in the form for other letters (RFC 8398), which is never within a constraint here.
+fn is_utf8_mailbox(name: &GeneralName<'_>) -> bool {
+    matches!(name, GeneralName::OtherName(id, _) if oid_text(id) == "1.3.6.1.5.5.7.8.9")
+}
+
+/// A name in a message. Forms that nobody has are not spelled out: that can take long.
+fn shown(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DirectoryName(name) => distinguished_name(name),
+        GeneralName::OtherName(id, _) | GeneralName::RegisteredID(id) => oid_text(id),
+        GeneralName::IPAddress(octets) if octets.len() > 16 => "an overlong address".to_owned(),
+        GeneralName::Invalid(tag, _) => format!("a damaged name of form {}", tag.0),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a name other than that of a directory is in a subtree of its own form; `None` when that cannot be told.
 fn is_within(name: &GeneralName<'_>, base: &GeneralName<'_>) -> Option<bool> {
     Some(match (name, base) {
         (GeneralName::DNSName(name), GeneralName::DNSName(base)) => dns_within(name, base),
         (GeneralName::RFC822Name(name), GeneralName::RFC822Name(base)) => email_within(name, base)?,
         (GeneralName::URI(name), GeneralName::URI(base)) => uri_within(name, base)?,
         (GeneralName::IPAddress(name), GeneralName::IPAddress(base)) => ip_within(name, base)?,
-        (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => {
-            canonical(name).starts_with(&canonical(base))
-        }
         _ => return None,
     })
 }
@@ -145,7 +177,9 @@ fn dns_within(name: &str, base: &str) -> bool {
 fn email_within(name: &str, base: &str) -> Option<bool> {
     let (local, host) = name.rsplit_once('@')?;
     Some(match base.rsplit_once('@') {
-        Some((base_local, base_host)) => local == base_local && host.eq_ignore_ascii_case(base_host),
+        Some((base_local, base_host)) => {
+            (base_local.is_empty() || local == base_local) && host.eq_ignore_ascii_case(base_host)
+        }
         None => host_within(host, base),
     })
 }
@@ -196,6 +230,8 @@ mod tests {
         assert_eq!(email_within("a@x.b.c", "b.c"), Some(false));
         assert_eq!(email_within("a@x.b.c", ".b.c"), Some(true));
         assert_eq!(email_within("A@b.c", "a@b.c"), Some(false));
+        assert_eq!(email_within("A@b.c", "@B.c"), Some(true));
+        assert_eq!(email_within("A@x.b.c", "@b.c"), Some(false));
         assert_eq!(email_within("nobody", "b.c"), None);
         assert_eq!(uri_within("amqps://u@h.b.c:5671/x", ".b.c"), Some(true));
         assert_eq!(uri_within("amqps://h.b.c", "b.c"), Some(false));

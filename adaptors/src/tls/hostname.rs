@@ -20,13 +20,15 @@ const MAX_NAME: usize = 100;
 
 fn names_host(certificate: &Certificate<'_>, host: &str) -> bool {
     let ip = host.parse::<IpAddr>().ok();
+    // No pattern stands for addresses.
+    let matches = |pattern: &str| (ip.is_none() || !pattern.contains('*')) && name_matches(pattern, host);
     let mut names = certificate.extensions.alternative_names.iter();
     let by_alternative_name = names.any(|name| match name {
-        GeneralName::DNSName(pattern) => name_matches(pattern, host),
+        GeneralName::DNSName(pattern) => matches(pattern),
         GeneralName::IPAddress(octets) => ip.is_some_and(|ip| address(octets) == Some(ip)),
         _ => false,
     });
-    by_alternative_name || certificate.common_names().any(|pattern| name_matches(pattern, host))
+    by_alternative_name || certificate.common_names().any(|pattern| matches(&pattern))
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -42,7 +44,7 @@ fn offered(certificate: &Certificate<'_>) -> String {
         GeneralName::IPAddress(octets) => address(octets).map(|ip| ip.to_string()),
         _ => None,
     });
-    let common = certificate.common_names().map(|name| format!("CN={}", clip(name, MAX_NAME)));
+    let common = certificate.common_names().map(|name| format!("CN={}", clip(&name, MAX_NAME)));
     let mut names: Vec<String> = alternative.chain(common).take(MAX_NAMES + 1).collect();
     if names.len() > MAX_NAMES {
         names[MAX_NAMES] = "...".to_owned();

@@ -26,6 +26,7 @@ mod record;
 mod refusal;
 pub mod secret;
 mod session;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod traffic;

@@ -15,10 +15,12 @@ pub enum Purpose {
 
 /// By what a chain is judged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
+pub(super) struct Rules<'a> {
     /// Seconds since 1970.
     pub(super) now: i64,
     pub(super) purpose: Purpose,
+    /// Whom the peer's own certificate has to name.
+    pub(super) host: Option<&'a str>,
 }
 
 /// Where a certificate stands in its chain.
@@ -35,9 +37,10 @@ const MIN_RSA_BITS: usize = 2048;
 
 // === impl Rules ===
 
-impl Rules {
-    /// Judges a chain from the peer's own certificate to a trusted one. Both may be the same.
-    pub(super) fn check(&self, chain: &[&Certificate<'_>]) -> Result<(), Refusal> {
+impl Rules<'_> {
+    /// Judges a chain from the peer's own certificate to a trusted one. Both may be the same. So many comparisons of
+    /// names are left.
+    pub(super) fn check(&self, chain: &[&Certificate<'_>], comparisons: &mut usize) -> Result<(), Refusal> {
         let mut below = 0;
         for (depth, certificate) in chain.iter().enumerate() {
             let place = match depth {
@@ -48,7 +51,7 @@ impl Rules {
             self.check_one(certificate, place).map_err(|reason| certificate.refuse(reason))?;
             below += usize::from(depth > 0 && !certificate.is_self_issued());
         }
-        constraints::check(chain)
+        constraints::check(chain, self.host, comparisons)
     }
 
     fn check_one(&self, certificate: &Certificate<'_>, place: Place) -> Result<(), Reason> {

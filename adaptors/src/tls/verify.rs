@@ -77,7 +77,7 @@ impl Verifier {
         let own = Certificate::parse(own)?;
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let algorithms = self.algorithms.all;
-        let requirements = Requirements { anchors: &self.anchors, algorithms, rules: Rules { now, purpose } };
+        let requirements = Requirements { anchors: &self.anchors, algorithms, rules: Rules { now, purpose, host } };
         requirements.check(&own, presented)?;
         host.map_or(Ok(()), |host| hostname::check(&own, host)).map_err(|reason| own.refuse(reason))
     }
