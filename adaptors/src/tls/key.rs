@@ -6,6 +6,7 @@ use super::refusal::clip;
 use super::secret::os_text;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use pkcs8::pkcs5::pbes2::{Kdf, ScryptParams};
 use pkcs8::{EncryptedPrivateKeyInfo, pkcs5};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
@@ -165,6 +166,7 @@ fn decrypt_pkcs8(der: &[u8], password: Option<&str>) -> Result<Vec<u8>, KeyError
     let form = PasswordForm::find(scheme)?;
     let (salt, iterations) =
         salt_and_iterations(parameters).map_err(|_| KeyError::Damaged("its encryption parameters"))?;
+    check_iterations(iterations)?;
     let password = password.ok_or(KeyError::NoPassword)?;
     let (key, iv) = form.derive(password, salt, iterations);
     plausible(form.cipher.decrypt(&key, &iv, data), form.name)
@@ -186,9 +188,34 @@ fn salt_and_iterations(parameters: &[u8]) -> pkcs8::der::Result<(&[u8], u32)> {
     reader.finish((salt, iterations))
 }
 
+/// Refuses what would take minutes to derive a key. OpenSSL writes 2048 unless told otherwise.
+fn check_iterations(iterations: u32) -> Result<(), KeyError> {
+    const MAX: u32 = 10_000_000;
+    if (1..=MAX).contains(&iterations) {
+        return Ok(());
+    }
+    Err(KeyError::UnsupportedEncryption(format!("{iterations} iterations, of at most {MAX}")))
+}
+
+/// Refuses parameters of scrypt that take more memory than OpenSSL would give, or that are none.
+fn check_scrypt(params: &ScryptParams<'_>) -> Result<(), KeyError> {
+    const MAX_OCTETS: u64 = 64 << 20;
+    let (n, r, p) = (params.cost_parameter, u64::from(params.block_size), u64::from(params.parallelization));
+    let octets = n.checked_mul(128 * r).and_then(|octets| octets.checked_mul(p));
+    if n > 1 && n.is_power_of_two() && octets.is_some_and(|octets| (1..=MAX_OCTETS).contains(&octets)) {
+        return Ok(());
+    }
+    Err(KeyError::UnsupportedEncryption(format!("scrypt with N={n}, r={r}, p={p}")))
+}
+
 fn decrypt_pbes2(der: &[u8], password: Option<&str>) -> Result<Vec<u8>, KeyError> {
     let unsupported = || KeyError::UnsupportedEncryption("PBES2 with an unknown cipher or key derivation".to_owned());
     let encrypted = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| unsupported())?;
+    match encrypted.encryption_algorithm.pbes2().map(|params| &params.kdf) {
+        Some(Kdf::Pbkdf2(params)) => check_iterations(params.iteration_count)?,
+        Some(Kdf::Scrypt(params)) => check_scrypt(params)?,
+        _ => return Err(unsupported()),
+    }
     let password = password.ok_or(KeyError::NoPassword)?;
     match encrypted.decrypt(password) {
         Ok(plain) => Ok(plain.as_bytes().to_vec()),
@@ -263,6 +290,66 @@ mod tests {
     use super::*;
 
     const EMPTY: &str = "MAA=";
+
+    #[test]
+    fn work_is_bounded() {
+        let scrypt = |cost_parameter, block_size, parallelization| {
+            let params = ScryptParams { salt: &[], cost_parameter, block_size, parallelization, key_length: None };
+            check_scrypt(&params).is_ok()
+        };
+        assert!(scrypt(1 << 14, 8, 1) && scrypt(1 << 16, 8, 1));
+        for (n, r, p) in [(0, 8, 1), (1, 8, 1), (1000, 8, 1), (2, 0, 1), (2, 8, 0), (1 << 63, 8, 1), (1 << 17, 8, 1)] {
+            assert!(!scrypt(n, r, p), "{n} {r} {p}");
+        }
+        assert!(check_iterations(1).is_ok() && check_iterations(1_000_000).is_ok());
+        assert!(check_iterations(0).is_err() && check_iterations(u32::MAX).is_err());
+    }
+
+    /// The parameters of whole files are looked at before any work is done.
+    #[test]
+    fn absurd_work_is_refused() {
+        let integer = |n: u64| {
+            let octets = [&[0], n.to_be_bytes().as_slice()].concat();
+            let first = octets.windows(2).position(|pair| pair[0] != 0 || pair[1] >= 0x80).unwrap_or(octets.len() - 1);
+            tlv(2, &octets[first..])
+        };
+        let salt = tlv(4, &[7; 8]);
+        let pbkdf2 =
+            |n| [tlv(6, b"\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c"), tlv(0x30, &[salt.clone(), integer(n)].concat())];
+        let scrypt = |n, r, p| {
+            let params = [salt.clone(), integer(n), integer(r), integer(p)].concat();
+            [tlv(6, b"\x2b\x06\x01\x04\x01\xda\x47\x04\x0b"), tlv(0x30, &params)]
+        };
+        let cipher = [tlv(6, b"\x60\x86\x48\x01\x65\x03\x04\x01\x2a"), tlv(4, &[7; 16])];
+        let pbes2 = |kdf: [Vec<u8>; 2]| {
+            let params = tlv(0x30, &[tlv(0x30, &kdf.concat()), tlv(0x30, &cipher.concat())].concat());
+            [tlv(6, b"\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"), params]
+        };
+        let old = |n| {
+            let params = tlv(0x30, &[salt.clone(), integer(n)].concat());
+            [tlv(6, b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01\x03"), params]
+        };
+        let read = |scheme: [Vec<u8>; 2]| {
+            let der = tlv(0x30, &[tlv(0x30, &scheme.concat()), tlv(4, &[7; 16])].concat());
+            decrypt_pkcs8(&der, Some("secret")).expect_err("refused")
+        };
+        for n in [1, 2048] {
+            assert!(matches!(read(old(n)), KeyError::WrongPassword(_)), "{n}");
+            assert!(matches!(read(pbes2(pbkdf2(n))), KeyError::WrongPassword(_)), "{n}");
+        }
+        assert_eq!(read(pbes2(scrypt(1024, 8, 1))), KeyError::WrongPassword("PBES2".to_owned()));
+        for n in [0, u64::from(u32::MAX)] {
+            assert!(matches!(read(old(n)), KeyError::UnsupportedEncryption(_)), "{n}");
+            assert!(matches!(read(pbes2(pbkdf2(n))), KeyError::UnsupportedEncryption(_)), "{n}");
+        }
+        for (n, r, p) in [(0, 8, 1), (1 << 40, 8, 1), (1 << 62, 8, 1), (2, 0, 0), (2, 60_000, 60_000)] {
+            assert!(matches!(read(pbes2(scrypt(n, r, p))), KeyError::UnsupportedEncryption(_)), "{n} {r} {p}");
+        }
+    }
+
+    fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+        [&[tag, u8::try_from(content.len()).ok().filter(|len| *len < 0x80).expect("short")], content].concat()
+    }
 
     fn block(label: &str, headers: &str, body: &str) -> String {
         format!("-----BEGIN {label}-----\n{headers}{body}\n-----END {label}-----\n")
