@@ -5,13 +5,14 @@
 
 mod common;
 
-use adaptors::tls::{Purpose, Reason, judge};
+use adaptors::tls::{Purpose, Reason, judge, subject_name};
 use common::pki::{Party, authority, host, params, pem, with};
 use rcgen::{
     BasicConstraints, CustomExtension, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, GeneralSubtree,
     IsCa, KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -312,6 +313,63 @@ fn excluded_names_in_other_encodings() {
     ] {
         let leaf = without.issue(with(params("x"), |params| params.distinguished_name = named(value)));
         check(&[both("excluded", &[&root], &[&leaf, &without], Err("excluded subtree violation"))]);
+    }
+}
+
+/// Subjects are written as OpenSSL writes them, for policies have users by that.
+#[test]
+fn subjects() {
+    use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString, UniversalString};
+    let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
+    let custom = |id: &[u64]| DnType::CustomDnType(id.to_vec());
+    let certs = common::Certs::new();
+    for (kind, value, expected) in [
+        (DnType::OrganizationName, utf8("Böse Org"), "CN=x,O=B\\C3\\B6se Org"),
+        (DnType::OrganizationName, utf8(" #a, \"b\"; \\<c>+ "), "CN=x,O=\\ #a\\, \\\"b\\\"\\; \\\\\\<c\\>\\+\\ "),
+        (DnType::OrganizationName, utf8("#a\n\u{7f}"), "CN=x,O=\\#a\\0A\\7F"),
+        (DnType::OrganizationName, utf8(" "), "CN=x,O=\\ "),
+        (DnType::LocalityName, DnValue::BmpString(BmpString::try_from("Aö").unwrap()), "CN=x,L=A\\C3\\B6"),
+        (
+            DnType::LocalityName,
+            DnValue::UniversalString(UniversalString::try_from("€").unwrap()),
+            "CN=x,L=\\E2\\82\\AC",
+        ),
+        (DnType::LocalityName, DnValue::TeletexString(TeletexString::try_from("A").unwrap()), "CN=x,L=A"),
+        (DnType::CountryName, DnValue::PrintableString(PrintableString::try_from("DE").unwrap()), "CN=x,C=DE"),
+        (custom(&[2, 5, 4, 9]), utf8("a"), "CN=x,street=a"),
+        (custom(&[2, 5, 4, 17]), utf8("a"), "CN=x,postalCode=a"),
+        (custom(&[2, 5, 4, 97]), utf8("a"), "CN=x,organizationIdentifier=a"),
+        (custom(&[1, 3, 6, 1, 4, 1, 311, 60, 2, 1, 3]), utf8("DE"), "CN=x,jurisdictionC=DE"),
+        (
+            custom(&[0, 9, 2342, 19_200_300, 100, 1, 25]),
+            DnValue::Ia5String(Ia5String::try_from("a").unwrap()),
+            "CN=x,DC=a",
+        ),
+        (custom(&[1, 2, 3, 4]), utf8("abc"), "CN=x,1.2.3.4=#0C03616263"),
+    ] {
+        let mut name = DistinguishedName::new();
+        name.push(kind, value);
+        name.push(DnType::CommonName, "x");
+        let party = Party::own(with(params("x"), |params| params.distinguished_name = name));
+        assert_eq!(subject_name(&party.cert).as_deref(), Some(expected));
+        std::fs::write(certs.path("x.pem"), pem(&party.cert)).unwrap();
+        let arguments = ["x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", &certs.path("x.pem")];
+        if let Ok(output) = Command::new("openssl").args(arguments).output() {
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("subject={expected}\n"));
+        }
+    }
+}
+
+/// Where a part of a subject is several values, as `openssl` makes it.
+#[test]
+fn subjects_with_several_values_in_a_part() {
+    let certs = common::Certs::new();
+    let file = certs.path("x.pem");
+    let arguments = ["req", "-x509", "-new", "-key", &certs.path("tls.key"), "-subj", "/O=x/CN=a+UID=b/L=c"];
+    let made = Command::new("openssl").args(arguments).args(["-multivalue-rdn", "-out", &file]).status();
+    if made.is_ok_and(|status| status.success()) {
+        let cert = CertificateDer::from_pem_file(file).unwrap();
+        assert_eq!(subject_name(&cert).as_deref(), Some("L=c,UID=b+CN=a,O=x"));
     }
 }
 

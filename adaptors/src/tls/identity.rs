@@ -1,13 +1,17 @@
 //! Who the peer is by its certificate (spec `security-and-policy.md` 1.3).
 
+use super::strings;
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use std::fmt::Write as _;
+use x509_parser::asn1_rs::{Any, ToDer};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::nom::Parser;
 use x509_parser::oid_registry::{
     OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
     OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME, Oid,
 };
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{AttributeTypeAndValue, X509Certificate, X509Name};
 
 /// A validated `uidFormat`: which parts of a certificate make a user id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +34,7 @@ impl UidFormat {
 /// The user id of a certificate by a format; `None` when no part of it is present.
 #[must_use]
 pub fn user_id(certificate: &CertificateDer<'_>, format: &UidFormat) -> Option<String> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let parsed = parse(certificate)?;
     let parts: Vec<String> = format
         .0
         .chars()
@@ -53,22 +57,36 @@ pub fn user_id(certificate: &CertificateDer<'_>, format: &UidFormat) -> Option<S
 /// The subject in RFC 2253 form: most specific name first.
 #[must_use]
 pub fn subject_name(certificate: &CertificateDer<'_>) -> Option<String> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(distinguished_name(parsed.subject()))
+    Some(distinguished_name(parse(certificate)?.subject()))
 }
 
-/// A name in RFC 2253 form.
+/// Reads what the verifier reads too, and no extension.
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    X509CertificateParser::new().with_deep_parse_extensions(false).parse(certificate).ok().map(|(_, parsed)| parsed)
+}
+
+/// A name in RFC 2253 form, as OpenSSL writes it: policies have users by that.
 pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
-    let mut names: Vec<String> = name
-        .iter_rdn()
-        .map(|rdn| {
-            let parts: Vec<String> =
-                rdn.iter().map(|a| format!("{}={}", short_name(a.attr_type()), escape(&text(a)))).collect();
-            parts.join("+")
-        })
-        .collect();
-    names.reverse();
-    names.join(",")
+    let rdns: Vec<Vec<String>> = name.iter_rdn().map(|rdn| rdn.iter().map(attribute).collect()).collect();
+    let backwards = |parts: Vec<String>| parts.into_iter().rev().collect::<Vec<_>>().join("+");
+    rdns.into_iter().rev().map(backwards).collect::<Vec<_>>().join(",")
+}
+
+/// A part of a name. What has no known name, or is no text, is shown in DER.
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let (id, value) = (oid_text(attribute.attr_type()), attribute.attr_value());
+    match (short_name(&id), strings::text(value)) {
+        (Some(name), Some(text)) => format!("{name}={}", escape(&text)),
+        (name, _) => format!("{}={}", name.unwrap_or(&id), dump(value)),
+    }
+}
+
+fn dump(value: &Any<'_>) -> String {
+    let mut out = "#".to_owned();
+    for byte in value.header.to_der_vec().unwrap_or_default().iter().chain(value.data) {
+        let _ = write!(out, "{byte:02X}");
+    }
+    out
 }
 
 fn first(certificate: &X509Certificate<'_>, oid: &Oid<'_>) -> Option<String> {
@@ -86,9 +104,8 @@ pub(super) fn oid_text(oid: &Oid<'_>) -> String {
     if oid.as_bytes().len() > MAX { "an overlong object identifier".to_owned() } else { oid.to_id_string() }
 }
 
-fn short_name(oid: &Oid<'_>) -> String {
-    let dotted = oid_text(oid);
-    let name = match dotted.as_str() {
+fn short_name(oid: &str) -> Option<&'static str> {
+    Some(match oid {
         "2.5.4.3" => "CN",
         "2.5.4.4" => "SN",
         "2.5.4.5" => "serialNumber",
@@ -99,31 +116,49 @@ fn short_name(oid: &Oid<'_>) -> String {
         "2.5.4.10" => "O",
         "2.5.4.11" => "OU",
         "2.5.4.12" => "title",
+        "2.5.4.13" => "description",
+        "2.5.4.15" => "businessCategory",
+        "2.5.4.16" => "postalAddress",
+        "2.5.4.17" => "postalCode",
+        "2.5.4.18" => "postOfficeBox",
+        "2.5.4.19" => "physicalDeliveryOfficeName",
+        "2.5.4.20" => "telephoneNumber",
+        "2.5.4.41" => "name",
         "2.5.4.42" => "GN",
+        "2.5.4.43" => "initials",
+        "2.5.4.44" => "generationQualifier",
+        "2.5.4.45" => "x500UniqueIdentifier",
+        "2.5.4.46" => "dnQualifier",
+        "2.5.4.51" => "houseIdentifier",
+        "2.5.4.65" => "pseudonym",
+        "2.5.4.72" => "role",
+        "2.5.4.97" => "organizationIdentifier",
         "0.9.2342.19200300.100.1.1" => "UID",
+        "0.9.2342.19200300.100.1.3" => "mail",
         "0.9.2342.19200300.100.1.25" => "DC",
         "1.2.840.113549.1.9.1" => "emailAddress",
-        _ => return dotted,
-    };
-    name.to_owned()
+        "1.2.840.113549.1.9.2" => "unstructuredName",
+        "1.2.840.113549.1.9.8" => "unstructuredAddress",
+        "1.3.6.1.4.1.311.60.2.1.1" => "jurisdictionL",
+        "1.3.6.1.4.1.311.60.2.1.2" => "jurisdictionST",
+        "1.3.6.1.4.1.311.60.2.1.3" => "jurisdictionC",
+        _ => return None,
+    })
 }
 
-/// Escapes a value as RFC 2253 section 2.4 wants.
+/// Escapes a value as RFC 2253 section 2.4 wants, and what is no printable ASCII.
 fn escape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
-    let last = value.chars().count().saturating_sub(1);
-    for (i, c) in value.chars().enumerate() {
-        match c {
-            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => out.extend(['\\', c]),
-            '#' if i == 0 => out.push_str("\\#"),
-            ' ' if i == 0 || i == last => out.push_str("\\ "),
-            c if c.is_control() => {
-                let mut buf = [0; 4];
-                for byte in c.encode_utf8(&mut buf).bytes() {
-                    let _ = write!(out, "\\{byte:02X}");
-                }
+    let last = value.len().saturating_sub(1);
+    for (i, byte) in value.bytes().enumerate() {
+        match byte {
+            b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';' => out.extend(['\\', char::from(byte)]),
+            b'#' if i == 0 => out.push_str("\\#"),
+            b' ' if i == 0 || i == last => out.push_str("\\ "),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => {
+                let _ = write!(out, "\\{byte:02X}");
             }
-            c => out.push(c),
         }
     }
     out
@@ -190,5 +225,6 @@ mod tests {
     fn special_characters_are_escaped() {
         assert_eq!(escape(" a,b+c; "), "\\ a\\,b\\+c\\;\\ ");
         assert_eq!(escape("#x#"), "\\#x#");
+        assert_eq!(escape("ö\n\0"), "\\C3\\B6\\0A\\00");
     }
 }
