@@ -6,13 +6,12 @@
 use super::identity::{distinguished_name, oid_text};
 use super::refusal::{Reason, Refusal, clip};
 use super::strings;
-use pkcs8::der::asn1::{AnyRef, BitStringRef};
+use pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef};
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use std::borrow::Cow;
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::extensions::{
-    AuthorityKeyIdentifier, ExtendedKeyUsage, GeneralName, KeyIdentifier, KeyUsage, NSCertType, SubjectAlternativeName,
-    X509Extension,
+    ExtendedKeyUsage, GeneralName, KeyUsage, NSCertType, SubjectAlternativeName, X509Extension,
 };
 use x509_parser::nom::Parser;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -100,6 +99,7 @@ impl<'a> Certificate<'a> {
             return Err(Reason::Malformed("extensions before version 3"));
         }
         let signed = Signed::read(der).map_err(|_| Reason::Malformed("outer structure"))?;
+        check_form(signed.message).map_err(|_| Reason::Malformed("serial number or times"))?;
         let key =
             SubjectKey::read(x509.tbs_certificate.subject_pki.raw).map_err(|_| Reason::Malformed("public key"))?;
         if x509.extensions().len() > MAX_EXTENSIONS {
@@ -209,6 +209,28 @@ impl<'a> Signed<'a> {
     }
 }
 
+/// Refuses numbers and times that the parser takes in more forms than RFC 5280 has (4.1.2.2, 4.1.2.5): what others
+/// read differently, or not at all, is not to be relied on.
+fn check_form(message: &[u8]) -> pkcs8::der::Result<()> {
+    let mut reader = SliceReader::new(sequence(AnyRef::from_der(message)?)?)?;
+    let version_or_serial = AnyRef::decode(&mut reader)?;
+    let serial = if version_or_serial.tag() == Tag::Integer { version_or_serial } else { AnyRef::decode(&mut reader)? };
+    serial.tag().assert_eq(Tag::Integer)?;
+    let (_algorithm, _issuer) = (AnyRef::decode(&mut reader)?, AnyRef::decode(&mut reader)?);
+    let mut times = SliceReader::new(sequence(AnyRef::decode(&mut reader)?)?)?;
+    for time in [AnyRef::decode(&mut times)?, AnyRef::decode(&mut times)?] {
+        let digits = match time.tag() {
+            Tag::UtcTime => 12,
+            Tag::GeneralizedTime => 14,
+            other => return Err(other.unexpected_error(None)),
+        };
+        if time.value().len() != digits + 1 || time.value()[digits] != b'Z' {
+            return Err(time.tag().value_error());
+        }
+    }
+    if serial.value().is_empty() { Err(Tag::Integer.value_error()) } else { times.finish(()) }
+}
+
 // === impl SubjectKey ===
 
 impl<'a> SubjectKey<'a> {
@@ -236,8 +258,10 @@ impl<'a> Extensions<'a> {
     fn add(&mut self, extension: &X509Extension<'a>) -> Parsed<()> {
         let (id, value) = (oid_text(&extension.oid), extension.value);
         match id.as_str() {
-            "2.5.29.14" => self.key_id = KeyIdentifier::from_der(value).ok().map(|(_, id)| id.0),
-            "2.5.29.35" => self.issuer_key_id = issuer_key_id(value),
+            "2.5.29.14" => self.key_id = Some(key_id(value).map_err(|_| Reason::Malformed("key identifier"))?),
+            "2.5.29.35" => {
+                self.issuer_key_id = issuer_key_id(value).map_err(|_| Reason::Malformed("issuer's key identifier"))?;
+            }
             "2.5.29.15" => self.key_usage = Some(whole(value, "key usage")?),
             "2.5.29.17" => self.alternative_names = alternative_names(value)?,
             "2.5.29.19" => self.basic_constraints = Some(BasicConstraints::read(value)?),
@@ -264,8 +288,21 @@ where
     }
 }
 
-fn issuer_key_id(value: &[u8]) -> Option<&[u8]> {
-    AuthorityKeyIdentifier::from_der(value).ok().and_then(|(_, id)| id.key_identifier).map(|id| id.0)
+fn key_id(value: &[u8]) -> pkcs8::der::Result<&[u8]> {
+    OctetStringRef::from_der(value).map(|id| id.as_bytes())
+}
+
+/// The issuer may be told by its name and serial number instead, which prove nothing.
+fn issuer_key_id(value: &[u8]) -> pkcs8::der::Result<Option<&[u8]>> {
+    let mut reader = SliceReader::new(sequence(AnyRef::from_der(value)?)?)?;
+    let mut id = None;
+    while !reader.is_finished() {
+        let part = AnyRef::decode(&mut reader)?;
+        if part.tag() == (Tag::ContextSpecific { constructed: false, number: TagNumber::N0 }) {
+            id = Some(part.value());
+        }
+    }
+    Ok(id)
 }
 
 fn alternative_names(value: &[u8]) -> Parsed<Vec<GeneralName<'_>>> {

@@ -85,16 +85,16 @@ fn version_1(subject: &str, key: &KeyPair, issuer: &str, issuer_key: &KeyPair) -
     CertificateDer::from(sequence(&[&tbs, &algorithm, &tlv(3, &signature)]))
 }
 
-fn name(common: &str) -> Vec<u8> {
+pub(crate) fn name(common: &str) -> Vec<u8> {
     let attribute = sequence(&[&tlv(6, &[0x55, 4, 3]), &tlv(12, common.as_bytes())]);
     sequence(&[&tlv(0x31, &attribute)])
 }
 
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     match content.len() {
         len @ 0..=0x7f => out.push(len as u8),
