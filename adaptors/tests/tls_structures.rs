@@ -312,6 +312,36 @@ fn authorities() {
     }
 }
 
+/// What an authority makes us compare is bounded for all chains together.
+#[test]
+fn work_on_constraints() {
+    let (root, key, leaf_key) = (root(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let directory = |common: &str| tlv(0xa4, &name(common));
+    let below = |serial: u8, constraints: &[u8]| {
+        let extensions = [standard(19, true, &[0x30, 3, 1, 1, 0xff]), standard(30, true, &sequence(&[constraints]))];
+        let below = Parts::new("below", "root").with(|parts| parts.serial = tlv(2, &[serial])).extended(&extensions);
+        CertificateDer::from(below.sign(&key, &root.key))
+    };
+    let constrained = |serial: u8, bases: usize| {
+        let base = sequence(&[&directory("leaf")]);
+        below(serial, &tlv(0xa0, &base.repeat(bases)))
+    };
+    let leaf = |names: usize, last: &str| {
+        let names: Vec<u8> = (0..names).flat_map(|_| directory("leaf")).chain(directory(last)).collect();
+        let leaf = Parts::new("leaf", "below").extended(&[standard(17, false, &sequence(&[&names]))]);
+        CertificateDer::from(leaf.sign(&leaf_key, &key))
+    };
+    let accepted =
+        |chain: &[CertificateDer<'_>]| judge(vec![root.cert.clone()], chain, Purpose::Server, None, NOW).is_ok();
+    assert!(accepted(&[leaf(400, "leaf"), constrained(1, 400)]));
+    assert!(!accepted(&[leaf(600, "leaf"), constrained(1, 600)]));
+    let dear: Vec<_> = (1..30).map(|serial| constrained(serial, 400)).collect();
+    let cheap = below(99, &tlv(0xa1, &sequence(&[&tlv(0x82, b"a")])));
+    let stranger = leaf(400, "stranger");
+    assert!(accepted(&[stranger.clone(), cheap.clone()]));
+    assert!(!accepted(&[&[stranger], dear.as_slice(), &[cheap]].concat()));
+}
+
 /// Two authorities of one name: the key identifiers, or else the signature, tell them apart.
 #[test]
 fn key_identifiers() {

@@ -3,6 +3,7 @@
 use super::strings;
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use x509_parser::asn1_rs::{Any, ToDer};
 use x509_parser::certificate::X509CertificateParser;
@@ -93,8 +94,10 @@ fn first(certificate: &X509Certificate<'_>, oid: &Oid<'_>) -> Option<String> {
     certificate.subject().iter_by_oid(oid).next().map(text)
 }
 
+/// What is no text is shown in DER, so that different values stay different.
 fn text(attribute: &AttributeTypeAndValue<'_>) -> String {
-    String::from_utf8_lossy(attribute.attr_value().data).into_owned()
+    let value = attribute.attr_value();
+    strings::text(value).map_or_else(|| dump(value), Cow::into_owned)
 }
 
 /// An object identifier in dotted form. Those that no one has are not spelled out: that takes time with the square of
@@ -219,6 +222,23 @@ mod tests {
         assert_eq!(id("2cs").len(), 64 + ";US;CA".len());
         assert!(id("cs5").starts_with("US;CA;"));
         assert_eq!(id("1").len(), 40);
+    }
+
+    #[test]
+    fn values_that_differ_make_users_that_differ() {
+        let user = |octets: &[u8]| {
+            let value = rcgen::DnValue::TeletexString(rcgen::string::TeletexString::try_from("caf").unwrap());
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::OrganizationName, value);
+            let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+            let at: Vec<usize> = (0..der.len()).filter(|&at| der[at..].starts_with(b"caf")).collect();
+            let mut der = der;
+            at.into_iter().for_each(|at| der[at..at + octets.len()].copy_from_slice(octets));
+            user_id(&der.into(), &UidFormat::parse("o").unwrap()).unwrap()
+        };
+        assert_eq!(user(b"c\xe9f"), "céf");
+        assert_eq!(user(b"c\xe8f"), "cèf");
     }
 
     #[test]

@@ -97,6 +97,8 @@ fn read_anchors(path: &str) -> Result<Anchors, FileError> {
     let path = Path::new(path);
     let certificates = if fs::metadata(path).map_err(unreadable)?.is_dir() {
         let files = fs::read_dir(path).map_err(unreadable)?.filter_map(Result::ok).map(|entry| entry.path());
+        // A pipe would be waited for.
+        let files = files.filter(|path| path.is_file());
         let mut all: Vec<CertificateDer<'static>> = Vec::new();
         for certificate in files.filter_map(|file| read_chain(&file).ok()).flatten() {
             if !all.contains(&certificate) {
