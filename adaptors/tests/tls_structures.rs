@@ -5,7 +5,7 @@
 
 mod common;
 
-use adaptors::tls::{Purpose, judge};
+use adaptors::tls::{Purpose, Reason, Refusal, judge};
 use common::pki::{Party, authority, name, params, pem, sequence, tlv, with};
 use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use rustls::pki_types::CertificateDer;
@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 
 const SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 const SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+/// Chains that are made up.
+const ROUNDS: u32 = 60;
 /// A time within the validity of what is built here.
 const NOW: u64 = 1_750_000_000;
 
@@ -310,6 +312,141 @@ fn authorities() {
         let leaf = Parts::new("leaf", "below").extended(leaf).sign(&leaf_key, &key);
         check(what, &root.cert, &[leaf, below], Purpose::Server, fate);
     }
+}
+
+/// A small generator that gives the same numbers every time.
+struct Random(u64);
+
+// === impl Random ===
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 as usize % n
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+}
+
+/// A certificate of a chain, mostly a good one. `keys` are the numbers of the issuer's and its own.
+fn random_parts(
+    random: &mut Random,
+    [issuer, subject]: [&str; 2],
+    keys: [u8; 2],
+    leaf: bool,
+    version_1: bool,
+) -> Parts {
+    // OpenSSL tells authorities of one name apart by nothing else.
+    let ids = [standard(35, false, &sequence(&[&tlv(0x80, &[keys[0]])])), standard(14, false, &tlv(4, &[keys[1]]))];
+    let mut extensions = ids.to_vec();
+    if !leaf || random.one_in(4) {
+        let forms: [&[u8]; 6] = [
+            &[0x30, 3, 1, 1, 0xff],
+            &[0x30, 6, 1, 1, 0xff, 2, 1, 0],
+            &[0x30, 6, 1, 1, 0xff, 2, 1, 1],
+            &[0x30, 6, 1, 1, 0xff, 2, 1, 2],
+            &[0x30, 0],
+            &[],
+        ];
+        let usual = if random.one_in(3) { 6 } else { 4 };
+        extensions.extend(
+            Some(random.pick(&forms[..usual])).filter(|form| !form.is_empty()).map(|form| standard(19, true, form)),
+        );
+    }
+    if random.one_in(4) {
+        let usages: [&[u8]; 5] = [&[7, 0x80], &[2, 4], &[1, 0x86], &[5, 0x20], &[3, 8]];
+        extensions.push(standard(15, true, &tlv(3, random.pick(&usages))));
+    }
+    if random.one_in(4) {
+        let purpose = |n: u8| tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, n]);
+        let any = tlv(6, &[0x55, 0x1d, 0x25, 0]);
+        let purposes = [
+            purpose(1),
+            purpose(2),
+            [purpose(1), purpose(2)].concat(),
+            any.clone(),
+            [any, purpose(1)].concat(),
+            purpose(3),
+        ];
+        extensions.push(standard(37, random.one_in(2), &tlv(0x30, &random.pick(&purposes))));
+    }
+    if random.one_in(8) {
+        let kinds: [&[u8]; 4] = [&[6, 0x40], &[7, 0x80], &[2, 4], &[0, 0xff]];
+        extensions.push(extension(&[0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 1, 1], false, &tlv(3, random.pick(&kinds))));
+    }
+    let hosts: [&[u8]; 4] = [b"a.example.com", b"example.com", b"b.example.org", b"*.example.com"];
+    if leaf && random.one_in(2) {
+        extensions.push(standard(17, false, &sequence(&[&tlv(0x82, random.pick(&hosts))])));
+    }
+    if !leaf && random.one_in(5) {
+        let bases: [&[u8]; 5] = [b"example.com", b".example.com", b"example.org", b"com", b""];
+        let subtree = sequence(&[&tlv(0x82, random.pick(&bases))]);
+        extensions.push(standard(30, true, &sequence(&[&tlv(random.pick(&[0xa0, 0xa1]), &subtree)])));
+    }
+    let mut parts = Parts::new(subject, issuer).extended(&extensions);
+    if random.one_in(25) {
+        parts.times[1] = utc("210101000000Z");
+    }
+    if version_1 && random.one_in(15) {
+        (parts.version, parts.extensions) = (Vec::new(), Vec::new());
+    }
+    parts
+}
+
+/// A chain, the peer's own certificate first.
+fn random_chain(random: &mut Random, keys: &[KeyPair]) -> Vec<CertificateDer<'static>> {
+    let len = 1 + random.below(keys.len() - 1);
+    // Without identifiers of keys there can be no authority that issues itself a certificate.
+    let version_1 = random.one_in(2);
+    let mut issuer = "root".to_owned();
+    let mut chain = Vec::new();
+    for i in 0..len {
+        let leaf = i + 1 == len;
+        let subject = match i {
+            0 => issuer.clone(),
+            _ if leaf => random.pick(&["leaf", "c.example.com", "c.example.net"]).to_owned(),
+            _ if !version_1 && random.one_in(4) => issuer.clone(),
+            _ => format!("authority {i}"),
+        };
+        let above = i.saturating_sub(1);
+        let parts = random_parts(random, [&issuer, &subject], [above as u8, i as u8], leaf, version_1);
+        chain.insert(0, CertificateDer::from(parts.sign(&keys[i], &keys[above])));
+        issuer = subject;
+    }
+    chain
+}
+
+/// Chains of any length, with whatever their certificates may say, ending where somebody is trusted.
+#[test]
+fn random_chains() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let keys: Vec<KeyPair> = (0..6).map(|_| KeyPair::generate().unwrap()).collect();
+    let mut fates = [0, 0];
+    for round in 0..ROUNDS {
+        let mut chain = random_chain(&mut random, &keys);
+        let trusted = if random.one_in(3) { random.below(chain.len()) } else { chain.len() - 1 };
+        let anchor = chain[trusted].clone();
+        // OpenSSL would judge what is presented beside a trusted one too.
+        chain.truncate(trusted.max(1));
+        for purpose in [Purpose::Server, Purpose::Client] {
+            let found = judge(vec![anchor.clone()], &chain, purpose, None, NOW);
+            fates[usize::from(found.is_ok())] += 1;
+            // Common names beside others count here, and not for OpenSSL.
+            let stricter = matches!(&found, Err(Refusal { reason: Reason::NameConstraint(_), .. }));
+            if let Some(accepted) = openssl_accepts(&anchor, &chain, purpose) {
+                assert!(found.is_ok() == accepted || stricter, "{round}, {purpose:?}, OpenSSL {accepted}: {found:?}");
+            }
+        }
+    }
+    assert!(fates[0] > 20 && fates[1] > 20, "{fates:?}");
 }
 
 /// What an authority makes us compare is bounded for all chains together.
