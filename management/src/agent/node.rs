@@ -5,7 +5,7 @@
 //! task serves one request at a time, on a thread of its own (see [`super::thread`]); what takes long (a query of a
 //! large table) is done outside of the core's lock.
 
-use super::{Agent, Backend, Request};
+use super::{Agent, Backend, Failure, Request, Response};
 use amqp_core::Instant;
 use amqp_core::message::MessageError;
 use amqp_core::performative::{DeliveryState, Source, Target};
@@ -19,6 +19,7 @@ use router_engine::stream::{CHUNK_COST, Notify, Payload, Pull, Reader};
 use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -245,7 +246,7 @@ impl Node {
         // Whoever waits for settlement need not wait for the answer.
         self.submit();
         let general_only = self.links.get(&delivery.link) == Some(&(ADDRESSES.len() - 1));
-        let response = if general_only { agent.handle_internal(&request) } else { agent.handle(&request) };
+        let response = answer(agent, &request, general_only);
         let (Some(response), Some(reply_to)) = (response, &request.reply_to) else { return };
         self.reply(reply_to, response.encode(reply_to, &request.correlation_id));
     }
@@ -281,6 +282,19 @@ impl Node {
             state: None,
         })));
     }
+}
+
+/// The agent's answer. A request that makes it panic costs the requester an answer that says more, and nobody else
+/// anything: without its thread the router could not be managed any more.
+pub(super) fn answer<B: Backend>(agent: &mut Agent<B>, request: &Request, general_only: bool) -> Option<Response> {
+    let handle = || if general_only { agent.handle_internal(request) } else { agent.handle(request) };
+    catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| {
+        let operation = request.text("operation").unwrap_or_default();
+        let failure = Failure::internal("RuntimeError", "the request could not be served");
+        let text = failure.description();
+        router_engine::log!(LogModule::Agent, Level::Error, "Error performing {operation}: {text}");
+        Some(failure.into())
+    })
 }
 
 fn rejected(condition: &'static str, description: &str) -> DeliveryState {

@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct Fake {
     pub(super) refuse: bool,
+    /// It has a fault that ends the creation of anything.
+    pub(super) panics: bool,
     pub(super) patterns: HashSet<String>,
     pub(super) calls: Vec<String>,
     pub(super) cut: Vec<u32>,
@@ -107,6 +109,7 @@ impl Backend for Fake {
 
 impl Fake {
     fn call(&mut self, what: &str, entity: &EntityConfig) -> Result<(), RouterError> {
+        assert!(!self.panics, "a fault");
         if self.refuse {
             return Err(RouterError::configuration("no"));
         }
@@ -670,4 +673,24 @@ fn no_request_is_too_odd() {
         let message = response.encode("r", &request.correlation_id);
         amqp_core::message::Message::decode(&[message]).expect("a message");
     }
+}
+
+#[test]
+fn a_request_that_panics_is_answered_and_the_agent_goes_on() {
+    let mut agent = agent();
+    let request = |name: &str| Request {
+        reply_to: Some("r".to_owned()),
+        properties: [("operation", "CREATE"), ("type", "dummy"), ("name", name)].into_iter().collect(),
+        body: Map::new().into(),
+        ..Request::default()
+    };
+    agent.backend().panics = true;
+    for general_only in [false, true] {
+        let response = node::answer(&mut agent, &request("n"), general_only).expect("answered");
+        assert_eq!(response.status, Status::InternalError);
+        assert_eq!(response.description, "RuntimeError: the request could not be served");
+    }
+    agent.backend().panics = false;
+    let response = node::answer(&mut agent, &request("n"), false).expect("answered");
+    assert_eq!(response.status, Status::Created);
 }
