@@ -14,6 +14,7 @@
 
 pub mod amqp;
 pub mod clock;
+pub mod files;
 pub mod net;
 pub mod pool;
 pub mod random;

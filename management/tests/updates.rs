@@ -130,3 +130,25 @@ async fn a_log_keeps_its_settings_when_it_gets_bad_ones() {
     let good = client.request("UPDATE", "log", log, Map::new().with("includeSource", true)).await;
     assert_eq!((status(&good), field(&good, "enable")), (200, &Value::Null));
 }
+
+#[tokio::test]
+async fn a_name_that_leads_to_a_pipe_costs_an_error_and_no_time() {
+    let certs = Certs::make("pipe");
+    let pipe = certs.file("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let router = common::start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    for attribute in ["caCertFile", "certFile", "privateKeyFile", "uidNameMappingFile"] {
+        let body = Map(certs.profile().0.into_iter().filter(|(key, _)| key.as_str() != Some(attribute)).collect());
+        client.create("sslProfile", attribute, body.with(attribute, pipe.as_str())).await;
+        let body = Map::new().with("host", "127.0.0.1").with("port", "0").with("sslProfile", attribute);
+        let refused = client.request("CREATE", "listener", "l", body).await;
+        assert_eq!(status(&refused), 500, "{attribute}");
+        let text = refused.application_properties.get("statusDescription").and_then(Value::as_str).unwrap_or_default();
+        assert!(text.contains("ot a regular file"), "{attribute}: {text}");
+    }
+    // The text stands for itself when its file is of no use.
+    client.create("sslProfile", "password", certs.profile().with("password", format!("file:{pipe}"))).await;
+    let body = Map::new().with("host", "127.0.0.1").with("port", "0").with("sslProfile", "password");
+    assert_eq!(status(&client.request("CREATE", "listener", "l", body).await), 201);
+}

@@ -4,13 +4,13 @@ use super::certificate::sequence;
 use super::pbe::{Cipher, Hash, Use, pbkdf1, pkcs12, traditional_key};
 use super::refusal::clip;
 use super::secret::os_text;
+use crate::files;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, Tagged};
 use pkcs8::pkcs5::pbes2::{Kdf, ScryptParams};
 use pkcs8::{EncryptedPrivateKeyInfo, pkcs5};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
-use std::fs;
 
 /// Why a private key file is of no use. The text follows the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ struct Block<'a> {
 
 /// Reads and, where needed, decrypts a private key.
 pub(super) fn read(path: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, KeyError> {
-    let octets = fs::read(path).map_err(|error| KeyError::Unreadable(os_text(&error)))?;
+    let octets = files::read(path).map_err(|error| KeyError::Unreadable(os_text(&error)))?;
     decode(&String::from_utf8_lossy(&octets), password)
 }
 

@@ -5,6 +5,7 @@ use super::certificate::Certificate;
 use super::key::{self, KeyError};
 use super::profile::TlsProfile;
 use super::secret::os_text;
+use crate::files;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::sign::CertifiedKey;
@@ -82,7 +83,7 @@ fn certified(
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let text = fs::read(path).map_err(|error| FileError::Unreadable(os_text(&error)))?;
+    let text = files::read(path).map_err(|error| FileError::Unreadable(os_text(&error)))?;
     let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
         Ok(chain) if chain.is_empty() => Err(FileError::Empty),

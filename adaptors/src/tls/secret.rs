@@ -1,8 +1,8 @@
 //! Where secrets come from (spec `security-and-policy.md` section 6).
 
+use crate::files;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 /// Octets of a password file's first line that count.
@@ -49,7 +49,7 @@ pub fn resolve(configured: &str, kind: SecretKind) -> Result<String, MissingVari
 }
 
 fn first_line(path: &str) -> Option<String> {
-    let file = match File::open(path) {
+    let file = match files::open(path) {
         Ok(file) => file,
         Err(error) => {
             let text = os_text(&error);

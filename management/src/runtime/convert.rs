@@ -6,6 +6,7 @@ use crate::params::{
     TcpConnectorParams, TcpListenerParams,
 };
 use adaptors::amqp::EndpointParams;
+use adaptors::files;
 use adaptors::net::Family;
 use adaptors::sasl::SaslConfig;
 use adaptors::tcp::Strategy;
@@ -93,8 +94,8 @@ pub(super) fn profile_without_names(params: &SslProfileParams) -> Result<TlsProf
 fn display_names(params: &SslProfileParams) -> Result<HashMap<String, String>, RouterError> {
     let Some(file) = &params.uid_name_mapping_file else { return Ok(HashMap::new()) };
     let broken = |text: String| RouterError::configuration(format!("Cannot read uidNameMappingFile '{file}': {text}"));
-    let text = std::fs::read_to_string(file).map_err(|e| broken(e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
+    let octets = files::read(file).map_err(|e| broken(e.to_string()))?;
+    serde_json::from_slice(&octets).map_err(|e| broken(e.to_string()))
 }
 
 fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
