@@ -2,7 +2,7 @@
 
 use super::EntityConfig;
 use crate::attributes::Attributes;
-use crate::schema::{EntityType, PREFIX, validate};
+use crate::schema::{EntityType, PREFIX, ValueType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 
@@ -38,11 +38,33 @@ fn attributes(ty: EntityType, map: Map) -> Attributes {
         // The level that was once below debug.
         let value = match value {
             Value::String(text) if ty == EntityType::Log && name == "enable" => text.replace("trace", "debug").into(),
-            value => value,
+            value => match ty.attribute(&name) {
+                Some(attribute) => meant(attribute.ty, value),
+                None => value,
+            },
         };
         attributes.set(name, value);
     }
     attributes
+}
+
+/// What a file means by a value that is not of the attribute's kind. In JSON, people write ids, names and passwords
+/// that look like numbers as numbers; what goes by requests is typed with more care.
+fn meant(ty: ValueType, value: Value) -> Value {
+    match (ty, value) {
+        (ValueType::String | ValueType::NumberText | ValueType::Path | ValueType::EntityId, value) => match value {
+            Value::Bool(flag) => if flag { "True" } else { "False" }.into(),
+            Value::Double(number) => format!("{number:?}").into(),
+            value => match (value.as_i64(), value.as_u64()) {
+                (Some(number), _) => number.to_string().into(),
+                (None, Some(number)) => number.to_string().into(),
+                (None, None) => value,
+            },
+        },
+        (ValueType::Boolean, Value::Double(number)) => Value::Bool(number != 0.0),
+        (ValueType::Boolean, value) => value.as_i64().map_or(value, |number| Value::Bool(number != 0)),
+        (_, value) => value,
+    }
 }
 
 /// An entity with its type in front and defaults filled in.

@@ -1,4 +1,5 @@
 use super::*;
+use amqp_core::Value;
 
 fn refused(text: &str) -> String {
     parse(text, false).expect_err("must be refused")
@@ -17,6 +18,31 @@ fn both_forms_say_the_same() {
     assert_eq!(types, [Router, Listener, ConfigAddress, Network, Policy]);
     assert_eq!(entities[1].attributes.text("sslProfile"), Some("p"));
     assert_eq!(entities[1].attributes.iter().next().map(|(n, _)| n), Some("type"));
+}
+
+#[test]
+fn what_looks_like_a_number_is_text_where_text_is_wanted() {
+    let json = r#"[["router", {"id": 5, "metadata": true, "helloMaxAgeSeconds": "3", "dataConnectionCount": 4}],
+        ["listener", {"name": 7, "host": "h", "port": 5672, "http": 2, "authenticatePeer": "yes", "cost": "2"}],
+        ["connector", {"name": 1.5, "port": "5672", "saslPassword": 9223372036854775807, "verifyHostname": 0}],
+        ["address", {"prefix": 1, "distribution": "multicast"}], ["sslProfile", {"name": "p", "password": 12}],
+        ["tcpListener", {"name": "t", "address": 8, "port": 1024, "siteId": null}]]"#;
+    let entities = parse(json, true).expect("valid");
+    let text = |at: usize, name| entities[at].attributes.text(name);
+    let flag = |at: usize, name| entities[at].attributes.get(name);
+    assert_eq!(
+        (text(0, "id"), text(0, "metadata"), text(0, "dataConnectionCount")),
+        (Some("5"), Some("True"), Some("4"))
+    );
+    assert_eq!((text(1, "name"), text(1, "port")), (Some("7"), Some("5672")));
+    assert_eq!([flag(1, "http"), flag(1, "authenticatePeer")], [Some(&Value::Bool(true)); 2]);
+    assert_eq!((text(2, "name"), text(2, "saslPassword")), (Some("1.5"), Some("9223372036854775807")));
+    assert_eq!(flag(2, "verifyHostname"), Some(&Value::Bool(false)));
+    assert_eq!((text(3, "prefix"), text(4, "password"), text(5, "address")), (Some("1"), Some("12"), Some("8")));
+    for bad in [r#"{"id": ["a"]}"#, r#"{"id": {"a": 1}}"#] {
+        let refused = parse(&format!(r#"[["router", {bad}]]"#), true).expect_err("must be refused");
+        assert!(refused.contains("'id'"), "{refused}");
+    }
 }
 
 #[test]
