@@ -19,6 +19,7 @@ use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
+use router_engine::memory::BUDGET;
 use router_engine::stream::{Pull, Reader};
 use router_engine::{Action, Effect, LinkId, Mailbox, OutId, Router, Side};
 use std::collections::VecDeque;
@@ -228,6 +229,9 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     let reader = reader_of(&mut push, &mailbox);
     let mut client = ClientStream { claim, reader, mailbox, pending: VecDeque::new() };
     drop(push);
+    if BUDGET.refuses() {
+        return client.claim.refuse(DeliveryState::Released);
+    }
     let head = match read_head(&client.reader, &client.mailbox, &mut client.pending).await {
         Ok(head) => head,
         Err(HeadError::Malformed) => return client.claim.refuse(DeliveryState::Rejected(None)),
