@@ -17,6 +17,7 @@ use router_engine::memory::BUDGET;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
 
 /// Octets of plain data that one read takes at most.
 pub const READ_MAX: usize = 64 * 1024;
@@ -33,6 +34,12 @@ const KEEP: usize = 8 * 1024 * 1024;
 /// Data that fills less than this part of a segment is copied out: a view may then pin at most four
 /// times its own size, whatever the peers' habits.
 const COPY_BELOW: usize = SEGMENT / 4;
+
+/// Octets that were copied out of segments are worth a word each time their sum passes a multiple of this.
+const STEP: usize = 1024 * 1024;
+
+/// More is held than before.
+static GROWN: Notify = Notify::const_new();
 
 /// Segments for plain data.
 pub static DATA: Pool = Pool::new(SEGMENT, KEEP);
@@ -92,7 +99,10 @@ impl Pool {
             segment
         };
         self.in_use.fetch_add(self.size, Ordering::Relaxed);
-        let data = reused.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
+        let data = reused.unwrap_or_else(|| {
+            GROWN.notify_one();
+            vec![0; self.size].into_boxed_slice()
+        });
         Segment { data, pool: self }
     }
 
@@ -176,7 +186,10 @@ impl Drop for Segment {
 
 impl Copied {
     fn new(data: &[u8]) -> Self {
-        BUDGET.add(data.len());
+        let before = BUDGET.add(data.len());
+        if before / STEP != before.wrapping_add(data.len()) / STEP {
+            GROWN.notify_one();
+        }
         Self(data.into())
     }
 }
@@ -233,6 +246,11 @@ pub fn held() -> usize {
     DATA.in_use() + CIPHER.in_use() + BUDGET.copied()
 }
 
+/// Ready when [`held`] has grown by something that counts since this was last ready. For one task at a time.
+pub async fn grown() {
+    GROWN.notified().await;
+}
+
 /// Trims the pools of this process; to be called about once a second.
 pub fn trim() {
     DATA.trim();
@@ -270,6 +288,17 @@ mod tests {
         drop(kept);
         assert_eq!(pool.in_use(), 0);
         assert_eq!(bytes.len(), 2000);
+    }
+
+    #[tokio::test]
+    async fn growth_is_told() {
+        let pool = pool(4);
+        drop(pool.take());
+        grown().await;
+        // Always the same segment, and more and more copies.
+        let copies: Vec<_> = (0..=STEP / COPY_BELOW + 1).map(|_| pool.take().share(COPY_BELOW - 1).0).collect();
+        grown().await;
+        drop(copies);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How much memory the process and the machine have.
 
 use std::fs;
+use std::path::Path;
 
 /// Memory of the process in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,25 +45,39 @@ pub fn ceiling() -> u64 {
 fn chosen(asked: Option<&str>, container: Option<u64>, machine: Option<u64>) -> u64 {
     let asked = asked.and_then(|text| text.trim().parse().ok()).filter(|&octets| octets > 0);
     let found = container.into_iter().chain(machine).min().unwrap_or(UNKNOWN);
-    asked.unwrap_or(found / 4 * 3).max(LEAST)
+    // More than there is would be no ceiling.
+    asked.map_or((found / 4 * 3).max(LEAST.min(found)), |octets: u64| octets.max(LEAST))
 }
 
 fn total() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
 }
 
-/// The memory limit of the control group, of either version. One that is not limited tells a word, or a number beyond
-/// any machine's memory.
+/// The least memory limit of the control group and of those that it is in. One that is not limited tells a word, or a
+/// number beyond any machine's memory.
 fn container_limit() -> Option<u64> {
-    const ROOT: &str = "/sys/fs/cgroup";
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    let files = [
-        format!("{ROOT}{own}/memory.max"),
-        format!("{ROOT}/memory.max"),
-        format!("{ROOT}/memory/memory.limit_in_bytes"),
+    limit_files(&groups).iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+}
+
+/// Where the limits may be, by the text of `/proc/self/cgroup`: in either version, for the group and each above it. A
+/// container may see its own group as the root and still be told its path on the machine.
+fn limit_files(groups: &str) -> Vec<String> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let path = |is_it: fn(&str) -> bool| {
+        let mut lines = groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        lines.find(|(controllers, _)| is_it(controllers)).map_or("/", |(_, path)| path)
+    };
+    let memory = |controllers: &str| controllers.split(',').any(|controller| controller == "memory");
+    let versions = [
+        (ROOT.to_owned(), path(str::is_empty), "memory.max"),
+        (format!("{ROOT}/memory"), path(memory), "memory.limit_in_bytes"),
     ];
-    files.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+    let of = |(root, path, file): (String, &str, &str)| {
+        let groups = Path::new(path).ancestors().map(|group| group.to_string_lossy().trim_matches('/').to_owned());
+        groups.map(|group| format!("{root}/{group}/{file}")).collect::<Vec<_>>()
+    };
+    versions.into_iter().flat_map(of).collect()
 }
 
 fn kilobytes(text: &str, label: &str) -> Option<u64> {
@@ -106,6 +121,37 @@ mod tests {
         assert_eq!(chosen(None, Some(u64::MAX), Some(8 * GIB)), 6 * GIB);
         assert_eq!(chosen(None, None, None), 3 * GIB);
         assert_eq!(chosen(Some("1"), None, None), LEAST);
+    }
+
+    #[test]
+    fn no_ceiling_is_beyond_a_small_limit() {
+        const MIB: u64 = 1 << 20;
+        let small = |limit: u64| chosen(None, Some(limit * MIB), Some(8 << 30)) / MIB;
+        assert_eq!([100, 80, 64, 48, 20].map(small), [75, 64, 64, 48, 20]);
+    }
+
+    #[test]
+    fn limits_are_looked_for_in_every_group_that_contains_the_process() {
+        assert_eq!(
+            limit_files("0::/kubepods/pod1/c1\n"),
+            [
+                "/sys/fs/cgroup/kubepods/pod1/c1/memory.max",
+                "/sys/fs/cgroup/kubepods/pod1/memory.max",
+                "/sys/fs/cgroup/kubepods/memory.max",
+                "/sys/fs/cgroup//memory.max",
+                "/sys/fs/cgroup/memory//memory.limit_in_bytes",
+            ]
+        );
+        assert_eq!(
+            limit_files("5:cpu,cpuacct:/a:b\n4:hugetlb,memory:/docker/c1\n0::/\n"),
+            [
+                "/sys/fs/cgroup//memory.max",
+                "/sys/fs/cgroup/memory/docker/c1/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory//memory.limit_in_bytes",
+            ]
+        );
+        assert_eq!(limit_files("").len(), 2);
     }
 
     #[test]

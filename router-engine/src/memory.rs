@@ -87,9 +87,9 @@ impl Budget {
         self.ceiling.load(Ordering::Relaxed)
     }
 
-    /// Counts octets that were copied out of a segment.
-    pub fn add(&self, octets: usize) {
-        self.copied.fetch_add(octets, Ordering::Relaxed);
+    /// Counts octets that were copied out of a segment. Returns how many there were before.
+    pub fn add(&self, octets: usize) -> usize {
+        self.copied.fetch_add(octets, Ordering::Relaxed)
     }
 
     /// Octets that were copied are gone.

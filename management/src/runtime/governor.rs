@@ -8,13 +8,19 @@ use amqp_core::performative::Error;
 use router_engine::log::{Level as LogLevel, LogModule};
 use router_engine::memory::{BUDGET, Level};
 use std::time::{Duration, Instant};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{sleep, timeout};
 
-/// How often what is counted is looked at.
+/// How often what is counted is looked at while there is something to watch.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Ticks between two looks at the resident memory, which is a file of the system.
-const TICKS_RESIDENT: u32 = 4;
+/// How often the resident memory is looked at, which is a file of the system.
+const RESIDENT: Duration = Duration::from_millis(200);
+
+/// How often either is looked at while little is held. That this grows is told by [`pool::grown`].
+const IDLE: Duration = Duration::from_millis(500);
+
+/// One part in so many of the ceiling is little to be held.
+const LITTLE: usize = 8;
 
 /// How often the log tells of the same at most.
 const QUIET: Duration = Duration::from_secs(5);
@@ -26,6 +32,8 @@ const WORTH_CLOSING: usize = 256 * 1024;
 struct Governor {
     io: Io,
     resident: usize,
+    /// When the resident memory was looked at.
+    looked: Option<Instant>,
     /// The last change that the log tells of, and when.
     told: (Level, Instant),
     refused: usize,
@@ -47,25 +55,49 @@ pub(super) fn set_ceiling() {
 
 /// Runs until the router is shut down.
 pub(super) async fn run(io: Io) {
-    let mut governor =
-        Governor { io: io.clone(), resident: 0, told: (Level::Calm, Instant::now()), refused: 0, weighed: false };
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for number in 0_u32.. {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = io.stopped() => return,
+    let mut governor = Governor {
+        io: io.clone(),
+        resident: 0,
+        looked: None,
+        told: (Level::Calm, Instant::now()),
+        refused: 0,
+        weighed: false,
+    };
+    let watch = async {
+        loop {
+            governor.look().await;
+            governor.tick();
+            sleep(TICK).await;
+            if governor.is_idle() {
+                // Either way the next look is due.
+                let _ = timeout(IDLE - TICK, pool::grown()).await;
+            }
         }
-        if number.is_multiple_of(TICKS_RESIDENT)
-            && let Ok(Some(usage)) = tokio::task::spawn_blocking(memory::usage).await
-        {
-            governor.resident = usize::try_from(usage.resident).unwrap_or(usize::MAX);
-        }
-        governor.tick();
+    };
+    tokio::select! {
+        () = watch => {}
+        () = io.stopped() => {}
     }
 }
 
 impl Governor {
+    /// Looks at the resident memory when that is due.
+    async fn look(&mut self) {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= RESIDENT)
+            && let Ok(Some(usage)) = tokio::task::spawn_blocking(memory::usage).await
+        {
+            self.resident = usize::try_from(usage.resident).unwrap_or(usize::MAX);
+            self.looked = Some(Instant::now());
+        }
+    }
+
+    /// Whether nothing happens soon without more being held first.
+    fn is_idle(&self) -> bool {
+        let ceiling = BUDGET.ceiling();
+        let is_little = pool::held() < ceiling / LITTLE && self.resident < ceiling / 2;
+        is_little && BUDGET.level() == Level::Calm && self.told.0 == Level::Calm
+    }
+
     fn tick(&mut self) {
         let held = pool::held();
         let (_, level) = BUDGET.judge(held, self.resident);
