@@ -17,10 +17,6 @@ use tokio::task::JoinHandle;
 /// How often the pools let go of what was not needed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest sleep of the core's timer: bounds how late a deadline is noticed that the core
-/// moved forward while the timer slept.
-const TIMER_NAP: Duration = Duration::from_millis(100);
-
 /// Access to the core and the executor. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Io {
@@ -144,7 +140,8 @@ async fn run_core_timer(router: Arc<Router>) {
         if due <= now {
             router.handle_timeout(now);
         } else {
-            tokio::time::sleep(due.since(now).min(TIMER_NAP)).await;
+            // Nobody else moves what is due.
+            tokio::time::sleep(due.since(now)).await;
         }
     }
 }

@@ -67,10 +67,8 @@ pub(super) async fn run(io: Io) {
         loop {
             governor.look().await;
             governor.tick();
-            sleep(TICK).await;
-            if governor.is_idle() {
-                // Either way the next look is due.
-                let _ = timeout(IDLE - TICK, pool::grown()).await;
+            if !governor.is_idle() || timeout(IDLE, pool::grown()).await.is_ok() {
+                sleep(TICK).await;
             }
         }
     };
