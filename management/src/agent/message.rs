@@ -103,9 +103,17 @@ impl Response {
     }
 }
 
+/// Octets of the longest description of a failure. It may show what was sent, which may be long.
+const MAX_DESCRIPTION: usize = 8 * 1024;
+
 impl From<Failure> for Response {
     fn from(failure: Failure) -> Self {
-        Self { status: failure.status, description: failure.description(), body: Value::Map(Map::new()) }
+        let mut description = failure.description();
+        if description.len() > MAX_DESCRIPTION {
+            description.truncate(description.floor_char_boundary(MAX_DESCRIPTION));
+            description.shrink_to_fit();
+        }
+        Self { status: failure.status, description, body: Value::Map(Map::new()) }
     }
 }
 

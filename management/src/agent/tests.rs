@@ -694,3 +694,21 @@ fn a_request_that_panics_is_answered_and_the_agent_goes_on() {
     let response = node::answer(&mut agent, &request("n"), false).expect("answered");
     assert_eq!(response.status, Status::Created);
 }
+
+#[test]
+fn a_failure_shows_no_more_of_a_request_than_is_of_use() {
+    let mut agent = agent();
+    let long = "\u{e9}".repeat(100_000);
+    let body = || Map::new().with("distribution", long.as_str());
+    for (properties, body) in [
+        (vec![("op", long.as_str())], Map::new()),
+        (vec![("operation", "CREATE"), ("type", "io.skupper.router.router.config.address")], body()),
+        (vec![("operation", "CREATE"), ("type", "router.config.address")], body()),
+        (vec![("operation", "CREATE")], body()),
+        (vec![("operation", "READ"), ("name", &long)], Map::new()),
+    ] {
+        let response = call(&mut agent, &properties, body);
+        assert!(matches!(response.status, Status::BadRequest | Status::NotFound), "{:?}", response.status);
+        assert!(response.description.len() <= 8 * 1024, "{}", response.description.len());
+    }
+}
