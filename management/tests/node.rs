@@ -252,3 +252,21 @@ async fn a_connection_is_shown_as_traced_while_its_frames_are() {
         assert_eq!(field(&row, "enableProtocolTrace"), &Value::Bool(traced), "{request:?} {body:?}");
     }
 }
+
+#[tokio::test]
+async fn what_a_request_logs_is_written_before_its_answer() {
+    let file = std::env::temp_dir().join(format!("node-{}.log", std::process::id()));
+    let router = start();
+    let mut client = Client::attach(&router);
+    let level = [("operation", "UPDATE"), ("type", "log"), ("identity", "log/AGENT")];
+    let body = Map::new().with("enable", "info+").with("outputFile", file.display().to_string());
+    assert_eq!(client.status(level, body).await.0, Value::Int(200));
+    for n in 0..20 {
+        let ty = format!("nosuch{n}");
+        client.status([("operation", "CREATE"), ("type", &ty), ("name", "n")], Map::new()).await;
+        let text = std::fs::read_to_string(&file).expect("written");
+        assert!(text.contains(&format!("'{ty}'")), "{text}");
+    }
+    assert_eq!(client.status(level, Map::new().with("outputFile", Value::Null)).await.0, Value::Int(200));
+    std::fs::remove_file(file).expect("removed");
+}

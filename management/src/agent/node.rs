@@ -6,6 +6,7 @@
 //! large table) is done outside of the core's lock.
 
 use super::{Agent, Backend, Failure, Request, Response};
+use crate::log::logger;
 use amqp_core::Instant;
 use amqp_core::message::MessageError;
 use amqp_core::performative::{DeliveryState, Source, Target};
@@ -22,6 +23,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What the node consumes; the last goes to the general agent only.
 const ADDRESSES: [&str; 3] = ["$management", "_local/$management", "_local/$_management_internal"];
@@ -37,6 +39,10 @@ const MAX_REQUEST: usize = 16 * 1024 * 1024;
 
 /// Octets of all requests that are still arriving.
 const MAX_ARRIVING: usize = 4 * MAX_REQUEST;
+
+/// How long an answer waits for the log lines of its request: whoever has the answer may look for them. A log that is
+/// slower than this holds nobody up any longer.
+const LAST_LINES: Duration = Duration::from_millis(50);
 
 /// Octets pulled from a stream at a time.
 const PULL: usize = 64 * 1024;
@@ -248,6 +254,7 @@ impl Node {
         let general_only = self.links.get(&delivery.link) == Some(&(ADDRESSES.len() - 1));
         let response = answer(agent, &request, general_only);
         let (Some(response), Some(reply_to)) = (response, &request.reply_to) else { return };
+        logger().flush_within(LAST_LINES);
         self.reply(reply_to, response.encode(reply_to, &request.correlation_id));
     }
 

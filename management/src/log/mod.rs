@@ -164,7 +164,12 @@ impl Logger {
 
     /// Waits until what was logged before is written, for a second at most: for the end of the process.
     pub fn flush(&self) {
-        let until = Instant::now() + LAST_LINES;
+        self.flush_within(LAST_LINES);
+    }
+
+    /// Waits until what was logged before is written, for `limit` at most.
+    pub fn flush_within(&self, limit: Duration) {
+        let until = Instant::now() + limit;
         let outputs: Vec<Arc<Output>> = self.modules.read().iter().filter_map(|m| m.output.clone()).collect();
         for output in outputs {
             output.flush(until);
