@@ -12,6 +12,7 @@ use management::config::{BootPlan, parse};
 use management::log::logger;
 use management::runtime::Runtime;
 use management::runtime::now;
+use router_engine::log::{Level, LogModule};
 use router_engine::stream::{Payload, Stream, StreamLimits};
 use router_engine::{Action, Effect, InToken, Router};
 use std::sync::Arc;
@@ -263,9 +264,11 @@ async fn what_a_request_logs_is_written_before_its_answer() {
     assert_eq!(client.status(level, body).await.0, Value::Int(200));
     for n in 0..20 {
         let ty = format!("nosuch{n}");
+        // So that the writer has something to do.
+        (0..200).for_each(|_| router_engine::log!(LogModule::Agent, Level::Info, "{}", "x".repeat(2000)));
         client.status([("operation", "CREATE"), ("type", &ty), ("name", "n")], Map::new()).await;
         let text = std::fs::read_to_string(&file).expect("written");
-        assert!(text.contains(&format!("'{ty}'")), "{text}");
+        assert!(text.contains(&format!("'{ty}'")), "the line about {ty}");
     }
     assert_eq!(client.status(level, Map::new().with("outputFile", Value::Null)).await.0, Value::Int(200));
     std::fs::remove_file(file).expect("removed");
