@@ -49,6 +49,7 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
         strip_in: true,
         strip_out: true,
         open_properties: amqp_core::value::Map::default(),
+        policy_vhost: None,
         tls,
     }
 }

@@ -54,6 +54,7 @@ fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortPara
         session_window: None,
         idle_timeout,
         hostname: None,
+        policy_vhost: None,
         sasl,
         handshake_timeout: None,
         message_fields: MessageFields::default(),

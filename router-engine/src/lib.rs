@@ -13,6 +13,7 @@ pub mod log;
 pub mod mailbox;
 pub mod memory;
 pub mod mesh;
+pub mod policy;
 pub mod port;
 pub mod rng;
 #[cfg(feature = "sim")]

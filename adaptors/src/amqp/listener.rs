@@ -534,6 +534,7 @@ mod tests {
             strip_in: false,
             strip_out: false,
             open_properties: amqp_core::value::Map::new(),
+            policy_vhost: None,
             tls: None,
         };
         ListenerParams {

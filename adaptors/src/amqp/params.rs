@@ -48,6 +48,8 @@ pub struct EndpointParams {
     pub strip_out: bool,
     /// Extra open properties.
     pub open_properties: Map,
+    /// The vhost whose policy applies, whatever the peer asks for.
+    pub policy_vhost: Option<String>,
     /// The TLS profile.
     pub tls: Option<TlsProfile>,
 }
@@ -128,6 +130,7 @@ impl EndpointParams {
             session_window: self.max_session_frames,
             idle_timeout: self.idle_timeout,
             hostname: None,
+            policy_vhost: self.policy_vhost.clone(),
             sasl,
             handshake_timeout: None,
             message_fields: self.message_fields,

@@ -118,6 +118,7 @@ fn endpoint(peer: PeerParams, tls: Option<TlsProfile>) -> EndpointParams {
         strip_in: peer.strip_in,
         strip_out: peer.strip_out,
         open_properties: peer.open_properties,
+        policy_vhost: peer.policy_vhost,
         tls,
     }
 }

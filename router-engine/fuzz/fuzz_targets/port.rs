@@ -54,6 +54,7 @@ fn params(role: ConnectionRole) -> PortParams {
         session_window: None,
         idle_timeout: Duration::from_secs(16),
         hostname: None,
+        policy_vhost: None,
         sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None },
         handshake_timeout: Some(Duration::from_secs(10)),
         message_fields: MessageFields::default(),

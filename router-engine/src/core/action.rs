@@ -2,6 +2,7 @@
 
 use super::ids::{InId, LinkId, OutId};
 use crate::annotations::Annotations;
+use crate::policy::Decision;
 use crate::stream::Payload;
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
 use amqp_core::value::{Map, Symbol};
@@ -50,6 +51,8 @@ pub struct PeerOpen {
     pub tls_cipher: Option<String>,
     /// Secret bits of the cipher.
     pub tls_ssf: u32,
+    /// What policy says of the connection, as it was when the open came.
+    pub policy: Decision,
 }
 
 /// What has become known of a connection's transport since the connection began.

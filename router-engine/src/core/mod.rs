@@ -43,6 +43,7 @@ use crate::Mailbox;
 use crate::address::name::AddressContext;
 use crate::address::pattern::PatternTree;
 use crate::mesh::Mesh;
+use crate::policy::{Asked, Decision, Policy};
 use crate::rng::{SecretRng, Seed};
 use action::{Action, InToken};
 use amqp_core::Instant;
@@ -50,7 +51,7 @@ use connection::{ConnHandle, ConnParams};
 use effect::Effect;
 use ids::{ConnId, InId};
 use objects::{Address, Conn, In, Link, Out};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -123,6 +124,8 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Router {
     core: Mutex<Core>,
+    /// Has a lock of its own: who opens a connection does not hold up routing meanwhile.
+    policy: RwLock<Policy>,
     id: String,
     mode: Mode,
 }
@@ -138,7 +141,7 @@ impl Router {
     #[must_use]
     pub fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let (id, mode) = (config.id.clone(), config.mode);
-        Self { core: Mutex::new(Core::new(config, seed, instance, now)), id, mode }
+        Self { core: Mutex::new(Core::new(config, seed, instance, now)), policy: RwLock::default(), id, mode }
     }
 
     /// The router id.
@@ -151,6 +154,17 @@ impl Router {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Changes the rules of policy. Connections that are open keep what was decided.
+    pub fn change_policy<T>(&self, change: impl FnOnce(&mut Policy) -> T) -> T {
+        change(&mut self.policy.write())
+    }
+
+    /// What policy says of a connection.
+    #[must_use]
+    pub fn decide(&self, asked: &Asked<'_>) -> Decision {
+        self.policy.read().decide(asked)
     }
 
     /// Registers a connection before its first byte, and gives it a number.

@@ -5,7 +5,7 @@ use super::egress::out_id;
 use super::ingress::{lose_current, unpack};
 use super::limits::EVENTS_PER_TURN;
 use super::link::PortLink;
-use super::open::{our_open, peer_open};
+use super::open::{asked, our_open, peer_open};
 use super::params::PortError;
 use super::report;
 use crate::core::action::{Action, AttachRequest, Direction, Side};
@@ -58,7 +58,8 @@ impl AmqpPort {
 
     fn on_open(&mut self, open: Box<Open>) {
         self.handshake = None;
-        let peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
+        let mut peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
+        peer.policy = self.router.decide(&asked(&self.params, &peer));
         report::opened(self.handle.id, &self.params.conn, &peer);
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);

@@ -6,9 +6,11 @@ use crate::VERSION;
 use crate::core::action::PeerOpen;
 use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, ConnectionRole, STREAMING_LINKS};
 use crate::core::ids::ConnId;
+use crate::policy::{Asked, Decision};
 use amqp_core::engine::Authentication;
 use amqp_core::performative::Open;
 use amqp_core::value::{Map, Symbol, Value};
+use std::net::SocketAddr;
 
 /// The product that routers name themselves.
 const PRODUCT: &str = "skupper-router";
@@ -122,5 +124,20 @@ pub(super) fn peer_open(
         tls_protocol: tls.map(|tls| tls.protocol.clone()),
         tls_cipher: tls.map(|tls| tls.cipher.clone()),
         tls_ssf: tls.map_or(0, |tls| tls.ssf),
+        policy: Decision::default(),
+    }
+}
+
+/// What policy is asked about a connection.
+pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen) -> Asked<'a> {
+    let conn = &params.conn;
+    Asked {
+        initiator: conn.initiator,
+        role: conn.role,
+        policy_vhost: params.policy_vhost.as_deref(),
+        hostname: peer.hostname.as_deref(),
+        user: peer.user.as_deref(),
+        // Only of a peer that came to a listener is it an address.
+        remote_host: conn.host.parse().ok().map(|address: SocketAddr| address.ip()),
     }
 }

@@ -22,6 +22,8 @@ pub struct PortParams {
     pub idle_timeout: Duration,
     /// The hostname field of the open (connectors).
     pub hostname: Option<String>,
+    /// The vhost whose policy applies, whatever the peer asks for.
+    pub policy_vhost: Option<String>,
     /// The security layer.
     pub sasl: SaslParams,
     /// Drop the connection when the peer's open has not come this long after the start.

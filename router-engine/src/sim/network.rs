@@ -225,6 +225,7 @@ impl Sim {
             session_window: None,
             idle_timeout: Duration::from_secs(16),
             hostname: None,
+            policy_vhost: None,
             sasl,
             handshake_timeout: Some(Duration::from_secs(10)),
             message_fields: MessageFields::default(),

@@ -24,6 +24,7 @@ fn connector(handle: tokio::runtime::Handle) -> Connector {
         strip_in: false,
         strip_out: false,
         open_properties: Map::new(),
+        policy_vhost: None,
         tls: None,
     };
     let params = ConnectorParams {

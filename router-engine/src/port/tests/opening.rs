@@ -208,3 +208,40 @@ fn a_port_that_is_dropped_ends_its_connection_in_the_core() {
     assert_eq!(world.at(a).outcomes(), [(1, Some(DeliveryState::Released), true)]);
     assert_eq!(world.router.connection_rows(world.now).len(), 1);
 }
+
+#[test]
+fn policy_is_asked_with_what_the_open_tells() {
+    use crate::policy::{Decision, Group, HostRange, Policy, Settings, Vhost};
+    let settings = Arc::new(Settings { allow_admin_status_update: false });
+    let vhost = |name: &str, user: &str| {
+        let host = "127.0.0.1".parse().unwrap();
+        let remote_hosts = vec![HostRange::new(host, host).unwrap()];
+        let group = Group { users: vec![user.to_owned()], remote_hosts, settings: Arc::clone(&settings) };
+        Vhost::new(name.to_owned(), Vec::new(), false, vec![("g".to_owned(), group)]).unwrap()
+    };
+    let mut world = World::new();
+    let open_to = |world: &mut World, hostname: Option<&str>, policy_vhost: Option<&str>| {
+        let policy_vhost = policy_vhost.map(str::to_owned);
+        let at = world.join(PortParams { policy_vhost, ..params(ConnectionRole::Normal) });
+        let hostname = hostname.map(str::to_owned);
+        world.at(at).engine.open(Open { container_id: "c".into(), hostname, ..Open::default() });
+        world.run();
+        let rows = world.router.connection_rows(world.now);
+        rows.last().and_then(|row| row.peer.as_ref()).expect("opened").policy.clone()
+    };
+    let before = open_to(&mut world, Some("v"), None);
+    world.router.change_policy(|policy| {
+        *policy = Policy::new(true, false, String::new());
+        policy.put(vhost("v", "anonymous")).unwrap();
+        policy.put(vhost("w", "somebody")).unwrap();
+    });
+    let granted = Decision::Granted(Arc::clone(&settings));
+    let refused = open_to(&mut world, Some("w"), None);
+    assert!(matches!(refused, Decision::Refused(_)), "{refused:?}");
+    assert_eq!(open_to(&mut world, Some("v"), None), granted);
+    assert_eq!(open_to(&mut world, Some("w"), Some("v")), granted);
+    // What was decided before stays.
+    assert_eq!(before, Decision::Unrestricted);
+    let rows = world.router.connection_rows(world.now);
+    assert_eq!(rows[0].peer.as_ref().unwrap().policy, Decision::Unrestricted);
+}

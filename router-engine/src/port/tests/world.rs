@@ -54,6 +54,7 @@ pub(super) fn params(role: ConnectionRole) -> PortParams {
         session_window: None,
         idle_timeout: Duration::from_secs(16),
         hostname: None,
+        policy_vhost: None,
         sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".into()], external_identity: None },
         handshake_timeout: None,
         message_fields: MessageFields::default(),
