@@ -26,6 +26,8 @@ pub enum ErrorClass {
     RunTime,
     /// The operating system refused.
     System,
+    /// Rules of policy that make no sense.
+    Policy,
 }
 
 /// An error of a subsystem: shows as `<class>: <text>`.
@@ -55,6 +57,7 @@ impl fmt::Display for ErrorClass {
             Self::Value => "Value",
             Self::RunTime => "Run Time",
             Self::System => "System",
+            Self::Policy => "PolicyError",
         })
     }
 }
@@ -88,6 +91,11 @@ impl RouterError {
     /// [`ErrorClass::Python`].
     pub fn python(text: impl Into<String>) -> Self {
         Self::new(ErrorClass::Python, text)
+    }
+
+    /// [`ErrorClass::Policy`]. Whoever refuses the rules logs it.
+    pub fn policy(text: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Policy, text: text.into(), invalid: false }
     }
 
     /// [`ErrorClass::Value`].

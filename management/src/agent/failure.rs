@@ -1,7 +1,7 @@
 //! Outcomes of requests.
 
 use crate::config::SetError;
-use crate::error::RouterError;
+use crate::error::{ErrorClass, RouterError};
 use crate::schema::validate::SchemaError;
 
 /// The status of a reply.
@@ -125,6 +125,9 @@ impl From<SetError> for Failure {
 
 impl From<RouterError> for Failure {
     fn from(error: RouterError) -> Self {
+        if error.class == ErrorClass::Policy {
+            return Self::internal("PolicyError", error.text);
+        }
         let status = if error.invalid { Status::BadRequest } else { Status::InternalError };
         Self { status, class: "CError", text: error.to_string() }
     }

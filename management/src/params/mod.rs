@@ -9,6 +9,7 @@ mod log;
 mod profile;
 mod router;
 mod tcp;
+mod vhost;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use log::LogParams;
 pub use profile::{ProxyProfileParams, SslProfileParams};
 pub use router::{DataConnections, NetworkParams, PolicyParams, RouterParams};
 pub use tcp::{ListenerAddressParams, MultiAddressStrategy, Observer, TcpConnectorParams, TcpListenerParams};
+pub use vhost::vhost_rules;
 
 use crate::attributes::Attributes;
 use std::net::IpAddr;

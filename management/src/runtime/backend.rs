@@ -29,14 +29,8 @@ impl Backend for Runtime {
                 return Ok(());
             }
             EntityType::Network => return self.start(NetworkParams::try_from(entity)?),
-            EntityType::Policy => {
-                log_policy(&PolicyParams::try_from(entity)?);
-                return Ok(());
-            }
-            EntityType::Vhost => {
-                self.note_vhost(entity);
-                return Ok(());
-            }
+            EntityType::Policy => return self.set_policy(PolicyParams::try_from(entity)?),
+            EntityType::Vhost => return self.put_vhost(entity),
             EntityType::SslProfile => return self.create_profile(entity),
             EntityType::ProxyProfile => return self.create_proxy(entity),
             EntityType::Listener => (LogModule::ConnMgr, "listener", self.create_listener(entity)),
@@ -62,6 +56,7 @@ impl Backend for Runtime {
             EntityType::Log => logger().configure(&LogParams::try_from(entity)?),
             EntityType::SslProfile => self.update_profile(entity),
             EntityType::ProxyProfile => self.update_proxy(entity),
+            EntityType::Vhost => self.put_vhost(entity),
             EntityType::Network => {
                 let id = NetworkParams::try_from(entity)?.network_id;
                 if let Some(router) = self.router() {
@@ -82,6 +77,7 @@ impl Backend for Runtime {
         match entity.ty {
             EntityType::SslProfile => self.delete_profile(name),
             EntityType::ProxyProfile => self.delete_proxy(name),
+            EntityType::Vhost => self.remove_vhost(entity),
             EntityType::Listener => self.delete_listener(entity),
             EntityType::Connector => self.delete_connector(entity),
             EntityType::TcpListener => {
@@ -172,9 +168,9 @@ impl Backend for Runtime {
         self.router().map(|r| r.id().to_owned()).unwrap_or_default()
     }
 
-    fn may_update_admin_status(&self, _requester: u32) -> bool {
-        // Everybody may, as long as there is no policy engine.
-        true
+    fn may_update_admin_status(&self, requester: u32) -> bool {
+        let peer = self.connection(requester).and_then(|row| row.peer);
+        peer.is_some_and(|peer| peer.policy.allows_admin_status_update())
     }
 
     fn cut_connection(&mut self, number: u32) {
@@ -208,20 +204,5 @@ fn log_refusal(entity: &EntityConfig, module: LogModule, what: &str, refusal: &R
             router_engine::log!(module, Level::Error, "Unable to create {what}: {error}");
         }
         (Refusal::Tls(_), _) => {}
-    }
-}
-
-fn log_policy(params: &PolicyParams) {
-    router_engine::log!(
-        LogModule::Policy,
-        Level::Info,
-        "Policy configured maxConnections: {}, policyDir: '{}',access rules enabled: '{}', use hostname patterns: '{}'",
-        params.max_connections,
-        params.policy_dir.as_deref().unwrap_or_default(),
-        params.enable_vhost_policy,
-        params.enable_vhost_name_patterns
-    );
-    if params.enable_vhost_policy {
-        router_engine::log!(LogModule::Policy, Level::Error, "Vhost policy is not enforced yet");
     }
 }

@@ -73,7 +73,7 @@ impl Runtime {
         Attributes::new().with("connectionsOpened", counter(opened.unwrap_or(0)))
     }
 
-    /// Nothing is refused as long as there is no policy engine.
+    /// Nothing is counted or refused yet.
     fn live_policy(&self) -> Attributes {
         let connections = self.router().map_or(0, |r| r.router_row(now()).connections as u64);
         Attributes::new()
@@ -83,13 +83,6 @@ impl Runtime {
             .with("linksDenied", 0_i64)
             .with("maxMessageSizeDenied", 0_i64)
             .with("totalDenials", 0_i64)
-    }
-
-    pub(super) fn note_vhost(&mut self, entity: &EntityConfig) {
-        let name = entity.attributes.text("hostname").unwrap_or_default();
-        if !self.entities.vhosts.iter().any(|v| v == name) {
-            self.entities.vhosts.push(name.to_owned());
-        }
     }
 
     /// As [`Self::live_policy`]: nothing is counted yet.

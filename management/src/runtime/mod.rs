@@ -8,6 +8,7 @@ mod convert;
 mod entities;
 mod governor;
 mod live;
+mod policy;
 
 use crate::error::RouterError;
 use crate::log::{TimeFormat, logger};

@@ -12,9 +12,10 @@ use management::agent::{Agent, thread};
 use management::config::{BootPlan, parse};
 use management::runtime::{Runtime, now};
 use router_engine::annotations::Annotations;
-use router_engine::core::action::{AttachRequest, Direction};
+use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
 use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::effect::Push;
+use router_engine::policy::Asked;
 use router_engine::stream::Payload;
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
 use std::future::poll_fn;
@@ -38,8 +39,27 @@ impl Client {
         Self::attach_to(router, "$management")
     }
 
+    /// A client of the management node that has asked for a vhost.
+    pub(crate) fn attach_as(router: &Arc<Router>, hostname: &str) -> Self {
+        let asked = Asked {
+            initiator: false,
+            role: ConnectionRole::Normal,
+            policy_vhost: None,
+            hostname: Some(hostname),
+            user: None,
+            remote_host: None,
+        };
+        let open =
+            PeerOpen { hostname: Some(hostname.to_owned()), policy: router.decide(&asked), ..Default::default() };
+        Self::open_to(router, open, "$management")
+    }
+
     /// A client that sends to an address.
     pub(crate) fn attach_to(router: &Arc<Router>, address: &str) -> Self {
+        Self::open_to(router, PeerOpen::default(), address)
+    }
+
+    fn open_to(router: &Arc<Router>, open: PeerOpen, address: &str) -> Self {
         let conn = router.connect(params(), now());
         let attach = |token, direction, source, target| {
             Action::Attach(Box::new(AttachRequest {
@@ -54,7 +74,7 @@ impl Client {
         let dynamic = Source { dynamic: true, ..Source::default() };
         let node = Target { address: Some(address.to_owned()), ..Target::default() };
         let mut actions = vec![
-            Action::Opened(Box::default()),
+            Action::Opened(Box::new(open)),
             attach(0, Direction::Out, dynamic, Target::default()),
             attach(1, Direction::In, Source::default(), node),
         ];
