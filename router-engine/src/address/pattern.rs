@@ -74,6 +74,22 @@ struct Node<V> {
     many: Option<Box<Self>>,
 }
 
+/// What is known of one search for a match, so that whatever the address it takes no more steps than a small multiple
+/// of the address's tokens for each `#` of the patterns.
+struct Search<'a, V> {
+    /// The search is inside what follows a `#`.
+    inside: bool,
+    /// Nodes of a `#` inside another that matched nothing. They are come to again only with less of the address, of
+    /// which they match nothing either.
+    failed: Vec<&'a Node<V>>,
+}
+
+impl<V> Default for Search<'_, V> {
+    fn default() -> Self {
+        Self { inside: false, failed: Vec::new() }
+    }
+}
+
 // === impl PatternTree ===
 
 impl<V> Default for PatternTree<V> {
@@ -117,7 +133,7 @@ impl<V> PatternTree<V> {
     /// The value of the best pattern for `address`, which is without scheme, host and class character.
     #[must_use]
     pub fn best_match(&self, address: &str) -> Option<&V> {
-        self.root.best_match(Tokens::new(address))
+        self.root.best_match(Tokens::new(address), &mut Search::default())
     }
 
     /// Number of patterns.
@@ -189,27 +205,34 @@ impl<V> Node<V> {
     }
 
     /// Depth-first with backtracking. It recurses as deep as patterns are long, whatever the address.
-    fn best_match<'a>(&'a self, tokens: Tokens<'_>) -> Option<&'a V> {
+    fn best_match<'a>(&'a self, tokens: Tokens<'_>, search: &mut Search<'a, V>) -> Option<&'a V> {
         let mut rest = tokens;
         let found = match rest.next() {
             None => self.value.as_ref(),
-            Some(token) => self
-                .exact
-                .get(token)
-                .and_then(|child| child.best_match(rest))
-                .or_else(|| self.one.as_ref().and_then(|child| child.best_match(rest))),
+            Some(token) => {
+                let exact = self.exact.get(token).and_then(|child| child.best_match(rest, search));
+                exact.or_else(|| self.one.as_ref().and_then(|child| child.best_match(rest, search)))
+            }
         };
-        found.or_else(|| self.many.as_ref().and_then(|child| child.match_many(tokens)))
+        found.or_else(|| self.many.as_ref().and_then(|child| child.match_many(tokens, search)))
     }
 
     /// Matches `#` (this node) and what follows it: first by as few tokens as possible.
-    fn match_many<'a>(&'a self, mut tokens: Tokens<'_>) -> Option<&'a V> {
+    fn match_many<'a>(&'a self, mut tokens: Tokens<'_>, search: &mut Search<'a, V>) -> Option<&'a V> {
+        if search.failed.iter().any(|node| std::ptr::eq(*node, self)) {
+            return None;
+        }
+        let inside = std::mem::replace(&mut search.inside, true);
         if !self.exact.is_empty() {
             while let Some(token) = tokens.next() {
-                if let Some(found) = self.exact.get(token).and_then(|child| child.best_match(tokens)) {
+                if let Some(found) = self.exact.get(token).and_then(|child| child.best_match(tokens, search)) {
                     return Some(found);
                 }
             }
+        }
+        search.inside = inside;
+        if inside && self.value.is_none() {
+            search.failed.push(self);
         }
         self.value.as_ref()
     }

@@ -109,6 +109,18 @@ fn duplicates_and_removal() {
 }
 
 #[test]
+fn many_wildcards_in_a_row_do_not_multiply() {
+    let mut tree = PatternTree::default();
+    for pattern in ["#.a.#.b.#.c.#.d", "#.a.#.a.#.a.#.a.#.b.#.x"] {
+        assert_eq!(tree.insert(pattern, pattern), Ok(()));
+    }
+    // As long as fits into a frame: with a search for each way to take the wildcards this would not end.
+    let long = "a.b.c.".repeat(2700);
+    assert_eq!(tree.best_match(&long), None);
+    assert_eq!(tree.best_match(&(long + "d")), Some(&"#.a.#.b.#.c.#.d"));
+}
+
+#[test]
 fn attribute_errors_have_the_texts_of_the_protocol() {
     let text = |prefix, pattern| from_attributes(prefix, pattern).expect_err("refused").to_string();
     assert_eq!(text(None, None), "Either a 'prefix' or 'pattern' attribute must be provided");
