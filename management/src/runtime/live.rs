@@ -73,7 +73,7 @@ impl Runtime {
         Attributes::new().with("connectionsOpened", counter(opened.unwrap_or(0)))
     }
 
-    /// Nothing is counted or refused yet.
+    /// Policy refuses and counts nothing yet.
     fn live_policy(&self) -> Attributes {
         let connections = self.router().map_or(0, |r| r.router_row(now()).connections as u64);
         Attributes::new()
