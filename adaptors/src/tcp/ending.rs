@@ -15,6 +15,7 @@ use socket2::SockRef;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -28,6 +29,10 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long the socket of a flow that is over but for the end of its TLS session may take nothing. Without TLS the kernel
 /// has the last octets by then, and gives up on a peer that has no room for them after about as long.
 const CLOSE_LIMIT: Duration = Duration::from_secs(300);
+/// How long the peer of a flow that will be reset may take for what the kernel has still to send.
+pub(super) const DELIVERY_LIMIT: Duration = Duration::from_secs(30);
+/// The same for a socket whose sending half has ended: of those the kernel does not tell what has arrived.
+const ENDED_LIMIT: Duration = Duration::from_secs(2);
 /// How long the TLS handshake with a server may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,10 +41,12 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) enum Fate {
     /// Each direction by the end of its stream.
     Open,
-    /// By a reset, once what is on its way to the socket was written. Its task is still to be told.
+    /// By a reset, once what is on its way to the socket has arrived. Its task is still to be told.
     Refused,
     /// The same; the task knows.
     Draining,
+    /// The same; everything was written.
+    Written,
     /// By a reset now.
     Cut,
     /// It has left the core.
@@ -86,6 +93,18 @@ async fn woken_or_failed(socket: &TcpStream) -> Option<io::Error> {
     has_failed.await.then(|| socket.take_error().ok().flatten().unwrap_or_else(reset))
 }
 
+/// Waits until a socket to which nothing more is written has sent everything, and its peer has received all but the last
+/// packet, or until it has failed: a reset takes back what waits in the kernel. `socket` is a handle that the executor
+/// does not know yet, so that it asks the kernel anew.
+async fn delivered(socket: io::Result<OwnedFd>) -> io::Result<()> {
+    let socket = std::net::TcpStream::from(socket?);
+    let limits = SockRef::from(&socket);
+    // A socket with little room can be written to once nearly nothing in it is unacknowledged.
+    limits.set_tcp_notsent_lowat(1)?;
+    limits.set_send_buffer_size(1)?;
+    TcpStream::from_std(socket)?.writable().await
+}
+
 // === impl Flow ===
 
 impl Flow {
@@ -95,8 +114,8 @@ impl Flow {
         let mut turn = if self.handshaking { Box::pin(self.secure()).await } else { self.copy().await };
         while turn != Turn::Over {
             turn = match turn {
-                Turn::Refused => Box::pin(self.drain(DRAIN_LIMIT)).await,
-                Turn::Closing => Box::pin(self.drain(CLOSE_LIMIT)).await,
+                Turn::Refused => Box::pin(self.drain()).await,
+                Turn::Closing => Box::pin(self.copy_within(CLOSE_LIMIT)).await,
                 _ => self.copy().await,
             };
         }
@@ -125,8 +144,9 @@ impl Flow {
         }
     }
 
-    /// Writes what is on its way to the socket. When nothing of it is taken for `limit`, the socket will be reset.
-    async fn drain(&mut self, limit: Duration) -> Turn {
+    /// Copies until something other than copying is to be done. When the socket takes nothing for `limit`, it will be
+    /// reset.
+    async fn copy_within(&mut self, limit: Duration) -> Turn {
         loop {
             let before = self.progress();
             match timeout(limit, self.copy()).await {
@@ -136,6 +156,28 @@ impl Flow {
                     self.fate = Fate::Cut;
                     return Turn::Deaf;
                 }
+            }
+        }
+    }
+
+    /// Writes what is on its way to a socket that will be reset, for as long as that goes on, and has it delivered.
+    async fn drain(&mut self) -> Turn {
+        let mut turn = Turn::Refused;
+        while turn != Turn::Written {
+            turn = self.copy_within(DRAIN_LIMIT).await;
+            if turn == Turn::Over || self.fate == Fate::Cut {
+                return turn;
+            }
+        }
+        let (socket, finished) = (self.transport.socket().as_fd().try_clone_to_owned(), self.outbound.finished);
+        let delivered = async {
+            if finished { tokio::time::sleep(ENDED_LIMIT).await } else { delivered(socket).await.unwrap_or_default() }
+        };
+        tokio::select! {
+            turn = self.copy() => turn,
+            _ = timeout(DELIVERY_LIMIT, delivered) => {
+                self.fate = Fate::Cut;
+                Turn::Deaf
             }
         }
     }
@@ -152,7 +194,18 @@ impl Flow {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.fate == Fate::Cut || (self.inbound.ended && self.outbound.shut)
+        self.fate == Fate::Cut || (self.fate == Fate::Open && self.inbound.ended && self.outbound.shut)
+    }
+
+    /// What the task of a flow that will be reset is to be told.
+    pub(super) fn next_of_fate(&mut self) -> Option<Turn> {
+        let (fate, turn) = match self.fate {
+            Fate::Refused => (Fate::Draining, Turn::Refused),
+            Fate::Draining if self.outbound.shut => (Fate::Written, Turn::Written),
+            _ => return None,
+        };
+        self.fate = fate;
+        Some(turn)
     }
 
     /// One of the streams has failed at the far end, so the other direction is of no use either. What is on its way to
@@ -162,8 +215,8 @@ impl Flow {
             return;
         }
         self.end_inbound(true);
-        let Outbound { ref out, heading, source_ended, shut, .. } = self.outbound;
-        let nothing_comes = out.is_none() || shut || self.handshaking || (heading && source_ended);
+        let Outbound { ref out, heading, source_ended, broken, .. } = self.outbound;
+        let nothing_comes = out.is_none() || broken || self.handshaking || (heading && source_ended);
         self.fate = if nothing_comes { Fate::Cut } else { Fate::Refused };
     }
 
@@ -211,14 +264,15 @@ impl Flow {
     /// Everything was written: ends the socket's sending half as the stream ended. True: something was done.
     pub(super) fn end_outbound(&mut self, cx: &mut Context<'_>) -> bool {
         if self.fate != Fate::Open {
-            self.fate = Fate::Cut;
+            self.outbound.shut = true;
+            self.settle_outbound(modified());
             return true;
         }
         // With nothing left to read either, closing the socket does the same.
         if !self.inbound.ended || self.transport.is_tls() {
             match self.transport.poll_shutdown(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => self.outbound.finished = true,
                 // A socket that the peer closed already is as shut as it can be.
                 Poll::Ready(Err(error)) => self.inbound.doubtful |= is_news(&error),
             }

@@ -89,6 +89,8 @@ pub(super) enum Turn {
     Refused,
     /// All is over but the end of the TLS session.
     Closing,
+    /// Everything was written to a socket that will be reset.
+    Written,
     /// The flow has left the core.
     Over,
 }
@@ -131,9 +133,8 @@ impl Flow {
                 return Poll::Ready(Turn::Over);
             }
             self.submit();
-            if self.fate == Fate::Refused {
-                self.fate = Fate::Draining;
-                return Poll::Ready(Turn::Refused);
+            if let Some(turn) = self.next_of_fate() {
+                return Poll::Ready(turn);
             }
             if self.is_closing() && !std::mem::replace(&mut self.outbound.closing, true) {
                 return Poll::Ready(Turn::Closing);

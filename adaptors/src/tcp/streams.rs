@@ -47,6 +47,8 @@ pub(super) struct Outbound {
     pub(super) closing: bool,
     /// Nothing more is written: the end was, or the socket takes nothing.
     pub(super) shut: bool,
+    /// The socket's sending half has ended in order, while the other had not.
+    pub(super) finished: bool,
     /// The socket takes nothing.
     pub(super) broken: bool,
     pub(super) settled: bool,
@@ -131,6 +133,7 @@ impl Outbound {
             source_ended: false,
             closing: false,
             shut: false,
+            finished: false,
             broken: false,
             settled: false,
         }

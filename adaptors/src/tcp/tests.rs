@@ -1,6 +1,6 @@
 //! Flows between real sockets and a far end that does as the test says.
 
-use super::ending::{Fate, modified};
+use super::ending::{DELIVERY_LIMIT, Fate, modified};
 use super::flow::{Flow, Role};
 use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
@@ -154,6 +154,17 @@ impl FarEnd {
     fn refuse(&self, served: &Served) {
         let state = Some(modified());
         self.submit(Action::Update { delivery: Side::Out(served.id), state, settled: true });
+    }
+
+    /// Waits until an answer is settled.
+    async fn settled(&self) {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        eventually(async || {
+            self.conn.mailbox.take(&mut effects, &mut ready);
+            let settles = |effect: Effect| matches!(effect, Effect::UpdateIn { settled: true, .. });
+            effects.drain(..).any(settles).then_some(())
+        })
+        .await;
     }
 
     /// Waits until every flow has left the core.
@@ -359,6 +370,67 @@ async fn an_aborted_answer_is_delivered_as_far_as_it_came_and_ends_in_a_reset() 
         }
         far.alone().await;
     }
+}
+
+/// Octets of an answer that waits in the kernel for a client that does not read.
+const WAITING: usize = 256 * 1024;
+
+#[tokio::test]
+async fn what_the_kernel_has_still_to_send_comes_before_the_reset() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    for ended in [false, true] {
+        let (mut client, mut served) = flowing(&far, port).await;
+        served.answer.push(Bytes::from(vec![7; WAITING]));
+        eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+        if ended {
+            // The answer and its end are in the kernel when the client's stream turns out to have failed.
+            served.answer.finish();
+            far.settled().await;
+            far.refuse(&served);
+        } else {
+            served.answer.abort();
+        }
+        served.expect_abort().await;
+        let mut answer = Vec::new();
+        let end = timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time");
+        assert_eq!((answer.len(), end.is_ok()), (6 + WAITING, ended), "{end:?}");
+        far.alone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_more_is_reset_in_the_end() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let (client, mut served) = flowing(&far, port).await;
+    served.answer.push(Bytes::from(vec![7; WAITING]));
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    served.answer.abort();
+    served.expect_abort().await;
+    // From here on, time passes whenever nothing else is to be done.
+    tokio::time::pause();
+    tokio::time::sleep(2 * DELIVERY_LIMIT).await;
+    tokio::time::resume();
+    far.alone().await;
+    drop(client);
+}
+
+#[tokio::test]
+async fn deleting_a_listener_cuts_what_waits_for_its_reset() {
+    let router = router();
+    let (listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let (mut client, mut served) = flowing(&far, port).await;
+    served.answer.push(Bytes::from(vec![7; WAITING]));
+    eventually(async || (served.answer.buffered() == 0).then_some(())).await;
+    served.answer.abort();
+    served.expect_abort().await;
+    listener.delete(true);
+    far.alone().await;
+    read_to_reset(&mut client).await;
 }
 
 #[tokio::test]
