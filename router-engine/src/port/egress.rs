@@ -190,10 +190,6 @@ impl AmqpPort {
             && (!current.started || current.buffer.is_empty())
         {
             pull = reader.pull(budget, &mut current.buffer);
-            if !current.started && pull != Pull::Done && reader.stream().is_aborted() {
-                // What was aborted before it began need not begin.
-                pull = Pull::Aborted;
-            }
         }
         match pull {
             Pull::Aborted => {

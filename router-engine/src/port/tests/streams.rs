@@ -168,6 +168,28 @@ fn what_came_before_an_abort_is_sent_first() {
 }
 
 #[test]
+fn what_came_before_an_abort_is_sent_also_when_nothing_was_sent_before_it() {
+    // The receiver gives credit only when the abort is known.
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    let receiver = world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    let whole = message(None, 1_000_000);
+    let mut payload = chunks(&whole);
+    // More than is held.
+    payload.truncate(17);
+    start(&mut world, 0, sender, false);
+    assert!(feed(&mut world, 0, sender, &mut payload, None));
+    assert!(world.at(0).engine.abort(sender));
+    world.run();
+    world.at(1).engine.grant_credit(receiver, 10);
+    world.run();
+    let got = world.at(1).deliveries();
+    assert!(got[0].aborted && !got[0].complete);
+    assert!(got[0].octets[..] == whole[..17 * CHUNK], "{} octets", got[0].octets.len());
+}
+
+#[test]
 fn receiver_lost_in_the_middle() {
     let (mut world, sender, receiver) = pair(10);
     let whole = message(None, 1_000_000);
