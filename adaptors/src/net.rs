@@ -5,6 +5,7 @@ use crate::tls::secret::os_text;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
@@ -15,6 +16,16 @@ pub enum Family {
     V4,
     /// `IPv6`.
     V6,
+}
+
+/// What closing an accepted socket does to its connection, until the socket is told otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Closing {
+    /// It ends in order.
+    #[default]
+    Orderly,
+    /// It is reset.
+    Reset,
 }
 
 /// What the kernel takes for a backlog at most, whatever is asked for.
@@ -162,14 +173,21 @@ fn no_address() -> io::Error {
 /// # Errors
 /// Of the operating system.
 pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    listen_with(address, backlog, Closing::Orderly)
+}
+
+fn listen_with(address: SocketAddr, backlog: i32, closing: Closing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Accepted sockets inherit it, which saves a system call for each.
+    // Accepted sockets inherit both, which saves system calls for each.
     socket.set_tcp_nodelay(true)?;
+    if closing == Closing::Reset {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())
@@ -180,7 +198,11 @@ pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpL
 ///
 /// # Errors
 /// Of the operating system.
-pub fn listen_on_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<std::net::TcpListener>> {
+pub fn listen_on_all(
+    addresses: &[SocketAddr],
+    backlog: i32,
+    closing: Closing,
+) -> io::Result<Vec<std::net::TcpListener>> {
     let mut sockets: Vec<std::net::TcpListener> = Vec::new();
     let mut failure = None;
     for address in addresses {
@@ -190,7 +212,7 @@ pub fn listen_on_all(addresses: &[SocketAddr], backlog: i32) -> io::Result<Vec<s
         {
             address.set_port(first.local_addr()?.port());
         }
-        match listen_on(address, backlog) {
+        match listen_with(address, backlog, closing) {
             Ok(socket) => sockets.push(socket),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => failure = Some(error),
@@ -276,11 +298,11 @@ mod tests {
     async fn listens_on_both_families_with_one_port() {
         let addresses = listen_addresses("", Some(0), None).await.unwrap();
         assert_eq!(addresses.len(), 2);
-        let sockets = listen_on_all(&addresses, 16).unwrap();
+        let sockets = listen_on_all(&addresses, 16, Closing::Orderly).unwrap();
         let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|p| *p == ports[0] && *p != 0));
         let taken = SocketAddr::from(([0; 4], ports[0]));
-        let error = listen_on_all(&[taken], 16).unwrap_err();
+        let error = listen_on_all(&[taken], 16, Closing::Orderly).unwrap_err();
         assert_eq!(io_text(&error, "listen on", "x:1"), "Address already in use - listen on x:1");
     }
 

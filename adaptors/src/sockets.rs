@@ -1,6 +1,6 @@
 //! Listening sockets that any thread may close.
 
-use crate::net;
+use crate::net::{self, Closing};
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Default)]
 pub struct Sockets {
     inner: Mutex<Inner>,
+    closing: Closing,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +43,11 @@ pub struct Accepted {
 // === impl Sockets ===
 
 impl Sockets {
+    /// No sockets yet; what is accepted closes as told.
+    pub fn new(closing: Closing) -> Self {
+        Self { closing, ..Self::default() }
+    }
+
     /// Opens sockets on all the addresses, within an executor. False when [`Self::retire`] came first.
     ///
     /// # Errors
@@ -51,7 +57,8 @@ impl Sockets {
         if inner.retired {
             return Ok(false);
         }
-        inner.open = net::listen_on_all(addresses, backlog)?.into_iter().map(Socket::new).collect::<io::Result<_>>()?;
+        let opened = net::listen_on_all(addresses, backlog, self.closing)?;
+        inner.open = opened.into_iter().map(Socket::new).collect::<io::Result<_>>()?;
         Ok(true)
     }
 

@@ -2,7 +2,7 @@
 //! (spec `tcp-adaptor.md` 7.2).
 
 use super::encap::{self, HeadError};
-use super::ending::{Fate, modified};
+use super::ending::{Fate, arm, modified};
 use super::flow::{Flow, Role};
 use super::service::{Member, Service, closed_or};
 use super::setup::{self, Identity, consumer, join, producer};
@@ -389,7 +389,9 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
 async fn connect(shared: &Shared) -> io::Result<TcpStream> {
     let deadline = Instant::now() + CONNECT_LIMIT;
     let found = timeout_at(deadline, net::look_up_remote(&shared.params.host, shared.port, None)).await;
-    net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await
+    let stream = net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await?;
+    arm(&stream);
+    Ok(stream)
 }
 
 /// Pulls until the head is complete.

@@ -76,6 +76,7 @@ fn linger(socket: &TcpStream, time: Option<Duration>) {
 /// Ends both directions of a socket that is about to be closed before a flow began. Closing alone would reset a
 /// connection with unread data, and what the peer still has to read, an alert, would be lost to it.
 pub(super) fn hang_up(socket: &TcpStream) {
+    disarm(socket);
     // A socket that the peer closed already is as shut as it can be.
     let _ = SockRef::from(socket).shutdown(Shutdown::Both);
 }

@@ -10,7 +10,7 @@
 //! socket are driven by one task. How flows end: [`super::ending`].
 
 use super::encap::{self, HeadError};
-use super::ending::{self, Fate};
+use super::ending::Fate;
 use super::service::Member;
 use super::streams::{DATA, Inbound, Outbound, ROOM, reader_of};
 use crate::clock;
@@ -114,7 +114,6 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
 impl Flow {
     /// Tells the core of the flow, which was told `effects` while it was set up.
     pub(super) fn start(&mut self, effects: Vec<Effect>) {
-        ending::arm(self.transport.socket());
         for effect in effects {
             self.on_effect(effect);
         }

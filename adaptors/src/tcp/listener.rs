@@ -2,13 +2,13 @@
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
-use super::ending::{Fate, arm, hang_up};
+use super::ending::{Fate, hang_up};
 use super::flow::{Flow, Role, log_tls_failure};
 use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound};
 use crate::clock;
-use crate::net::{self, MAX_BACKLOG};
+use crate::net::{self, Closing, MAX_BACKLOG};
 use crate::retry::Retry;
 use crate::sockets::{Accepted, Sockets};
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
@@ -96,7 +96,7 @@ impl TcpListener {
             router: Arc::clone(router),
             service: Arc::default(),
             mailbox: Arc::default(),
-            sockets: Sockets::default(),
+            sockets: Sockets::new(Closing::Reset),
             port: net::port_number(&params.port),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
@@ -373,19 +373,19 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Begins a flow for a client (spec `tcp-adaptor.md` 7.1).
+/// Begins a flow for a client (spec `tcp-adaptor.md` 7.1). A client that gets none is reset, as the socket is from the
+/// start.
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     if BUDGET.refuses() {
-        // A reset, which is no end of an answer.
-        return arm(&stream);
+        return;
     }
     let mailbox = Arc::default();
-    let Some(member) = shared.service.join(&mailbox) else { return arm(&stream) };
+    let Some(member) = shared.service.join(&mailbox) else { return };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
-    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return arm(&stream) };
+    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
     let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
@@ -433,7 +433,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
         }
-        Handshake::Closed => arm(transport.socket()),
+        Handshake::Closed => {}
         Handshake::TimedOut => {
             hang_up(transport.socket());
             let (id, limit) = (number(&shared, client), HANDSHAKE_LIMIT.as_secs());
@@ -474,7 +474,6 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {
         router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        arm(transport.socket());
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
@@ -547,6 +546,7 @@ mod tests {
         let accepted = Client { address, host: peer.to_string(), local: None, mailbox, member };
         listener.delete(true);
         assert!(shared.service.join(&Arc::default()).is_none(), "nobody joins any more");
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("as the listener's");
         if let Some(flow) = set_up(&shared, accepted, Transport::plain(stream)) {
             tokio::time::timeout(Duration::from_secs(20), flow.run()).await.expect("over");
         }

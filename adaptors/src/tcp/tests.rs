@@ -500,6 +500,7 @@ async fn a_flow_whose_task_panics_is_cut_at_both_sides() {
     let mut client = TcpStream::connect(sockets.local_addr().expect("bound")).await.expect("connected");
     let (stream, _) = sockets.accept().expect("accepted");
     stream.set_nonblocking(true).expect("an open socket");
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("as the listener's");
     let flow = flow(&router, &listener, Transport::plain(TcpStream::from_std(stream).expect("registered")));
     let mut served = far.serve().await;
     let task = tokio::spawn(async move {
