@@ -126,6 +126,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn accepted_sockets_close_as_told() {
+        for closing in [Closing::Orderly, Closing::Reset] {
+            let sockets = Sockets::new(closing);
+            assert!(sockets.open(&[SocketAddr::from(([127, 0, 0, 1], 0))], 16).expect("opened"));
+            let mut client = TcpStream::connect(sockets.bound()[0]).await.expect("connected");
+            drop(poll_fn(|cx| sockets.poll_accept(cx)).await.expect("accepted"));
+            let end = tokio::io::AsyncReadExt::read(&mut client, &mut [0]).await;
+            assert_eq!(end.is_ok(), closing == Closing::Orderly, "{end:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn every_socket_gets_its_turn() {
         let sockets = Sockets::default();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
