@@ -196,11 +196,12 @@ impl Mesh {
 
     /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
     /// asked may send flows to these addresses as soon as it has the answer, so this router must know them by then: it
-    /// asks too, ahead of the request, if there is anything that it does not know.
+    /// asks too, ahead of the request, if there is anything that it does not know; not more than a few times a tick.
     pub fn request_passes(&mut self, bit: u8) {
-        let Some(node) = self.nodes.get_mut(bit).filter(|node| node.has_way() && node.lacks_addresses()) else {
+        let Some(node) = self.nodes.get_mut(bit) else { return };
+        if !node.takes_request_ahead() {
             return;
-        };
+        }
         let (id, have_seq) = (node.id().to_owned(), node.have_seq());
         self.send_mar(&id, have_seq);
     }
@@ -228,6 +229,7 @@ impl Mesh {
         let links_changed = self.settle_topology(now);
         // Whoever routes the requests that follow must know the new ways.
         self.publish_routes();
+        self.nodes.iter_mut().for_each(|node| node.ahead = 0);
         self.flush_unreachable();
         self.send_requests();
         let addresses_changed = self.send_address_changes(gained);

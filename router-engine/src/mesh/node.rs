@@ -10,6 +10,10 @@ use std::time::Duration;
 /// Copies of an advertisement may arrive behind newer ones, but not for this long.
 const OVERTAKEN: Duration = Duration::from_secs(5);
 
+/// Requests for the addresses of a router that are sent ahead of others' between two ticks. More than one, as the first
+/// ones may be lost where routers on the way do not know it yet.
+const MAX_AHEAD: u8 = 4;
+
 /// A remote router.
 #[derive(Debug)]
 pub struct Node {
@@ -39,6 +43,8 @@ pub struct Node {
     pub(super) lsr_retry: Retry,
     pub(super) need_mar: bool,
     pub(super) mar_retry: Retry,
+    /// Requests for its addresses since the last tick that were sent ahead of others'.
+    pub(super) ahead: u8,
     /// Sequence numbers of link state and mobile addresses in the last RA.
     pub(super) advertised: (i64, i64),
     /// A sequence gap was answered with MAR and no MAU was accepted since.
@@ -225,6 +231,14 @@ impl Node {
         }
     }
 
+    /// Whether a request for its addresses is to be sent ahead of one that passes; if so it is counted. A request ahead
+    /// passes through the next router, which does the same: without a bound they double with each router on the way.
+    pub(super) fn takes_request_ahead(&mut self) -> bool {
+        let takes = self.has_way() && self.lacks_addresses() && self.ahead < MAX_AHEAD;
+        self.ahead += u8::from(takes);
+        takes
+    }
+
     /// What this one knows of its addresses is known to be old, or is nothing.
     pub(super) fn lacks_addresses(&self) -> bool {
         self.mobile_seq == 0 || self.mobile_seq < self.advertised.1
@@ -354,6 +368,7 @@ impl NodeTable {
             lsr_retry: Retry::default(),
             need_mar: false,
             mar_retry: Retry::default(),
+            ahead: 0,
             advertised: (0, 0),
             mar_sent: false,
             mobile_seq: 0,

@@ -228,6 +228,19 @@ fn requests_that_pass_are_preceded_by_own_ones() {
     assert_eq!(a.drain(), []);
 }
 
+/// Each one that is sent ahead passes through the next router, which sends another one ahead of it.
+#[test]
+fn requests_ahead_are_few_between_ticks() {
+    let mut a = quiet();
+    let passes = |a: &mut Fixture| {
+        (0..1000).for_each(|_| a.mesh.request_passes(1));
+        sent(&a.drain()).len()
+    };
+    assert_eq!(passes(&mut a), 4);
+    a.tick();
+    assert_eq!(passes(&mut a), 4);
+}
+
 #[test]
 fn differentials_apply_in_sequence() {
     let mut a = quiet();

@@ -54,6 +54,17 @@ fn a_line_of_twelve_settles() {
     settle(&mut net, 30);
 }
 
+/// However many routers a request passes that lack the answer too.
+#[test]
+fn a_long_line_does_not_drown_in_requests() {
+    let n = 20;
+    let mut net = line(n);
+    net.add_address(n - 1, "Mx");
+    settle(&mut net, 60);
+    let requests = net.counts["MAR"];
+    assert!(requests < 60 * (n * n) as u64, "{requests} requests");
+}
+
 #[test]
 fn a_killed_and_restarted_neighbour() {
     let mut net = line(2);
