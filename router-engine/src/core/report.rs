@@ -58,7 +58,7 @@ pub(super) fn closed(conn: ConnId, link: &Link, how: &str) {
         Level::Debug,
         "[C{conn}][L{}] {how}: del={} presett={} psdrop={} acc={} rej={} rel={} mod={} delay1={} delay10={} blocked=no",
         link.id,
-        c.deliveries,
+        c.deliveries + link.left_whole(),
         c.presettled,
         c.dropped_presettled,
         c.accepted,

@@ -31,6 +31,20 @@ fn links_that_come_and_go() {
 }
 
 #[test]
+fn the_end_of_a_link_tells_what_has_left_by_it() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let link = rx.receiver("q");
+    let sender = tx.sender("q");
+    tx.send(sender);
+    router.with(|core| core.links[link.slot].gauge.as_ref().expect("of an outgoing link").add_one());
+    capture::start();
+    rx.detached(link);
+    let line = core().into_iter().find(|line| line.contains("Link closed")).expect("the line");
+    assert!(line.contains("del=1 presett=0"), "{line}");
+}
+
+#[test]
 fn of_connections_of_one_connector_the_newest_takes_precedence() {
     let router = router();
     let mut first = Peer::control(&router, 1);
