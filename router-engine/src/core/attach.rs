@@ -177,6 +177,7 @@ impl Core {
             cut_through: if grant.streaming { CutThrough::Always } else { grant.kind.cut_through() },
             annotations: carries_annotations(&self.conns[conn], direction),
             priority: grant.kind.priority(),
+            resend_released: grant.resend_released,
             gauge,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));
@@ -204,6 +205,7 @@ impl Core {
             cut_through: CutThrough::default(),
             annotations: false,
             priority: 0,
+            resend_released: false,
             gauge: None,
         };
         self.stage(conn, Effect::AttachReply(Box::new(reply)));

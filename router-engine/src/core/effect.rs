@@ -82,6 +82,8 @@ pub struct AttachReply {
     pub annotations: bool,
     /// Rank among the outgoing links of the connection, 0..=9; higher ones are served first.
     pub priority: u8,
+    /// What comes by an incoming link is kept until it is settled, to be sent again.
+    pub resend_released: bool,
     /// Where to count what leaves by an outgoing link.
     pub gauge: Option<Arc<LinkGauge>>,
 }

@@ -91,6 +91,7 @@ impl AmqpPort {
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = reply.anonymous;
             incoming.cut_through = reply.cut_through;
+            incoming.resend_released = reply.resend_released;
         }
         if let Some(out) = link.out() {
             out.gauge = reply.gauge;

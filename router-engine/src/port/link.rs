@@ -56,6 +56,8 @@ pub(super) struct InLink {
     pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
     pub(super) current: Option<Box<Arriving>>,
+    /// What comes is kept until it is settled, to be sent again.
+    pub(super) resend_released: bool,
     /// What waits of the whole messages that came.
     pub(super) scale: Option<Arc<Scale>>,
     /// So much waits that the sender was told to stop.

@@ -6,7 +6,8 @@
 //!  full stream   --stall--> frames kept --------------------------------------------------------room-----> port
 //! ```
 //!
-//! A message that came in one frame of usual size is not weighed: credit bounds those well enough.
+//! A message that came in one frame of usual size is not weighed: credit bounds those well enough. Nor are those of links
+//! whose messages are sent again when they are released.
 
 use super::AmqpPort;
 use super::limits::WAITING_MAX;
@@ -91,7 +92,8 @@ impl AmqpPort {
         }
         let Some(link) = self.links.get_mut(idx) else { return last };
         let key = link.key;
-        let Some(incoming) = link.incoming() else { return last };
+        // What is kept until it is settled may wait for more to come, as receivers settle when they like.
+        let Some(incoming) = link.incoming().filter(|incoming| !incoming.resend_released) else { return last };
         let scale = Arc::clone(incoming.scale.get_or_insert_default());
         let (last, octets) = scale.put(weight, last);
         let high = waiting_max();

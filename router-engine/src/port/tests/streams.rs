@@ -1,9 +1,10 @@
 //! Messages that are forwarded while they arrive.
 
 use super::super::*;
-use super::world::{World, message};
-use amqp_core::engine::{Event, LinkKey, Outgoing, Sent};
-use amqp_core::performative::{DeliveryState, Role};
+use super::world::{World, message, params};
+use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
+use amqp_core::performative::{DeliveryState, Role, Target};
+use amqp_core::value::Symbol;
 
 const CHUNK: usize = 16 * 1024;
 
@@ -366,7 +367,9 @@ fn receiver_without_credit_holds_the_stream() {
 #[test]
 fn a_sender_of_which_much_waits_is_told_to_stop() {
     let mut world = World::new();
-    let (a, b) = (world.client(), world.client());
+    let mut generous = params(ConnectionRole::Normal);
+    generous.conn.link_capacity = 50;
+    let (a, b) = (world.client_with(generous), world.client());
     let receiver = world.receiver(b, "q", 0);
     let sender = world.sender(a, Some("q"));
     let before = world.at(a).engine.credit(sender);
@@ -396,6 +399,33 @@ fn a_sender_of_which_much_waits_is_told_to_stop() {
     world.run();
     assert_eq!(world.at(a).engine.credit(sender), before);
     assert!(world.at(a).port.stalls.is_empty());
+}
+
+/// They wait here until they are settled, for which their receiver may want more of them.
+#[test]
+fn what_is_kept_to_be_sent_again_does_not_stop_its_sender() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 50);
+    let session = world.at(a).engine.begin_session().expect("session");
+    let capabilities = vec![Symbol::from_static("qd.resend-released")];
+    let target = Target { address: Some("q".into()), capabilities, ..Target::default() };
+    let params = AttachParams {
+        name: "resent".into(),
+        role: Role::Sender,
+        source: Some(Box::default()),
+        target: Some(target.into()),
+        snd_settle_mode: 2,
+    };
+    let sender = world.at(a).engine.attach(session, params).expect("link");
+    world.run();
+    let before = world.at(a).engine.credit(sender);
+    for token in 0..9 {
+        assert_eq!(world.at(a).send(sender, token, false, message(None, 130_000)), Sent::Done);
+        world.run();
+    }
+    assert_eq!(world.at(b).deliveries().len(), 9);
+    assert_eq!(world.at(a).engine.credit(sender), before - 9);
 }
 
 #[test]
