@@ -16,8 +16,9 @@ impl Connection {
     pub fn grant_credit(&mut self, link: LinkKey, credit: u32) {
         if credit > 0 {
             self.with_receiver(link, |l| {
+                let told = !l.held || l.credit < l.allowed;
                 l.credit = l.credit.saturating_add(credit);
-                !l.held
+                told
             });
         }
     }
@@ -25,7 +26,23 @@ impl Connection {
     /// Tells the sender of an incoming link to stop although it has credit (true), or gives it the credit back (false).
     /// Deliveries that it starts before it hears of that are covered by the credit as ever.
     pub fn hold_credit(&mut self, link: LinkKey, hold: bool) {
-        self.with_receiver(link, |l| std::mem::replace(&mut l.held, hold) != hold);
+        self.with_receiver(link, |l| {
+            let changes = std::mem::replace(&mut l.held, hold) != hold;
+            if changes {
+                l.allowed = 0;
+            }
+            changes
+        });
+    }
+
+    /// Lets a sender that was told to stop use so much more of its credit.
+    pub fn allow_held(&mut self, link: LinkKey, credit: u32) {
+        self.with_receiver(link, |l| {
+            if l.held {
+                l.allowed = l.allowed.saturating_add(credit);
+            }
+            l.held && credit > 0
+        });
     }
 
     /// Asks the sender of an incoming link to use up its credit (true), or no longer (false).
@@ -116,7 +133,7 @@ impl Connection {
             handle: Some(l.handle),
             // A receiver knows the count from the peer's attach only.
             delivery_count: (l.sender || l.remote != Half::Idle).then_some(l.delivery_count),
-            link_credit: Some(if l.held { 0 } else { l.credit }),
+            link_credit: Some(if l.held { l.credit.min(l.allowed) } else { l.credit }),
             drain: l.drain && !l.held,
             ..Flow::default()
         };

@@ -45,8 +45,9 @@ pub(super) struct Link {
     /// the next flow is sent.
     pub(super) credit: u32,
     pub(super) drain: bool,
-    /// Receiver: the peer is told that it has no credit.
+    /// Receiver: the peer is told that it has no credit but for `allowed`.
     pub(super) held: bool,
+    pub(super) allowed: u32,
     /// Listed among the links that need a flow.
     pub(super) flow_due: bool,
     /// Deliveries in the session's tables.
@@ -210,6 +211,7 @@ impl Connection {
             credit: 0,
             drain: false,
             held: false,
+            allowed: 0,
             flow_due: false,
             unsettled: 0,
             sending: None,

@@ -282,6 +282,7 @@ fn check_sequence(expected: u32, got: u32) -> Result<(), Violation> {
 fn count_delivery(l: &mut Link) -> Result<(), Violation> {
     if l.local == Half::Active {
         l.credit = l.credit.checked_sub(1).ok_or(Violation::CreditExceeded)?;
+        l.allowed = l.allowed.saturating_sub(1);
     }
     l.delivery_count = l.delivery_count.wrapping_add(1);
     Ok(())

@@ -8,10 +8,10 @@
 //!                             '---invalid --------------> rejected, rest discarded
 //! ```
 
-use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM, WEIGHED_FROM, WEIGHED_FROM_SCARCE};
+use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
 use super::report;
-use super::weight::is_scarce;
+use super::weight;
 use super::{AmqpPort, MessageFields};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, Direction, InToken, Side};
@@ -57,7 +57,7 @@ impl AmqpPort {
             return match look {
                 Ok(Some(head)) => {
                     let mut payload = if head.strip == 0 { payload } else { payload.slice(head.strip..) };
-                    if payload.len() > WEIGHED_FROM || (payload.len() > WEIGHED_FROM_SCARCE && is_scarce()) {
+                    if weight::counts(payload.len(), frame.settled) {
                         payload = self.weigh(idx, payload.len(), payload);
                     }
                     let payload = Payload::One(payload);
@@ -145,7 +145,7 @@ impl AmqpPort {
         let Some(head) = held.head else { return };
         self.log_message(idx, Direction::In, &held.chunks);
         let mut chunks = strip(held.chunks, head.strip);
-        if held.octets > WEIGHED_FROM
+        if weight::counts(held.octets, settled)
             && let Some(last) = chunks.pop()
         {
             chunks.push(self.weigh(idx, held.octets, last));

@@ -92,10 +92,10 @@ impl AmqpPort {
         }
     }
 
-    /// A stream that was full has room again, or is gone; or little waits any more of a link that was weighed down.
+    /// A stream that was full has room again, or is gone; or a message has left of a link that was weighed down.
     pub(super) fn on_room(&mut self, key: u64) {
         if let Some(link) = self.stalls.weighed_down.remove(&key) {
-            return self.on_lightened(link);
+            return self.on_departure(link);
         }
         let Some(Stall { session, link, kept }) = self.stalls.full.remove(&key) else { return };
         self.engine.consume(session, kept);

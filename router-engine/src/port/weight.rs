@@ -6,11 +6,11 @@
 //!  full stream   --stall--> frames kept --------------------------------------------------------room-----> port
 //! ```
 //!
-//! A message that came in one frame of usual size is not weighed: credit bounds those well enough. Nor are those of links
-//! whose messages are sent again when they are released.
+//! A message that came in one frame of usual size is not weighed: credit bounds those well enough. Nor are settled ones
+//! before memory is scarce, nor those of links whose messages are sent again when they are released.
 
 use super::AmqpPort;
-use super::limits::WAITING_MAX;
+use super::limits::{WAITING_MAX, WEIGHED_FROM, WEIGHED_FROM_SCARCE};
 use super::link::{InLink, PortLink};
 use crate::memory::{BUDGET, Level};
 use crate::stream::Notify;
@@ -18,14 +18,16 @@ use amqp_core::engine::LinkKey;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-/// Octets of the whole messages of one incoming link that wait in the router.
+/// Whole messages of one incoming link that wait in the router.
 #[derive(Debug, Default)]
 pub(super) struct Scale {
     octets: AtomicUsize,
-    /// Below so many octets the alarm goes off; 0 when there is none.
-    low: AtomicUsize,
+    /// Messages that have left since the last look.
+    left: AtomicU32,
+    /// Whether somebody wants to know of the next that leaves.
+    armed: AtomicBool,
     alarm: Mutex<Option<Notify>>,
 }
 
@@ -46,24 +48,30 @@ impl Scale {
     }
 
     fn take(&self, weight: usize) {
-        let octets = self.octets.fetch_sub(weight, Ordering::SeqCst) - weight;
-        if octets < self.low.load(Ordering::SeqCst) {
+        self.octets.fetch_sub(weight, Ordering::SeqCst);
+        self.left.fetch_add(1, Ordering::SeqCst);
+        if self.armed.load(Ordering::SeqCst) {
             self.ring();
         }
     }
 
-    /// Has `notify` told once when less than `low` octets are left, which may be now.
-    fn arm(&self, low: usize, notify: Notify) {
+    /// Messages that have left since the last look, and octets that are still there.
+    fn look(&self) -> (u32, usize) {
+        (self.left.swap(0, Ordering::SeqCst), self.octets.load(Ordering::SeqCst))
+    }
+
+    /// Has `notify` told once when a message leaves, or has left since the last look.
+    fn arm(&self, notify: Notify) {
         *self.alarm.lock() = Some(notify);
-        self.low.store(low, Ordering::SeqCst);
-        if self.octets.load(Ordering::SeqCst) < low {
+        self.armed.store(true, Ordering::SeqCst);
+        if self.left.load(Ordering::SeqCst) > 0 {
             self.ring();
         }
     }
 
     fn ring(&self) {
         let Some(notify) = self.alarm.lock().take() else { return };
-        self.low.store(0, Ordering::SeqCst);
+        self.armed.store(false, Ordering::SeqCst);
         if let Some(waker) = notify.mailbox.ready(notify.key) {
             waker.wake();
         }
@@ -99,21 +107,31 @@ impl AmqpPort {
         let high = waiting_max();
         if octets >= high && !incoming.weighed_down {
             incoming.weighed_down = true;
-            let notice = self.stalls.new_key();
-            self.stalls.weighed_down(notice, key);
+            scale.look();
             self.hold(key);
-            scale.arm(high / 2, Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notice });
+            self.await_departure(key, &scale);
         }
         last
     }
 
-    /// Little waits of the whole messages of a link.
-    pub(super) fn on_lightened(&mut self, key: LinkKey) {
-        if let Some(incoming) = self.incoming(key)
-            && std::mem::take(&mut incoming.weighed_down)
-        {
-            self.release_hold(key);
+    fn await_departure(&mut self, key: LinkKey, scale: &Scale) {
+        let notice = self.stalls.new_key();
+        self.stalls.weighed_down(notice, key);
+        scale.arm(Notify { mailbox: Arc::clone(&self.handle.mailbox), key: notice });
+    }
+
+    /// Whole messages of a link that was weighed down have left. As long as much waits, one may come for each that leaves:
+    /// what waits for a receiver that stands still does not stop those that go on.
+    pub(super) fn on_departure(&mut self, key: LinkKey) {
+        let Some(incoming) = self.incoming(key).filter(|incoming| incoming.weighed_down) else { return };
+        let Some(scale) = incoming.scale.clone() else { return };
+        let (left, octets) = scale.look();
+        if octets < waiting_max() / 2 {
+            incoming.weighed_down = false;
+            return self.release_hold(key);
         }
+        self.engine.allow_held(key, left);
+        self.await_departure(key, &scale);
     }
 
     /// One more frame of a link is kept for a full stream.
@@ -160,6 +178,12 @@ impl AmqpPort {
     }
 }
 
+/// Whether a message of so many octets counts. Settled ones are dropped where too many wait, and slow nobody down before
+/// memory is scarce.
+pub(super) fn counts(octets: usize, settled: bool) -> bool {
+    (octets > WEIGHED_FROM && !settled) || (octets > WEIGHED_FROM_SCARCE && is_scarce())
+}
+
 /// Octets of a link's messages that may wait.
 fn waiting_max() -> usize {
     if is_scarce() { WAITING_MAX / 8 } else { WAITING_MAX }
@@ -176,7 +200,7 @@ mod tests {
     use crate::Mailbox;
 
     #[test]
-    fn the_alarm_goes_off_once_when_little_is_left() {
+    fn each_look_tells_what_has_left_and_the_alarm_goes_off_once() {
         let mailbox = Arc::<Mailbox>::default();
         let scale = Arc::<Scale>::default();
         let notices = || {
@@ -184,18 +208,28 @@ mod tests {
             mailbox.take(&mut effects, &mut keys);
             keys
         };
+        let arm = |key| scale.arm(Notify { mailbox: Arc::clone(&mailbox), key });
         let mut messages: Vec<Bytes> = (0..4).map(|_| scale.put(10, Bytes::from_static(b"x")).0).collect();
         assert_eq!(messages[0], b"x"[..]);
-        scale.arm(20, Notify { mailbox: Arc::clone(&mailbox), key: 7 });
+        arm(7);
         let view = messages[0].slice(..0);
-        messages.drain(..2);
+        messages.remove(0);
         drop(view);
-        assert_eq!(notices(), [0_u64; 0], "twenty are left");
+        assert_eq!(notices(), [7], "a view of no octets is none");
         messages.pop();
-        assert_eq!(notices(), [7]);
+        assert_eq!(notices(), [0_u64; 0], "told once");
+        assert_eq!(scale.look(), (2, 20));
         messages.pop();
+        arm(8);
+        assert_eq!(notices(), [8], "one had left before");
+        assert_eq!(scale.look(), (1, 10));
+        arm(9);
         assert_eq!(notices(), [0_u64; 0]);
-        scale.arm(20, Notify { mailbox: Arc::clone(&mailbox), key: 8 });
-        assert_eq!(notices(), [8], "it was so already");
+        let view = messages[0].slice(..1);
+        messages.clear();
+        assert_eq!(notices(), [0_u64; 0], "a view is left");
+        drop(view);
+        assert_eq!(notices(), [9]);
+        assert_eq!(scale.look(), (1, 0));
     }
 }

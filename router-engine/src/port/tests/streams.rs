@@ -387,7 +387,7 @@ fn a_sender_of_which_much_waits_is_told_to_stop() {
 
     world.at(b).engine.grant_credit(receiver, 3);
     world.run();
-    assert_eq!(world.at(a).engine.credit(sender), 0, "too much is left");
+    assert_eq!(world.at(a).engine.credit(sender), 3, "as many as have left");
     world.at(b).engine.grant_credit(receiver, 50);
     world.run();
     let got = world.at(b).deliveries();
@@ -399,6 +399,48 @@ fn a_sender_of_which_much_waits_is_told_to_stop() {
     world.run();
     assert_eq!(world.at(a).engine.credit(sender), before);
     assert!(world.at(a).port.stalls.is_empty());
+}
+
+#[test]
+fn a_receiver_that_stands_still_does_not_stop_the_others() {
+    let mut world = World::new();
+    let (stalled, b) = (world.client(), world.client());
+    world.receiver(stalled, "q", 0);
+    let receiver = world.receiver(b, "q", 50);
+    let mut generous = params(ConnectionRole::Normal);
+    generous.conn.link_capacity = 50;
+    let a = world.client_with(generous);
+    let sender = world.sender(a, Some("q"));
+    let mut sent = 0;
+    let mut done = 0;
+    for _ in 0..300 {
+        if world.at(a).engine.credit(sender) > 0 {
+            assert_eq!(world.at(a).send(sender, sent, false, message(None, 200_000)), Sent::Done);
+            sent += 1;
+        }
+        world.run();
+        let keys: Vec<_> = world.at(b).deliveries().iter().skip(done).map(|delivery| delivery.key).collect();
+        done += keys.len();
+        for key in keys {
+            world.at(b).engine.update_in(key, Some(DeliveryState::Accepted), true);
+            world.at(b).engine.grant_credit(receiver, 1);
+        }
+        world.run();
+    }
+    assert!(sent > 250 && done + 20 > sent as usize, "only {sent} messages went on, and {done} arrived");
+}
+
+#[test]
+fn settled_messages_are_dropped_for_a_receiver_that_stands_still() {
+    let mut world = World::new();
+    let (a, b) = (world.client(), world.client());
+    world.receiver(b, "q", 0);
+    let sender = world.sender(a, Some("q"));
+    for token in 0..50 {
+        assert!(world.at(a).engine.credit(sender) > 0, "{token} were sent");
+        assert_eq!(world.at(a).send(sender, token, true, message(None, 200_000)), Sent::Done);
+        world.run();
+    }
 }
 
 /// They wait here until they are settled, for which their receiver may want more of them.
