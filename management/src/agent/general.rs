@@ -113,7 +113,12 @@ impl<B: Backend> Agent<B> {
         }
         given.set("type", ty.full());
         given.set("name", request.properties.get("name").cloned().unwrap_or_default());
-        let attributes = validate::complete(ty, given)?;
+        // That a router of this mode may have no such entity at all comes before what is wrong with its attributes.
+        let misplaced = |error| {
+            let show = || LiveEntity(ty, &given).to_string();
+            config::role_error(ty, &given, self.mode(), show).map_or_else(|| Failure::from(error), Failure::from)
+        };
+        let attributes = validate::complete(ty, given.clone()).map_err(misplaced)?;
         let index = match ty {
             EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
             _ => self.add(EntityConfig { ty, attributes })?,

@@ -1,6 +1,6 @@
 //! Every attribute of every entity against values that do not fit it.
 
-use super::tests::{Fake, agent, call};
+use super::tests::{Fake, agent, agent_of, call};
 use super::*;
 use crate::schema::{Attribute, ValueType};
 use amqp_core::Value;
@@ -207,4 +207,15 @@ fn an_address_that_is_refused_leaves_no_copy() {
         assert_eq!(call(&mut agent, &of(name), body.clone()).status.code(), 400, "{body:?}");
         assert_eq!(traces(&mut agent), before, "{body:?}");
     }
+}
+
+#[test]
+fn that_a_role_has_no_place_here_is_told_before_a_bad_port() {
+    let mut agent = agent_of("router {\n id: R1\n mode: standalone\n}\n");
+    let create = [("operation", "CREATE"), ("type", "connector"), ("name", "misplaced")];
+    let body = Map::new().with("host", "0.0.0.0").with("port", "77777");
+    let refused = call(&mut agent, &create, body.clone().with("role", "edge"));
+    assert!(refused.description.contains("role='standalone' not allowed to connect"), "{}", refused.description);
+    let refused = call(&mut agent, &create, body.with("role", "normal"));
+    assert!(refused.description.contains("'port'"), "{}", refused.description);
 }

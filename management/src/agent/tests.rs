@@ -159,8 +159,13 @@ fn address(key: &str) -> AddressRow {
 }
 
 pub(super) fn agent() -> Agent<Fake> {
-    let conf = "router {\n id: R1\n mode: interior\n}\nlistener {\n name: l0\n port: 5672\n}\nconnector {\n name: c0\n}\n\
-        address {\n prefix: multicast\n}\n";
+    agent_of(
+        "router {\n id: R1\n mode: interior\n}\nlistener {\n name: l0\n port: 5672\n}\nconnector {\n name: c0\n}\n\
+        address {\n prefix: multicast\n}\n",
+    )
+}
+
+pub(super) fn agent_of(conf: &str) -> Agent<Fake> {
     let plan = BootPlan::new(parse(conf, false).expect("valid")).expect("no directory is read");
     let mut agent = Agent::new(Fake::default());
     agent.load_all(plan.core).expect("accepted");
