@@ -574,6 +574,7 @@ async fn sealed_client(router: &Arc<Router>, far: &FarEnd) -> (TcpStream, Served
     let client = client.connect(sockets.local_addr().expect("bound")).await.expect("connected");
     let (stream, _) = sockets.accept().await.expect("accepted");
     SockRef::from(&stream).set_send_buffer_size(4096).expect("a small buffer");
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("as the listener's");
     let session = Session::established(Suite::numbered(0).established(false, Vec::new()), u64::MAX).expect("keys");
     let (listener, _) = listener(router);
     let flow = flow(router, &listener, Transport::tls(stream, session));
