@@ -4,6 +4,7 @@
 use super::encap::{self, HeadError};
 use super::ending::{Fate, arm, modified};
 use super::flow::{Flow, Role};
+use super::report;
 use super::service::{Member, Service, closed_or};
 use super::setup::{self, Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
@@ -35,6 +36,9 @@ use tokio::time::{Instant, timeout_at};
 const HEAD_PULL: usize = 64 * 1024;
 /// How long looking a server up and connecting to it may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// How the connection that takes a tcpConnector's client streams shows its host.
+const DISPATCHER: &str = "egress-dispatch";
 
 /// Configuration of a tcpConnector.
 #[derive(Debug, Clone)]
@@ -129,15 +133,13 @@ impl TcpConnector {
         let shared = Arc::new(Shared { params, port, service: Arc::default(), tls: Mutex::new(tls) });
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
-        let identity = Identity {
-            initiator: true,
-            host: "egress-dispatch".to_owned(),
-            local_socket: None,
-            name: &shared.params.name,
-        };
+        let identity =
+            Identity { initiator: true, host: DISPATCHER.to_owned(), local_socket: None, name: &shared.params.name };
         let request = consumer("tcp.connector.out", Some(&shared.params.address), false);
         let joined = join(router, Arc::default(), identity, [request]);
-        let run = dispatch(Arc::clone(&shared), Arc::clone(router), joined.conn.clone(), joined.rest);
+        report::dispatcher_opened(joined.conn.id, DISPATCHER);
+        let presence = Presence { router: Arc::clone(router), id: joined.conn.id };
+        let run = dispatch(Arc::clone(&shared), presence, joined.conn.clone(), joined.rest);
         let task = tokio::spawn(run).abort_handle();
         Ok(Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) })
     }
@@ -196,13 +198,13 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
 }
 
 /// Starts a flow for every client stream.
-async fn dispatch(shared: Arc<Shared>, router: Arc<Router>, conn: ConnHandle, mut effects: Vec<Effect>) {
-    let _presence = Presence { router: Arc::clone(&router), id: conn.id };
+async fn dispatch(shared: Arc<Shared>, presence: Presence, conn: ConnHandle, mut effects: Vec<Effect>) {
+    let router = &presence.router;
     let mut ready = Vec::new();
     loop {
         for effect in effects.drain(..) {
             if let Effect::Push(push) = effect {
-                tokio::spawn(serve(Arc::clone(&shared), Arc::clone(&router), conn.clone(), *push));
+                tokio::spawn(serve(Arc::clone(&shared), Arc::clone(router), conn.clone(), *push));
             }
         }
         std::future::poll_fn(|cx| {
@@ -325,6 +327,7 @@ impl Start {
             actions,
             fate: Fate::Open,
         };
+        report::flow_opened(&flow);
         flow.start(effects);
         flow
     }
@@ -359,6 +362,7 @@ impl Drop for Claim {
 impl Drop for Presence {
     fn drop(&mut self) {
         self.router.submit(self.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        report::connection_closed(self.id);
     }
 }
 

@@ -6,6 +6,7 @@
 //! by accident (the task panicked, the process was killed) is no complete one either.
 
 use super::flow::{Flow, Turn, log_tls_failure};
+use super::report;
 use super::streams::Outbound;
 use crate::transport::TransportError;
 use amqp_core::performative::DeliveryState;
@@ -318,6 +319,7 @@ impl Flow {
         }
         self.actions.push(Action::Closed);
         self.submit();
+        report::connection_closed(self.conn.id);
     }
 }
 

@@ -4,6 +4,7 @@ use super::addresses::{AddressEntry, AddressSet, Strategy};
 use super::encap;
 use super::ending::{Fate, hang_up};
 use super::flow::{Flow, Role, log_tls_failure};
+use super::report;
 use super::service::{Member, Service, told_to_close};
 use super::setup::{Identity, consumer, join, producer};
 use super::streams::{Inbound, Outbound};
@@ -376,16 +377,19 @@ fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1). A client that gets none is reset, as the socket is from the
 /// start.
 fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
+    let TcpListenerParams { name, host, port, .. } = &shared.params;
+    report::incoming(name, host, port);
     if BUDGET.refuses() {
         return;
     }
     let mailbox = Arc::default();
-    let Some(member) = shared.service.join(&mailbox) else { return };
+    let Some(member) = shared.service.join(&mailbox) else { return report::denied(name, host, port) };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
-    let Some(address) = shared.addresses.lock().choose(random >> 3) else { return };
+    let chosen = shared.addresses.lock().choose(random >> 3);
+    let Some(address) = chosen else { return report::denied(name, host, port) };
     let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
@@ -492,12 +496,15 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         actions: vec![deliver],
         fate: Fate::Open,
     };
+    report::not_observed(flow.conn.id);
+    report::flow_opened(&flow);
     flow.start(joined.rest);
     Some(flow)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::capture;
     use super::super::tests::{FarEnd, listener, router};
     use super::*;
     use std::net::SocketAddr;
@@ -529,6 +536,22 @@ mod tests {
         drop(other);
         shows(&listener, true, "").await;
         TcpStream::connect(address).await.expect("listens");
+    }
+
+    #[tokio::test]
+    async fn a_client_of_a_deleted_listener_is_denied_and_that_is_logged() {
+        capture::start();
+        let router = router();
+        let (listener, port) = listener(&router);
+        let shared = Arc::clone(&listener.shared);
+        listener.delete(false);
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let bound = server.local_addr().expect("bound");
+        let _client = TcpStream::connect(bound).await.expect("connected");
+        let (stream, peer) = server.accept().await.expect("accepted");
+        accept(&shared, Accepted { stream, peer, bound });
+        let expected = format!("denied new incoming client connection to 127.0.0.1:{port}: service not available");
+        assert_eq!(capture::with("denied"), [format!("TCP_ADAPTOR (debug) Listener l: {expected}")]);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod encap;
 mod ending;
 mod flow;
 mod listener;
+mod report;
 mod service;
 mod setup;
 mod streams;

@@ -53,7 +53,7 @@ pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
 }
 
 /// Connects once the listener listens.
-async fn client(port: u16) -> TcpStream {
+pub(super) async fn client(port: u16) -> TcpStream {
     eventually(async || {
         let socket = TcpSocket::new_v4().expect("a socket");
         // Little of what a client does not read gets lost in the kernel.
@@ -63,7 +63,7 @@ async fn client(port: u16) -> TcpStream {
     .await
 }
 
-async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+pub(super) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let attempts = async {
         loop {
             if let Some(found) = attempt().await {
