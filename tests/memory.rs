@@ -48,6 +48,7 @@ impl Router {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skrouterd"));
         command.arg("-c").arg(folder.join("router.conf")).stderr(Stdio::piped());
         command.env("SKUPPER_ROUTER_MEMORY_CEILING", ceiling.to_string());
+        command.env("SKUPPER_ROUTER_ALLOC_MONITOR_SECS", "1");
         let mut process = command.spawn().unwrap();
         let log = Arc::<Mutex<String>>::default();
         let (lines, all) = (BufReader::new(process.stderr.take().unwrap()).lines(), Arc::clone(&log));
@@ -376,6 +377,19 @@ fn new_connections_are_refused_before_the_heaviest_is_closed() {
     assert!(!other.closed);
     eventually("new ones are welcome", || Client::attach(router.port, Role::Sender, "good").is_some());
     pair.exchange();
+}
+
+#[test]
+fn the_log_tells_now_and_then_how_much_there_is() {
+    let router = Router::start("line", 1024 * MIB, "");
+    eventually("the line comes", || router.logged("ROUTER (info) ram:"));
+    let log = router.log.lock().unwrap();
+    let line = log.lines().find_map(|line| line.split_once("ROUTER (info) ram:")).unwrap().1;
+    let size = |name: &str| line.split_once(name).unwrap().1.split(' ').next().unwrap();
+    let resident: f64 = size(" rss:").strip_suffix("MiB").unwrap().parse().unwrap();
+    let real = router.resident() as f64 / MIB as f64;
+    assert!(resident > real / 2.0 && resident < real * 2.0, "{line} of {real} MiB");
+    assert!(size(" vm:").ends_with("iB") && size(" pool:").ends_with('B'), "{line}");
 }
 
 #[test]

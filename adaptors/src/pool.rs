@@ -246,6 +246,12 @@ pub fn held() -> usize {
     DATA.in_use() + CIPHER.in_use() + BUDGET.copied()
 }
 
+/// Octets in all segments, used and free.
+#[must_use]
+pub fn octets() -> usize {
+    [&DATA, &CIPHER].map(|pool| pool.in_use() + pool.free()).iter().sum()
+}
+
 /// Ready when [`held`] has grown by something that counts since this was last ready. For one task at a time.
 pub async fn grown() {
     GROWN.notified().await;

@@ -42,9 +42,19 @@ pub fn ceiling() -> u64 {
     chosen(asked.as_deref(), container_limit(), total())
 }
 
+/// Octets that the container or the machine has, where the system tells.
+#[must_use]
+pub fn limit() -> Option<u64> {
+    lesser(container_limit(), total())
+}
+
+fn lesser(container: Option<u64>, machine: Option<u64>) -> Option<u64> {
+    container.into_iter().chain(machine).min()
+}
+
 fn chosen(asked: Option<&str>, container: Option<u64>, machine: Option<u64>) -> u64 {
     let asked = asked.and_then(|text| text.trim().parse().ok()).filter(|&octets| octets > 0);
-    let found = container.into_iter().chain(machine).min().unwrap_or(UNKNOWN);
+    let found = lesser(container, machine).unwrap_or(UNKNOWN);
     // More than there is would be no ceiling.
     asked.map_or((found / 4 * 3).max(LEAST.min(found)), |octets: u64| octets.max(LEAST))
 }

@@ -1,6 +1,8 @@
 //! Keeps what peers make the process hold below its ceiling (see [`router_engine::memory`]): looks now and then, says
-//! what changes, and as the last resort closes the connections that hold the most.
+//! what changes, and as the last resort closes the connections that hold the most. Also tells now and then how much
+//! memory is used.
 
+use super::usage;
 use crate::memory;
 use adaptors::pool;
 use adaptors::runtime::Io;
@@ -74,6 +76,7 @@ pub(super) async fn run(io: Io) {
     };
     tokio::select! {
         () = watch => {}
+        () = usage::report() => {}
         () = io.stopped() => {}
     }
 }

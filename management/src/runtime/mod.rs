@@ -9,6 +9,7 @@ mod entities;
 mod governor;
 mod live;
 mod policy;
+mod usage;
 
 use crate::error::RouterError;
 use crate::log::{TimeFormat, logger};
