@@ -165,6 +165,21 @@ async fn the_log_names_who_cut_a_connection() {
 }
 
 #[tokio::test]
+async fn the_start_names_the_parts_of_the_core() {
+    // Tests of one process share the log.
+    let starts = |mode: &str| {
+        let before = logger().recent(0).len();
+        common::join(&tokio::runtime::Handle::current(), &format!("router {{\n id: {mode}\n mode: {mode}\n}}\n"));
+        let lines = logger().recent(0).into_iter().skip(before);
+        lines.filter_map(|e| Some(e.text.strip_prefix("Core module enabled: ")?.to_owned())).collect::<Vec<_>>()
+    };
+    let enabled = starts("interior");
+    assert!(enabled.iter().any(|part| part == "mobile_sync"), "{enabled:?}");
+    assert!(enabled.iter().any(|part| part == "streaming_link_scrubber"), "{enabled:?}");
+    assert!(starts("standalone").iter().any(|part| part == "streaming_link_scrubber"));
+}
+
+#[tokio::test]
 async fn a_listener_is_required_only_at_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = taken.local_addr().expect("bound").port();

@@ -145,7 +145,7 @@ impl Runtime {
         log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, random::seed(), instance, now()));
-        log_core(&id);
+        log_core(&id, params.mode);
         let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
         io.start();
         governor::set_ceiling();
@@ -207,10 +207,21 @@ fn log_data_connections(params: &RouterParams) {
 }
 
 /// The known words for it, although no thread runs the core.
-fn log_core(id: &str) {
+fn log_core(id: &str, mode: Mode) {
     router_engine::log!(LogModule::RouterCore, Level::Info, "Router Core thread running. 0/{id}");
     for adaptor in ["amqp", "tcp"] {
         router_engine::log!(LogModule::RouterCore, Level::Info, "Protocol adaptor registered: {adaptor}");
+    }
+    for part in core_parts(mode) {
+        router_engine::log!(LogModule::RouterCore, Level::Info, "Core module enabled: {part}");
+    }
+}
+
+/// Parts of the core at work in a mode, by the names that are known of them.
+const fn core_parts(mode: Mode) -> &'static [&'static str] {
+    match mode {
+        Mode::Interior => &["mobile_sync", "streaming_link_scrubber"],
+        Mode::Standalone | Mode::Edge => &["streaming_link_scrubber"],
     }
 }
 
