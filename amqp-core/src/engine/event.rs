@@ -5,6 +5,7 @@ use super::ids::{DeliveryKey, LinkKey, SessionKey};
 use crate::performative::{Attach, DeliveryState, Error, Open};
 use crate::sasl::PlainCredentials;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// One thing that happened on a connection, given by [`super::Connection::poll_event`].
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Event {
         session: SessionKey,
         /// The peer's error.
         error: Option<Box<Error>>,
+        /// When the peer began the end: names of the links that it took along.
+        links: Vec<Arc<str>>,
     },
     /// The peer attaches a link; to be answered by [`super::Connection::answer_attach`].
     Attach {

@@ -92,6 +92,10 @@ impl Link {
         self.local == Half::Done || self.remote == Half::Done
     }
 
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.local == Half::Active && self.remote == Half::Active
     }

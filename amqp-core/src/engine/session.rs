@@ -255,10 +255,15 @@ impl Connection {
     pub(super) fn on_end(&mut self, channel: u16, error: Option<Box<Error>>) -> Result<Option<Event>, Violation> {
         let slot = self.by_channel(channel)?;
         self.channels_in.remove(u32::from(channel));
+        let ours = self.sessions.get(slot as usize).is_some_and(|s| s.ended);
+        let mut links = Vec::new();
         for link in self.lose_deliveries(slot) {
             let Some(l) = self.links.get(link as usize) else { continue };
             if !l.is_over() {
                 self.events.push_back(Event::Detached { link: l.key, error: None });
+                if !ours {
+                    links.push(l.shared_name());
+                }
             }
             self.free_link(link);
         }
@@ -267,7 +272,7 @@ impl Connection {
             self.wire.frame(s.channel, &Performative::End(End::default()));
         }
         self.channels_out.release(u32::from(s.channel));
-        self.events.push_back(Event::Ended { session: s.key, error });
+        self.events.push_back(Event::Ended { session: s.key, error, links });
         Ok(None)
     }
 }

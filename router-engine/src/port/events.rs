@@ -40,7 +40,10 @@ impl AmqpPort {
             Event::Attached { link, attach } => self.on_attached(link, *attach),
             Event::Detached { link, error } => self.on_detached(link, error),
             Event::Begun(_) => {}
-            Event::Ended { session, .. } => self.classes.retain(|(_, s)| *s != session),
+            Event::Ended { session, links, .. } => {
+                links.iter().for_each(|link| report::aborted(link, "session"));
+                self.classes.retain(|(_, s)| *s != session);
+            }
             Event::Auth(credentials) => self.auth = Some(credentials),
             Event::RemoteOpen(open) => self.on_open(open),
             Event::Closed { error } => {
@@ -156,7 +159,7 @@ impl AmqpPort {
         }
         for idx in self.links.indices() {
             let Some(mut link) = self.links.remove(idx) else { continue };
-            report::aborted(self.engine.link_name(link.key).unwrap_or_default());
+            report::aborted(self.engine.link_name(link.key).unwrap_or_default(), "connection");
             lose_current(&mut link);
             let unsent = self.lose_queue(&mut link);
             if let Some(link) = link.id {

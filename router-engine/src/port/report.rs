@@ -53,9 +53,9 @@ pub(super) fn refused(conn: ConnId, link: LinkId, condition: &str, description: 
     }
 }
 
-/// A link ends because its connection does.
-pub(super) fn aborted(link: &str) {
-    log!(LogModule::Container, Level::Debug, "Aborting link '{link}' due to parent connection end");
+/// A link ends because its parent does, which is a session or the connection.
+pub(super) fn aborted(link: &str, parent: &str) {
+    log!(LogModule::Container, Level::Debug, "Aborting link '{link}' due to parent {parent} end");
 }
 
 /// Clients come and go often.

@@ -81,7 +81,12 @@ fn end_takes_the_links_along() {
     pair.run();
     let gone = pair.to_server.iter().filter(|e| matches!(e, Event::Detached { .. })).count();
     assert_eq!(gone, 2);
-    assert!(matches!(pair.to_server.last(), Some(Event::Ended { .. })));
+    let names = |events: &[Event]| match events.last() {
+        Some(Event::Ended { links, .. }) => links.iter().map(|name| name.to_string()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names(&pair.to_server), ["a", "b"]);
+    assert!(names(&pair.to_client).is_empty(), "the end was ours");
     assert_eq!((pair.client.link_count(), pair.server.link_count()), (0, 0));
     assert_eq!((pair.client.session_count(), pair.server.session_count()), (0, 0));
     // Stale keys do nothing.

@@ -278,6 +278,21 @@ fn connection_lost() {
 }
 
 #[test]
+fn a_session_takes_its_links_along() {
+    let mut world = World::new();
+    let client = world.client();
+    let session = world.at(client).engine.begin_session().expect("session");
+    world.attach_on(client, session, Role::Sender, Some("q"), 2);
+    world.run();
+    capture::start();
+    world.at(client).engine.end_session(session, None);
+    world.run();
+    let aborted = capture::texts(LogModule::Container);
+    let is_it = |line: &str| line.starts_with("Aborting link '") && line.ends_with("' due to parent session end");
+    assert!(matches!(aborted[..], [line] if is_it(line)), "{aborted:?}");
+}
+
+#[test]
 fn settled_messages_drop_from_a_full_queue() {
     let mut world = World::new();
     let (a, b) = (world.client(), world.client());
