@@ -7,7 +7,7 @@ use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, MessageFields, PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{AmqpPort, PlainCredentials, PortParams, SaslParams};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -27,38 +27,8 @@ fn router(id: &str) -> Arc<Router> {
 }
 
 fn params(initiator: bool, sasl: SaslParams, idle_timeout: Duration) -> PortParams {
-    let conn = ConnParams {
-        role: ConnectionRole::Normal,
-        initiator,
-        host: "peer".into(),
-        local_socket: None,
-        origin_name: "test".into(),
-        origin_address: "test:1".into(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: amqp_core::value::Map::default(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    };
-    PortParams {
-        conn,
-        max_frame_size: 16384,
-        max_sessions: 32768,
-        session_window: None,
-        idle_timeout,
-        hostname: None,
-        policy_vhost: None,
-        sasl,
-        handshake_timeout: None,
-        message_fields: MessageFields::default(),
-    }
+    let conn = ConnParams { initiator, ..ConnParams::amqp(ConnectionRole::Normal) };
+    PortParams { idle_timeout, sasl, ..PortParams::new(conn) }
 }
 
 fn drive(

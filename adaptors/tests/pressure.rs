@@ -3,7 +3,6 @@
 use adaptors::clock;
 use adaptors::tcp::{TcpConnector, TcpConnectorParams};
 use amqp_core::performative::{DeliveryState, Target};
-use amqp_core::value::Map;
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
@@ -29,7 +28,7 @@ struct Sender {
 
 impl Sender {
     async fn attach(router: &Arc<Router>) -> Self {
-        let conn = router.connect(params(), clock::now());
+        let conn = router.connect(ConnParams::amqp(ConnectionRole::Normal), clock::now());
         let target = Target { address: Some("svc".to_owned()), ..Target::default() };
         let attach = AttachRequest {
             token: 0,
@@ -82,29 +81,6 @@ async fn next<T>(conn: &ConnHandle, mut wanted: impl FnMut(Effect) -> Option<T>)
         }
     });
     timeout(PATIENCE, found).await.expect("in time")
-}
-
-fn params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: "127.0.0.1:1".to_owned(),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Map::new(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    }
 }
 
 #[tokio::test]

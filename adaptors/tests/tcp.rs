@@ -294,7 +294,7 @@ async fn management_cuts_flows_with_a_reset() {
         let id = |number| bed.router.connection_id(number).expect("open");
         let of_client = id(rows.iter().find(|row| !row.params.initiator).expect("a row").number);
         let host = format!("127.0.0.1:{port}");
-        let of_server = id(rows.iter().find(|row| row.params.host == host).expect("a row").number);
+        let of_server = id(rows.iter().find(|row| row.params.facts.host == host).expect("a row").number);
         let Bed { listener, connector, router, .. } = bed;
         let mut kept = (Some(listener), Some(connector));
         match victim {

@@ -311,9 +311,9 @@ async fn tls_to_the_server_is_shown() {
     let encrypted = || rows().into_iter().find(|row| row.peer.as_ref().is_some_and(|peer| peer.tls_protocol.is_some()));
     until(|| encrypted().is_some()).await;
     let row = encrypted().expect("there");
-    assert_eq!(row.params.host, format!("localhost:{server}"));
-    assert!(row.params.local_socket.is_some_and(|local| local.starts_with("127.0.0.1:")));
-    assert_eq!(row.params.tls_ordinal, Some(0));
+    assert_eq!(row.params.facts.host, format!("localhost:{server}"));
+    assert!(row.params.facts.local_socket.is_some_and(|local| local.starts_with("127.0.0.1:")));
+    assert_eq!(row.params.facts.tls_ordinal, Some(0));
     let peer = row.peer.expect("open");
     assert_eq!(peer.tls_protocol.as_deref(), Some("TLSv1.3"));
     assert_eq!((peer.tls_cipher.as_deref(), peer.tls_ssf), (Some("TLS_AES_256_GCM_SHA384"), 256));

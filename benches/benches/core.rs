@@ -15,31 +15,8 @@ const NOW: Instant = Instant::from_micros(0);
 /// Messages per batch: what one read of a socket gives under load.
 const BATCH: u64 = 64;
 
-fn params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: String::new(),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Default::default(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    }
-}
-
 fn attach(router: &Router, direction: Direction) -> (ConnHandle, LinkId) {
-    let conn = router.connect(params(), NOW);
+    let conn = router.connect(ConnParams::amqp(ConnectionRole::Normal), NOW);
     let address = Some("q".to_owned());
     let (source, target) = match direction {
         Direction::In => (Source::default(), Target { address, ..Target::default() }),

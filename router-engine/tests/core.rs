@@ -6,7 +6,7 @@ use amqp_core::value::{Map, Symbol};
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole, PeerKind};
 use router_engine::core::effect::{AttachReply, Push};
 use router_engine::core::snapshot::{LinkKey, Page};
 use router_engine::core::{Accepted, AddressConfig, Mode, RouterConfig};
@@ -31,26 +31,9 @@ fn router() -> Router {
 }
 
 fn params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: "peer".into(),
-        local_socket: None,
-        origin_name: "l".into(),
-        origin_address: "l".into(),
-        cost: 1,
-        link_capacity: 10,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Default::default(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    }
+    let mut params = ConnParams::amqp(ConnectionRole::Normal);
+    params.links.capacity = 10;
+    params
 }
 
 impl<'a> Peer<'a> {
@@ -472,7 +455,7 @@ fn a_consumer_that_leaves_in_the_middle_of_a_stream_releases_it() {
 #[test]
 fn settled_deliveries_wait_for_an_in_process_consumer_up_to_its_capacity() {
     let router = router();
-    let mut agent = Peer::with(&router, ConnParams { protocol: "internal", ..params() });
+    let mut agent = Peer::with(&router, ConnParams { kind: PeerKind::Internal, ..params() });
     let consumer = agent.receiver("_local/agent");
     let mut client = Peer::new(&router);
     let sender = client.anonymous();
@@ -509,7 +492,7 @@ fn tables_are_read_in_pages_oldest_first() {
     assert_eq!((page(5, 1), page(usize::MAX, usize::MAX), page(0, 0)), (vec![], vec![], vec![]));
     assert_eq!(router.connection_row(numbers[3], NOW).map(|row| row.number), Some(numbers[3]));
     assert!(router.connection_row(unopened.id.number, NOW).is_none());
-    Peer::with(&router, ConnParams { protocol: "internal", ..params() }).receiver("_local/agent");
+    Peer::with(&router, ConnParams { kind: PeerKind::Internal, ..params() }).receiver("_local/agent");
     let totals = router.router_row(NOW);
     assert_eq!((totals.connections, totals.links, totals.services), (5, 0, vec![("amqp", 5)]));
 

@@ -16,7 +16,7 @@ use crate::runtime::{Io, contained, signalled};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
-use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnFacts, ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -463,7 +463,7 @@ async fn run(
 ) -> Attempt {
     let id = registration.id();
     let params = &shared.params;
-    let address = conn.host.clone();
+    let address = conn.facts.host.clone();
     let secured = transport.info().zip(tls);
     let sasl = SaslParams::Client {
         mechanisms: params.mechanisms.clone(),
@@ -508,7 +508,9 @@ impl ConnectorParams {
     /// What the port is told: its open names the host that was dialled, whichever the other connections of the connector
     /// dial meanwhile.
     fn port_params(&self, conn: ConnParams, sasl: SaslParams, target: &Target) -> PortParams {
-        PortParams { hostname: Some(target.host.clone()), ..self.endpoint.port_params(conn, sasl) }
+        let mut params = self.endpoint.port_params(conn, sasl);
+        params.open.hostname = Some(target.host.clone());
+        params
     }
 }
 
@@ -516,27 +518,12 @@ impl ConnectorParams {
 
 impl Shared {
     fn conn_params(&self, sub: &Sub, tls: Option<&TlsClient>, address: &str) -> ConnParams {
-        let endpoint = &self.params.endpoint;
-        ConnParams {
-            role: sub.role,
-            initiator: true,
-            host: address.to_owned(),
-            local_socket: None,
-            origin_name: endpoint.name.clone(),
-            origin_address: address.to_owned(),
-            cost: endpoint.cost,
-            link_capacity: endpoint.link_capacity,
-            strip_in: endpoint.strip_in,
-            strip_out: endpoint.strip_out,
-            group_correlator: self.correlator.clone(),
-            group_ordinal: tls.map(|_| sub.ordinal),
-            tls_ordinal: tls.map(TlsClient::ordinal),
-            access_id: None,
-            open_properties: endpoint.open_properties.clone(),
-            failover_list: None,
-            protocol: "amqp",
-            container: String::new(),
-        }
+        let facts =
+            ConnFacts { host: address.to_owned(), local_socket: None, tls_ordinal: tls.map(TlsClient::ordinal) };
+        let mut params = ConnParams { initiator: true, ..self.params.endpoint.conn_params(sub.role, facts) };
+        params.trunk.correlator.clone_from(&self.correlator);
+        params.trunk.ordinal = tls.map(|_| sub.ordinal);
+        params
     }
 
     fn on_opened(&self, sub: &Sub, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {

@@ -13,7 +13,7 @@ use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfil
 use crate::transport::Transport;
 use amqp_core::Instant;
 use parking_lot::{Condvar, Mutex};
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -310,27 +310,12 @@ impl Shared {
     }
 
     fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
-        let endpoint = &self.params.endpoint;
-        ConnParams {
-            role: endpoint.role,
-            initiator: false,
+        let facts = ConnFacts {
             host: peer.to_string(),
             local_socket: stream.local_addr().ok().map(|a| a.to_string()),
-            origin_name: endpoint.name.clone(),
-            origin_address: endpoint.address(),
-            cost: endpoint.cost,
-            link_capacity: endpoint.link_capacity,
-            strip_in: endpoint.strip_in,
-            strip_out: endpoint.strip_out,
-            group_correlator: None,
-            group_ordinal: None,
             tls_ordinal: self.tls.lock().as_ref().map(TlsServer::ordinal),
-            access_id: self.params.access_id.clone(),
-            open_properties: endpoint.open_properties.clone(),
-            failover_list: self.params.failover_list.clone(),
-            protocol: "amqp",
-            container: String::new(),
-        }
+        };
+        self.params.endpoint.conn_params(self.params.endpoint.role, facts)
     }
 }
 
@@ -449,7 +434,7 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
             log_expired(id);
             return None;
         }
-        Err(error) => return start_failure(&error, &conn.host),
+        Err(error) => return start_failure(&error, &conn.facts.host),
     };
     let handle = registration.into_handle();
     let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
@@ -458,7 +443,7 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     }
     let mut driver = Driver::new(transport, port, id).with_authenticator(shared.params.authenticator.clone());
     let ending = (&mut driver).await;
-    let failure = ending.failure(&conn.host);
+    let failure = ending.failure(&conn.facts.host);
     if ending.lingers() {
         driver.linger().await;
     }
@@ -483,6 +468,8 @@ fn make_port(
         external_identity: user.clone(),
     };
     let mut port_params = params.endpoint.port_params(conn, sasl);
+    port_params.open.access_id.clone_from(&params.access_id);
+    port_params.open.failover_list.clone_from(&params.failover_list);
     // What TLS used up of the time for the handshake is gone.
     port_params.handshake_timeout =
         params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));

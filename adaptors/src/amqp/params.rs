@@ -4,8 +4,8 @@ use crate::net::Family;
 use crate::tls::TlsProfile;
 use amqp_core::Value;
 use amqp_core::value::Map;
-use router_engine::core::connection::{ConnParams, ConnectionRole};
-use router_engine::port::{MessageFields, PlainCredentials, PortParams, SaslParams};
+use router_engine::core::connection::{ConnFacts, ConnParams, ConnectionRole, LinkPolicy, TrunkParams};
+use router_engine::port::{MessageFields, OpenParams, PlainCredentials, PortParams, SaslParams};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,18 +122,24 @@ impl EndpointParams {
         format!("{} proto={family}, role={}{tls}", self.address(), role_name(self.role))
     }
 
+    /// What the core is told of a connection that was accepted here.
+    pub(super) fn conn_params(&self, role: ConnectionRole, facts: ConnFacts) -> ConnParams {
+        let links = LinkPolicy { capacity: self.link_capacity, strip_in: self.strip_in, strip_out: self.strip_out };
+        let trunk = TrunkParams { cost: self.cost, ..TrunkParams::default() };
+        ConnParams { links, trunk, facts, ..ConnParams::amqp(role) }
+    }
+
     pub(super) fn port_params(&self, conn: ConnParams, sasl: SaslParams) -> PortParams {
         PortParams {
-            conn,
             max_frame_size: self.max_frame_size,
             max_sessions: self.max_sessions,
             session_window: self.max_session_frames,
             idle_timeout: self.idle_timeout,
-            hostname: None,
+            open: OpenParams { properties: self.open_properties.clone(), ..OpenParams::default() },
             policy_vhost: self.policy_vhost.clone(),
             sasl,
-            handshake_timeout: None,
             message_fields: self.message_fields,
+            ..PortParams::new(conn)
         }
     }
 }

@@ -6,7 +6,7 @@ use super::ending::{Fate, arm, modified};
 use super::flow::{Flow, Role};
 use super::report;
 use super::service::{Member, Service, closed_or};
-use super::setup::{self, Identity, consumer, join, producer};
+use super::setup::{self, consumer, dispatcher_params, flow_params, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
 use crate::clock;
 use crate::net;
@@ -133,10 +133,8 @@ impl TcpConnector {
         let shared = Arc::new(Shared { params, port, service: Arc::default(), tls: Mutex::new(tls) });
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
-        let identity =
-            Identity { initiator: true, host: DISPATCHER.to_owned(), local_socket: None, name: &shared.params.name };
         let request = consumer("tcp.connector.out", Some(&shared.params.address), false);
-        let joined = join(router, Arc::default(), identity, [request]);
+        let joined = join(router, Arc::default(), dispatcher_params(DISPATCHER), [request]);
         report::dispatcher_opened(joined.conn.id, DISPATCHER);
         let presence = Presence { router: Arc::clone(router), id: joined.conn.id };
         let run = dispatch(Arc::clone(&shared), presence, joined.conn.clone(), joined.rest);
@@ -284,13 +282,8 @@ fn begin(shared: &Arc<Shared>, router: &Router, mut client: ClientStream) -> Opt
         client.claim.refuse(DeliveryState::Released);
         return None;
     };
-    let identity = Identity {
-        initiator: true,
-        host: format!("{}:{}", params.host, params.port),
-        local_socket: None,
-        name: &params.name,
-    };
-    let conn = setup::begin(router, Arc::clone(&client.mailbox), identity);
+    let peer = flow_params(true, format!("{}:{}", params.host, params.port), None);
+    let conn = setup::begin(router, Arc::clone(&client.mailbox), peer);
     let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
     let mut joined = setup::attach(router, conn, Vec::new(), requests);
     let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else {

@@ -6,7 +6,7 @@ use super::ending::{Fate, hang_up};
 use super::flow::{Flow, Role, log_tls_failure};
 use super::report;
 use super::service::{Member, Service, told_to_close};
-use super::setup::{Identity, consumer, join, producer};
+use super::setup::{consumer, flow_params, join, producer};
 use super::streams::{Inbound, Outbound};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
@@ -461,7 +461,7 @@ fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError)
 
 /// A number for a line in the log; there is nothing else to know of this client.
 fn number(shared: &Shared, client: Client) -> ConnId {
-    let params = super::service::conn_params(false, client.host, client.local, &shared.params.name);
+    let params = flow_params(false, client.host, client.local);
     let id = shared.router.connect(params, clock::now()).id;
     shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
     id
@@ -471,9 +471,8 @@ fn number(shared: &Shared, client: Client) -> ConnId {
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
     let router = &shared.router;
     let Client { address, host, local, mailbox, member } = client;
-    let identity = Identity { initiator: false, host, local_socket: local, name: &shared.params.name };
     let requests = [producer("tcp.lside.in", Some(&address)), consumer("tcp.lside.out", None, true)];
-    let mut joined = join(router, mailbox, identity, requests);
+    let mut joined = join(router, mailbox, flow_params(false, host, local), requests);
     let link = joined.links[0].take();
     let reply_to = joined.links[1].take().and_then(|l| l.source);
     let (Some(link), Some(reply_to)) = (link, reply_to) else {

@@ -1,7 +1,6 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
 use parking_lot::Mutex;
-use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::{Effect, Mailbox};
 use slab::Slab;
 use std::pin::pin;
@@ -11,7 +10,6 @@ use std::task::Poll;
 use tokio::sync::Notify;
 
 /// Capacity of the adaptor's links (spec `tcp-adaptor.md` 2.5).
-const LINK_CAPACITY: u32 = 5;
 
 /// Counters and live flows of one tcpListener or tcpConnector.
 #[derive(Debug, Default)]
@@ -128,28 +126,4 @@ pub(super) async fn closed_or(mailbox: &Mailbox, others: &mut Vec<Effect>, mut g
         }
     })
     .await;
-}
-
-/// The core's view of one of the adaptor's peers (spec `tcp-adaptor.md` 2.5).
-pub(super) fn conn_params(initiator: bool, host: String, local_socket: Option<String>, name: &str) -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator,
-        host,
-        local_socket,
-        origin_name: name.to_owned(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: LINK_CAPACITY,
-        strip_in: false,
-        strip_out: false,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: amqp_core::value::Map::default(),
-        failover_list: None,
-        protocol: "tcp",
-        container: "TcpAdaptor".to_owned(),
-    }
 }

@@ -1,10 +1,9 @@
 //! Joining a flow to the core.
 
-use super::service::conn_params;
 use crate::clock;
 use amqp_core::performative::{Source, Target};
 use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
-use router_engine::core::connection::ConnHandle;
+use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams, PeerKind};
 use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::sync::Arc;
 
@@ -26,13 +25,19 @@ pub(super) struct Joined {
     pub(super) rest: Vec<Effect>,
 }
 
-/// How a peer of the core shows itself.
-#[derive(Debug)]
-pub(super) struct Identity<'a> {
-    pub(super) initiator: bool,
-    pub(super) host: String,
-    pub(super) local_socket: Option<String>,
-    pub(super) name: &'a str,
+/// Credit of a flow's links, deliveries (spec `tcp-adaptor.md` 2.5).
+const LINK_CAPACITY: u32 = 5;
+
+/// What the core is told of a flow of a listener, or (`initiator`) of a connector.
+pub(super) fn flow_params(initiator: bool, host: String, local_socket: Option<String>) -> ConnParams {
+    let facts = ConnFacts { host, local_socket, ..ConnFacts::default() };
+    ConnParams { initiator, facts, ..ConnParams::in_process(PeerKind::TcpFlow, LINK_CAPACITY) }
+}
+
+/// What the core is told of the peer that takes the client streams for a connector.
+pub(super) fn dispatcher_params(host: &str) -> ConnParams {
+    let facts = ConnFacts { host: host.to_owned(), ..ConnFacts::default() };
+    ConnParams { initiator: true, facts, ..ConnParams::in_process(PeerKind::TcpDispatcher, LINK_CAPACITY) }
 }
 
 /// A link to a service address, into the mesh.
@@ -62,16 +67,15 @@ fn request(name: &str, direction: Direction, source: Source, target: Target) -> 
 pub(super) fn join(
     router: &Router,
     mailbox: Arc<Mailbox>,
-    identity: Identity<'_>,
+    params: ConnParams,
     requests: impl IntoIterator<Item = AttachRequest>,
 ) -> Joined {
-    attach(router, begin(router, mailbox, identity), vec![opened()], requests)
+    attach(router, begin(router, mailbox, params), vec![opened()], requests)
 }
 
 /// Begins a connection in the core. Management shows it once it is opened.
-pub(super) fn begin(router: &Router, mailbox: Arc<Mailbox>, identity: Identity<'_>) -> ConnHandle {
-    let Identity { initiator, host, local_socket, name } = identity;
-    router.connect_at(conn_params(initiator, host, local_socket, name), mailbox, clock::now())
+pub(super) fn begin(router: &Router, mailbox: Arc<Mailbox>, params: ConnParams) -> ConnHandle {
+    router.connect_at(params, mailbox, clock::now())
 }
 
 /// Opens a connection.

@@ -2,7 +2,7 @@
 
 use super::ending::{DELIVERY_LIMIT, Fate, modified};
 use super::flow::{Flow, Role};
-use super::setup::{Identity, consumer, join, producer};
+use super::setup::{consumer, flow_params, join, producer};
 use super::streams::{Inbound, Outbound, reader_of};
 use super::{Strategy, TcpListener, TcpListenerParams, encap};
 use crate::clock;
@@ -95,9 +95,8 @@ pub(super) struct Served {
 
 impl FarEnd {
     pub(super) fn new(router: &Arc<Router>) -> Self {
-        let identity = Identity { initiator: true, host: "far".into(), local_socket: None, name: "far" };
         let requests = [consumer("out", Some(ADDRESS), false), producer("in", None)];
-        let mut joined = join(router, Arc::default(), identity, requests);
+        let mut joined = join(router, Arc::default(), flow_params(true, "far".into(), None), requests);
         let into = joined.links[1].take().expect("attached").link;
         Self { router: Arc::clone(router), conn: joined.conn, into }
     }
@@ -649,11 +648,10 @@ async fn the_end_of_tls_waits_for_a_slow_client_and_not_for_one_that_takes_nothi
 
 /// A flow of a client.
 fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpStream>) -> Flow {
-    let identity = Identity { initiator: false, host: "client".into(), local_socket: None, name: "l" };
     let requests = [producer("in", Some(ADDRESS)), consumer("out", None, true)];
     let mailbox = Arc::default();
     let member = listener.service().join(&mailbox).expect("open");
-    let mut joined = join(router, mailbox, identity, requests);
+    let mut joined = join(router, mailbox, flow_params(false, "client".into(), None), requests);
     let into = joined.links[0].take().expect("attached").link;
     let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
     let head = encap::client_head(ADDRESS, &reply_to, None);

@@ -192,7 +192,7 @@ pub(super) fn metrics(totals: &RouterRow, id: &str, auto_links: usize) -> Row {
 }
 
 pub(super) fn connection(c: &ConnectionRow) -> Row {
-    let is_tcp = c.params.protocol == "tcp";
+    let is_tcp = c.params.kind.is_tcp();
     let peer = c.peer.as_ref();
     // Flows of the TCP adaptor show empty texts where AMQP connections show nothing.
     let optional = |text: Option<&String>| match text {
@@ -204,19 +204,18 @@ pub(super) fn connection(c: &ConnectionRow) -> Row {
     let user = peer.and_then(|p| p.user.as_ref());
     let protocol = peer.and_then(|p| p.tls_protocol.as_deref());
     let cipher = peer.and_then(|p| p.tls_cipher.as_deref());
-    let container = peer.map_or(c.params.container.as_str(), |p| p.container_id.as_str());
-    let container = Some(container).filter(|c| !c.is_empty());
+    let container = peer.map(|p| p.container_id.as_str()).filter(|c| !c.is_empty());
     let text = |key: &str| peer.and_then(|p| p.properties.get(key)).and_then(Value::as_str);
-    let group = text("qd.group-correlator").or(c.params.group_correlator.as_deref());
+    let group = text("qd.group-correlator").or(c.params.trunk.correlator.as_deref());
     let ordinal = peer.and_then(|p| p.properties.get("qd.group-ordinal")).and_then(Value::as_u64);
     vec![
-        format!("connection/{}", c.params.host).into(),
+        format!("connection/{}", c.params.facts.host).into(),
         c.number.to_string().into(),
-        c.params.host.as_str().into(),
+        c.params.facts.host.as_str().into(),
         // The sockets of AMQP connections are not shown.
-        c.params.local_socket.as_deref().filter(|_| is_tcp).into(),
+        c.params.facts.local_socket.as_deref().filter(|_| is_tcp).into(),
         role_name(c.role).into(),
-        c.params.protocol.into(),
+        c.params.kind.protocol().into(),
         if c.params.initiator { "out" } else { "in" }.into(),
         container.into(),
         optional(mechanism),
@@ -228,7 +227,7 @@ pub(super) fn connection(c: &ConnectionRow) -> Row {
         properties(peer.map(|p| &p.properties)),
         Value::Long(i64::from(peer.map_or(0, |p| p.tls_ssf))),
         EntityType::Connection.full().into(),
-        (protocol.is_some() || c.params.tls_ordinal.is_some()).into(),
+        (protocol.is_some() || c.params.facts.tls_ordinal.is_some()).into(),
         peer.is_some().into(),
         true.into(),
         if c.deleted { "deleted" } else { "enabled" }.into(),
@@ -237,9 +236,9 @@ pub(super) fn connection(c: &ConnectionRow) -> Row {
         c.last_delivery.map(seconds).unwrap_or_default(),
         c.traced.into(),
         text("qd.edge-mesh-id").into(),
-        c.params.tls_ordinal.map_or(Value::Null, Value::Ulong),
+        c.params.facts.tls_ordinal.map_or(Value::Null, Value::Ulong),
         group.into(),
-        group.map(|_| ordinal.or(c.params.group_ordinal).unwrap_or(0)).into(),
+        group.map(|_| ordinal.or(c.params.trunk.ordinal).unwrap_or(0)).into(),
     ]
 }
 

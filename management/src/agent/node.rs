@@ -13,7 +13,7 @@ use amqp_core::performative::{DeliveryState, Source, Target};
 use bytes::Bytes;
 use router_engine::annotations::Annotations;
 use router_engine::core::action::{AttachRequest, Direction};
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams, PeerKind};
 use router_engine::core::effect::{AttachReply, Push};
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::{CHUNK_COST, Notify, Payload, Pull, Reader};
@@ -309,24 +309,6 @@ fn rejected(condition: &'static str, description: &str) -> DeliveryState {
 }
 
 fn conn_params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: "management".to_owned(),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: CREDIT,
-        strip_in: false,
-        strip_out: false,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: amqp_core::value::Map::new(),
-        failover_list: None,
-        protocol: "internal",
-        container: String::new(),
-    }
+    let facts = ConnFacts { host: "management".to_owned(), ..ConnFacts::default() };
+    ConnParams { facts, ..ConnParams::in_process(PeerKind::Internal, CREDIT) }
 }

@@ -5,7 +5,7 @@ use crate::notation::Literal;
 use crate::params::{AddressParams, AutoLinkParams, LogParams};
 use amqp_core::Value;
 use amqp_core::value::Map;
-use router_engine::core::connection::{ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnParams, ConnectionRole, PeerKind};
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 use router_engine::core::{AddressCounters, Totals};
 use router_engine::forward::Treatment;
@@ -119,26 +119,8 @@ impl Fake {
 }
 
 fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
-    let params = ConnParams {
-        role,
-        initiator: false,
-        host: format!("127.0.0.1:{number}"),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Map::new(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    };
+    let mut params = ConnParams::amqp(role);
+    params.facts.host = format!("127.0.0.1:{number}");
     let uptime = Duration::ZERO;
     ConnectionRow { number, params, role, peer: None, deleted: false, uptime, last_delivery: None, traced: false }
 }
@@ -467,13 +449,14 @@ fn every_table_row_has_a_value_per_column() {
 
 #[test]
 fn local_sockets_are_those_of_tcp_connections() {
-    let shown = |protocol| {
+    let shown = |kind| {
         let mut row = connection(1, ConnectionRole::Normal);
-        row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
+        row.params.kind = kind;
+        row.params.facts.local_socket = Some("127.0.0.1:5672".to_owned());
         let row = core_rows::connection(&row);
         core_rows::CONNECTION.iter().position(|c| *c == "localSocket").map(|at| row[at].clone())
     };
-    assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));
+    assert_eq!((shown(PeerKind::Amqp), shown(PeerKind::TcpFlow)), (Some(Value::Null), Some("127.0.0.1:5672".into())));
 }
 
 #[test]

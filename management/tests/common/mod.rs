@@ -60,7 +60,7 @@ impl Client {
     }
 
     fn open_to(router: &Arc<Router>, open: PeerOpen, address: &str) -> Self {
-        let conn = router.connect(params(), now());
+        let conn = router.connect(ConnParams::amqp(ConnectionRole::Normal), now());
         let attach = |token, direction, source, target| {
             Action::Attach(Box::new(AttachRequest {
                 token,
@@ -174,29 +174,6 @@ impl Client {
                 return found;
             }
         }
-    }
-}
-
-fn params() -> ConnParams {
-    ConnParams {
-        role: ConnectionRole::Normal,
-        initiator: false,
-        host: "127.0.0.1:1".to_owned(),
-        local_socket: None,
-        origin_name: String::new(),
-        origin_address: String::new(),
-        cost: 1,
-        link_capacity: 250,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: None,
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Map::new(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
     }
 }
 

@@ -5,13 +5,12 @@
 
 use amqp_core::Instant;
 use amqp_core::engine::Output;
-use amqp_core::value::Map;
 use bytes::{BufMut, Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, MessageFields, PortParams, PortState, SaslParams};
+use router_engine::port::{AmqpPort, PortParams, PortState};
 use router_engine::rng::Seed;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -28,37 +27,7 @@ const LINKS: [&[u8]; 3] = [
 ];
 
 fn params(role: ConnectionRole) -> PortParams {
-    PortParams {
-        conn: ConnParams {
-            role,
-            initiator: false,
-            host: "fuzz".to_owned(),
-            local_socket: None,
-            origin_name: "fuzz".to_owned(),
-            origin_address: "fuzz".to_owned(),
-            cost: 1,
-            link_capacity: 250,
-            strip_in: true,
-            strip_out: true,
-            group_correlator: None,
-            group_ordinal: None,
-            tls_ordinal: None,
-            access_id: None,
-            open_properties: Map::new(),
-            failover_list: None,
-            protocol: "amqp",
-            container: String::new(),
-        },
-        max_frame_size: 16384,
-        max_sessions: 32768,
-        session_window: None,
-        idle_timeout: Duration::from_secs(16),
-        hostname: None,
-        policy_vhost: None,
-        sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None },
-        handshake_timeout: Some(Duration::from_secs(10)),
-        message_fields: MessageFields::default(),
-    }
+    PortParams { handshake_timeout: Some(Duration::from_secs(10)), ..PortParams::new(ConnParams::amqp(role)) }
 }
 
 fn run(port: &mut AmqpPort, now: Instant) {

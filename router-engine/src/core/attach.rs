@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::action::{AttachRequest, Direction};
-use super::connection::{ConnParams, ConnectionRole};
+use super::connection::{ConnParams, ConnectionRole, LinkPolicy, PeerKind};
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters, LinkKind};
@@ -82,7 +82,7 @@ impl Core {
         };
         match node {
             // The TCP adaptor's out-links take over streams by [`super::action::Action::Move`].
-            Node::Anonymous if incoming || self.conns[conn].params.protocol == "tcp" => Ok(grant),
+            Node::Anonymous if incoming || self.conns[conn].params.kind.is_tcp() => Ok(grant),
             Node::Anonymous => Err(no_route()),
             Node::Dynamic => Ok(self.decide_dynamic(request, grant)),
             Node::Named(text) => self.decide_named(conn, request.direction, &text, grant),
@@ -213,9 +213,9 @@ impl Core {
 
     /// Creates a link record on a connection.
     pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
-        let ConnParams { link_capacity: capacity, protocol, .. } = self.conns[conn].params;
+        let ConnParams { kind: peer, links: LinkPolicy { capacity, .. }, .. } = self.conns[conn].params;
         // Whole messages are for AMQP peers; nobody is shown the links of in-process ones.
-        let gauge = (direction == Direction::Out && protocol == "amqp").then(Arc::default);
+        let gauge = (direction == Direction::Out && peer == PeerKind::Amqp).then(Arc::default);
         let at = self.conns[conn].links.len() as u32;
         let slot = self.links.insert_with(|slot, number| Link {
             id: LinkId { slot, number },
@@ -409,8 +409,8 @@ fn with_expiry_target(target: Option<Box<Target>>) -> Box<Target> {
 pub(super) fn carries_annotations(conn: &Conn, direction: Direction) -> bool {
     match conn.role {
         ConnectionRole::Normal | ConnectionRole::RouteContainer => match direction {
-            Direction::In => !conn.params.strip_in,
-            Direction::Out => !conn.params.strip_out,
+            Direction::In => !conn.params.links.strip_in,
+            Direction::Out => !conn.params.links.strip_out,
         },
         _ => true,
     }

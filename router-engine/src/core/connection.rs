@@ -1,7 +1,6 @@
 //! What the core knows of a connection.
 
 use crate::Mailbox;
-use amqp_core::value::{Map, Value};
 use std::sync::Arc;
 
 /// Offered by everybody who accepts links without a target address.
@@ -31,45 +30,67 @@ pub enum ConnectionRole {
     InterNetwork,
 }
 
-/// How a connection came to be.
+/// Who is at the other end of a connection in the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// An AMQP peer behind a socket.
+    Amqp,
+    /// A flow of the TCP adaptor.
+    TcpFlow,
+    /// What takes the client streams of a connector of the TCP adaptor, and makes flows of them.
+    TcpDispatcher,
+    /// A part of the router that operators are not shown: the management agent.
+    Internal,
+}
+
+/// What the core is told of a connection when it begins.
 #[derive(Debug, Clone)]
 pub struct ConnParams {
     /// The configured role.
     pub role: ConnectionRole,
+    /// Who is at the other end.
+    pub kind: PeerKind,
     /// The router opened it (a connector), not the peer (a listener).
     pub initiator: bool,
-    /// Shown as `host` by management: the peer's `ip:port`, or the connector's configured target.
-    pub host: String,
-    /// Local `ip:port` of the socket, where there is one.
-    pub local_socket: Option<String>,
-    /// The configured name of the listener or connector.
-    pub origin_name: String,
-    /// The listener's `host:port` text, or the connector's target; for logs.
-    pub origin_address: String,
-    /// Configured cost, at least 1.
-    pub cost: u32,
-    /// Initial credit of incoming links and queue bound of outgoing ones.
-    pub link_capacity: u32,
+    /// How its links behave.
+    pub links: LinkPolicy,
+    /// What it is among the connections between routers.
+    pub trunk: TrunkParams,
+    /// What operators are shown of it.
+    pub facts: ConnFacts,
+}
+
+/// How the links of a connection behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkPolicy {
+    /// Initial credit of incoming links and queue bound of outgoing ones, deliveries.
+    pub capacity: u32,
     /// Ignore router annotations that come in.
     pub strip_in: bool,
     /// Do not send router annotations.
     pub strip_out: bool,
+}
+
+/// What a connection is among those between routers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkParams {
+    /// Configured cost, at least 1.
+    pub cost: u32,
     /// `qd.group-correlator` (connectors of role inter-router and inter-router-data).
-    pub group_correlator: Option<String>,
+    pub correlator: Option<String>,
     /// `qd.group-ordinal`, sent by a connector that uses TLS.
-    pub group_ordinal: Option<u64>,
+    pub ordinal: Option<u64>,
+}
+
+/// What operators are shown of a connection, beside what its peer tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnFacts {
+    /// Shown as `host` by management: the peer's `ip:port`, or the connector's configured target.
+    pub host: String,
+    /// Local `ip:port` of the socket, where there is one.
+    pub local_socket: Option<String>,
     /// The ordinal of the TLS credentials of the listener or connector, when it has any.
     pub tls_ordinal: Option<u64>,
-    /// `qd.access-id`, sent by a listener of role inter-router, edge or inter-edge.
-    pub access_id: Option<String>,
-    /// Extra open properties configured by the operator.
-    pub open_properties: Map,
-    /// `failover-server-list` of a listener: the already built AMQP list, if any.
-    pub failover_list: Option<Value>,
-    /// `amqp`, or `tcp` for the TCP adaptor's in-process peers.
-    pub protocol: &'static str,
-    /// The container id to show before (or without) an open: `TcpAdaptor` for the TCP adaptor.
-    pub container: String,
 }
 
 /// The answer to opening a connection in the core.
@@ -79,4 +100,69 @@ pub struct ConnHandle {
     pub id: super::ids::ConnId,
     /// Where the core leaves work for the port.
     pub mailbox: Arc<Mailbox>,
+}
+
+// === impl PeerKind ===
+
+impl PeerKind {
+    /// The protocol that operators are shown.
+    #[must_use]
+    pub const fn protocol(self) -> &'static str {
+        match self {
+            Self::Amqp => "amqp",
+            Self::TcpFlow | Self::TcpDispatcher => "tcp",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// It belongs to the TCP adaptor.
+    #[must_use]
+    pub const fn is_tcp(self) -> bool {
+        matches!(self, Self::TcpFlow | Self::TcpDispatcher)
+    }
+}
+
+// === impl ConnParams ===
+
+impl ConnParams {
+    /// An AMQP peer of a listener that has no more configured than its role.
+    #[must_use]
+    pub const fn amqp(role: ConnectionRole) -> Self {
+        Self {
+            role,
+            kind: PeerKind::Amqp,
+            initiator: false,
+            links: LinkPolicy::DEFAULT,
+            trunk: TrunkParams { cost: 1, correlator: None, ordinal: None },
+            facts: ConnFacts { host: String::new(), local_socket: None, tls_ordinal: None },
+        }
+    }
+
+    /// A peer inside the process, which sees and sends router annotations. `capacity` is that of its links.
+    #[must_use]
+    pub fn in_process(kind: PeerKind, capacity: u32) -> Self {
+        let links = LinkPolicy { capacity, strip_in: false, strip_out: false };
+        Self { kind, links, ..Self::amqp(ConnectionRole::Normal) }
+    }
+}
+
+// === impl LinkPolicy ===
+
+impl LinkPolicy {
+    /// What applies where nothing is configured.
+    pub const DEFAULT: Self = Self { capacity: 250, strip_in: true, strip_out: true };
+}
+
+impl Default for LinkPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+// === impl TrunkParams ===
+
+impl Default for TrunkParams {
+    fn default() -> Self {
+        Self { cost: 1, correlator: None, ordinal: None }
+    }
 }

@@ -209,7 +209,7 @@ impl Core {
                 }
                 let Some(bit) = self.peers.neighbour_towards(node) else { continue };
                 let load = a.outstanding(bit);
-                let capacity = self.peers.conn(bit).map_or(0, |c| self.conns[c].params.link_capacity);
+                let capacity = self.peers.conn(bit).map_or(0, |c| self.conns[c].params.links.capacity);
                 let value = load.saturating_add(self.peers.cost(node));
                 best.offer(Candidate { target: Destination::Remote(node), value, eligible: load < capacity });
             }

@@ -92,19 +92,19 @@ impl Core {
             let remote_cost = u32::try_from(remote_cost).unwrap_or(1);
             let own = conn.params.initiator;
             let correlator = if own {
-                conn.params.group_correlator.clone()
+                conn.params.trunk.correlator.clone()
             } else {
                 // The group key is 15 octets; more of it is ignored.
                 property("qd.group-correlator").and_then(amqp_core::Value::as_str).map(|s| s.chars().take(15).collect())
             };
             let ordinal = if own {
-                conn.params.group_ordinal.unwrap_or(0)
+                conn.params.trunk.ordinal.unwrap_or(0)
             } else {
                 property("qd.group-ordinal").and_then(amqp_core::Value::as_u64).unwrap_or(0)
             };
             conn.streaming_links = true;
             conn.router = Some(Box::new(RouterConn {
-                cost: conn.params.cost.max(remote_cost),
+                cost: conn.params.trunk.cost.max(remote_cost),
                 correlator,
                 ordinal,
                 trunking,
@@ -123,10 +123,10 @@ impl Core {
     pub(super) fn on_transport(&mut self, slot: u32, facts: TransportFacts) {
         let conn = &mut self.conns[slot];
         if facts.local_socket.is_some() {
-            conn.params.local_socket = facts.local_socket;
+            conn.params.facts.local_socket = facts.local_socket;
         }
         if let (Some(tls), Some(peer)) = (facts.tls, &mut conn.peer) {
-            conn.params.tls_ordinal = Some(tls.ordinal);
+            conn.params.facts.tls_ordinal = Some(tls.ordinal);
             (peer.tls_protocol, peer.tls_cipher) = (Some(tls.protocol), Some(tls.cipher));
             peer.tls_ssf = tls.ssf;
         }

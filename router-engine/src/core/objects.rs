@@ -1,7 +1,7 @@
 //! The objects of the core.
 
 use super::action::{Direction, InToken, PeerOpen};
-use super::connection::{ConnParams, ConnectionRole};
+use super::connection::{ConnParams, ConnectionRole, PeerKind};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{ConnId, InId, LinkId, OutId};
@@ -384,7 +384,7 @@ impl Out {
 impl Conn {
     /// In-process peers of the router itself (the management agent).
     pub(crate) fn is_internal(&self) -> bool {
-        self.params.protocol == "internal"
+        self.params.kind == PeerKind::Internal
     }
 
     /// Whether its frames are traced: as was asked for, until the module's setting changes.

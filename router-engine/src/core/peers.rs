@@ -323,7 +323,7 @@ impl Core {
             self.retire_control_connection(old);
         }
         let Some((correlator, ordinal)) = self.group(conn) else { return };
-        let (id, host) = (self.conns[conn].id, &self.conns[conn].params.host);
+        let (id, host) = (self.conns[conn].id, &self.conns[conn].params.facts.host);
         report::group(&correlator, format_args!("setup parent [C{id}] with ordinal={ordinal} (host={host})"));
         report::group(&correlator, format_args!("recording correlator[mask-bit={bit}]"));
         if correlator.is_empty() {

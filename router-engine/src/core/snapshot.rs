@@ -228,9 +228,9 @@ impl Router {
             if conn.role != ConnectionRole::Normal {
                 continue;
             }
-            match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.protocol) {
+            match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.kind.protocol()) {
                 Some((_, count)) => *count += 1,
-                None => services.push((conn.params.protocol, 1)),
+                None => services.push((conn.params.kind.protocol(), 1)),
             }
         }
         RouterRow {
@@ -304,7 +304,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         None => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
     };
     let (undelivered, unsettled) = link.pending();
-    let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.protocol == "tcp");
+    let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.kind.is_tcp());
     let zero_credit = link.zero_credit_since.filter(|_| !in_process);
     LinkRow {
         number: link.id.number,

@@ -205,8 +205,8 @@ impl AmqpPort {
 /// Whether links that the core attaches carry router annotations (spec `inter-router-protocol.md` 4.3).
 fn carries_annotations(params: &ConnParams, direction: Direction) -> bool {
     match (params.role, direction) {
-        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::In) => !params.strip_in,
-        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::Out) => !params.strip_out,
+        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::In) => !params.links.strip_in,
+        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::Out) => !params.links.strip_out,
         _ => true,
     }
 }

@@ -41,7 +41,7 @@ impl AmqpPort {
     /// Queues a delivery.
     pub(super) fn push(&mut self, push: Box<Push>) {
         let Some(idx) = self.links.by_id(push.link) else { return discard(&push) };
-        let capacity = self.params.conn.link_capacity as usize;
+        let capacity = self.params.conn.links.capacity as usize;
         let Some(out) = self.links.get_mut(idx).and_then(PortLink::out) else { return discard(&push) };
         if push.settled {
             let waiting = out.queue.len() + usize::from(out.current.is_some());

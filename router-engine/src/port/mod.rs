@@ -28,7 +28,7 @@ mod tests;
 pub use amqp_core::engine::Output;
 pub use amqp_core::sasl::PlainCredentials;
 pub use message_log::MessageFields;
-pub use params::{PortError, PortParams, PortState, SaslParams, TlsInfo};
+pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsInfo};
 
 use crate::Router;
 use crate::core::action::Action;
@@ -341,7 +341,7 @@ fn sasl_config(params: &PortParams) -> SaslConfig {
             SaslConfig::Server { require, mechanisms, external_identity }
         }
         SaslParams::Client { mechanisms, username, password, external } => {
-            SaslConfig::Client { mechanisms, username, password, external, hostname: params.hostname.clone() }
+            SaslConfig::Client { mechanisms, username, password, external, hostname: params.open.hostname.clone() }
         }
         SaslParams::None if params.conn.initiator => SaslConfig::BareClient,
         SaslParams::None => SaslConfig::Server { require: false, mechanisms: Vec::new(), external_identity: None },

@@ -40,7 +40,7 @@ pub(super) fn our_open(params: &PortParams, container: &str, conn: ConnId) -> Op
     }
     Open {
         container_id: container.to_owned(),
-        hostname: params.hostname.clone().filter(|_| params.conn.initiator),
+        hostname: params.open.hostname.clone().filter(|_| params.conn.initiator),
         max_frame_size: Some(params.max_frame_size),
         channel_max: Some(channel_max(params)),
         idle_time_out: None,
@@ -65,33 +65,33 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
     put("product", PRODUCT.to_owned().into());
     put("version", VERSION.to_owned().into());
     put("qd.conn-id", Value::Int(i32::try_from(id.number).unwrap_or(i32::MAX)));
-    if conn.cost > 1 {
-        put("qd.inter-router-cost", Value::Int(i32::try_from(conn.cost).unwrap_or(i32::MAX)));
+    if conn.trunk.cost > 1 {
+        put("qd.inter-router-cost", Value::Int(i32::try_from(conn.trunk.cost).unwrap_or(i32::MAX)));
     }
     if conn.initiator && conn.role == InterRouterData {
         put("qd.inter-router-role", Value::Int(ROLE_DATA));
     }
     if conn.initiator && matches!(conn.role, InterRouter | InterRouterData) {
-        if let Some(correlator) = &conn.group_correlator {
+        if let Some(correlator) = &conn.trunk.correlator {
             put("qd.group-correlator", correlator.clone().into());
         }
-        if let Some(ordinal) = conn.group_ordinal {
+        if let Some(ordinal) = conn.trunk.ordinal {
             put("qd.group-ordinal", Value::Ulong(ordinal));
         }
     }
     if !conn.initiator
         && matches!(conn.role, InterRouter | Edge | InterEdge)
-        && let Some(access_id) = &conn.access_id
+        && let Some(access_id) = &params.open.access_id
     {
         put("qd.access-id", access_id.clone().into());
     }
     if matches!(conn.role, InterRouter | InterRouterData | Edge) {
         put("qd.annotations-version", Value::Int(ANNOTATIONS_VERSION));
     }
-    if let Some(list) = &conn.failover_list {
+    if let Some(list) = &params.open.failover_list {
         put("failover-server-list", list.clone());
     }
-    map.0.extend(conn.open_properties.0.iter().cloned());
+    map.0.extend(params.open.properties.0.iter().cloned());
     map
 }
 
@@ -138,6 +138,6 @@ pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen) -> Asked<'a>
         hostname: peer.hostname.as_deref(),
         user: peer.user.as_deref(),
         // Only of a peer that came to a listener is it an address.
-        remote_host: conn.host.parse().ok().map(|address: SocketAddr| address.ip()),
+        remote_host: conn.facts.host.parse().ok().map(|address: SocketAddr| address.ip()),
     }
 }

@@ -4,6 +4,7 @@ use super::MessageFields;
 use crate::core::connection::ConnParams;
 use amqp_core::engine::Violation;
 use amqp_core::performative::Error;
+use amqp_core::value::{Map, Value};
 use std::time::Duration;
 
 /// How a port shall behave.
@@ -20,8 +21,8 @@ pub struct PortParams {
     pub session_window: Option<u32>,
     /// Give up when nothing is received for this long; zero is never.
     pub idle_timeout: Duration,
-    /// The hostname field of the open (connectors).
-    pub hostname: Option<String>,
+    /// What its open tells beside what follows from the connection.
+    pub open: OpenParams,
     /// The vhost whose policy applies, whatever the peer asks for.
     pub policy_vhost: Option<String>,
     /// The security layer.
@@ -30,6 +31,19 @@ pub struct PortParams {
     pub handshake_timeout: Option<Duration>,
     /// What is logged of messages on its links.
     pub message_fields: MessageFields,
+}
+
+/// What the open of a port tells beside what follows from the connection.
+#[derive(Debug, Clone, Default)]
+pub struct OpenParams {
+    /// The hostname field (connectors).
+    pub hostname: Option<String>,
+    /// `qd.access-id`, sent by a listener of role inter-router, edge or inter-edge.
+    pub access_id: Option<String>,
+    /// `failover-server-list` of a listener: the already built AMQP list, if any.
+    pub failover_list: Option<Value>,
+    /// Extra properties configured by the operator.
+    pub properties: Map,
 }
 
 /// The security layer of a port.
@@ -91,6 +105,43 @@ pub struct PortError {
     pub condition: String,
     /// Text for people; may be empty.
     pub description: String,
+}
+
+// === impl PortParams ===
+
+impl PortParams {
+    /// The port of a connection where nothing is configured; of a listener that asks nobody to authenticate.
+    #[must_use]
+    pub fn new(conn: ConnParams) -> Self {
+        Self {
+            conn,
+            max_frame_size: 16384,
+            max_sessions: 32768,
+            session_window: None,
+            idle_timeout: Duration::from_secs(16),
+            open: OpenParams::default(),
+            policy_vhost: None,
+            sasl: SaslParams::anonymous_server(),
+            handshake_timeout: None,
+            message_fields: MessageFields::default(),
+        }
+    }
+}
+
+// === impl SaslParams ===
+
+impl SaslParams {
+    /// A listener that lets everybody in.
+    #[must_use]
+    pub fn anonymous_server() -> Self {
+        Self::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None }
+    }
+
+    /// A connector without credentials.
+    #[must_use]
+    pub const fn anonymous_client() -> Self {
+        Self::Client { mechanisms: None, username: None, password: None, external: false }
+    }
 }
 
 // === impl PortError ===

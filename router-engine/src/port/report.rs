@@ -22,7 +22,7 @@ pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
         level(conn.role),
         "[C{id}] Connection Opened: dir={} host={} encrypted={} auth={} user={} container_id={} props={}",
         if conn.initiator { "out" } else { "in" },
-        conn.host,
+        conn.facts.host,
         peer.tls_protocol.as_deref().unwrap_or("no"),
         peer.sasl_mechanism.as_deref().unwrap_or("no"),
         peer.user.as_deref().unwrap_or("(null)"),

@@ -6,10 +6,9 @@ use super::wire::{EndId, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::{AddressConfig, Mode, RouterConfig};
-use crate::port::{AmqpPort, MessageFields, PortParams, SaslParams};
+use crate::port::{AmqpPort, PortParams, SaslParams};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
-use amqp_core::value::Map;
 use slab::Slab;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,41 +193,13 @@ impl Sim {
     }
 
     fn params(&self, role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {
-        let sasl = if initiator {
-            SaslParams::Client { mechanisms: None, username: None, password: None, external: false }
-        } else {
-            SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".to_owned()], external_identity: None }
-        };
+        let mut conn = ConnParams { initiator, ..ConnParams::amqp(role) };
+        conn.trunk.cost = cost;
         PortParams {
-            conn: ConnParams {
-                role,
-                initiator,
-                host: "sim".to_owned(),
-                local_socket: None,
-                origin_name: "sim".to_owned(),
-                origin_address: "sim".to_owned(),
-                cost,
-                link_capacity: 250,
-                strip_in: true,
-                strip_out: true,
-                group_correlator: None,
-                group_ordinal: None,
-                tls_ordinal: None,
-                access_id: None,
-                open_properties: Map::new(),
-                failover_list: None,
-                protocol: "amqp",
-                container: String::new(),
-            },
             max_frame_size: self.max_frame_size,
-            max_sessions: 32768,
-            session_window: None,
-            idle_timeout: Duration::from_secs(16),
-            hostname: None,
-            policy_vhost: None,
-            sasl,
+            sasl: if initiator { SaslParams::anonymous_client() } else { SaslParams::anonymous_server() },
             handshake_timeout: Some(Duration::from_secs(10)),
-            message_fields: MessageFields::default(),
+            ..PortParams::new(conn)
         }
     }
 }

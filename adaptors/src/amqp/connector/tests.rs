@@ -63,7 +63,7 @@ async fn the_open_names_the_host_that_was_dialled() {
     };
     let conn = shared.conn_params(&sub, None, "first:1");
     let params = shared.params.port_params(conn, SaslParams::None, &dialled);
-    assert_eq!(params.hostname.as_deref(), Some("first"));
+    assert_eq!(params.open.hostname.as_deref(), Some("first"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The fixture: a router without a mesh, whose network the test makes up.
 
 use super::super::action::{Action, AttachRequest, Deliver, Direction, InToken, PeerOpen, Side};
-use super::super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, STREAMING_LINKS};
+use super::super::connection::{
+    CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, PeerKind, STREAMING_LINKS,
+};
 use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
 use super::super::{Accepted, Mode, Router, RouterConfig};
@@ -9,7 +11,7 @@ use crate::annotations::{Annotations, flags};
 use crate::stream::{Payload, Stream, StreamLimits};
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Source, Target};
-use amqp_core::value::{Map, Symbol};
+use amqp_core::value::Symbol;
 use bytes::Bytes;
 
 pub(super) const NOW: Instant = Instant::from_micros(0);
@@ -31,26 +33,20 @@ pub(super) fn router() -> Router {
 }
 
 fn params(role: ConnectionRole) -> ConnParams {
-    ConnParams {
-        role,
-        initiator: role != ConnectionRole::Normal,
-        host: "peer".into(),
-        local_socket: None,
-        origin_name: "l".into(),
-        origin_address: "l".into(),
-        cost: 1,
-        link_capacity: 10,
-        strip_in: true,
-        strip_out: true,
-        group_correlator: Some("group".into()).filter(|_| role != ConnectionRole::Normal),
-        group_ordinal: None,
-        tls_ordinal: None,
-        access_id: None,
-        open_properties: Map::default(),
-        failover_list: None,
-        protocol: "amqp",
-        container: String::new(),
-    }
+    let between_routers = role != ConnectionRole::Normal;
+    let mut params = ConnParams::amqp(role);
+    params.initiator = between_routers;
+    params.facts.host = "peer".into();
+    params.links.capacity = 10;
+    params.trunk.correlator = between_routers.then(|| "group".into());
+    params
+}
+
+/// The parameters of a control connection of some generation.
+fn control_params(ordinal: u64) -> ConnParams {
+    let mut params = params(ConnectionRole::InterRouter);
+    params.trunk.ordinal = Some(ordinal);
+    params
 }
 
 impl<'a> Peer<'a> {
@@ -61,12 +57,12 @@ impl<'a> Peer<'a> {
 
     /// A consumer inside the process.
     pub(super) fn in_process(router: &'a Router) -> Self {
-        Self::open(router, ConnParams { protocol: "internal", ..params(ConnectionRole::Normal) }, "")
+        Self::open(router, ConnParams { kind: PeerKind::Internal, ..params(ConnectionRole::Normal) }, "")
     }
 
     /// A control connection of that generation, of the same group as the others. Its control links are not attached.
     pub(super) fn generation(router: &'a Router, ordinal: u64) -> Self {
-        Self::open(router, ConnParams { group_ordinal: Some(ordinal), ..params(ConnectionRole::InterRouter) }, "")
+        Self::open(router, control_params(ordinal), "")
     }
 
     fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
@@ -84,8 +80,7 @@ impl<'a> Peer<'a> {
 
     /// A control connection with credentials of some generation; its links are not attached yet.
     pub(super) fn control(router: &'a Router, ordinal: u64) -> Self {
-        let params = ConnParams { group_ordinal: Some(ordinal), ..params(ConnectionRole::InterRouter) };
-        Self::open(router, params, "")
+        Self::open(router, control_params(ordinal), "")
     }
 
     /// A data connection that ends at some router.

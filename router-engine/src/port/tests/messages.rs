@@ -177,7 +177,7 @@ fn annotations_by_strip_mode() {
     for (strip_in, strip_out) in [(true, true), (false, true), (true, false), (false, false)] {
         let mut world = World::new();
         let mut p = params(ConnectionRole::Normal);
-        (p.conn.strip_in, p.conn.strip_out) = (strip_in, strip_out);
+        (p.conn.links.strip_in, p.conn.links.strip_out) = (strip_in, strip_out);
         let (a, b) = (world.client_with(p.clone()), world.client_with(p));
         world.receiver(b, "q", 10);
         let sender = world.sender(a, Some("q"));
@@ -216,7 +216,7 @@ fn annotations_by_strip_mode() {
 fn malformed_annotations_are_rejected_by_name() {
     let mut world = World::new();
     let mut p = params(ConnectionRole::Normal);
-    p.conn.strip_in = false;
+    p.conn.links.strip_in = false;
     let (a, b) = (world.client_with(p), world.client());
     world.receiver(b, "q", 10);
     let sender = world.sender(a, Some("q"));

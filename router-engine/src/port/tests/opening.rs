@@ -29,10 +29,10 @@ fn our_open_to_an_ordinary_peer() {
 fn properties_by_role() {
     let keys = |change: fn(&mut PortParams)| {
         let mut p = params(ConnectionRole::InterRouter);
-        p.conn.cost = 2;
-        p.conn.group_correlator = Some("e76cM2cAEn3MXf0".into());
-        p.conn.access_id = Some("aHofM:1".into());
-        p.hostname = Some("host".into());
+        p.conn.trunk.cost = 2;
+        p.conn.trunk.correlator = Some("e76cM2cAEn3MXf0".into());
+        p.open.access_id = Some("aHofM:1".into());
+        p.open.hostname = Some("host".into());
         change(&mut p);
         let open = our_open(&p, "R", ConnId { slot: 0, number: 7 });
         let keys: Vec<String> = open.properties.unwrap().iter().map(|(k, _)| k.as_str().unwrap().to_owned()).collect();
@@ -47,7 +47,7 @@ fn properties_by_role() {
     let data = |p: &mut PortParams| {
         p.conn.initiator = true;
         p.conn.role = ConnectionRole::InterRouterData;
-        p.conn.group_ordinal = Some(4);
+        p.conn.trunk.ordinal = Some(4);
     };
     assert_eq!(
         keys(data).1,
@@ -57,9 +57,9 @@ fn properties_by_role() {
     assert_eq!(
         keys(|p| {
             p.conn.role = ConnectionRole::Normal;
-            p.conn.cost = 1;
-            p.conn.failover_list = Some(Value::List(Vec::new()));
-            p.conn.open_properties = Map::new().with(Value::symbol("mine"), 1_i32);
+            p.conn.trunk.cost = 1;
+            p.open.failover_list = Some(Value::List(Vec::new()));
+            p.open.properties = Map::new().with(Value::symbol("mine"), 1_i32);
         })
         .1,
         "product version qd.conn-id failover-server-list mine"
@@ -83,8 +83,8 @@ fn connector_opens_first() {
     let mut world = World::new();
     let mut p = params(ConnectionRole::Normal);
     p.conn.initiator = true;
-    p.hostname = Some("host".into());
-    p.sasl = SaslParams::Client { mechanisms: None, username: None, password: None, external: false };
+    p.open.hostname = Some("host".into());
+    p.sasl = SaslParams::anonymous_client();
     let handle = world.router.connect(p.conn.clone(), world.now);
     let mut port = AmqpPort::new(p, handle, Arc::clone(&world.router), world.now);
     let mut server = Connection::new(Config::default());

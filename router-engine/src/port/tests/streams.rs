@@ -368,7 +368,7 @@ fn receiver_without_credit_holds_the_stream() {
 fn a_sender_of_which_much_waits_is_told_to_stop() {
     let mut world = World::new();
     let mut generous = params(ConnectionRole::Normal);
-    generous.conn.link_capacity = 50;
+    generous.conn.links.capacity = 50;
     let (a, b) = (world.client_with(generous), world.client());
     let receiver = world.receiver(b, "q", 0);
     let sender = world.sender(a, Some("q"));
@@ -408,7 +408,7 @@ fn a_receiver_that_stands_still_does_not_stop_the_others() {
     world.receiver(stalled, "q", 0);
     let receiver = world.receiver(b, "q", 50);
     let mut generous = params(ConnectionRole::Normal);
-    generous.conn.link_capacity = 50;
+    generous.conn.links.capacity = 50;
     let a = world.client_with(generous);
     let sender = world.sender(a, Some("q"));
     let mut sent = 0;

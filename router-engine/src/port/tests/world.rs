@@ -7,7 +7,6 @@ use crate::core::connection::ConnParams;
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
 use amqp_core::message::{Header, MessageBuilder, Properties};
 use amqp_core::performative::{Attach, DeliveryState, Open, Role, Source, Target};
-use amqp_core::value::Map;
 use std::io::IoSlice;
 
 /// A client of the router: an engine joined to a port.
@@ -28,37 +27,10 @@ pub(super) struct World {
 }
 
 pub(super) fn params(role: ConnectionRole) -> PortParams {
-    PortParams {
-        conn: ConnParams {
-            role,
-            initiator: false,
-            host: "127.0.0.1:5000".into(),
-            local_socket: None,
-            origin_name: "listener".into(),
-            origin_address: "0.0.0.0:5672".into(),
-            cost: 1,
-            link_capacity: 10,
-            strip_in: true,
-            strip_out: true,
-            group_correlator: None,
-            group_ordinal: None,
-            tls_ordinal: None,
-            access_id: None,
-            open_properties: Map::new(),
-            failover_list: None,
-            protocol: "amqp",
-            container: String::new(),
-        },
-        max_frame_size: 16384,
-        max_sessions: 32768,
-        session_window: None,
-        idle_timeout: Duration::from_secs(16),
-        hostname: None,
-        policy_vhost: None,
-        sasl: SaslParams::Server { require: false, mechanisms: vec!["ANONYMOUS".into()], external_identity: None },
-        handshake_timeout: None,
-        message_fields: MessageFields::default(),
-    }
+    let mut conn = ConnParams::amqp(role);
+    conn.facts.host = "127.0.0.1:5000".into();
+    conn.links.capacity = 10;
+    PortParams::new(conn)
 }
 
 /// A message with an address and a body of `len` octets.
