@@ -138,7 +138,7 @@ impl Connector {
     pub fn create(params: ConnectorParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         log!(LogModule::ConnMgr, Level::Info, "Configured  Connector: {}", params.endpoint.describe());
-        let correlator = (params.endpoint.role == ConnectionRole::InterRouter).then(random_name);
+        let correlator = params.endpoint.role.has_control_links().then(random_name);
         let ordinal = tls.as_ref().map_or(0, TlsClient::ordinal);
         let state = State {
             tls,
@@ -205,7 +205,7 @@ impl Connector {
 
     fn use_tls(&self, tls: &TlsClient, ordinal: u64, oldest: u64) {
         let shared = &self.shared;
-        let rotates = matches!(shared.params.endpoint.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
+        let rotates = shared.params.endpoint.role.joins_network();
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
             let mut state = shared.state.lock();
@@ -253,7 +253,7 @@ impl Connector {
     fn start_set(&self) {
         let shared = &self.shared;
         let role = shared.params.endpoint.role;
-        let data = if role == ConnectionRole::InterRouter { self.data_connections() } else { 0 };
+        let data = if role.has_control_links() { self.data_connections() } else { 0 };
         let mut state = shared.state.lock();
         for number in 0..=data {
             let sub = Arc::new(Sub {
@@ -299,7 +299,7 @@ impl Sub {
     /// Whether the connection stands for the connector in status, message and failover: data connections never do,
     /// and a retired connection has a successor that does.
     fn represents(&self) -> bool {
-        self.role != ConnectionRole::InterRouterData && !self.retired()
+        !self.role.is_data_only() && !self.retired()
     }
 
     /// No new connection after the present one; gives up at once when there is none.

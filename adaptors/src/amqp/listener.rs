@@ -13,7 +13,7 @@ use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfil
 use crate::transport::Transport;
 use amqp_core::Instant;
 use parking_lot::{Condvar, Mutex};
-use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams, ConnectionRole};
+use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -239,7 +239,7 @@ impl Secured {
 
 impl Shared {
     fn is_for_routers(&self) -> bool {
-        !matches!(self.params.endpoint.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
+        self.params.endpoint.role.is_router()
     }
 
     async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {

@@ -11,4 +11,4 @@ mod start;
 pub use connector::{Connector, ConnectorState, ConnectorStatus};
 pub use driver::{Driver, Ending, OnOpened};
 pub use listener::{ListenError, Listener};
-pub use params::{Authenticator, ConnectorParams, DataConnections, EndpointParams, ListenerParams, role_name};
+pub use params::{Authenticator, ConnectorParams, DataConnections, EndpointParams, ListenerParams};

@@ -119,7 +119,7 @@ impl EndpointParams {
     pub fn describe(&self) -> String {
         let family = self.family.map_or("any", Family::name);
         let tls = self.tls.as_ref().map(|p| format!(", sslProfile={}", p.name)).unwrap_or_default();
-        format!("{} proto={family}, role={}{tls}", self.address(), role_name(self.role))
+        format!("{} proto={family}, role={}{tls}", self.address(), self.role.name())
     }
 
     /// What the core is told of a connection that was accepted here.
@@ -141,20 +141,6 @@ impl EndpointParams {
             message_fields: self.message_fields,
             ..PortParams::new(conn)
         }
-    }
-}
-
-/// The name of a role in configuration and logs.
-#[must_use]
-pub const fn role_name(role: ConnectionRole) -> &'static str {
-    match role {
-        ConnectionRole::Normal => "normal",
-        ConnectionRole::InterRouter => "inter-router",
-        ConnectionRole::RouteContainer => "route-container",
-        ConnectionRole::Edge => "edge",
-        ConnectionRole::InterRouterData => "inter-router-data",
-        ConnectionRole::InterEdge => "inter-edge",
-        ConnectionRole::InterNetwork => "inter-network",
     }
 }
 

@@ -12,7 +12,7 @@ use super::message::{Request, Response};
 use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
-use router_engine::core::connection::{ConnectionRole, PeerKind};
+use router_engine::core::connection::PeerKind;
 use router_engine::core::snapshot::{ConnectionRow, LinkKey, Page};
 use router_engine::log::{Level, LogModule};
 
@@ -233,8 +233,7 @@ impl<B: Backend> Agent<B> {
     }
 
     fn delete_connection(&mut self, target: &mut ConnectionRow, requester: u32) -> Result<(), Failure> {
-        let between_routers = matches!(target.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
-        if between_routers || target.params.kind == PeerKind::TcpDispatcher {
+        if target.role.joins_network() || target.params.kind == PeerKind::TcpDispatcher {
             return Err(not_allowed());
         }
         let number = target.number;

@@ -4,7 +4,6 @@ use crate::memory;
 use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
-use router_engine::core::connection::ConnectionRole;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkRow, RouterRow};
 use router_engine::forward::Treatment;
 use std::time::Duration;
@@ -214,7 +213,7 @@ pub(super) fn connection(c: &ConnectionRow) -> Row {
         c.params.facts.host.as_str().into(),
         // The sockets of AMQP connections are not shown.
         c.params.facts.local_socket.as_deref().filter(|_| is_tcp).into(),
-        role_name(c.role).into(),
+        c.role.name().into(),
         c.params.kind.protocol().into(),
         if c.params.initiator { "out" } else { "in" }.into(),
         container.into(),
@@ -240,18 +239,6 @@ pub(super) fn connection(c: &ConnectionRow) -> Row {
         group.into(),
         group.map(|_| ordinal.or(c.params.trunk.ordinal).unwrap_or(0)).into(),
     ]
-}
-
-pub(super) const fn role_name(role: ConnectionRole) -> &'static str {
-    match role {
-        ConnectionRole::Normal => "normal",
-        ConnectionRole::InterRouter => "inter-router",
-        ConnectionRole::RouteContainer => "route-container",
-        ConnectionRole::Edge => "edge",
-        ConnectionRole::InterRouterData => "inter-router-data",
-        ConnectionRole::InterEdge => "inter-edge",
-        ConnectionRole::InterNetwork => "inter-network",
-    }
 }
 
 /// What the peer listed in its open: text and whole numbers only, up to the first of another kind.

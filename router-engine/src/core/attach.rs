@@ -2,10 +2,10 @@
 
 use super::Core;
 use super::action::{AttachRequest, Direction};
-use super::connection::{ConnParams, ConnectionRole, LinkPolicy, PeerKind};
+use super::connection::{ConnParams, LinkPolicy, PeerKind};
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
-use super::objects::{Conn, Link, LinkCounters, LinkKind};
+use super::objects::{Link, LinkCounters, LinkKind};
 use super::report;
 use super::table::{Hook, List};
 use crate::address::name;
@@ -66,7 +66,7 @@ impl Core {
             return self.decide_router_link(conn, request.direction, has(CAP_ROUTER), grant);
         }
         let c = &self.conns[conn];
-        if c.role == ConnectionRole::InterRouter && c.router.as_ref().is_none_or(|r| r.control_out.is_none()) {
+        if c.role.has_control_links() && c.router.as_ref().is_none_or(|r| r.control_out.is_none()) {
             crate::log!(
                 LogModule::RouterCore,
                 Level::Error,
@@ -96,7 +96,7 @@ impl Core {
         control: bool,
         grant: Grant,
     ) -> Result<Grant, Error> {
-        if self.conns[conn].role != ConnectionRole::InterRouter || self.conns[conn].router.is_none() {
+        if !self.conns[conn].role.has_control_links() || self.conns[conn].router.is_none() {
             crate::log!(
                 LogModule::RouterCore,
                 Level::Error,
@@ -175,7 +175,7 @@ impl Core {
             target: Some(with_expiry_target(target)),
             anonymous,
             cut_through: if grant.streaming { CutThrough::Always } else { grant.kind.cut_through() },
-            annotations: carries_annotations(&self.conns[conn], direction),
+            annotations: self.conns[conn].carries_annotations(direction),
             priority: grant.kind.priority(),
             resend_released: grant.resend_released,
             gauge,
@@ -403,15 +403,4 @@ fn with_expiry_target(target: Option<Box<Target>>) -> Box<Target> {
     // There is no transaction support: a coordinator is answered by an ordinary target.
     target.coordinator = false;
     target
-}
-
-/// Whether the router annotations section is read (incoming) or written (outgoing) on links of a connection.
-pub(super) fn carries_annotations(conn: &Conn, direction: Direction) -> bool {
-    match conn.role {
-        ConnectionRole::Normal | ConnectionRole::RouteContainer => match direction {
-            Direction::In => !conn.params.links.strip_in,
-            Direction::Out => !conn.params.links.strip_out,
-        },
-        _ => true,
-    }
 }

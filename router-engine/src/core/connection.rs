@@ -1,5 +1,8 @@
 //! What the core knows of a connection.
 
+pub use super::role::ConnectionRole;
+
+use super::action::Direction;
 use crate::Mailbox;
 use std::sync::Arc;
 
@@ -9,26 +12,6 @@ pub const ANONYMOUS_RELAY: &str = "ANONYMOUS-RELAY";
 pub const STREAMING_LINKS: &str = "qd.streaming-links";
 /// Offered by routers that take streams on data connections.
 pub const CONNECTION_TRUNKING: &str = "qd.connection_trunking";
-
-/// The role of a connection (spec `inter-router-protocol.md` section 1, codes of `qd.inter-router-role`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum ConnectionRole {
-    /// An ordinary peer.
-    #[default]
-    Normal,
-    /// A neighbour router's control connection.
-    InterRouter,
-    /// A container that auto-links apply to.
-    RouteContainer,
-    /// Between an edge router and its interior router.
-    Edge,
-    /// Carries streams beside an inter-router connection.
-    InterRouterData,
-    /// Between two edge routers.
-    InterEdge,
-    /// Between two networks.
-    InterNetwork,
-}
 
 /// Who is at the other end of a connection in the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +134,17 @@ impl ConnParams {
 impl LinkPolicy {
     /// What applies where nothing is configured.
     pub const DEFAULT: Self = Self { capacity: 250, strip_in: true, strip_out: true };
+
+    /// Whether the router annotations section is read (incoming) or written (outgoing) on links of a connection of that
+    /// role (spec `inter-router-protocol.md` 4.3).
+    #[must_use]
+    pub const fn carries_annotations(self, role: ConnectionRole, direction: Direction) -> bool {
+        let strip = match direction {
+            Direction::In => self.strip_in,
+            Direction::Out => self.strip_out,
+        };
+        role.is_router() || !strip
+    }
 }
 
 impl Default for LinkPolicy {

@@ -1,7 +1,6 @@
 //! Forwarding: from an address to outgoing links (spec `inter-router-protocol.md` section 10).
 
 use super::Core;
-use super::connection::ConnectionRole;
 use super::effect::{Effect, Push};
 use super::ids::OutId;
 use super::objects::{Link, LinkKind, Out};
@@ -343,13 +342,13 @@ impl Core {
         let conn = &mut self.conns[conn];
         conn.last_delivery = Some(route.now);
         let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
-        if conn.is_router() {
+        if conn.role.is_inter_router() {
             a.counters.transit += 1;
             self.totals.transit += u64::from(kind != LinkKind::Control);
         } else if conn.is_internal() {
             a.counters.to_container += 1;
         } else {
-            let container = u64::from(conn.role == ConnectionRole::RouteContainer);
+            let container = u64::from(conn.role.is_route_container());
             a.counters.egress += 1;
             a.counters.egress_route_container += container;
             self.totals.egress += 1;

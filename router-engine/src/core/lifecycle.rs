@@ -46,7 +46,7 @@ impl Router {
 impl Conn {
     /// Routers carry what belongs to others, and tasks of this process are trusted.
     fn may_be_shed(&self) -> bool {
-        !self.is_router() && !self.is_internal() && !self.admin_deleted
+        !self.role.is_router() && !self.is_internal() && !self.admin_deleted
     }
 }
 
@@ -82,12 +82,12 @@ impl Core {
         conn.streaming_links = offers(STREAMING_LINKS);
         let trunking = offers(CONNECTION_TRUNKING);
         let property = |key: &str| peer.properties.get(key);
-        if conn.role == ConnectionRole::InterRouter
+        if conn.role.has_control_links()
             && property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4)
         {
             conn.role = ConnectionRole::InterRouterData;
         }
-        if conn.is_router() {
+        if conn.role.is_inter_router() {
             let remote_cost = property("qd.inter-router-cost").and_then(amqp_core::Value::as_i64).unwrap_or(1);
             let remote_cost = u32::try_from(remote_cost).unwrap_or(1);
             let own = conn.params.initiator;
@@ -113,10 +113,10 @@ impl Core {
         }
         let role = conn.role;
         conn.peer = Some(peer);
-        match role {
-            ConnectionRole::InterRouter => self.control_connection_opened(slot),
-            ConnectionRole::InterRouterData => self.data_connection_opened(slot),
-            _ => {}
+        if role.has_control_links() {
+            self.control_connection_opened(slot);
+        } else if role.is_data_only() {
+            self.data_connection_opened(slot);
         }
     }
 

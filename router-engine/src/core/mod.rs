@@ -25,6 +25,7 @@ pub mod nodes;
 mod objects;
 mod peers;
 mod report;
+mod role;
 mod settle;
 pub mod snapshot;
 mod table;

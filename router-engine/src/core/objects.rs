@@ -395,14 +395,14 @@ impl Conn {
         }
     }
 
+    /// Whether the router annotations section is read (incoming) or written (outgoing) on its links.
+    pub(crate) const fn carries_annotations(&self, direction: Direction) -> bool {
+        self.params.links.carries_annotations(self.role, direction)
+    }
+
     /// Shown to operators: of a peer whose open came.
     pub(crate) fn is_shown(&self) -> bool {
         !self.is_internal() && self.peer.is_some()
-    }
-
-    /// A connection to another router of this network, on which streams and complete messages are routed by `to`.
-    pub(crate) fn is_router(&self) -> bool {
-        matches!(self.role, ConnectionRole::InterRouter | ConnectionRole::InterRouterData)
     }
 }
 

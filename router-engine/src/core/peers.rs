@@ -4,7 +4,6 @@
 use super::Core;
 use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
-use super::connection::ConnectionRole;
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
 use super::ids::LinkId;
 use super::objects::{LinkKind, RouterConn};
@@ -203,7 +202,7 @@ impl Core {
 
     /// Other control connections of a group, active or about to be: slot, neighbour bit and ordinal.
     fn rivals(&self, conn: u32, correlator: &str) -> Vec<(u32, u8, u64)> {
-        let rivals = self.conns.entries().filter(|(other, c)| *other != conn && c.role == ConnectionRole::InterRouter);
+        let rivals = self.conns.entries().filter(|(other, c)| *other != conn && c.role.has_control_links());
         rivals
             .filter_map(|(other, c)| {
                 let router = c.router.as_ref().filter(|r| r.correlator.as_deref() == Some(correlator))?;
@@ -247,7 +246,7 @@ impl Core {
         let capability = match kind {
             LinkKind::Control => vec![Symbol::from_static(CAP_ROUTER)],
             LinkKind::Data(_) => vec![Symbol::from_static(CAP_ROUTER_DATA)],
-            LinkKind::Streaming if self.conns[conn].role == ConnectionRole::InterRouter => {
+            LinkKind::Streaming if self.conns[conn].role.has_control_links() => {
                 vec![Symbol::from_static(CAP_ROUTER_DATA)]
             }
             LinkKind::Streaming | LinkKind::Endpoint => Vec::new(),

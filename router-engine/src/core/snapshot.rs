@@ -225,7 +225,7 @@ impl Router {
         let (mut connections, mut services) = (0, Vec::<(&'static str, u64)>::new());
         for conn in core.conns.iter().filter(|c| c.is_shown()) {
             connections += 1;
-            if conn.role != ConnectionRole::Normal {
+            if !conn.role.is_client() {
                 continue;
             }
             match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.kind.protocol()) {
@@ -314,7 +314,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
             LinkKind::Endpoint => "endpoint",
             LinkKind::Control => "router-control",
             LinkKind::Data(_) => "inter-router",
-            LinkKind::Streaming if core.conns.get(link.conn).is_some_and(|c| c.role == ConnectionRole::InterRouter) => {
+            LinkKind::Streaming if core.conns.get(link.conn).is_some_and(|c| c.role.has_control_links()) => {
                 "inter-router"
             }
             LinkKind::Streaming => "endpoint",

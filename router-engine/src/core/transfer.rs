@@ -1,7 +1,6 @@
 //! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
 
 use super::action::Deliver;
-use super::connection::ConnectionRole;
 use super::effect::Effect;
 use super::forwarding::{Route, takes_any_way};
 use super::ids::InId;
@@ -110,7 +109,7 @@ impl Core {
         to: Option<&[u8]>,
         within_radius: bool,
     ) {
-        let router = self.conns[self.links[link].conn].is_router();
+        let router = self.conns[self.links[link].conn].role.is_inter_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
         if in_slot.is_none_or(|slot| self.ins[slot].presettled) {
@@ -149,7 +148,7 @@ impl Core {
     fn count_ingress(&mut self, conn: u32, link: u32, address: Option<u32>) {
         let enters = self.is_ingress(link);
         let conn = &self.conns[conn];
-        let container = u64::from(enters && conn.role == ConnectionRole::RouteContainer);
+        let container = u64::from(enters && conn.role.is_route_container());
         self.totals.ingress += u64::from(enters);
         self.totals.ingress_route_container += container;
         // What has nowhere to go on a link with an address is not one of that address's deliveries.
@@ -164,7 +163,7 @@ impl Core {
     fn is_ingress(&self, link: u32) -> bool {
         let link = &self.links[link];
         let conn = &self.conns[link.conn];
-        link.kind == LinkKind::Endpoint && !conn.is_router() && !conn.is_internal()
+        link.kind == LinkKind::Endpoint && !conn.role.is_inter_router() && !conn.is_internal()
     }
 
     /// Tells the sender the end of a delivery and forgets it. Its copies must be gone already.

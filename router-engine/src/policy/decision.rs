@@ -82,7 +82,7 @@ impl Policy {
     }
 
     fn decide_listener(&self, asked: &Asked<'_>) -> Result<Option<Arc<Settings>>, Refusal> {
-        if matches!(asked.role, ConnectionRole::InterRouter | ConnectionRole::InterRouterData) {
+        if asked.role.is_inter_router() {
             return Ok(None);
         }
         let name = asked.policy_vhost.or(asked.hostname).unwrap_or_default();
@@ -95,8 +95,7 @@ impl Policy {
     }
 
     fn decide_connector(&self, asked: &Asked<'_>) -> Result<Option<Arc<Settings>>, Refusal> {
-        use ConnectionRole::{InterNetwork, Normal, RouteContainer};
-        let is_policed = matches!(asked.role, Normal | RouteContainer | InterNetwork);
+        let is_policed = asked.role.is_policed_as_connector();
         let Some(name) = asked.policy_vhost.filter(|name| is_policed && !name.is_empty()) else { return Ok(None) };
         let vhost = self.vhost_for(name).ok_or(Refusal::NoVhost)?;
         let group = vhost.group(CONNECTOR_GROUP).ok_or(Refusal::NoConnectorGroup)?;

@@ -7,7 +7,6 @@ use super::link::{PortLink, notified};
 use super::params::PortError;
 use super::stalls::Stalls;
 use crate::core::action::{Action, Direction};
-use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::effect::{AttachOut, AttachReply, Effect, SessionClass};
 use crate::core::ids::LinkId;
 use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, SessionKey};
@@ -142,7 +141,7 @@ impl AmqpPort {
         link.ends = ends;
         link.owns_session = owned;
         link.priority = attach.priority;
-        link.annotations = carries_annotations(&self.params.conn, direction);
+        link.annotations = self.params.conn.links.carries_annotations(self.params.conn.role, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
             incoming.cut_through = attach.cut_through;
@@ -199,14 +198,5 @@ impl AmqpPort {
             // No channel is left: share with anybody.
             None => self.classes.first().map(|(_, session)| (*session, false)),
         }
-    }
-}
-
-/// Whether links that the core attaches carry router annotations (spec `inter-router-protocol.md` 4.3).
-fn carries_annotations(params: &ConnParams, direction: Direction) -> bool {
-    match (params.role, direction) {
-        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::In) => !params.links.strip_in,
-        (ConnectionRole::Normal | ConnectionRole::RouteContainer, Direction::Out) => !params.links.strip_out,
-        _ => true,
     }
 }

@@ -32,7 +32,7 @@ pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsIn
 
 use crate::Router;
 use crate::core::action::Action;
-use crate::core::connection::{ConnHandle, ConnectionRole};
+use crate::core::connection::ConnHandle;
 use crate::core::effect::{Effect, PRIORITIES, SessionClass};
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
@@ -101,7 +101,7 @@ impl AmqpPort {
             engine.open(open::our_open(&params, router.id(), handle.id));
         }
         // Edge routers, and all routers towards another network, keep their path to themselves.
-        let with_path = router.mode() != Mode::Edge && params.conn.role != ConnectionRole::InterNetwork;
+        let with_path = router.mode() != Mode::Edge && params.conn.role.tells_path();
         Self {
             handshake: params.handshake_timeout.map(|timeout| now + timeout),
             annotations: Composer::new(router.id(), with_path),

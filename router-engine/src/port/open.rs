@@ -4,7 +4,7 @@
 use super::params::{PortParams, SaslParams, TlsInfo};
 use crate::VERSION;
 use crate::core::action::PeerOpen;
-use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, ConnectionRole, STREAMING_LINKS};
+use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, STREAMING_LINKS};
 use crate::core::ids::ConnId;
 use crate::policy::{Asked, Decision};
 use amqp_core::engine::Authentication;
@@ -27,7 +27,7 @@ const WINDOW_OTHER: u32 = 134_217_728;
 
 /// The incoming-window of sessions, frames (spec `amqp-endpoint.md` 5.3).
 pub(super) fn session_window(params: &PortParams) -> u32 {
-    let octets = if params.conn.role == ConnectionRole::Normal { WINDOW_NORMAL } else { WINDOW_OTHER };
+    let octets = if params.conn.role.is_client() { WINDOW_NORMAL } else { WINDOW_OTHER };
     params.session_window.unwrap_or(octets / params.max_frame_size.max(1)).max(2)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn session_window(params: &PortParams) -> u32 {
 pub(super) fn our_open(params: &PortParams, container: &str, conn: ConnId) -> Open {
     let mut capabilities: Vec<Symbol> =
         [ANONYMOUS_RELAY, STREAMING_LINKS, CONNECTION_TRUNKING].into_iter().map(Symbol::from_static).collect();
-    if params.conn.role == ConnectionRole::InterEdge {
+    if params.conn.role.is_inter_edge() {
         capabilities.push(Symbol::from_static("qd.router-inter-edge"));
     }
     Open {
@@ -58,7 +58,6 @@ pub(super) fn channel_max(params: &PortParams) -> u16 {
 }
 
 fn properties(params: &PortParams, id: ConnId) -> Map {
-    use ConnectionRole::{Edge, InterEdge, InterRouter, InterRouterData};
     let conn = &params.conn;
     let mut map = Map::new();
     let mut put = |key: &'static str, value: Value| map.push(Value::symbol(key), value);
@@ -68,10 +67,10 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
     if conn.trunk.cost > 1 {
         put("qd.inter-router-cost", Value::Int(i32::try_from(conn.trunk.cost).unwrap_or(i32::MAX)));
     }
-    if conn.initiator && conn.role == InterRouterData {
+    if conn.initiator && conn.role.is_data_only() {
         put("qd.inter-router-role", Value::Int(ROLE_DATA));
     }
-    if conn.initiator && matches!(conn.role, InterRouter | InterRouterData) {
+    if conn.initiator && conn.role.is_inter_router() {
         if let Some(correlator) = &conn.trunk.correlator {
             put("qd.group-correlator", correlator.clone().into());
         }
@@ -80,12 +79,12 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
         }
     }
     if !conn.initiator
-        && matches!(conn.role, InterRouter | Edge | InterEdge)
+        && conn.role.tells_access_id()
         && let Some(access_id) = &params.open.access_id
     {
         put("qd.access-id", access_id.clone().into());
     }
-    if matches!(conn.role, InterRouter | InterRouterData | Edge) {
+    if conn.role.tells_annotations_version() {
         put("qd.annotations-version", Value::Int(ANNOTATIONS_VERSION));
     }
     if let Some(list) = &params.open.failover_list {

@@ -12,7 +12,7 @@ pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
     if let Some(user) = &peer.user {
         log!(LogModule::Server, Level::Debug, "[C{id}] User id is '{user}'");
     }
-    if matches!(conn.role, ConnectionRole::InterRouter | ConnectionRole::Edge)
+    if conn.role.joins_network()
         && let Some(Value::Int(version)) = peer.properties.get("qd.annotations-version")
     {
         log!(LogModule::Router, Level::Debug, "Remote router annotations version: {version}");
@@ -60,5 +60,5 @@ pub(super) fn aborted(link: &str, parent: &str) {
 
 /// Clients come and go often.
 fn level(role: ConnectionRole) -> Level {
-    if role == ConnectionRole::Normal { Level::Debug } else { Level::Info }
+    if role.is_client() { Level::Debug } else { Level::Info }
 }

@@ -8,7 +8,6 @@
 
 use super::AmqpPort;
 use super::limits::{ARRIVING_MAX, STALLED_WINDOW};
-use crate::core::connection::ConnectionRole;
 use amqp_core::engine::{LinkKey, SessionKey};
 use amqp_core::performative::Error;
 use rustc_hash::FxHashMap;
@@ -123,6 +122,6 @@ impl AmqpPort {
 
     /// Routers are trusted, and keep to a window that is narrowed under way; some clients compute nonsense of it.
     pub(super) const fn peer_is_router(&self) -> bool {
-        !matches!(self.params.conn.role, ConnectionRole::Normal | ConnectionRole::RouteContainer)
+        self.params.conn.role.is_router()
     }
 }

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{World, message, params};
 use crate::annotations::Annotations;
+use crate::core::connection::ConnectionRole;
 use crate::log::{Level, LogModule, capture};
 use amqp_core::engine::{AttachParams, Outgoing, Sent};
 use amqp_core::message::{Depth, MessageBuilder, ScanResult, scan};

@@ -4,6 +4,7 @@ use super::super::open::our_open;
 use super::super::*;
 use super::world::{World, message, params};
 use crate::ConnId;
+use crate::core::connection::ConnectionRole;
 use amqp_core::engine::Event;
 use amqp_core::performative::{DeliveryState, Error, Open};
 use amqp_core::value::{Map, Value};

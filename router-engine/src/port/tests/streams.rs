@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::world::{World, message, params};
+use crate::core::connection::ConnectionRole;
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
 use amqp_core::performative::{DeliveryState, Role, Target};
 use amqp_core::value::Symbol;

@@ -3,7 +3,7 @@
 use super::super::*;
 use crate::Router;
 use crate::core::RouterConfig;
-use crate::core::connection::ConnParams;
+use crate::core::connection::{ConnParams, ConnectionRole};
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
 use amqp_core::message::{Header, MessageBuilder, Properties};
 use amqp_core::performative::{Attach, DeliveryState, Open, Role, Source, Target};
