@@ -9,6 +9,7 @@ use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::Mode;
 use router_engine::core::nodes::NodeRow;
+use router_engine::index::NodeIndex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Counters that are kept for compatibility only.
@@ -126,12 +127,12 @@ impl Runtime {
 }
 
 fn node(row: NodeRow) -> Attributes {
-    let own = row.bit == 0;
+    let own = row.index == NodeIndex::OWN;
     let list = |ids: Vec<String>| Value::List(ids.into_iter().map(Value::from).collect());
     let address = format!("amqp:/_topo/0/{}", row.id);
     let attributes = Attributes::new()
         .with("id", row.id)
-        .with("index", i64::from(row.bit))
+        .with("index", counter(row.index.get() as u64))
         .with("protocolVersion", row.version)
         .with("instance", row.instance.unwrap_or(0))
         .with("linkState", list(row.peers))
@@ -141,7 +142,7 @@ fn node(row: NodeRow) -> Attributes {
     if own {
         return attributes.with("lastTopoChange", row.since_change.map_or(0, epoch_before));
     }
-    let attributes = attributes.with("routerLink", row.link.map(i64::from));
+    let attributes = attributes.with("routerLink", row.link.map(|link| counter(link.get() as u64)));
     attributes.with("cost", i64::from(row.cost))
 }
 

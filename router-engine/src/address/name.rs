@@ -4,7 +4,7 @@
 //! A key is one class character followed by text. Building a key allocates nothing beyond what the
 //! caller's string lacks.
 
-use crate::core::Mode;
+use crate::mode::Mode;
 use crate::rng::SecretRng;
 
 #[cfg(test)]

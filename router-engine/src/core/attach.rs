@@ -5,9 +5,9 @@ use super::action::{AttachRequest, Direction};
 use super::connection::{ConnParams, LinkPolicy, PeerKind};
 use super::effect::{AttachReply, CutThrough, Effect};
 use super::ids::{LinkId, OutId};
-use super::objects::{Link, LinkCounters, LinkKind};
+use super::objects::{Address, Conn, Link, LinkCounters, LinkKind};
 use super::report;
-use super::table::{Hook, List};
+use super::table::{Hook, List, Slot};
 use crate::address::name;
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule};
@@ -34,7 +34,7 @@ enum Node {
 /// An attach that is granted.
 struct Grant {
     kind: LinkKind,
-    address: Option<u32>,
+    address: Option<Slot<Address>>,
     terminus: Option<Bytes>,
     streaming: bool,
     resend_released: bool,
@@ -43,7 +43,7 @@ struct Grant {
 // === impl Core ===
 
 impl Core {
-    pub(super) fn on_attach(&mut self, conn: u32, mut request: AttachRequest) {
+    pub(super) fn on_attach(&mut self, conn: Slot<Conn>, mut request: AttachRequest) {
         let decided = self.decide(conn, &mut request);
         match decided {
             Ok(grant) => self.accept(conn, request, grant),
@@ -51,7 +51,7 @@ impl Core {
         }
     }
 
-    fn decide(&mut self, conn: u32, request: &mut AttachRequest) -> Result<Grant, Error> {
+    fn decide(&mut self, conn: Slot<Conn>, request: &mut AttachRequest) -> Result<Grant, Error> {
         let incoming = request.direction == Direction::In;
         let (address, dynamic, capabilities) = node_terminus(request);
         let has = |name: &str| capabilities.iter().any(|s| s.0 == name);
@@ -91,7 +91,7 @@ impl Core {
 
     fn decide_router_link(
         &mut self,
-        conn: u32,
+        conn: Slot<Conn>,
         direction: Direction,
         control: bool,
         grant: Grant,
@@ -129,7 +129,13 @@ impl Core {
         }
     }
 
-    fn decide_named(&mut self, conn: u32, direction: Direction, text: &str, grant: Grant) -> Result<Grant, Error> {
+    fn decide_named(
+        &mut self,
+        conn: Slot<Conn>,
+        direction: Direction,
+        text: &str,
+        grant: Grant,
+    ) -> Result<Grant, Error> {
         let key = self.key_of(text);
         if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
             return Err(no_route());
@@ -156,7 +162,7 @@ impl Core {
         Ok(Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(text.as_bytes())), ..grant })
     }
 
-    fn accept(&mut self, conn: u32, request: AttachRequest, grant: Grant) {
+    fn accept(&mut self, conn: Slot<Conn>, request: AttachRequest, grant: Grant) {
         let AttachRequest { token, name, direction, source, target, settle_on_send } = request;
         let slot = self.insert_link(conn, name, direction, grant.kind);
         let link = &mut self.links[slot];
@@ -193,7 +199,7 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, conn: u32, request: &AttachRequest, error: Error) {
+    fn refuse(&mut self, conn: Slot<Conn>, request: &AttachRequest, error: Error) {
         let incoming = request.direction == Direction::In;
         let addressed = request.source.as_ref().filter(|s| s.address.is_some() || s.dynamic);
         let reply = AttachReply {
@@ -212,13 +218,19 @@ impl Core {
     }
 
     /// Creates a link record on a connection.
-    pub(super) fn insert_link(&mut self, conn: u32, name: String, direction: Direction, kind: LinkKind) -> u32 {
+    pub(super) fn insert_link(
+        &mut self,
+        conn: Slot<Conn>,
+        name: String,
+        direction: Direction,
+        kind: LinkKind,
+    ) -> Slot<Link> {
         let ConnParams { kind: peer, links: LinkPolicy { capacity, .. }, .. } = self.conns[conn].params;
         // Whole messages are for AMQP peers; nobody is shown the links of in-process ones.
         let gauge = (direction == Direction::Out && peer == PeerKind::Amqp).then(Arc::default);
         let at = self.conns[conn].links.len() as u32;
-        let slot = self.links.insert_with(|slot, number| Link {
-            id: LinkId { slot, number },
+        let slot = self.links.insert_with(|id| Link {
+            id,
             conn,
             at,
             hook: Hook::default(),
@@ -232,7 +244,8 @@ impl Core {
             settle_on_send: false,
             streaming: false,
             resend_released: false,
-            deliveries: List::default(),
+            incoming: List::default(),
+            outgoing: List::default(),
             undelivered: 0,
             moved_streams: 0,
             idle: false,
@@ -257,7 +270,7 @@ impl Core {
         _target: Option<Box<Target>>,
         settle_on_send: bool,
     ) {
-        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let Some(slot) = self.links.find(link) else { return };
         let link = &mut self.links[slot];
         if link.up {
             return;
@@ -274,13 +287,13 @@ impl Core {
 
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId], now: Instant) {
         let _ = error;
-        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let Some(slot) = self.links.find(link) else { return };
         self.leave_connection(slot);
         self.drop_link(slot, unsent, "Link closed", now);
     }
 
     /// Detaches a link from our side.
-    pub(super) fn detach_link(&mut self, slot: u32, error: Option<Error>, now: Instant) {
+    pub(super) fn detach_link(&mut self, slot: Slot<Link>, error: Option<Error>, now: Instant) {
         let (conn, link) = (self.links[slot].conn, self.links[slot].id);
         self.leave_connection(slot);
         report::detaching(self.conns[conn].id, link);
@@ -289,7 +302,7 @@ impl Core {
     }
 
     /// Takes a link out of its connection's list.
-    fn leave_connection(&mut self, slot: u32) {
+    fn leave_connection(&mut self, slot: Slot<Link>) {
         let Link { conn, at, .. } = self.links[slot];
         let links = &mut self.conns[conn].links;
         links.swap_remove(at as usize);
@@ -299,7 +312,7 @@ impl Core {
     }
 
     /// Unbinds a link, settles what was outstanding on it, and forgets it. `how` it went is for the log.
-    pub(super) fn drop_link(&mut self, slot: u32, unsent: &[OutId], how: &str, now: Instant) {
+    pub(super) fn drop_link(&mut self, slot: Slot<Link>, unsent: &[OutId], how: &str, now: Instant) {
         if self.links.get(slot).is_none() {
             return;
         }
@@ -318,7 +331,7 @@ impl Core {
     }
 
     /// Makes a link a consumer or producer of an address.
-    pub(super) fn bind(&mut self, slot: u32, address: u32) {
+    pub(super) fn bind(&mut self, slot: Slot<Link>, address: Slot<Address>) {
         let link = &mut self.links[slot];
         link.address = Some(address);
         let direction = link.direction;
@@ -347,7 +360,7 @@ impl Core {
         self.notify_watches(address);
     }
 
-    pub(super) fn unbind(&mut self, slot: u32) {
+    pub(super) fn unbind(&mut self, slot: Slot<Link>) {
         let link = &mut self.links[slot];
         let Some(address) = link.address.take() else { return };
         let direction = link.direction;

@@ -5,18 +5,7 @@ use super::Router;
 use crate::address::name::AddressContext;
 use crate::forward::Treatment;
 use crate::mesh::Timing;
-
-/// The mode of a router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Mode {
-    /// Not part of a network.
-    #[default]
-    Standalone,
-    /// Takes part in link-state routing.
-    Interior,
-    /// Attached to an interior router.
-    Edge,
-}
+use crate::mode::Mode;
 
 /// Configuration of the router entity as far as the core needs it.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,12 @@
 
 use super::Core;
 use super::action::Direction;
-use super::forwarding::Route;
-use super::objects::{ControlAddress, Link};
+use super::forwarding;
+use super::objects::{Address, ControlAddress, Link};
+use super::peers::Route;
+use super::table::Slot;
 use crate::forward::Treatment;
+use crate::index::{NeighbourIndex, NodeIndex};
 use crate::log;
 use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
@@ -17,12 +20,12 @@ impl Core {
         self.drive_mesh(now, |mesh| mesh.tick(now));
     }
 
-    pub(super) fn mesh_link_lost(&mut self, bit: u8, now: Instant) {
-        self.drive_mesh(now, |mesh| mesh.link_lost(bit, now));
+    pub(super) fn mesh_link_lost(&mut self, neighbour: NeighbourIndex, now: Instant) {
+        self.drive_mesh(now, |mesh| mesh.link_lost(neighbour));
     }
 
     /// A local destination of an address came first (`added`) or went last.
-    pub(super) fn local_destination_changed(&mut self, address: u32, added: bool) {
+    pub(super) fn local_destination_changed(&mut self, address: Slot<Address>, added: bool) {
         let Some(mesh) = self.mesh.as_mut() else { return };
         let a = &self.addresses[address];
         if !is_propagated(&a.key) {
@@ -36,17 +39,22 @@ impl Core {
     }
 
     /// A message to one of the control addresses, from a neighbour.
-    pub(super) fn on_control_message(&mut self, _address: ControlAddress, route: &Route, payload: &Payload) {
+    pub(super) fn on_control_message(
+        &mut self,
+        _address: ControlAddress,
+        route: &forwarding::Route,
+        payload: &Payload,
+    ) {
         let Some(conn) = route.conn.map(|c| &self.conns[c]) else { return };
         let Some(from) = conn.router.as_ref() else { return };
-        let (bit, cost) = (from.bit, from.cost);
+        let link = from.neighbour.map(|neighbour| (neighbour, from.cost));
         let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
             log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
             return;
         };
         let now = route.now;
         // A message of an old, retired connection of a neighbour says nothing about a link.
-        self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, bit.map(|bit| (bit, cost)), now));
+        self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, link, now));
     }
 
     fn drive_mesh(&mut self, now: Instant, input: impl FnOnce(&mut Mesh)) {
@@ -62,8 +70,8 @@ impl Core {
     pub(super) fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
         match output {
             MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
-            MeshOutput::NodeAdded { bit, id } => {
-                self.peers.add_node(bit, &id);
+            MeshOutput::NodeAdded { node, id } => {
+                self.peers.add_node(node, &id);
                 self.names.add_router(&id);
                 let key = format!("R{id}");
                 let address = match self.by_key.get(&key) {
@@ -71,42 +79,40 @@ impl Core {
                     None => self.create_address(key, Treatment::Closest, None),
                 };
                 self.claim_producers(&id, address);
-                self.map_remote(address, bit);
+                self.map_remote(address, node);
             }
-            MeshOutput::NodeRemoved { bit } => {
-                self.flush_node(bit, true);
-                if let Some(id) = self.peers.remove_node(bit) {
+            MeshOutput::NodeRemoved { node } => {
+                self.flush_node(node, true);
+                if let Some(id) = self.peers.remove_node(node) {
                     self.names.remove_router(&id);
                 }
             }
-            MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
-                if let Some((n, l, c, v)) = self.peers.node_mut(bit) {
-                    (*n, *l, *c, *v) = (next_hop, link, cost, valid_origins);
-                }
+            MeshOutput::Route { node, next_hop, link, cost, valid_origins } => {
+                self.peers.set_route(node, Route { next_hop, link, cost, valid_origins });
             }
-            MeshOutput::Reachable { bit, reachable } => self.on_reachable(bit, reachable),
+            MeshOutput::Reachable { node, reachable } => self.on_reachable(node, reachable),
             MeshOutput::Radius(radius) => self.peers.radius = radius,
-            MeshOutput::MapAddress { bit, key, treatment } => self.map_address(bit, key, treatment),
-            MeshOutput::UnmapAddress { bit, key } => {
-                self.unavailable.remove(&key, bit);
+            MeshOutput::MapAddress { node, key, treatment } => self.map_address(node, key, treatment),
+            MeshOutput::UnmapAddress { node, key } => {
+                self.unavailable.remove(&key, node);
                 if let Some(&address) = self.by_key.get(&key) {
-                    let router = || self.peers.name(bit).unwrap_or_default();
+                    let router = || self.peers.name(node).unwrap_or_default();
                     log!(LogModule::RouterMa, Level::Debug, "MAU: Router '{}' removed from address '{key}'", router());
-                    self.unmap_remote(address, bit);
+                    self.unmap_remote(address, node);
                 }
             }
-            MeshOutput::FlushNode { bit } => self.flush_node(bit, false),
+            MeshOutput::FlushNode { node } => self.flush_node(node, false),
             MeshOutput::TopologyChanged => self.last_topology_change = Some(now),
         }
     }
 
-    pub(super) fn map_address(&mut self, bit: u8, key: String, hint: u8) {
+    pub(super) fn map_address(&mut self, node: NodeIndex, key: String, hint: u8) {
         let known = self.by_key.get(&key).copied();
         let address = match known.filter(|&slot| self.addresses[slot].treatment != Treatment::Unavailable) {
             Some(slot) => slot,
             None => {
                 let Some(treatment) = self.treatment_of_remote(&key, hint) else {
-                    self.unavailable.add(key, bit, hint);
+                    self.unavailable.add(key, node, hint);
                     return;
                 };
                 let (_, priority) = self.configured(&key);
@@ -124,11 +130,11 @@ impl Core {
             LogModule::RouterMa,
             Level::Debug,
             "MAU: Router '{}' added to address '{}', treatment: {}",
-            self.peers.name(bit).unwrap_or_default(),
+            self.peers.name(node).unwrap_or_default(),
             a.key,
             a.treatment.code()
         );
-        self.map_remote(address, bit);
+        self.map_remote(address, node);
     }
 
     /// Treatment of an address that another router advertised; none when it is unavailable here (8.4).
@@ -141,31 +147,31 @@ impl Core {
         (treatment != Treatment::Unavailable).then_some(treatment)
     }
 
-    fn map_remote(&mut self, address: u32, bit: u8) {
+    fn map_remote(&mut self, address: Slot<Address>, node: NodeIndex) {
         let a = &mut self.addresses[address];
         let first_path = a.paths() == 0;
-        a.remotes |= 1 << bit;
+        a.remotes.insert(node);
         if first_path {
             self.restart_producers(address);
         }
         self.notify_watches(address);
     }
 
-    fn unmap_remote(&mut self, address: u32, bit: u8) {
-        self.addresses[address].remotes &= !(1 << bit);
+    fn unmap_remote(&mut self, address: Slot<Address>, node: NodeIndex) {
+        self.addresses[address].remotes.remove(node);
         self.notify_watches(address);
         self.release_address(address);
     }
 
     /// Binds links to the address of a router whose id has slashes if they meant it all along: until it was known, their
     /// address was taken to name the router, or something on this one, of which the id is the text up to a slash.
-    fn claim_producers(&mut self, id: &str, address: u32) {
+    fn claim_producers(&mut self, id: &str, address: Slot<Address>) {
         if !id.contains('/') {
             return;
         }
-        let of_routers = |a: u32| a != address && matches!(self.addresses[a].class(), b'L' | b'R');
+        let of_routers = |a: Slot<Address>| a != address && matches!(self.addresses[a].class(), b'L' | b'R');
         let is_candidate = |link: &Link| link.direction == Direction::In && link.address.is_some_and(of_routers);
-        let candidates: Vec<u32> =
+        let candidates: Vec<Slot<Link>> =
             self.links.entries().filter(|(_, link)| is_candidate(link)).map(|(slot, _)| slot).collect();
         for slot in candidates {
             let terminus = self.links[slot].terminus.clone();
@@ -178,31 +184,32 @@ impl Core {
     }
 
     /// Tells the watches of what a router advertises.
-    fn on_reachable(&mut self, bit: u8, reachable: bool) {
-        self.peers.set_reachable(bit, reachable);
+    fn on_reachable(&mut self, node: NodeIndex, reachable: bool) {
+        self.peers.reachable.set(node, reachable);
         for address in self.addresses.slots() {
-            if self.addresses[address].remotes & (1 << bit) != 0 {
+            if self.addresses[address].remotes.contains(node) {
                 self.notify_watches(address);
             }
         }
     }
 
     /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
-    pub(super) fn address_request_passes(&mut self, address: u32, now: Instant) {
+    pub(super) fn address_request_passes(&mut self, address: Slot<Address>, now: Instant) {
         let a = &self.addresses[address];
-        if a.class() == b'R' && a.remotes.is_power_of_two() {
-            let bit = a.remotes.trailing_zeros() as u8;
-            self.drive_mesh(now, |mesh| mesh.request_passes(bit));
+        if a.class() == b'R'
+            && let Some(node) = a.remotes.sole()
+        {
+            self.drive_mesh(now, |mesh| mesh.request_passes(node));
         }
     }
 
     /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
-    fn flush_node(&mut self, bit: u8, forgotten: bool) {
-        self.unavailable.forget_node(bit);
+    fn flush_node(&mut self, node: NodeIndex, forgotten: bool) {
+        self.unavailable.forget_node(node);
         for address in self.addresses.slots() {
             let a = &self.addresses[address];
-            if a.remotes & (1 << bit) != 0 && (forgotten || a.class() != b'R') {
-                self.unmap_remote(address, bit);
+            if a.remotes.contains(node) && (forgotten || a.class() != b'R') {
+                self.unmap_remote(address, node);
             }
         }
     }

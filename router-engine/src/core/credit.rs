@@ -3,12 +3,13 @@
 use super::Core;
 use super::effect::Effect;
 use super::ids::LinkId;
-use super::objects::LinkKind;
+use super::objects::{Address, Link, LinkKind};
+use super::table::Slot;
 use amqp_core::Instant;
 
 impl Core {
     /// Grants the first credit of a link that was just attached.
-    pub(super) fn grant_initial(&mut self, slot: u32) {
+    pub(super) fn grant_initial(&mut self, slot: Slot<Link>) {
         let link = &self.links[slot];
         let capacity = link.capacity;
         let reachable = match link.address {
@@ -23,7 +24,7 @@ impl Core {
     }
 
     /// Adds credit, to be granted at the end of the batch.
-    pub(super) fn give_credit(&mut self, slot: u32, credit: u32) {
+    pub(super) fn give_credit(&mut self, slot: Slot<Link>, credit: u32) {
         let link = &mut self.links[slot];
         if link.credit_due == 0 {
             self.dirty_links.push(slot);
@@ -46,7 +47,7 @@ impl Core {
     }
 
     /// A delivery on a targeted link found no path: its credit is kept back and the link drained (10.3).
-    pub(super) fn withhold_and_drain(&mut self, slot: u32) {
+    pub(super) fn withhold_and_drain(&mut self, slot: Slot<Link>) {
         let link = &mut self.links[slot];
         link.credit_withheld = (link.credit_withheld + 1).min(link.capacity);
         if !link.draining {
@@ -57,7 +58,7 @@ impl Core {
     }
 
     pub(super) fn on_drained(&mut self, link: LinkId, skipped: u32) {
-        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let Some(slot) = self.links.find(link) else { return };
         self.links[slot].use_credit(skipped, self.now);
         let link = &mut self.links[slot];
         // What the peer gave up is owed to it, also when credit granted in the meantime has ended the drain. Deliveries
@@ -69,7 +70,7 @@ impl Core {
         }
     }
 
-    fn release_withheld(&mut self, slot: u32) {
+    fn release_withheld(&mut self, slot: Slot<Link>) {
         let credit = std::mem::take(&mut self.links[slot].credit_withheld);
         if credit > 0 {
             self.give_credit(slot, credit);
@@ -77,7 +78,7 @@ impl Core {
     }
 
     /// The first path of an address has come: its producers get what was kept back.
-    pub(super) fn restart_producers(&mut self, address: u32) {
+    pub(super) fn restart_producers(&mut self, address: Slot<Address>) {
         let mut next = self.addresses[address].producers.head();
         while let Some(slot) = next {
             next = self.links[slot].hook.next();
@@ -86,7 +87,7 @@ impl Core {
     }
 
     pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32, now: Instant) {
-        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let Some(slot) = self.links.find(link) else { return };
         let link = &mut self.links[slot];
         link.peer_credit = credit;
         link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(now));
@@ -94,7 +95,7 @@ impl Core {
 
     /// The port refused a delivery by itself.
     pub(super) fn on_refused(&mut self, link: LinkId) {
-        let Some(slot) = self.links.find(link.slot, link.number) else { return };
+        let Some(slot) = self.links.find(link) else { return };
         let link = &mut self.links[slot];
         link.use_credit(1, self.now);
         link.counters.deliveries += 1;
@@ -103,7 +104,7 @@ impl Core {
     }
 
     /// Whether credit comes back when a delivery is forwarded rather than when it is settled.
-    pub(super) fn credit_at_forward(&self, slot: u32) -> bool {
+    pub(super) fn credit_at_forward(&self, slot: Slot<Link>) -> bool {
         let link = &self.links[slot];
         matches!(link.kind, LinkKind::Control | LinkKind::Data(_))
     }

@@ -2,12 +2,12 @@
 
 use super::Core;
 use super::effect::{Effect, Push};
-use super::ids::OutId;
-use super::objects::{Link, LinkKind, Out};
-use super::table::Hook;
+use super::objects::{Address, Conn, In, Link, LinkKind, Out};
+use super::table::{Hook, Slot};
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
 use crate::forward::choose::{Balanced, Candidate};
+use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex};
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -16,9 +16,9 @@ use amqp_core::performative::DeliveryState;
 #[derive(Debug)]
 pub(super) struct Route {
     /// The record of the incoming delivery; `None` when nothing will come back.
-    pub(super) origin: Option<u32>,
+    pub(super) origin: Option<Slot<In>>,
     /// The connection it came in on; `None` when the core itself sends.
-    pub(super) conn: Option<u32>,
+    pub(super) conn: Option<Slot<Conn>>,
     /// It travels on control links only.
     pub(super) control: bool,
     /// It takes any way, also one that routers who agree on the ways would not take.
@@ -41,9 +41,8 @@ struct Content<'a> {
 /// A chosen destination.
 #[derive(Debug, Clone, Copy)]
 enum Destination {
-    Local(u32),
-    /// Node bit of the router.
-    Remote(u8),
+    Local(Slot<Link>),
+    Remote(NodeIndex),
 }
 
 impl Core {
@@ -51,7 +50,7 @@ impl Core {
     pub(super) fn forward(
         &mut self,
         route: &Route,
-        address: u32,
+        address: Slot<Address>,
         payload: &Payload,
         annotations: &Annotations,
         state: Option<&DeliveryState>,
@@ -77,18 +76,18 @@ impl Core {
         }
     }
 
-    fn multicast(&mut self, route: &Route, address: u32, flood: bool, content: &Content<'_>) -> usize {
+    fn multicast(&mut self, route: &Route, address: Slot<Address>, flood: bool, content: &Content<'_>) -> usize {
         let a = &self.addresses[address];
         let class = a.class();
         let control = a.control;
         let mut copies = 0;
-        let local: Vec<u32> = if class == b'L' && route.conn.is_some() {
+        let local: Vec<Slot<Link>> = if class == b'L' && route.conn.is_some() {
             Vec::new()
         } else {
             let ready = a.subscribers.iter().filter(|l| self.takes(route, **l));
             self.consumers(address).chain(ready.copied()).collect()
         };
-        for conn in self.multicast_neighbours(route, address, flood, content.annotations) {
+        for conn in self.multicast_neighbours(address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
                 copies += 1;
                 self.push(route, link, Some(address), None, content);
@@ -106,32 +105,37 @@ impl Core {
         copies
     }
 
-    /// The neighbour connections (slots) that get a copy of a multicast message.
-    fn multicast_neighbours(&self, route: &Route, address: u32, flood: bool, annotations: &Annotations) -> Vec<u32> {
+    /// The neighbour connections that get a copy of a multicast message.
+    fn multicast_neighbours(&self, address: Slot<Address>, flood: bool, annotations: &Annotations) -> Vec<Slot<Conn>> {
         let a = &self.addresses[address];
-        let set = if a.class() == b'T' { self.peers.known() } else { a.remotes };
-        if set == 0 {
+        let known;
+        let routers = if a.class() == b'T' {
+            known = self.peers.known();
+            &known
+        } else {
+            &a.remotes
+        };
+        if routers.is_empty() {
             return Vec::new();
         }
         let origin = match annotations.ingress.as_deref() {
-            None => Some(0),
+            None => Some(NodeIndex::OWN),
             Some(ingress) => self.peers.origin(ingress),
         };
-        let Some(origin) = origin.or(flood.then_some(0)) else { return Vec::new() };
+        let Some(origin) = origin.or(flood.then_some(NodeIndex::OWN)) else { return Vec::new() };
         let excluded = self.peers.excluded(&annotations.trace);
-        let mut bits: u128 = 0;
-        for node in bits_of(set) {
-            let Some(bit) = self.peers.neighbour_towards(node) else { continue };
+        let mut neighbours = NeighbourSet::EMPTY;
+        for node in routers.iter() {
+            let Some(neighbour) = self.peers.neighbour_towards(node) else { continue };
             let valid = flood || self.peers.is_valid_origin(node, origin);
-            if valid && excluded & (1 << bit) == 0 {
-                bits |= 1 << bit;
+            if valid && !excluded.contains(neighbour) {
+                neighbours.insert(neighbour);
             }
         }
-        let _ = route;
-        bits_of(bits).filter_map(|bit| self.peers.conn(bit)).collect()
+        neighbours.iter().filter_map(|neighbour| self.peers.conn(neighbour)).collect()
     }
 
-    fn closest(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
+    fn closest(&mut self, route: &Route, address: Slot<Address>, content: &Content<'_>) -> usize {
         let a = &self.addresses[address];
         if !a.subscribers.is_empty() {
             // One that released it does not get it again.
@@ -163,17 +167,17 @@ impl Core {
 
     /// Whether the link of an in-process consumer has room. What is unsettled is bounded by the credit of its
     /// senders; of settled deliveries, whose credit comes back at once, no more wait than the link's capacity.
-    fn takes(&self, route: &Route, link: u32) -> bool {
+    fn takes(&self, route: &Route, link: Slot<Link>) -> bool {
         let link = &self.links[link];
-        !route.settled || link.deliveries.len() < link.capacity
+        !route.settled || link.outgoing.len() < link.capacity
     }
 
     /// The nearest acceptable remote router; among equally near ones the one after the last choice.
-    fn closest_remote(&self, route: &Route, address: u32, annotations: &Annotations) -> Option<u8> {
+    fn closest_remote(&self, route: &Route, address: Slot<Address>, annotations: &Annotations) -> Option<NodeIndex> {
         let a = &self.addresses[address];
         let origin = self.peers.anycast_origin(annotations);
-        let mut best: Option<(u32, bool, u8)> = None;
-        for node in bits_of(a.remotes) {
+        let mut best: Option<(u32, bool, NodeIndex)> = None;
+        for node in a.remotes.iter() {
             if !self.is_usable(route, node, origin) {
                 continue;
             }
@@ -186,7 +190,7 @@ impl Core {
         best.map(|(_, _, node)| node)
     }
 
-    fn balanced(&mut self, route: &Route, address: u32, content: &Content<'_>) -> usize {
+    fn balanced(&mut self, route: &Route, address: Slot<Address>, content: &Content<'_>) -> usize {
         let mut best = Balanced::new();
         let a = &self.addresses[address];
         for slot in self.consumers(address) {
@@ -194,21 +198,21 @@ impl Core {
                 continue;
             }
             let link = &self.links[slot];
-            let value = link.deliveries.len() + link.moved_streams;
+            let value = link.outgoing.len() + link.moved_streams;
             best.offer(Candidate { target: Destination::Local(slot), value, eligible: value < link.capacity });
             if best.is_idle() {
                 break;
             }
         }
-        if !best.is_idle() && a.remotes != 0 {
+        if !best.is_idle() && !a.remotes.is_empty() {
             let origin = self.peers.anycast_origin(content.annotations);
-            for node in bits_of(a.remotes) {
+            for node in a.remotes.iter() {
                 if !self.is_usable(route, node, origin) {
                     continue;
                 }
-                let Some(bit) = self.peers.neighbour_towards(node) else { continue };
-                let load = a.outstanding(bit);
-                let capacity = self.peers.conn(bit).map_or(0, |c| self.conns[c].params.links.capacity);
+                let Some(neighbour) = self.peers.neighbour_towards(node) else { continue };
+                let load = a.outstanding(neighbour);
+                let capacity = self.peers.conn(neighbour).map_or(0, |c| self.conns[c].params.links.capacity);
                 let value = load.saturating_add(self.peers.cost(node));
                 best.offer(Candidate { target: Destination::Remote(node), value, eligible: load < capacity });
             }
@@ -228,42 +232,48 @@ impl Core {
     }
 
     /// The consumer links of an address in rotation order.
-    fn consumers(&self, address: u32) -> impl Iterator<Item = u32> + '_ {
+    fn consumers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
         std::iter::successors(self.addresses[address].consumers.head(), |&link| self.links[link].hook.next())
     }
 
     /// It is another consumer's turn.
-    fn put_last(&mut self, address: u32, link: u32) {
+    fn put_last(&mut self, address: Slot<Address>, link: Slot<Link>) {
         let consumers = &mut self.addresses[address].consumers;
         consumers.remove(&mut self.links, link);
         consumers.push_back(&mut self.links, link);
     }
 
-    fn push_remote(&mut self, route: &Route, address: u32, node: u8, content: &Content<'_>) -> usize {
-        let Some(bit) = self.peers.neighbour_towards(node) else { return 0 };
-        let Some(conn) = self.peers.conn(bit) else { return 0 };
+    fn push_remote(&mut self, route: &Route, address: Slot<Address>, node: NodeIndex, content: &Content<'_>) -> usize {
+        let Some(neighbour) = self.peers.neighbour_towards(node) else { return 0 };
+        let Some(conn) = self.peers.conn(neighbour) else { return 0 };
         let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
-        self.push(route, link, Some(address), Some(bit), content);
+        self.push(route, link, Some(address), Some(neighbour), content);
         1
     }
 
-    fn is_usable(&self, route: &Route, node: u8, origin: u8) -> bool {
-        let Some(bit) = self.peers.neighbour_towards(node) else { return false };
+    fn is_usable(&self, route: &Route, node: NodeIndex, origin: NodeIndex) -> bool {
+        let Some(neighbour) = self.peers.neighbour_towards(node) else { return false };
         let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
-        self.peers.conn(bit).is_some()
-            && resend.is_none_or(|r| r.neighbours & (1 << bit) == 0)
+        self.peers.conn(neighbour).is_some()
+            && resend.is_none_or(|r| !r.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
             && (route.any_way || self.peers.is_valid_origin(node, origin))
     }
 
-    fn is_invalidated(&self, route: &Route, link: u32) -> bool {
+    fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
         let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
         resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }
 
     /// The link of a neighbour connection for a delivery: control, by priority, or a streaming link.
-    fn router_link(&mut self, conn: u32, route: &Route, address: u32, payload: &Payload) -> Option<u32> {
+    fn router_link(
+        &mut self,
+        conn: Slot<Conn>,
+        route: &Route,
+        address: Slot<Address>,
+        payload: &Payload,
+    ) -> Option<Slot<Link>> {
         let router = self.conns[conn].router.as_ref()?;
         if route.control {
             return router.control_out;
@@ -275,15 +285,22 @@ impl Core {
         router.data_out[..=priority].iter().rev().find_map(|l| *l)
     }
 
-    /// Queues a copy on a link. `bit` is the neighbour that was chosen, if it was one out of several destinations.
-    fn push(&mut self, route: &Route, link: u32, address: Option<u32>, bit: Option<u8>, content: &Content<'_>) {
+    /// Queues a copy on a link. `neighbour` is the one that was chosen, if it was one out of several destinations.
+    fn push(
+        &mut self,
+        route: &Route,
+        link: Slot<Link>,
+        address: Option<Slot<Address>>,
+        neighbour: Option<NeighbourIndex>,
+        content: &Content<'_>,
+    ) {
         let base = link;
         let link = self.stream_moved(link, content.payload);
         let l = &self.links[link];
         let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
         let settled = route.settled || settle_on_send;
-        let counted =
-            address.filter(|&a| bit.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
+        let counted = address
+            .filter(|&a| neighbour.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
         let stream = matches!(content.payload, Payload::Stream(_));
         let reader = match content.payload {
             Payload::Stream(stream) if content.reader => Some(stream.reader(None)),
@@ -291,8 +308,8 @@ impl Core {
         };
         // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.
         let origin = route.origin;
-        let slot = self.outs.insert_with(|slot, number| Out {
-            id: OutId { slot, number },
+        let slot = self.outs.insert_with(|id| Out {
+            id,
             link,
             hook: Hook::default(),
             origin,
@@ -301,18 +318,18 @@ impl Core {
             sent: false,
             stream,
             outcome: None,
-            neighbour: bit,
+            neighbour,
             outstanding: counted,
             born: route.now,
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.use_credit(1, route.now);
-        l.deliveries.push_back(&mut self.outs, slot);
+        l.outgoing.push_back(&mut self.outs, slot);
         l.undelivered += u32::from(self.outs[slot].waits());
         l.queued_whole += u64::from(!(stream || settled));
-        if let Some((address, bit)) = counted.zip(bit) {
-            self.addresses[address].add_outstanding(bit, true);
+        if let Some((address, neighbour)) = counted.zip(neighbour) {
+            self.addresses[address].add_outstanding(neighbour, true);
         }
         if let Some(origin) = origin {
             self.ins[origin].outs.push(slot);
@@ -337,7 +354,7 @@ impl Core {
         );
     }
 
-    fn count_egress(&mut self, route: &Route, link: u32, address: Option<u32>) {
+    fn count_egress(&mut self, route: &Route, link: Slot<Link>, address: Option<Slot<Address>>) {
         let Link { conn, kind, .. } = self.links[link];
         let conn = &mut self.conns[conn];
         conn.last_delivery = Some(route.now);
@@ -366,7 +383,7 @@ impl Core {
     }
 
     /// The streaming link that takes an incomplete message instead of `link`, or `link` itself.
-    fn stream_moved(&mut self, link: u32, payload: &Payload) -> u32 {
+    fn stream_moved(&mut self, link: Slot<Link>, payload: &Payload) -> Slot<Link> {
         let l = &self.links[link];
         let conn = l.conn;
         if l.kind != LinkKind::Endpoint || l.streaming || !is_incomplete(payload) || !self.conns[conn].streaming_links {
@@ -388,15 +405,4 @@ pub(super) fn takes_any_way(to: &str) -> bool {
 
 fn is_incomplete(payload: &Payload) -> bool {
     matches!(payload, Payload::Stream(stream) if !stream.is_finished())
-}
-
-/// The numbers of the bits set, ascending.
-pub(super) fn bits_of(mut set: u128) -> impl Iterator<Item = u8> {
-    std::iter::from_fn(move || {
-        (set != 0).then(|| {
-            let bit = set.trailing_zeros() as u8;
-            set &= set - 1;
-            bit
-        })
-    })
 }

@@ -1,14 +1,31 @@
 //! Identifiers of core objects: a slot to find the object and a number that is never reused.
 
+use super::objects::{Address, Conn, In, Link, Out};
+use super::table::{Identity, Slot};
+
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident of $object:ty) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name {
-            /// Index into the table that holds the object.
-            pub slot: u32,
+        $visibility struct $name {
             /// Serial number, from 1, never reused within a process; tells a stale id from a live one.
             pub number: u32,
+            /// The place in the table that holds the object.
+            slot: Slot<$object>,
+        }
+
+        impl Identity<$object> for $name {
+            fn new(slot: Slot<$object>, number: u32) -> Self {
+                Self { number, slot }
+            }
+
+            fn slot(self) -> Slot<$object> {
+                self.slot
+            }
+
+            fn number(self) -> u32 {
+                self.number
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -21,20 +38,51 @@ macro_rules! id {
 
 id!(
     /// A connection; its number is what logs show as `[C<n>]` and what `qd.conn-id` carries.
-    ConnId
+    pub ConnId of Conn
 );
 id!(
     /// A link; its number is what logs show as `[L<n>]`.
-    LinkId
+    pub LinkId of Link
+);
+id!(
+    /// An address record.
+    pub(crate) AddressId of Address
 );
 id!(
     /// A delivery that came in on a link.
-    InId
+    pub InId of In
 );
 id!(
     /// A delivery that goes out on a link: one copy of an incoming delivery.
-    OutId
+    pub OutId of Out
 );
+
+#[cfg(test)]
+impl ConnId {
+    /// An id of no connection.
+    pub(crate) const fn made_up(number: u32) -> Self {
+        Self { number, slot: Slot::from_bits(0) }
+    }
+}
+
+macro_rules! token {
+    ($name:ident) => {
+        impl $name {
+            /// The id as one number, for who keeps it and gives it back.
+            pub(crate) const fn to_bits(self) -> u64 {
+                (self.slot.to_bits() as u64) << 32 | self.number as u64
+            }
+
+            /// The reverse of [`Self::to_bits`].
+            pub(crate) const fn from_bits(bits: u64) -> Self {
+                Self { slot: Slot::from_bits((bits >> 32) as u32), number: (bits & 0xffff_ffff) as u32 }
+            }
+        }
+    };
+}
+
+token!(InId);
+token!(OutId);
 
 // === impl OutId ===
 

@@ -5,6 +5,7 @@ use super::connection::{CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionR
 use super::effect::Effect;
 use super::ids::ConnId;
 use super::objects::{Conn, LinkPool, RouterConn};
+use super::table::Slot;
 use super::{Core, Router};
 use crate::Mailbox;
 use amqp_core::Instant;
@@ -15,7 +16,7 @@ impl Router {
     /// Closes a connection by request: with a close frame, or (`hard`) by cutting the transport.
     pub fn close_connection(&self, conn: ConnId, error: Option<Error>, hard: bool) {
         self.with(|core| {
-            if let Some(slot) = core.conns.find(conn.slot, conn.number) {
+            if let Some(slot) = core.conns.find(conn) {
                 core.conns[slot].admin_deleted = true;
                 core.stage(slot, Effect::Close { error: error.map(Box::new), hard });
             }
@@ -25,7 +26,8 @@ impl Router {
     /// Has every connection but those of routers find out what its peer makes the process hold.
     pub fn weigh_connections(&self) {
         self.with(|core| {
-            let slots: Vec<u32> = core.conns.entries().filter(|(_, c)| c.may_be_shed()).map(|(slot, _)| slot).collect();
+            let slots: Vec<Slot<Conn>> =
+                core.conns.entries().filter(|(_, c)| c.may_be_shed()).map(|(slot, _)| slot).collect();
             for slot in slots {
                 core.stage(slot, Effect::Weigh);
             }
@@ -53,8 +55,8 @@ impl Conn {
 impl Core {
     pub(super) fn connect(&mut self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
         let role = params.role;
-        let slot = self.conns.insert_with(|slot, number| Conn {
-            id: ConnId { slot, number },
+        let slot = self.conns.insert_with(|id| Conn {
+            id,
             params,
             role,
             mailbox: Arc::clone(&mailbox),
@@ -72,7 +74,7 @@ impl Core {
         ConnHandle { id: self.conns[slot].id, mailbox }
     }
 
-    pub(super) fn on_opened(&mut self, slot: u32, peer: PeerOpen, now: Instant) {
+    pub(super) fn on_opened(&mut self, slot: Slot<Conn>, peer: PeerOpen, now: Instant) {
         let conn = &mut self.conns[slot];
         if conn.peer.is_some() {
             return;
@@ -120,7 +122,7 @@ impl Core {
         }
     }
 
-    pub(super) fn on_transport(&mut self, slot: u32, facts: TransportFacts) {
+    pub(super) fn on_transport(&mut self, slot: Slot<Conn>, facts: TransportFacts) {
         let conn = &mut self.conns[slot];
         if facts.local_socket.is_some() {
             conn.params.facts.local_socket = facts.local_socket;
@@ -133,7 +135,7 @@ impl Core {
     }
 
     /// Tears a connection down; also when it never opened.
-    pub(super) fn close(&mut self, slot: u32, now: Instant) {
+    pub(super) fn close(&mut self, slot: Slot<Conn>, now: Instant) {
         // First of all nothing is forwarded by this connection any more; but a stream that its consumer has lost may
         // still get a link for the next consumer here.
         self.router_connection_closed(slot, now);

@@ -35,7 +35,8 @@ mod transfer;
 mod unavailable;
 mod watch;
 
-pub use config::{AddressConfig, Mode, RouterConfig};
+pub use crate::mode::Mode;
+pub use config::{AddressConfig, RouterConfig};
 pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
 pub use watch::WatchId;
@@ -57,7 +58,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
-use table::Table;
+use table::{Slot, Table};
 
 /// Tells a port the core's id of a delivery that it gave with [`Action::Deliver`]. Only deliveries
 /// that are unsettled or still arriving get one.
@@ -78,7 +79,7 @@ pub struct Core {
     conns: Table<Conn>,
     links: Table<Link>,
     addresses: Table<Address>,
-    by_key: HashMap<String, u32>,
+    by_key: HashMap<String, Slot<Address>>,
     ins: Table<In>,
     outs: Table<Out>,
     patterns: PatternTree<AddressConfig>,
@@ -95,9 +96,9 @@ pub struct Core {
     next_tick: Instant,
     last_topology_change: Option<Instant>,
     /// Connections with staged effects.
-    dirty_conns: Vec<u32>,
+    dirty_conns: Vec<Slot<Conn>>,
     /// Incoming links with credit due.
-    dirty_links: Vec<u32>,
+    dirty_links: Vec<Slot<Link>>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
     /// Reused for address keys.
@@ -244,7 +245,7 @@ impl Core {
     }
 
     fn apply(&mut self, conn: ConnId, actions: &mut Vec<Action>, accepted: &mut Vec<Accepted>, now: Instant) {
-        let Some(conn) = self.conns.find(conn.slot, conn.number) else {
+        let Some(conn) = self.conns.find(conn) else {
             actions.clear();
             return;
         };
@@ -287,7 +288,7 @@ impl Core {
     }
 
     /// Stages an effect for the port of a connection.
-    fn stage(&mut self, conn: u32, effect: Effect) {
+    fn stage(&mut self, conn: Slot<Conn>, effect: Effect) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         if c.staged.is_empty() {
             self.dirty_conns.push(conn);

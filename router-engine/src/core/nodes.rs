@@ -3,6 +3,7 @@
 use super::Router;
 use super::effect::Effect;
 use super::ids::ConnId;
+use crate::index::{NeighbourIndex, NodeIndex};
 use crate::mesh::{LINK_STATE_VERSION, Mesh, Node};
 use amqp_core::Instant;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use std::time::Duration;
 /// A router of the network as this one knows it.
 #[derive(Debug, Clone)]
 pub struct NodeRow {
-    /// Node bit; 0 is this router.
-    pub bit: u8,
+    /// Its index; [`NodeIndex::OWN`] is this router.
+    pub index: NodeIndex,
     /// Router id.
     pub id: String,
     /// Version of its routing protocol.
@@ -22,8 +23,8 @@ pub struct NodeRow {
     pub peers: Vec<String>,
     /// The first router on the way to it; none when the way is the direct connection.
     pub next_hop: Option<String>,
-    /// Neighbour bit of the direct connection.
-    pub link: Option<u8>,
+    /// The direct connection.
+    pub link: Option<NeighbourIndex>,
     /// Path cost.
     pub cost: u32,
     /// Routers whose messages for it come through here.
@@ -41,7 +42,7 @@ impl Router {
         let core = self.core.lock();
         let Some(mesh) = &core.mesh else { return Vec::new() };
         let own = NodeRow {
-            bit: 0,
+            index: NodeIndex::OWN,
             id: mesh.id().to_owned(),
             version: LINK_STATE_VERSION,
             instance: Some(mesh.instance()),
@@ -70,7 +71,7 @@ impl Router {
     /// Switches the frame trace of a connection.
     pub fn trace_connection(&self, conn: ConnId, on: bool) {
         self.with(|core| {
-            if let Some(slot) = core.conns.find(conn.slot, conn.number) {
+            if let Some(slot) = core.conns.find(conn) {
                 core.conns[slot].trace = Some((crate::log::protocol_epoch(), on));
                 core.stage(slot, Effect::Trace(on));
             }
@@ -80,12 +81,12 @@ impl Router {
 
 fn node_row(mesh: &Mesh, node: &Node) -> NodeRow {
     NodeRow {
-        bit: node.bit(),
+        index: node.index(),
         id: node.id().to_owned(),
         version: node.version(),
         instance: node.instance(),
         peers: node.peers().keys().cloned().collect(),
-        next_hop: node.next_hop().and_then(|bit| mesh.node(bit)).map(|hop| hop.id().to_owned()),
+        next_hop: node.next_hop().and_then(|hop| mesh.node(hop)).map(|hop| hop.id().to_owned()),
         link: node.link(),
         cost: node.cost(),
         valid_origins: mesh.ids_of(node.valid_origins()).map(str::to_owned).collect(),

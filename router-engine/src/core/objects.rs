@@ -4,11 +4,12 @@ use super::action::{Direction, InToken, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole, PeerKind};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
-use super::ids::{ConnId, InId, LinkId, OutId};
-use super::table::{Entry, Hook, List, Listed};
+use super::ids::{AddressId, ConnId, InId, LinkId, OutId};
+use super::table::{Entry, Hook, List, Listed, Slot};
 use crate::Mailbox;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
+use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
 use crate::log::{self, Level, LogModule};
 use crate::stream::{Notify, Payload};
 use amqp_core::Instant;
@@ -29,7 +30,7 @@ pub(crate) struct Conn {
     /// Effects of the running batch, posted to the mailbox at its end.
     pub(crate) staged: Vec<Effect>,
     pub(crate) peer: Option<PeerOpen>,
-    pub(crate) links: Vec<u32>,
+    pub(crate) links: Vec<Slot<Link>>,
     pub(crate) opened_at: Instant,
     pub(crate) last_delivery: Option<Instant>,
     /// Streaming links may be opened towards this peer.
@@ -56,20 +57,20 @@ pub(crate) struct LinkPool {
 pub(crate) struct RouterConn {
     /// Effective cost.
     pub(crate) cost: u32,
-    /// The neighbour bit of a control connection.
-    pub(crate) bit: Option<u8>,
-    pub(crate) control_in: Option<u32>,
-    pub(crate) control_out: Option<u32>,
+    /// The neighbour at the other end of a control connection.
+    pub(crate) neighbour: Option<NeighbourIndex>,
+    pub(crate) control_in: Option<Slot<Link>>,
+    pub(crate) control_out: Option<Slot<Link>>,
     /// Outgoing data links by priority.
-    pub(crate) data_out: [Option<u32>; PRIORITIES],
+    pub(crate) data_out: [Option<Slot<Link>>; PRIORITIES],
     /// Standing data links that were attached per direction; further ones are streaming links.
     pub(crate) data_in_count: usize,
     pub(crate) data_out_count: usize,
     pub(crate) correlator: Option<String>,
     pub(crate) ordinal: u64,
     pub(crate) trunking: bool,
-    /// Data connections of the group (slots), on the control connection.
-    pub(crate) members: Vec<u32>,
+    /// Data connections of the group, on the control connection.
+    pub(crate) members: Vec<Slot<Conn>>,
     pub(crate) next_member: usize,
 }
 
@@ -90,16 +91,16 @@ pub(crate) enum LinkKind {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: LinkId,
-    pub(crate) conn: u32,
+    pub(crate) conn: Slot<Conn>,
     /// Index in the connection's `links`.
     pub(crate) at: u32,
     /// Its place among the consumers or producers of the bound address.
-    pub(crate) hook: Hook,
+    pub(crate) hook: Hook<Link>,
     pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) kind: LinkKind,
     /// The bound address.
-    pub(crate) address: Option<u32>,
+    pub(crate) address: Option<Slot<Address>>,
     /// Text of the terminus address, for management and for the to-override annotation.
     pub(crate) terminus: Option<Bytes>,
     /// Both attaches are exchanged.
@@ -108,8 +109,10 @@ pub(crate) struct Link {
     pub(crate) settle_on_send: bool,
     pub(crate) streaming: bool,
     pub(crate) resend_released: bool,
-    /// Deliveries of this link: incoming ones or outgoing ones.
-    pub(crate) deliveries: List,
+    /// Deliveries of an incoming link.
+    pub(crate) incoming: List<In>,
+    /// Deliveries of an outgoing link.
+    pub(crate) outgoing: List<Out>,
     /// Of these, pre-settled (incoming; they are still arriving), or waiting to be sent (outgoing, see [`Out::waits`]).
     pub(crate) undelivered: u32,
     /// Outgoing streams that were moved from this link to streaming links.
@@ -159,26 +162,26 @@ pub struct LinkCounters {
 /// An address record.
 #[derive(Debug)]
 pub(crate) struct Address {
-    pub(crate) serial: u32,
+    pub(crate) id: AddressId,
     /// Class character and text.
     pub(crate) key: String,
     pub(crate) treatment: Treatment,
     /// Configured priority.
     pub(crate) priority: Option<u8>,
     /// Outgoing links, in rotation order.
-    pub(crate) consumers: List,
+    pub(crate) consumers: List<Link>,
     /// Incoming links.
-    pub(crate) producers: List,
+    pub(crate) producers: List<Link>,
     /// In-process consumers: outgoing links of internal connections.
-    pub(crate) subscribers: Vec<u32>,
+    pub(crate) subscribers: Vec<Slot<Link>>,
     /// The core itself consumes messages to this address.
     pub(crate) control: Option<ControlAddress>,
-    /// Routers (node bits) that advertise the address.
-    pub(crate) remotes: u128,
+    /// Routers that advertise the address.
+    pub(crate) remotes: NodeSet,
     /// The remote router that was chosen last by closest.
-    pub(crate) last_remote: u8,
-    /// Unsettled deliveries outstanding per neighbour bit (balanced).
-    pub(crate) outstanding: SmallVec<[(u8, u32); 2]>,
+    pub(crate) last_remote: NodeIndex,
+    /// Unsettled deliveries outstanding per neighbour (balanced).
+    pub(crate) outstanding: SmallVec<[(NeighbourIndex, u32); 2]>,
     pub(crate) watches: Vec<Watch>,
     /// Incoming deliveries that may be forwarded to it again.
     pub(crate) holds: u32,
@@ -224,8 +227,8 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct In {
     pub(crate) id: InId,
-    pub(crate) link: u32,
-    pub(crate) hook: Hook,
+    pub(crate) link: Slot<Link>,
+    pub(crate) hook: Hook<In>,
     pub(crate) token: InToken,
     pub(crate) presettled: bool,
     /// All frames are received.
@@ -234,7 +237,7 @@ pub(crate) struct In {
     pub(crate) born: Option<Instant>,
     pub(crate) multicast: bool,
     /// The copies that are still open.
-    pub(crate) outs: SmallVec<[u32; 1]>,
+    pub(crate) outs: SmallVec<[Slot<Out>; 1]>,
     /// How many of them have no outcome yet.
     pub(crate) undecided: u32,
     /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
@@ -248,25 +251,25 @@ pub(crate) struct In {
 #[derive(Debug)]
 pub(crate) struct Resend {
     /// Where to; the record is held.
-    pub(crate) address: u32,
+    pub(crate) address: Slot<Address>,
     pub(crate) payload: Payload,
     pub(crate) annotations: Annotations,
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
     /// Links that released it.
     pub(crate) links: SmallVec<[LinkId; 2]>,
-    /// Neighbour bits that released it.
-    pub(crate) neighbours: u128,
+    /// Neighbours that released it.
+    pub(crate) neighbours: NeighbourSet,
 }
 
 /// A copy of a delivery that goes out.
 #[derive(Debug)]
 pub(crate) struct Out {
     pub(crate) id: OutId,
-    pub(crate) link: u32,
-    pub(crate) hook: Hook,
+    pub(crate) link: Slot<Link>,
+    pub(crate) hook: Hook<Out>,
     /// The incoming delivery, while it lives.
-    pub(crate) origin: Option<u32>,
+    pub(crate) origin: Option<Slot<In>>,
     /// Index in the incoming delivery's `outs`.
     pub(crate) at: u32,
     pub(crate) presettled: bool,
@@ -275,46 +278,45 @@ pub(crate) struct Out {
     pub(crate) stream: bool,
     /// A terminal state was seen from the receiver.
     pub(crate) outcome: Option<DeliveryState>,
-    /// Bit of the neighbour that was chosen, on whichever connection of its group.
-    pub(crate) neighbour: Option<u8>,
-    /// The address (slot) that counts it as outstanding at the neighbour.
-    pub(crate) outstanding: Option<u32>,
+    /// The neighbour that was chosen, on whichever connection of its group.
+    pub(crate) neighbour: Option<NeighbourIndex>,
+    /// The address that counts it as outstanding at the neighbour.
+    pub(crate) outstanding: Option<Slot<Address>>,
     pub(crate) born: Instant,
 }
 
 // === impls ===
 
 macro_rules! entry {
-    ($type:ident, $hook:ident) => {
+    ($type:ident, $id:ident) => {
         impl Entry for $type {
-            fn serial(&self) -> u32 {
-                self.id.number
-            }
-        }
+            type Id = $id;
 
-        impl Listed for $type {
-            fn hook(&mut self) -> &mut Hook {
-                &mut self.$hook
+            fn id(&self) -> $id {
+                self.id
             }
         }
     };
 }
 
-entry!(In, hook);
-entry!(Out, hook);
-entry!(Link, hook);
-
-impl Entry for Conn {
-    fn serial(&self) -> u32 {
-        self.id.number
-    }
+macro_rules! listed {
+    ($type:ident) => {
+        impl Listed for $type {
+            fn hook(&mut self) -> &mut Hook<Self> {
+                &mut self.hook
+            }
+        }
+    };
 }
 
-impl Entry for Address {
-    fn serial(&self) -> u32 {
-        self.serial
-    }
-}
+entry!(Conn, ConnId);
+entry!(Link, LinkId);
+entry!(Address, AddressId);
+entry!(In, InId);
+entry!(Out, OutId);
+listed!(Link);
+listed!(In);
+listed!(Out);
 
 impl LinkKind {
     /// The rank of a link of this kind among those of its connection.
@@ -412,9 +414,14 @@ impl Link {
         self.gauge.as_ref().map_or(0, |gauge| gauge.left())
     }
 
+    /// Deliveries of either direction.
+    pub(crate) const fn delivery_count(&self) -> u32 {
+        self.incoming.len() + self.outgoing.len()
+    }
+
     /// Deliveries that wait to be sent or are on their way out, and unsettled ones.
     pub(crate) fn pending(&self) -> (u32, u32) {
-        let others = self.deliveries.len().saturating_sub(self.undelivered);
+        let others = self.delivery_count().saturating_sub(self.undelivered);
         match (self.direction, &self.gauge) {
             (Direction::In, _) => (0, others),
             (Direction::Out, None) => (self.undelivered, others),
@@ -445,15 +452,15 @@ impl Address {
         self.consumers.len() as usize
             + self.subscribers.len()
             + usize::from(self.control.is_some())
-            + self.remotes.count_ones() as usize
+            + self.remotes.len()
     }
 
-    pub(crate) fn outstanding(&self, bit: u8) -> u32 {
-        self.outstanding.iter().find(|(b, _)| *b == bit).map_or(0, |(_, n)| *n)
+    pub(crate) fn outstanding(&self, neighbour: NeighbourIndex) -> u32 {
+        self.outstanding.iter().find(|(n, _)| *n == neighbour).map_or(0, |(_, n)| *n)
     }
 
-    pub(crate) fn add_outstanding(&mut self, bit: u8, up: bool) {
-        match self.outstanding.iter().position(|(b, _)| *b == bit) {
+    pub(crate) fn add_outstanding(&mut self, neighbour: NeighbourIndex, up: bool) {
+        match self.outstanding.iter().position(|(n, _)| *n == neighbour) {
             Some(i) if up => self.outstanding[i].1 += 1,
             Some(i) => {
                 self.outstanding[i].1 = self.outstanding[i].1.saturating_sub(1);
@@ -461,7 +468,7 @@ impl Address {
                     self.outstanding.swap_remove(i);
                 }
             }
-            None if up => self.outstanding.push((bit, 1)),
+            None if up => self.outstanding.push((neighbour, 1)),
             None => {}
         }
     }
@@ -469,16 +476,17 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::Identity;
     use super::*;
 
-    fn link(slot: u32) -> LinkId {
-        LinkId { slot, number: slot }
+    fn link(number: u32) -> LinkId {
+        LinkId::new(Slot::from_bits(number), number)
     }
 
     #[test]
     fn link_pool_sheds_what_was_not_needed() {
         let mut pool = LinkPool::default();
-        (0..100).for_each(|slot| pool.put(link(slot)));
+        (0..100).for_each(|number| pool.put(link(number)));
         assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
         // Forty are in use at times.
         let used: Vec<_> = (0..40).filter_map(|_| pool.take(|_| true)).collect();
@@ -495,18 +503,18 @@ mod tests {
     fn link_pool_prefers_what_is_ready() {
         let mut pool = LinkPool::default();
         assert_eq!(pool.take(|_| true), None);
-        (0..100).for_each(|slot| pool.put(link(slot)));
-        assert_eq!(pool.take(|l| l.slot < 98), Some(link(97)));
+        (0..100).for_each(|number| pool.put(link(number)));
+        assert_eq!(pool.take(|l| l.number < 98), Some(link(97)));
         assert_eq!(pool.take(|_| false), Some(link(99)), "better late than a link for every stream");
-        assert_eq!(pool.take(|l| l.slot == 0), Some(link(98)), "the search is short");
+        assert_eq!(pool.take(|l| l.number == 0), Some(link(98)), "the search is short");
         assert_eq!(pool.idle.len(), 97);
     }
 
     #[test]
     fn link_pool_keeps_what_is_not_done() {
         let mut pool = LinkPool::default();
-        (0..100).for_each(|slot| pool.put(link(slot)));
+        (0..100).for_each(|number| pool.put(link(number)));
         pool.trim(0, |_| true);
-        assert_eq!(pool.trim(0, |l| l.slot >= 80), (80..100).map(link).collect::<Vec<_>>());
+        assert_eq!(pool.trim(0, |l| l.number >= 80), (80..100).map(link).collect::<Vec<_>>());
     }
 }

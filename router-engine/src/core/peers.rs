@@ -6,33 +6,33 @@ use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
 use super::ids::LinkId;
-use super::objects::{LinkKind, RouterConn};
+use super::objects::{Conn, Link, LinkKind, RouterConn};
 use super::report;
+use super::table::Slot;
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
+use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
 use amqp_core::Instant;
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
 use std::collections::HashMap;
 
-/// Routers that can be told apart, and neighbour connections, at most.
-pub(super) const MAX_ROUTERS: usize = 128;
 /// Idle streaming links that a connection keeps, unless [`crate::Router::keep_idle_streams`] says otherwise.
 pub(super) const POOL_KEPT: usize = 128;
 
-/// What forwarding needs to know of the network. Node bit 0 is this router.
+/// What forwarding needs to know of the network.
 #[derive(Debug)]
 pub(super) struct Peers {
     nodes: Vec<Option<Node>>,
-    by_id: HashMap<Box<[u8]>, u8>,
-    /// Active control connections by neighbour bit.
-    active: Vec<Option<u32>>,
-    /// Neighbour bits given out, active or not.
-    taken: u128,
+    by_id: HashMap<Box<[u8]>, NodeIndex>,
+    /// Active control connections by neighbour.
+    active: Vec<Option<Slot<Conn>>>,
+    /// Places among the neighbours that are given out, active or not.
+    taken: NeighbourSet,
     /// Data connections without a control connection.
-    unallocated: Vec<u32>,
-    /// Node bits of routers to and from which flows can be carried.
-    pub(super) reachable: u128,
+    unallocated: Vec<Slot<Conn>>,
+    /// Routers to and from which flows can be carried.
+    pub(super) reachable: NodeSet,
     /// Largest hop count to a reachable router.
     pub(super) radius: u32,
 }
@@ -41,12 +41,18 @@ pub(super) struct Peers {
 #[derive(Debug, Clone, Default)]
 struct Node {
     id: String,
-    /// Node bit of the first router on the way.
-    next_hop: Option<u8>,
-    /// Neighbour bit, when it is a neighbour.
-    link: Option<u8>,
-    cost: u32,
-    valid_origins: u128,
+    route: Route,
+}
+
+/// The way to a remote router, as in [`crate::mesh::MeshOutput::Route`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Route {
+    /// The first router on the way.
+    pub(super) next_hop: Option<NodeIndex>,
+    /// Its own link, when it is a neighbour.
+    pub(super) link: Option<NeighbourIndex>,
+    pub(super) cost: u32,
+    pub(super) valid_origins: NodeSet,
 }
 
 // === impl Peers ===
@@ -57,51 +63,48 @@ impl Default for Peers {
             nodes: vec![None; MAX_ROUTERS],
             by_id: HashMap::new(),
             active: vec![None; MAX_ROUTERS],
-            taken: 0,
+            taken: NeighbourSet::EMPTY,
             unallocated: Vec::new(),
-            reachable: 0,
+            reachable: NodeSet::EMPTY,
             radius: 0,
         }
     }
 }
 
 impl Peers {
-    fn node(&self, bit: u8) -> Option<&Node> {
-        self.nodes.get(usize::from(bit)).and_then(Option::as_ref)
+    fn node(&self, node: NodeIndex) -> Option<&Node> {
+        self.nodes.get(node.get()).and_then(Option::as_ref)
     }
 
-    pub(super) fn node_mut(&mut self, bit: u8) -> Option<(&mut Option<u8>, &mut Option<u8>, &mut u32, &mut u128)> {
-        let node = self.nodes.get_mut(usize::from(bit))?.as_mut()?;
-        Some((&mut node.next_hop, &mut node.link, &mut node.cost, &mut node.valid_origins))
-    }
-
-    pub(super) fn add_node(&mut self, bit: u8, id: &str) {
-        if let Some(place) = self.nodes.get_mut(usize::from(bit)) {
-            *place = Some(Node { id: id.to_owned(), ..Node::default() });
-            self.by_id.insert(id.as_bytes().into(), bit);
+    /// The way to a known router has changed.
+    pub(super) fn set_route(&mut self, node: NodeIndex, route: Route) {
+        if let Some(known) = self.nodes.get_mut(node.get()).and_then(Option::as_mut) {
+            known.route = route;
         }
     }
 
-    pub(super) fn remove_node(&mut self, bit: u8) -> Option<String> {
-        let node = self.nodes.get_mut(usize::from(bit))?.take()?;
-        self.by_id.remove(node.id.as_bytes());
-        self.set_reachable(bit, false);
-        Some(node.id)
+    pub(super) fn add_node(&mut self, node: NodeIndex, id: &str) {
+        if let Some(place) = self.nodes.get_mut(node.get()) {
+            *place = Some(Node { id: id.to_owned(), route: Route::default() });
+            self.by_id.insert(id.as_bytes().into(), node);
+        }
     }
 
-    pub(super) fn set_reachable(&mut self, bit: u8, reachable: bool) {
-        let bit = 1 << bit;
-        self.reachable = if reachable { self.reachable | bit } else { self.reachable & !bit };
+    pub(super) fn remove_node(&mut self, node: NodeIndex) -> Option<String> {
+        let known = self.nodes.get_mut(node.get())?.take()?;
+        self.by_id.remove(known.id.as_bytes());
+        self.reachable.remove(node);
+        Some(known.id)
     }
 
-    /// Bits of all known remote routers.
-    pub(super) fn known(&self) -> u128 {
-        self.by_id.values().fold(0, |set, bit| set | 1 << bit)
+    /// All known remote routers.
+    pub(super) fn known(&self) -> NodeSet {
+        self.by_id.values().copied().collect()
     }
 
     /// The id of a remote router.
-    pub(super) fn name(&self, bit: u8) -> Option<String> {
-        self.node(bit).map(|n| n.id.clone())
+    pub(super) fn name(&self, node: NodeIndex) -> Option<String> {
+        self.node(node).map(|n| n.id.clone())
     }
 
     /// Number of known remote routers.
@@ -109,122 +112,118 @@ impl Peers {
         self.by_id.len()
     }
 
-    /// Node bit of a router as named in annotations (`0/<id>`), if it is a known remote one.
-    pub(super) fn origin(&self, node_id: &[u8]) -> Option<u8> {
+    /// A router as named in annotations (`0/<id>`), if it is a known remote one.
+    pub(super) fn origin(&self, node_id: &[u8]) -> Option<NodeIndex> {
         let slash = node_id.iter().position(|b| *b == b'/')?;
         self.by_id.get(&node_id[slash + 1..]).copied()
     }
 
     /// Origin for anycast: an absent or unknown ingress counts as this router (10.2).
-    pub(super) fn anycast_origin(&self, annotations: &Annotations) -> u8 {
-        annotations.ingress.as_deref().and_then(|i| self.origin(i)).unwrap_or(0)
+    pub(super) fn anycast_origin(&self, annotations: &Annotations) -> NodeIndex {
+        annotations.ingress.as_deref().and_then(|i| self.origin(i)).unwrap_or(NodeIndex::OWN)
     }
 
-    /// Neighbour bits that lead to neighbours named in the trace.
-    pub(super) fn excluded(&self, trace: &Trace) -> u128 {
-        trace
-            .iter()
-            .filter_map(|entry| self.origin(entry))
-            .filter_map(|bit| self.node(bit).and_then(|n| n.link))
-            .fold(0, |set, bit| set | 1 << bit)
+    /// Neighbours that are named in the trace.
+    pub(super) fn excluded(&self, trace: &Trace) -> NeighbourSet {
+        let named = trace.iter().filter_map(|entry| self.origin(entry));
+        named.filter_map(|node| self.node(node).and_then(|n| n.route.link)).collect()
     }
 
-    /// The neighbour bit on the way to a router.
-    pub(super) fn neighbour_towards(&self, node: u8) -> Option<u8> {
-        let n = self.node(node)?;
-        match n.next_hop {
-            Some(hop) => self.node(hop).and_then(|h| h.link),
-            None => n.link,
+    /// The neighbour on the way to a router.
+    pub(super) fn neighbour_towards(&self, node: NodeIndex) -> Option<NeighbourIndex> {
+        let route = &self.node(node)?.route;
+        match route.next_hop {
+            Some(hop) => self.node(hop).and_then(|h| h.route.link),
+            None => route.link,
         }
     }
 
-    pub(super) fn is_valid_origin(&self, node: u8, origin: u8) -> bool {
-        self.node(node).is_some_and(|n| n.valid_origins & (1 << origin) != 0)
+    pub(super) fn is_valid_origin(&self, node: NodeIndex, origin: NodeIndex) -> bool {
+        self.node(node).is_some_and(|n| n.route.valid_origins.contains(origin))
     }
 
-    pub(super) fn cost(&self, node: u8) -> u32 {
-        self.node(node).map_or(u32::MAX, |n| n.cost)
+    pub(super) fn cost(&self, node: NodeIndex) -> u32 {
+        self.node(node).map_or(u32::MAX, |n| n.route.cost)
     }
 
-    /// The active control connection of a neighbour bit.
-    pub(super) fn conn(&self, bit: u8) -> Option<u32> {
-        self.active.get(usize::from(bit)).copied().flatten()
+    /// The active control connection of a neighbour.
+    pub(super) fn conn(&self, neighbour: NeighbourIndex) -> Option<Slot<Conn>> {
+        self.active.get(neighbour.get()).copied().flatten()
     }
 
-    fn take_bit(&mut self) -> Option<u8> {
-        let bit = (!self.taken).trailing_zeros() as u8;
-        (usize::from(bit) < MAX_ROUTERS).then(|| {
-            self.taken |= 1 << bit;
-            bit
-        })
+    /// Gives out a place among the neighbours, if one is left.
+    fn take_place(&mut self) -> Option<NeighbourIndex> {
+        let place = self.taken.first_absent()?;
+        self.taken.insert(place);
+        Some(place)
     }
 }
 
 // === impl Core ===
 
 impl Core {
-    pub(super) fn control_connection_opened(&mut self, conn: u32) {
-        let Some(bit) = self.claim_bit(conn) else {
+    pub(super) fn control_connection_opened(&mut self, conn: Slot<Conn>) {
+        let Some(neighbour) = self.claim_place(conn) else {
             self.stage(conn, Effect::Close { error: None, hard: true });
             return;
         };
         if let Some(router) = self.conns[conn].router.as_mut() {
-            router.bit = Some(bit);
+            router.neighbour = Some(neighbour);
         }
         if self.conns[conn].params.initiator {
             self.attach_standing_links(conn);
         }
     }
 
-    /// The neighbour bit for a new control connection; none when it must be closed (2.5).
-    fn claim_bit(&mut self, conn: u32) -> Option<u8> {
+    /// The place among the neighbours for a new control connection; none when it must be closed (2.5).
+    fn claim_place(&mut self, conn: Slot<Conn>) -> Option<NeighbourIndex> {
         let (correlator, ordinal) = self.group(conn)?;
         let rivals = if correlator.is_empty() { Vec::new() } else { self.rivals(conn, &correlator) };
-        if let Some(&(newest, bit, newest_ordinal)) = rivals.iter().max_by_key(|(_, _, ordinal)| *ordinal) {
-            let (pending, takes_over) = (self.peers.conn(bit) != Some(newest), ordinal > newest_ordinal);
+        if let Some(&(newest, neighbour, newest_ordinal)) = rivals.iter().max_by_key(|(_, _, ordinal)| *ordinal) {
+            let (pending, takes_over) = (self.peers.conn(neighbour) != Some(newest), ordinal > newest_ordinal);
             report::precedence(self.conns[newest].id, pending, self.conns[conn].id, takes_over);
             if !takes_over {
                 return None;
             }
-            // A newer generation takes the bit over; it becomes active with its control links. One before it that has
+            // A newer generation takes the place over; it becomes active with its control links. One before it that has
             // not come so far never will.
             if pending {
                 self.supersede(newest);
             }
-            return Some(bit);
+            return Some(neighbour);
         }
-        let bit = self.peers.take_bit();
-        if bit.is_none() {
-            report::no_bit_left();
+        let place = self.peers.take_place();
+        if place.is_none() {
+            report::no_neighbour_left();
         }
-        bit
+        place
     }
 
-    /// Other control connections of a group, active or about to be: slot, neighbour bit and ordinal.
-    fn rivals(&self, conn: u32, correlator: &str) -> Vec<(u32, u8, u64)> {
+    /// Other control connections of a group, active or about to be, with their places and ordinals.
+    fn rivals(&self, conn: Slot<Conn>, correlator: &str) -> Vec<(Slot<Conn>, NeighbourIndex, u64)> {
         let rivals = self.conns.entries().filter(|(other, c)| *other != conn && c.role.has_control_links());
         rivals
             .filter_map(|(other, c)| {
                 let router = c.router.as_ref().filter(|r| r.correlator.as_deref() == Some(correlator))?;
-                Some((other, router.bit?, router.ordinal))
+                Some((other, router.neighbour?, router.ordinal))
             })
             .collect()
     }
 
     /// Ends a control connection before it became active.
-    fn supersede(&mut self, conn: u32) {
+    fn supersede(&mut self, conn: Slot<Conn>) {
         if let Some(router) = self.conns[conn].router.as_mut() {
-            router.bit = None;
+            router.neighbour = None;
         }
         self.stage(conn, Effect::Close { error: None, hard: true });
     }
 
-    fn group(&self, conn: u32) -> Option<(String, u64)> {
+    fn group(&self, conn: Slot<Conn>) -> Option<(String, u64)> {
         let router = self.conns[conn].router.as_ref()?;
         Some((router.correlator.clone().unwrap_or_default(), router.ordinal))
     }
 
-    fn attach_standing_links(&mut self, conn: u32) {
+    fn attach_standing_links(&mut self, conn: Slot<Conn>) {
         let both = [Direction::In, Direction::Out];
         for direction in both {
             self.attach_router_link(conn, direction, LinkKind::Control, SessionClass::Control);
@@ -240,7 +239,13 @@ impl Core {
         }
     }
 
-    fn attach_router_link(&mut self, conn: u32, direction: Direction, kind: LinkKind, session: SessionClass) -> u32 {
+    fn attach_router_link(
+        &mut self,
+        conn: Slot<Conn>,
+        direction: Direction,
+        kind: LinkKind,
+        session: SessionClass,
+    ) -> Slot<Link> {
         let name = name::link_name(&mut self.rng);
         let slot = self.insert_link(conn, name.clone(), direction, kind);
         let capability = match kind {
@@ -273,7 +278,7 @@ impl Core {
     }
 
     /// Priority of the next data link that a peer attaches: positional, then streaming links.
-    pub(super) fn next_data_kind(&mut self, conn: u32, direction: Direction) -> LinkKind {
+    pub(super) fn next_data_kind(&mut self, conn: Slot<Conn>, direction: Direction) -> LinkKind {
         let Some(router) = self.conns[conn].router.as_mut() else { return LinkKind::Streaming };
         let count = match direction {
             Direction::In => &mut router.data_in_count,
@@ -288,7 +293,7 @@ impl Core {
     }
 
     /// A router link is attached on both sides.
-    pub(super) fn router_link_up(&mut self, slot: u32) {
+    pub(super) fn router_link_up(&mut self, slot: Slot<Link>) {
         let link = &self.links[slot];
         let (conn, direction, kind) = (link.conn, link.direction, link.kind);
         report::control_link(self.conns[conn].id, link, true);
@@ -315,20 +320,20 @@ impl Core {
     }
 
     /// Both control links are there: the connection carries traffic to the neighbour from now on.
-    fn activate_neighbour(&mut self, conn: u32) {
-        let Some(bit) = self.conns[conn].router.as_ref().and_then(|r| r.bit) else { return };
-        if let Some(old) = self.peers.active[usize::from(bit)].replace(conn).filter(|&old| old != conn) {
+    fn activate_neighbour(&mut self, conn: Slot<Conn>) {
+        let Some(neighbour) = self.conns[conn].router.as_ref().and_then(|r| r.neighbour) else { return };
+        if let Some(old) = self.peers.active[neighbour.get()].replace(conn).filter(|&old| old != conn) {
             report::upgraded(self.conns[old].id, self.conns[conn].id);
             self.retire_control_connection(old);
         }
         let Some((correlator, ordinal)) = self.group(conn) else { return };
         let (id, host) = (self.conns[conn].id, &self.conns[conn].params.facts.host);
         report::group(&correlator, format_args!("setup parent [C{id}] with ordinal={ordinal} (host={host})"));
-        report::group(&correlator, format_args!("recording correlator[mask-bit={bit}]"));
+        report::group(&correlator, format_args!("recording correlator[mask-bit={neighbour}]"));
         if correlator.is_empty() {
             return;
         }
-        let (members, rest): (Vec<u32>, Vec<u32>) =
+        let (members, rest): (Vec<Slot<Conn>>, Vec<Slot<Conn>>) =
             std::mem::take(&mut self.peers.unallocated).into_iter().partition(|&data| {
                 self.conns
                     .get(data)
@@ -346,10 +351,10 @@ impl Core {
         }
     }
 
-    /// A newer generation took the bit over: the old connection only finishes its streams.
-    fn retire_control_connection(&mut self, conn: u32) {
+    /// A newer generation took the place over: the old connection only finishes its streams.
+    fn retire_control_connection(&mut self, conn: Slot<Conn>) {
         let Some(router) = self.conns[conn].router.as_mut() else { return };
-        router.bit = None;
+        router.neighbour = None;
         let members = std::mem::take(&mut router.members);
         let control = [router.control_in.take(), router.control_out.take()];
         self.peers.unallocated.extend(members);
@@ -361,7 +366,7 @@ impl Core {
         }
     }
 
-    pub(super) fn data_connection_opened(&mut self, conn: u32) {
+    pub(super) fn data_connection_opened(&mut self, conn: Slot<Conn>) {
         let Some((correlator, ordinal)) = self.group(conn) else { return };
         let control = self.peers.active.iter().flatten().copied().find(|&c| {
             !correlator.is_empty()
@@ -385,7 +390,7 @@ impl Core {
         }
     }
 
-    pub(super) fn router_link_lost(&mut self, slot: u32, now: Instant) {
+    pub(super) fn router_link_lost(&mut self, slot: Slot<Link>, now: Instant) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
         report::control_link(self.conns[conn].id, link, false);
@@ -400,17 +405,17 @@ impl Core {
         }
     }
 
-    fn neighbour_lost(&mut self, conn: u32, now: Instant) {
+    fn neighbour_lost(&mut self, conn: Slot<Conn>, now: Instant) {
         let Some(router) = self.conns[conn].router.as_mut() else { return };
-        let Some(bit) = router.bit else { return };
-        if self.peers.active[usize::from(bit)] == Some(conn) {
-            self.peers.active[usize::from(bit)] = None;
+        let Some(neighbour) = router.neighbour else { return };
+        if self.peers.active[neighbour.get()] == Some(conn) {
+            self.peers.active[neighbour.get()] = None;
             self.peers.unallocated.append(&mut router.members);
-            self.mesh_link_lost(bit, now);
+            self.mesh_link_lost(neighbour, now);
         }
     }
 
-    pub(super) fn router_connection_closed(&mut self, conn: u32, now: Instant) {
+    pub(super) fn router_connection_closed(&mut self, conn: Slot<Conn>, now: Instant) {
         self.peers.unallocated.retain(|&c| c != conn);
         for control in self.peers.active.iter().flatten() {
             if let Some(router) = self.conns[*control].router.as_mut() {
@@ -419,22 +424,22 @@ impl Core {
         }
         self.neighbour_lost(conn, now);
         let Some(router) = self.conns[conn].router.take() else { return };
-        if let Some(bit) = router.bit {
-            let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.bit == Some(bit)));
+        if let Some(neighbour) = router.neighbour {
+            let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.neighbour == Some(neighbour)));
             if !shared {
-                self.peers.taken &= !(1 << bit);
+                self.peers.taken.remove(neighbour);
             }
         }
     }
 
     /// A link for one stream on a connection, or on a data connection of its group.
-    pub(super) fn streaming_link(&mut self, conn: u32) -> Option<u32> {
+    pub(super) fn streaming_link(&mut self, conn: Slot<Conn>) -> Option<Slot<Link>> {
         let conn = self.trunk(conn);
         let links = &self.links;
         // What is gone is taken too, and found out below.
-        let ready = |id: LinkId| links.find(id.slot, id.number).is_none_or(|slot| links[slot].peer_credit > 0);
+        let ready = |id: LinkId| links.find(id).is_none_or(|slot| links[slot].peer_credit > 0);
         while let Some(link) = self.conns[conn].pool.take(ready) {
-            if let Some(slot) = self.links.find(link.slot, link.number) {
+            if let Some(slot) = self.links.find(link) {
                 self.links[slot].idle = false;
                 report::streaming_link(self.conns[conn].id, &self.links[slot], report::TAKEN);
                 return Some(slot);
@@ -445,7 +450,7 @@ impl Core {
         Some(slot)
     }
 
-    fn trunk(&mut self, conn: u32) -> u32 {
+    fn trunk(&mut self, conn: Slot<Conn>) -> Slot<Conn> {
         let Some(router) = self.conns[conn].router.as_mut() else { return conn };
         let RouterConn { trunking, members, next_member, .. } = &mut **router;
         if !*trunking || members.is_empty() {
@@ -456,7 +461,7 @@ impl Core {
     }
 
     /// A stream has left a streaming link: the link waits for the next one.
-    pub(super) fn stream_link_idle(&mut self, slot: u32) {
+    pub(super) fn stream_link_idle(&mut self, slot: Slot<Link>) {
         let Some(link) = self.links.get_mut(slot) else { return };
         if link.kind != LinkKind::Streaming || link.direction != Direction::Out || link.idle {
             return;
@@ -469,9 +474,9 @@ impl Core {
     }
 
     /// A moved stream no longer counts on the link it was moved from.
-    pub(super) fn stream_moved_back(&mut self, slot: u32) {
+    pub(super) fn stream_moved_back(&mut self, slot: Slot<Link>) {
         let Some(base) = self.links[slot].moved_from.take() else { return };
-        if let Some(base) = self.links.find(base.slot, base.number) {
+        if let Some(base) = self.links.find(base) {
             let base = &mut self.links[base];
             base.moved_streams = base.moved_streams.saturating_sub(1);
         }
@@ -482,9 +487,9 @@ impl Core {
         let kept = self.pool_kept;
         for conn in self.conns.slots() {
             let links = &self.links;
-            let done = |id: LinkId| links.find(id.slot, id.number).is_none_or(|l| links[l].deliveries.is_empty());
+            let done = |id: LinkId| links.find(id).is_none_or(|l| links[l].outgoing.is_empty());
             for id in self.conns[conn].pool.trim(kept, done) {
-                if let Some(slot) = self.links.find(id.slot, id.number) {
+                if let Some(slot) = self.links.find(id) {
                     report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
                     self.detach_link(slot, None, now);
                 }

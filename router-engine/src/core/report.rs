@@ -3,6 +3,7 @@
 use super::action::Direction;
 use super::ids::{ConnId, LinkId};
 use super::objects::{Link, LinkKind};
+use super::table::Slot;
 use super::{Conn, Core};
 use crate::log;
 use crate::log::{Level, LogModule};
@@ -190,7 +191,7 @@ pub(super) fn precedence(established: ConnId, pending: bool, came: ConnId, takes
     }
 }
 
-pub(super) fn no_bit_left() {
+pub(super) fn no_neighbour_left() {
     log!(CORE, Level::Critical, "Exceeded maximum supported number of inter-router connections");
 }
 
@@ -208,7 +209,7 @@ pub(super) fn group(correlator: &str, what: impl Display) {
 
 impl Core {
     /// Complains when the connections of a group end at different routers.
-    pub(super) fn check_group(&self, member: u32, parent: u32) {
+    pub(super) fn check_group(&self, member: Slot<Conn>, parent: Slot<Conn>) {
         let container = |c: &Conn| c.peer.as_ref().map(|peer| peer.container_id.clone()).unwrap_or_default();
         let (member, parent) = (&self.conns[member], &self.conns[parent]);
         let ends = (container(member), container(parent));

@@ -5,7 +5,8 @@ use super::action::Side;
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
-use super::objects::{In, LinkCounters, Out, Resend};
+use super::objects::{Conn, In, Link, LinkCounters, Out, Resend};
+use super::table::Slot;
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
 use amqp_core::Instant;
@@ -19,13 +20,13 @@ impl Core {
         let state = state.map(relayed);
         match side {
             Side::Out(id) => {
-                if let Some(slot) = self.outs.find(id.slot, id.number) {
+                if let Some(slot) = self.outs.find(id) {
                     self.conclude_sent(slot);
                     self.update_out(slot, state, settled, now);
                 }
             }
             Side::In(id) => {
-                if let Some(slot) = self.ins.find(id.slot, id.number) {
+                if let Some(slot) = self.ins.find(id) {
                     self.update_in(slot, state.as_ref(), settled);
                 }
             }
@@ -33,7 +34,7 @@ impl Core {
     }
 
     /// The receiver of a copy reports.
-    fn update_out(&mut self, slot: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
+    fn update_out(&mut self, slot: Slot<Out>, state: Option<DeliveryState>, settled: bool, now: Instant) {
         let out = &mut self.outs[slot];
         let decided = out.outcome.is_some();
         let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
@@ -60,7 +61,14 @@ impl Core {
         }
     }
 
-    fn update_anycast(&mut self, slot: u32, origin: u32, state: Option<DeliveryState>, settled: bool, now: Instant) {
+    fn update_anycast(
+        &mut self,
+        slot: Slot<Out>,
+        origin: Slot<In>,
+        state: Option<DeliveryState>,
+        settled: bool,
+        now: Instant,
+    ) {
         if let Some(state) = &state
             && self.ins[origin].resend.is_some()
         {
@@ -86,7 +94,7 @@ impl Core {
     }
 
     /// Tells the sender of a delivery a state without forgetting the delivery.
-    fn tell_sender(&mut self, origin: u32, state: Option<DeliveryState>, settled: bool) {
+    fn tell_sender(&mut self, origin: Slot<In>, state: Option<DeliveryState>, settled: bool) {
         let delivery = &self.ins[origin];
         if delivery.presettled {
             return;
@@ -97,7 +105,7 @@ impl Core {
         self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
     }
 
-    fn warn_of_transaction(&self, origin: u32) {
+    fn warn_of_transaction(&self, origin: Slot<In>) {
         let delivery = &self.ins[origin];
         let link = &self.links[delivery.link];
         crate::log!(
@@ -112,7 +120,7 @@ impl Core {
 
     /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3). `decided`: this copy had an
     /// outcome before.
-    fn update_multicast(&mut self, slot: u32, origin: u32, decided: bool, settled: bool, now: Instant) {
+    fn update_multicast(&mut self, slot: Slot<Out>, origin: Slot<In>, decided: bool, settled: bool, now: Instant) {
         let outcome = self.outs[slot].outcome.clone();
         let rank = outcome.as_ref().map_or(0, rank);
         if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
@@ -140,7 +148,7 @@ impl Core {
     }
 
     /// The sender of a delivery reports a state or settles first.
-    fn update_in(&mut self, slot: u32, state: Option<&DeliveryState>, settled: bool) {
+    fn update_in(&mut self, slot: Slot<In>, state: Option<&DeliveryState>, settled: bool) {
         let outs = self.ins[slot].outs.clone();
         for out in outs {
             let link = &self.links[self.outs[out].link];
@@ -165,7 +173,7 @@ impl Core {
     }
 
     pub(super) fn on_complete(&mut self, id: InId, aborted: bool, now: Instant) {
-        let Some(slot) = self.ins.find(id.slot, id.number) else { return };
+        let Some(slot) = self.ins.find(id) else { return };
         let delivery = &mut self.ins[slot];
         delivery.complete = true;
         let (link, presettled, owed) = (delivery.link, delivery.presettled, delivery.credit_at_settlement);
@@ -183,10 +191,8 @@ impl Core {
     }
 
     /// A port takes an outgoing stream over to a link of its own (spec `tcp-adaptor.md` 7.2).
-    pub(super) fn on_move(&mut self, conn: u32, delivery: OutId, link: LinkId) {
-        let (Some(slot), Some(to)) =
-            (self.outs.find(delivery.slot, delivery.number), self.links.find(link.slot, link.number))
-        else {
+    pub(super) fn on_move(&mut self, conn: Slot<Conn>, delivery: OutId, link: LinkId) {
+        let (Some(slot), Some(to)) = (self.outs.find(delivery), self.links.find(link)) else {
             // It was taken away in the meantime, and whoever had it was told: so must be who asks for it now.
             self.stage(conn, Effect::AbortOut { link, id: delivery });
             return;
@@ -196,17 +202,17 @@ impl Core {
             return;
         }
         let waiting = u32::from(self.outs[slot].waits());
-        self.links[from].deliveries.remove(&mut self.outs, slot);
+        self.links[from].outgoing.remove(&mut self.outs, slot);
         self.links[from].undelivered -= waiting;
         self.links[from].moved_streams += 1;
         self.links[to].moved_from = Some(self.links[from].id);
-        self.links[to].deliveries.push_back(&mut self.outs, slot);
+        self.links[to].outgoing.push_back(&mut self.outs, slot);
         self.links[to].undelivered += waiting;
         self.outs[slot].link = to;
     }
 
     pub(super) fn on_sent(&mut self, id: OutId, now: Instant) {
-        let Some(slot) = self.outs.find(id.slot, id.number) else { return };
+        let Some(slot) = self.outs.find(id) else { return };
         let out = &mut self.outs[slot];
         let waited = out.waits();
         out.sent = true;
@@ -233,7 +239,7 @@ impl Core {
     }
 
     pub(super) fn on_dropped(&mut self, id: OutId, now: Instant) {
-        let Some(slot) = self.outs.find(id.slot, id.number) else { return };
+        let Some(slot) = self.outs.find(id) else { return };
         let link = self.outs[slot].link;
         self.links[link].counters.presettled += 1;
         self.links[link].counters.dropped_presettled += 1;
@@ -247,14 +253,14 @@ impl Core {
     }
 
     /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
-    fn forward_again(&mut self, slot: u32, origin: u32, now: Instant) -> bool {
+    fn forward_again(&mut self, slot: Slot<Out>, origin: Slot<In>, now: Instant) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
         let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
-        let bit = self.outs[slot].neighbour;
+        let neighbour = self.outs[slot].neighbour;
         let Some(resend) = self.ins[origin].resend.as_mut() else { return false };
-        match bit {
-            Some(bit) => resend.neighbours |= 1 << bit,
+        match neighbour {
+            Some(neighbour) => resend.neighbours.insert(neighbour),
             None => resend.links.push(base),
         }
         let (address, priority) = (resend.address, resend.priority);
@@ -292,7 +298,7 @@ impl Core {
     }
 
     /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
-    pub(super) fn begin_resend(&mut self, slot: u32, resend: Resend) {
+    pub(super) fn begin_resend(&mut self, slot: Slot<In>, resend: Resend) {
         if let Payload::Stream(stream) = &resend.payload {
             stream.retain();
         }
@@ -300,7 +306,7 @@ impl Core {
         self.ins[slot].resend = Some(Box::new(resend));
     }
 
-    fn end_resend(&mut self, slot: u32) {
+    fn end_resend(&mut self, slot: Slot<In>) {
         if let Some(resend) = self.ins[slot].resend.take() {
             if let Payload::Stream(stream) = &resend.payload {
                 stream.stop_retaining();
@@ -312,11 +318,11 @@ impl Core {
 
     /// An outgoing link is gone: what was not sent is released, what was sent is modified. Beside `unsent` the port has
     /// not sent what it has not taken from its mailbox.
-    pub(super) fn settle_lost_outgoing(&mut self, link: u32, unsent: &[OutId], now: Instant) {
+    pub(super) fn settle_lost_outgoing(&mut self, link: Slot<Link>, unsent: &[OutId], now: Instant) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
         let taken = self.conns[self.links[link].conn].mailbox.taken();
         let last = self.outs.last_number();
-        while let Some(slot) = self.links[link].deliveries.head() {
+        while let Some(slot) = self.links[link].outgoing.head() {
             let out = &self.outs[slot];
             let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken, last);
             if out.presettled {
@@ -338,8 +344,8 @@ impl Core {
     }
 
     /// An incoming link is gone: incomplete deliveries end by abort, complete ones are settled as modified.
-    pub(super) fn settle_lost_incoming(&mut self, link: u32, now: Instant) {
-        while let Some(slot) = self.links[link].deliveries.head() {
+    pub(super) fn settle_lost_incoming(&mut self, link: Slot<Link>, now: Instant) {
+        while let Some(slot) = self.links[link].incoming.head() {
             let delivery = &self.ins[slot];
             if delivery.complete && !delivery.presettled {
                 self.update_in(slot, Some(&DeliveryState::failed()), true);
@@ -353,7 +359,7 @@ impl Core {
         }
     }
 
-    fn orphan_outs(&mut self, slot: u32) {
+    fn orphan_outs(&mut self, slot: Slot<In>) {
         let outs = std::mem::take(&mut self.ins[slot].outs);
         for out in outs {
             self.outs[out].origin = None;
@@ -364,7 +370,7 @@ impl Core {
     }
 
     /// The sender no longer cares about a copy: it goes once it has left completely.
-    fn orphan_out(&mut self, out: u32) {
+    fn orphan_out(&mut self, out: Slot<Out>) {
         self.leave_origin(out);
         self.conclude_sent(out);
         if self.outs[out].sent || !self.outs[out].stream {
@@ -373,14 +379,14 @@ impl Core {
     }
 
     /// Removes a copy and counts its outcome.
-    pub(super) fn remove_out(&mut self, slot: u32, now: Instant) {
+    pub(super) fn remove_out(&mut self, slot: Slot<Out>, now: Instant) {
         self.count_out(slot, now);
         self.leave_origin(slot);
         self.forget_out(slot);
     }
 
     /// Parts a copy from the incoming delivery.
-    fn leave_origin(&mut self, slot: u32) {
+    fn leave_origin(&mut self, slot: Slot<Out>) {
         let out = &mut self.outs[slot];
         let Some(origin) = out.origin.take() else { return };
         let (at, undecided) = (out.at, out.outcome.is_none());
@@ -392,15 +398,15 @@ impl Core {
         }
     }
 
-    fn forget_out(&mut self, slot: u32) {
+    fn forget_out(&mut self, slot: Slot<Out>) {
         let link = self.outs[slot].link;
-        self.links[link].deliveries.remove(&mut self.outs, slot);
+        self.links[link].outgoing.remove(&mut self.outs, slot);
         self.links[link].undelivered -= u32::from(self.outs[slot].waits());
         let Out { outstanding, neighbour, .. } = self.outs[slot];
-        if let Some((address, bit)) = outstanding.zip(neighbour)
+        if let Some((address, neighbour)) = outstanding.zip(neighbour)
             && let Some(a) = self.addresses.get_mut(address)
         {
-            a.add_outstanding(bit, false);
+            a.add_outstanding(neighbour, false);
             self.release_address(address);
         }
         if self.outs[slot].stream && !self.outs[slot].sent {
@@ -409,16 +415,16 @@ impl Core {
         self.outs.remove(slot);
     }
 
-    pub(super) fn remove_in(&mut self, slot: u32) {
+    pub(super) fn remove_in(&mut self, slot: Slot<In>) {
         self.end_resend(slot);
         self.orphan_outs(slot);
         let link = self.ins[slot].link;
-        self.links[link].deliveries.remove(&mut self.ins, slot);
+        self.links[link].incoming.remove(&mut self.ins, slot);
         self.links[link].undelivered -= u32::from(self.ins[slot].presettled);
         self.ins.remove(slot);
     }
 
-    pub(super) fn count_in(&mut self, slot: u32, outcome: Option<&DeliveryState>) {
+    pub(super) fn count_in(&mut self, slot: Slot<In>, outcome: Option<&DeliveryState>) {
         let In { link, presettled, born, .. } = self.ins[slot];
         if presettled {
             return;
@@ -430,7 +436,7 @@ impl Core {
         }
     }
 
-    fn count_out(&mut self, slot: u32, now: Instant) {
+    fn count_out(&mut self, slot: Slot<Out>, now: Instant) {
         let presettled = self.is_presettled(slot);
         let Out { link, stream, born, ref outcome, .. } = self.outs[slot];
         let outcome = outcome.as_ref().filter(|_| !presettled);
@@ -438,7 +444,7 @@ impl Core {
     }
 
     /// An unsettled whole message must have left: somebody has spoken of it, or nobody will.
-    fn conclude_sent(&mut self, slot: u32) {
+    fn conclude_sent(&mut self, slot: Slot<Out>) {
         let out = &mut self.outs[slot];
         if !(out.stream || out.presettled || out.sent) {
             out.sent = true;
@@ -448,7 +454,7 @@ impl Core {
     }
 
     /// Whether the sender of a copy's original settled it, and not only the router because the receiver wants that.
-    fn is_presettled(&self, out: u32) -> bool {
+    fn is_presettled(&self, out: Slot<Out>) -> bool {
         let out = &self.outs[out];
         out.presettled && out.origin.is_none_or(|origin| self.ins[origin].presettled)
     }

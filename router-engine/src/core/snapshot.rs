@@ -246,7 +246,7 @@ impl Router {
 
     /// Rows of the shown objects of a table. Routing waits for a batch of rows at most: which ones there are is
     /// noted first, and what is gone by the time of its batch is left out.
-    fn rows<T: Entry, R>(
+    fn rows<T: Entry<Id: Ord>, R>(
         &self,
         page: Page,
         table: fn(&Core) -> &Table<T>,
@@ -255,14 +255,14 @@ impl Router {
     ) -> Vec<R> {
         let ids = {
             let core = self.core.lock();
-            table(&core).entries().filter(|(_, t)| shows(&core, t)).map(|(slot, t)| (t.serial(), slot)).collect()
+            table(&core).entries().filter(|(_, t)| shows(&core, t)).map(|(_, t)| t.id()).collect()
         };
         let ids = page.of(ids);
         let mut rows = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {
             let core = self.core.lock();
             let table = table(&core);
-            let live = batch.iter().filter_map(|&(number, slot)| table.find(slot, number));
+            let live = batch.iter().filter_map(|&id| table.find(id));
             rows.extend(live.map(|slot| row(&core, &table[slot])));
         }
         rows
@@ -270,7 +270,7 @@ impl Router {
 }
 
 fn address_row(core: &Core, a: &Address) -> AddressRow {
-    let remotes = if a.class() == b'T' { core.peers.known() } else { a.remotes };
+    let remotes = if a.class() == b'T' { core.peers.known() } else { a.remotes.clone() };
     AddressRow {
         key: a.key.clone(),
         treatment: a.treatment,
@@ -278,7 +278,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
         subscribers: a.consumers.len(),
         producers: a.producers.len(),
-        remotes: super::forwarding::bits_of(remotes).filter_map(|b| core.peers.name(b)).collect(),
+        remotes: remotes.iter().filter_map(|node| core.peers.name(node)).collect(),
         watched: !a.watches.is_empty(),
         counters: a.counters,
         tracked: a.outstanding.iter().map(|(_, count)| count).sum(),

@@ -1,33 +1,50 @@
 //! Tables of core objects: a slab whose ids carry a serial number, and lists threaded through it.
+//!
+//! A [`Slot`] names a place in the table of one kind of objects and costs no check of its own: whoever keeps one answers
+//! for it that the object lives. Ports are given ids instead, which tell a stale place from a live one.
 
 use slab::Slab;
+use std::fmt;
+use std::marker::PhantomData;
 
-/// End of a list, or not in a list.
-pub(crate) const NONE: u32 = u32::MAX;
+/// A place in the table of the objects of type `T`.
+pub(crate) struct Slot<T> {
+    index: u32,
+    of: PhantomData<fn() -> T>,
+}
 
 /// Links of an object in a doubly linked list.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hook {
-    prev: u32,
-    next: u32,
+#[derive(Debug)]
+pub(crate) struct Hook<T> {
+    prev: Slot<T>,
+    next: Slot<T>,
 }
 
 /// The ends and the length of a list.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct List {
-    head: u32,
-    tail: u32,
+#[derive(Debug)]
+pub(crate) struct List<T> {
+    head: Slot<T>,
+    tail: Slot<T>,
     len: u32,
 }
 
-/// An object that knows its serial number.
-pub(crate) trait Entry {
-    fn serial(&self) -> u32;
+/// What an object is called outside of its table: its slot, and a serial number that is never used again.
+pub(crate) trait Identity<T>: Copy {
+    fn new(slot: Slot<T>, number: u32) -> Self;
+    fn slot(self) -> Slot<T>;
+    fn number(self) -> u32;
+}
+
+/// An object that knows what it is called.
+pub(crate) trait Entry: Sized {
+    type Id: Identity<Self> + PartialEq;
+
+    fn id(&self) -> Self::Id;
 }
 
 /// An object with a list hook. An object is in at most one list.
-pub(crate) trait Listed {
-    fn hook(&mut self) -> &mut Hook;
+pub(crate) trait Listed: Sized {
+    fn hook(&mut self) -> &mut Hook<Self>;
 }
 
 /// A slab whose entries are told apart over time by their serial number.
@@ -37,65 +54,133 @@ pub(crate) struct Table<T> {
     last_number: u32,
 }
 
-// === impl Hook ===
+// === impl Slot ===
 
-impl Hook {
-    /// The object after this one.
-    pub(crate) fn next(self) -> Option<u32> {
-        (self.next != NONE).then_some(self.next)
+impl<T> Slot<T> {
+    /// End of a list, or not in a list.
+    const NONE: Self = Self::at(u32::MAX);
+
+    const fn at(index: u32) -> Self {
+        Self { index, of: PhantomData }
+    }
+
+    fn some(self) -> Option<Self> {
+        (self != Self::NONE).then_some(self)
+    }
+
+    const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The slot as a number that leaves the core and comes back.
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.index
+    }
+
+    /// The reverse of [`Self::to_bits`]. Of other numbers nothing is known.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self::at(bits)
     }
 }
 
-impl Default for Hook {
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Slot<T> {}
+
+impl<T> PartialEq for Slot<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+impl<T> Eq for Slot<T> {}
+
+impl<T> PartialOrd for Slot<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Slot<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.index.cmp(&other.index)
+    }
+}
+
+impl<T> std::hash::Hash for Slot<T> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.index.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.index.fmt(f)
+    }
+}
+
+// === impl Hook ===
+
+impl<T> Hook<T> {
+    /// The object after this one.
+    pub(crate) fn next(&self) -> Option<Slot<T>> {
+        self.next.some()
+    }
+}
+
+impl<T> Default for Hook<T> {
     fn default() -> Self {
-        Self { prev: NONE, next: NONE }
+        Self { prev: Slot::NONE, next: Slot::NONE }
     }
 }
 
 // === impl List ===
 
-impl Default for List {
+impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { head: NONE, tail: NONE, len: 0 }
+        Self { head: Slot::NONE, tail: Slot::NONE, len: 0 }
     }
 }
 
-impl List {
-    pub(crate) fn head(&self) -> Option<u32> {
-        (self.head != NONE).then_some(self.head)
+impl<T> List<T> {
+    pub(crate) fn head(&self) -> Option<Slot<T>> {
+        self.head.some()
     }
 
-    pub(crate) fn len(&self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
 
-    pub(crate) fn push_back<T: Listed>(&mut self, table: &mut Table<T>, slot: u32) {
-        *table.hook(slot) = Hook { prev: self.tail, next: NONE };
-        if self.tail == NONE {
-            self.head = slot;
-        } else {
-            table.hook(self.tail).next = slot;
+impl<T: Listed> List<T> {
+    pub(crate) fn push_back(&mut self, table: &mut Table<T>, slot: Slot<T>) {
+        *table[slot].hook() = Hook { prev: self.tail, next: Slot::NONE };
+        match self.tail.some() {
+            Some(tail) => table[tail].hook().next = slot,
+            None => self.head = slot,
         }
         self.tail = slot;
         self.len += 1;
     }
 
     /// Takes `slot` out; it must be in this list.
-    pub(crate) fn remove<T: Listed>(&mut self, table: &mut Table<T>, slot: u32) {
-        let Hook { prev, next } = std::mem::take(table.hook(slot));
-        if prev == NONE {
-            self.head = next
-        } else {
-            table.hook(prev).next = next
+    pub(crate) fn remove(&mut self, table: &mut Table<T>, slot: Slot<T>) {
+        let Hook { prev, next } = std::mem::take(table[slot].hook());
+        match prev.some() {
+            Some(prev) => table[prev].hook().next = next,
+            None => self.head = next,
         }
-        if next == NONE {
-            self.tail = prev
-        } else {
-            table.hook(next).prev = prev
+        match next.some() {
+            Some(next) => table[next].hook().prev = prev,
+            None => self.tail = prev,
         }
         self.len -= 1;
     }
@@ -110,22 +195,12 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Stores what `make` builds from the slot and the new serial number.
-    pub(crate) fn insert_with(&mut self, make: impl FnOnce(u32, u32) -> T) -> u32 {
-        // Serial numbers wrap after four thousand million objects; zero stays unused.
-        self.last_number = self.last_number.checked_add(1).unwrap_or(1);
-        let entry = self.slab.vacant_entry();
-        let slot = entry.key() as u32;
-        entry.insert(make(slot, self.last_number));
-        slot
-    }
-
-    pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
-        self.slab.try_remove(slot as usize)
+    pub(crate) fn remove(&mut self, slot: Slot<T>) -> Option<T> {
+        self.slab.try_remove(slot.index())
     }
 
     /// The serial number that was given last.
-    pub(crate) fn last_number(&self) -> u32 {
+    pub(crate) const fn last_number(&self) -> u32 {
         self.last_number
     }
 
@@ -138,20 +213,20 @@ impl<T> Table<T> {
     }
 
     /// The objects with their slots.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slab.iter().map(|(slot, t)| (slot as u32, t))
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Slot<T>, &T)> {
+        self.slab.iter().map(|(index, t)| (Slot::at(index as u32), t))
     }
 
-    pub(crate) fn slots(&self) -> Vec<u32> {
-        self.slab.iter().map(|(slot, _)| slot as u32).collect()
+    pub(crate) fn slots(&self) -> Vec<Slot<T>> {
+        self.entries().map(|(slot, _)| slot).collect()
     }
 
-    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
-        self.slab.get(slot as usize)
+    pub(crate) fn get(&self, slot: Slot<T>) -> Option<&T> {
+        self.slab.get(slot.index())
     }
 
-    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.slab.get_mut(slot as usize)
+    pub(crate) fn get_mut(&mut self, slot: Slot<T>) -> Option<&mut T> {
+        self.slab.get_mut(slot.index())
     }
 
     /// Gives unused room back when the table has become much larger than its content.
@@ -163,28 +238,33 @@ impl<T> Table<T> {
 }
 
 impl<T: Entry> Table<T> {
-    /// The slot of the live object with this slot and number, if it still lives.
-    pub(crate) fn find(&self, slot: u32, number: u32) -> Option<u32> {
-        self.slab.get(slot as usize).filter(|t| t.serial() == number).map(|_| slot)
+    /// Stores what `make` builds of its id.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(T::Id) -> T) -> Slot<T> {
+        // Serial numbers wrap after four thousand million objects; zero stays unused.
+        self.last_number = self.last_number.checked_add(1).unwrap_or(1);
+        let entry = self.slab.vacant_entry();
+        let slot = Slot::at(entry.key() as u32);
+        entry.insert(make(T::Id::new(slot, self.last_number)));
+        slot
+    }
+
+    /// The slot of the object with this id, if it still lives.
+    pub(crate) fn find(&self, id: T::Id) -> Option<Slot<T>> {
+        let slot = id.slot();
+        self.get(slot).filter(|t| t.id().number() == id.number()).map(|_| slot)
     }
 }
 
-impl<T: Listed> Table<T> {
-    fn hook(&mut self, slot: u32) -> &mut Hook {
-        self.slab[slot as usize].hook()
-    }
-}
-
-impl<T> std::ops::Index<u32> for Table<T> {
+impl<T> std::ops::Index<Slot<T>> for Table<T> {
     type Output = T;
 
-    fn index(&self, slot: u32) -> &T {
-        &self.slab[slot as usize]
+    fn index(&self, slot: Slot<T>) -> &T {
+        &self.slab[slot.index()]
     }
 }
 
-impl<T> std::ops::IndexMut<u32> for Table<T> {
-    fn index_mut(&mut self, slot: u32) -> &mut T {
-        &mut self.slab[slot as usize]
+impl<T> std::ops::IndexMut<Slot<T>> for Table<T> {
+    fn index_mut(&mut self, slot: Slot<T>) -> &mut T {
+        &mut self.slab[slot.index()]
     }
 }

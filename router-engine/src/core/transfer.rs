@@ -3,20 +3,26 @@
 use super::action::Deliver;
 use super::effect::Effect;
 use super::forwarding::{Route, takes_any_way};
-use super::ids::InId;
-use super::objects::{In, LinkKind, Resend};
-use super::table::Hook;
+use super::objects::{Address, Conn, In, Link, LinkKind, Resend};
+use super::table::{Hook, Slot};
 use super::{Accepted, Core};
 use crate::annotations::flags;
 use crate::forward::Treatment;
+use crate::index::NeighbourSet;
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use smallvec::SmallVec;
 
 impl Core {
-    pub(super) fn on_deliver(&mut self, conn: u32, deliver: Deliver, accepted: &mut Vec<Accepted>, now: Instant) {
-        let Some(link) = self.links.find(deliver.link.slot, deliver.link.number) else { return };
+    pub(super) fn on_deliver(
+        &mut self,
+        conn: Slot<Conn>,
+        deliver: Deliver,
+        accepted: &mut Vec<Accepted>,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.find(deliver.link) else { return };
         let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
         self.conns[conn].last_delivery = Some(now);
         let l = &mut self.links[link];
@@ -47,8 +53,8 @@ impl Core {
 
         // A settled message that is complete has no future: nothing remembers it.
         let in_slot = (!(settled && complete)).then(|| {
-            let slot = self.ins.insert_with(|slot, number| In {
-                id: InId { slot, number },
+            let slot = self.ins.insert_with(|id| In {
+                id,
                 link,
                 hook: Hook::default(),
                 token,
@@ -63,7 +69,7 @@ impl Core {
                 resend: None,
             });
             let l = &mut self.links[link];
-            l.deliveries.push_back(&mut self.ins, slot);
+            l.incoming.push_back(&mut self.ins, slot);
             l.undelivered += u32::from(settled);
             slot
         });
@@ -92,7 +98,7 @@ impl Core {
                 && !settled
                 && !self.ins[slot].multicast
             {
-                let (links, neighbours) = (SmallVec::new(), 0);
+                let (links, neighbours) = (SmallVec::new(), NeighbourSet::EMPTY);
                 let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
                 self.begin_resend(slot, resend);
             }
@@ -103,9 +109,9 @@ impl Core {
     /// Nobody takes the delivery: released, or rejected where the address is unavailable, or dropped.
     fn undeliverable(
         &mut self,
-        in_slot: Option<u32>,
-        link: u32,
-        address: Option<u32>,
+        in_slot: Option<Slot<In>>,
+        link: Slot<Link>,
+        address: Option<Slot<Address>>,
         to: Option<&[u8]>,
         within_radius: bool,
     ) {
@@ -136,7 +142,7 @@ impl Core {
         }
     }
 
-    fn is_unavailable(&mut self, address: Option<u32>, to: Option<&[u8]>) -> bool {
+    fn is_unavailable(&mut self, address: Option<Slot<Address>>, to: Option<&[u8]>) -> bool {
         if let Some(slot) = address {
             return self.addresses[slot].treatment == Treatment::Unavailable;
         }
@@ -145,7 +151,7 @@ impl Core {
         self.configured(&key).0 == Treatment::Unavailable
     }
 
-    fn count_ingress(&mut self, conn: u32, link: u32, address: Option<u32>) {
+    fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>) {
         let enters = self.is_ingress(link);
         let conn = &self.conns[conn];
         let container = u64::from(enters && conn.role.is_route_container());
@@ -160,14 +166,14 @@ impl Core {
     }
 
     /// Whether what comes in on a link enters the network there.
-    fn is_ingress(&self, link: u32) -> bool {
+    fn is_ingress(&self, link: Slot<Link>) -> bool {
         let link = &self.links[link];
         let conn = &self.conns[link.conn];
         link.kind == LinkKind::Endpoint && !conn.role.is_inter_router() && !conn.is_internal()
     }
 
     /// Tells the sender the end of a delivery and forgets it. Its copies must be gone already.
-    pub(super) fn settle_in(&mut self, slot: u32, state: Option<DeliveryState>, credit: bool) {
+    pub(super) fn settle_in(&mut self, slot: Slot<In>, state: Option<DeliveryState>, credit: bool) {
         let delivery = &self.ins[slot];
         let (link, token, presettled, complete) =
             (delivery.link, delivery.token, delivery.presettled, delivery.complete);

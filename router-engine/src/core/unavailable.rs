@@ -3,37 +3,38 @@
 
 use super::Core;
 use crate::forward::Treatment;
+use crate::index::NodeIndex;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// Advertised addresses without a record, with node bit and treatment hint of every router that advertises them.
+/// Advertised addresses without a record, with index and treatment hint of every router that advertises them.
 /// Bounded by what the mesh keeps of other routers' addresses.
 #[derive(Debug, Default)]
 pub(super) struct Unavailable {
-    by_key: HashMap<String, SmallVec<[(u8, u8); 1]>>,
+    by_key: HashMap<String, SmallVec<[(NodeIndex, u8); 1]>>,
 }
 
 // === impl Unavailable ===
 
 impl Unavailable {
-    pub(super) fn add(&mut self, key: String, bit: u8, hint: u8) {
+    pub(super) fn add(&mut self, key: String, node: NodeIndex, hint: u8) {
         let routers = self.by_key.entry(key).or_default();
-        routers.retain(|(known, _)| *known != bit);
-        routers.push((bit, hint));
+        routers.retain(|(known, _)| *known != node);
+        routers.push((node, hint));
     }
 
-    pub(super) fn remove(&mut self, key: &str, bit: u8) {
+    pub(super) fn remove(&mut self, key: &str, node: NodeIndex) {
         if let Some(routers) = self.by_key.get_mut(key) {
-            routers.retain(|(known, _)| *known != bit);
+            routers.retain(|(known, _)| *known != node);
             if routers.is_empty() {
                 self.by_key.remove(key);
             }
         }
     }
 
-    pub(super) fn forget_node(&mut self, bit: u8) {
+    pub(super) fn forget_node(&mut self, node: NodeIndex) {
         self.by_key.retain(|_, routers| {
-            routers.retain(|(known, _)| *known != bit);
+            routers.retain(|(known, _)| *known != node);
             !routers.is_empty()
         });
     }
@@ -57,8 +58,8 @@ impl Core {
             }
         }
         for (key, routers) in std::mem::take(&mut self.unavailable.by_key) {
-            for (bit, hint) in routers {
-                self.map_address(bit, key.clone(), hint);
+            for (node, hint) in routers {
+                self.map_address(node, key.clone(), hint);
             }
         }
     }

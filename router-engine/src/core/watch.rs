@@ -1,18 +1,19 @@
 //! Address records and those who watch them.
 
 use super::effect::{Effect, WatchCounts};
+use super::ids::AddressId;
 use super::objects::{Address, AddressCounters, ControlAddress, Watch};
-use super::table::List;
+use super::table::{List, Slot};
 use super::{Core, Router};
 use crate::forward::Treatment;
+use crate::index::{NodeIndex, NodeSet};
 use crate::stream::Notify;
 use smallvec::SmallVec;
 
 /// A watch on an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WatchId {
-    address: u32,
-    serial: u32,
+    address: AddressId,
     id: u64,
 }
 
@@ -38,14 +39,14 @@ impl Router {
             let waker = notify.mailbox.post(Effect::Watch { key: notify.key, counts });
             core.wakers.extend(waker);
             core.addresses[slot].watches.push(Watch { id, notify });
-            WatchId { address: slot, serial: core.addresses[slot].serial, id }
+            WatchId { address: core.addresses[slot].id, id }
         })
     }
 
     /// Ends a watch.
     pub fn unwatch(&self, watch: WatchId) {
         self.with(|core| {
-            if let Some(slot) = core.addresses.find(watch.address, watch.serial) {
+            if let Some(slot) = core.addresses.find(watch.address) {
                 core.addresses[slot].watches.retain(|w| w.id != watch.id);
                 core.release_address(slot);
             }
@@ -54,10 +55,10 @@ impl Router {
 }
 
 impl Core {
-    pub(super) fn create_address(&mut self, key: String, treatment: Treatment, priority: Option<u8>) -> u32 {
+    pub(super) fn create_address(&mut self, key: String, treatment: Treatment, priority: Option<u8>) -> Slot<Address> {
         let name = key.clone();
-        let slot = self.addresses.insert_with(|_, serial| Address {
-            serial,
+        let slot = self.addresses.insert_with(|id| Address {
+            id,
             key,
             treatment,
             priority,
@@ -65,8 +66,8 @@ impl Core {
             producers: List::default(),
             subscribers: Vec::new(),
             control: None,
-            remotes: 0,
-            last_remote: 0,
+            remotes: NodeSet::EMPTY,
+            last_remote: NodeIndex::OWN,
             outstanding: SmallVec::new(),
             watches: Vec::new(),
             holds: 0,
@@ -94,7 +95,7 @@ impl Core {
     }
 
     /// Removes an address record that nothing refers to any more.
-    pub(super) fn release_address(&mut self, slot: u32) {
+    pub(super) fn release_address(&mut self, slot: Slot<Address>) {
         let Some(a) = self.addresses.get(slot) else { return };
         let used = a.paths() > 0
             || !a.producers.is_empty()
@@ -114,23 +115,23 @@ impl Core {
     }
 
     /// The record of an address text, without creating one.
-    pub(super) fn lookup(&mut self, text: &str) -> Option<u32> {
+    pub(super) fn lookup(&mut self, text: &str) -> Option<Slot<Address>> {
         self.scratch.clear();
         self.names.key_of(text, &mut self.scratch);
         self.by_key.get(&self.scratch).copied()
     }
 
-    fn watch_counts(&self, slot: u32) -> WatchCounts {
+    fn watch_counts(&self, slot: Slot<Address>) -> WatchCounts {
         let a = &self.addresses[slot];
         WatchCounts {
             local: a.consumers.len(),
             in_process: a.subscribers.len() as u32,
-            remote: (a.remotes & self.peers.reachable).count_ones(),
+            remote: a.remotes.common(&self.peers.reachable) as u32,
             producers: a.producers.len(),
         }
     }
 
-    pub(super) fn notify_watches(&mut self, slot: u32) {
+    pub(super) fn notify_watches(&mut self, slot: Slot<Address>) {
         if self.addresses[slot].watches.is_empty() {
             return;
         }

@@ -1,7 +1,8 @@
 //! Neighbour discovery (spec `inter-router-protocol.md` 6.2).
 
 use super::fields::{Fields, Malformed};
-use super::{LINK_STATE_VERSION, MAX_NODES, Mesh, describe, wire};
+use super::{LINK_STATE_VERSION, Mesh, describe, wire};
+use crate::index::{MAX_ROUTERS, NeighbourIndex};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
@@ -12,7 +13,7 @@ const HELLO_TO: &str = "amqp:/_local/qdhello";
 /// Whom we hear.
 #[derive(Debug, Default)]
 pub(super) struct Hello {
-    /// Routers with the time of their last HELLO; bounded by [`MAX_NODES`].
+    /// Routers with the time of their last HELLO; bounded by [`MAX_ROUTERS`].
     heard: BTreeMap<String, Instant>,
     last_sent: Option<Instant>,
     duplicate_reported: bool,
@@ -52,7 +53,7 @@ impl Mesh {
     pub(super) fn on_hello(
         &mut self,
         fields: Fields<'_>,
-        from: Option<(u8, u32)>,
+        from: Option<(NeighbourIndex, u32)>,
         now: Instant,
     ) -> Result<(), Malformed> {
         let log_here = |malformed: Malformed| malformed.log_to(LogModule::RouterHello);
@@ -70,13 +71,13 @@ impl Mesh {
         }
         let told = describe::hello(id, version, instance, || seen.iter().filter_map(Value::as_str));
         log!(LogModule::RouterHello, Level::Debug, "RCVD: {told}");
-        let Some((bit, cost)) = from else { return Ok(()) };
-        if self.hello.heard.len() >= MAX_NODES && !self.hello.heard.contains_key(id) {
+        let Some((link, cost)) = from else { return Ok(()) };
+        if self.hello.heard.len() >= MAX_ROUTERS && !self.hello.heard.contains_key(id) {
             return Ok(());
         }
         self.hello.heard.insert(id.to_owned(), now);
         if seen.iter().any(|s| Value::as_str(s) == Some(&self.id)) {
-            self.refresh_neighbour(id, (bit, cost), instance, version, now);
+            self.refresh_neighbour(id, (link, cost), instance, version, now);
         }
         Ok(())
     }
@@ -89,10 +90,18 @@ impl Mesh {
     }
 
     /// A neighbour hears us (spec 6.6, HELLO refresh).
-    fn refresh_neighbour(&mut self, id: &str, (bit, cost): (u8, u32), instance: i64, version: i64, now: Instant) {
+    fn refresh_neighbour(
+        &mut self,
+        id: &str,
+        (link, cost): (NeighbourIndex, u32),
+        instance: i64,
+        version: i64,
+        now: Instant,
+    ) {
         // A control link leads to one router: whoever is there and alive keeps it.
         let max_age = self.timing.hello_max_age;
-        let rival = self.nodes.iter().any(|n| n.link == Some(bit) && n.id() != id && now.since(n.refreshed) <= max_age);
+        let rival =
+            self.nodes.iter().any(|n| n.link == Some(link) && n.id() != id && now.since(n.refreshed) <= max_age);
         if rival {
             return;
         }
@@ -100,22 +109,22 @@ impl Mesh {
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.refreshed = now;
         match node.link {
-            Some(link) if link == bit => node.link_heard = now,
+            Some(known) if known == link => node.link_heard = now,
             // Of several connections to one router the first is used as long as it is alive;
             // changing with every HELLO would cost an LSR and LSU each (quirk Q1).
             Some(_) if now.since(node.link_heard) <= max_age => {}
             _ => {
-                node.link = Some(bit);
+                node.link = Some(link);
                 node.link_heard = now;
                 node.next_hop = None;
                 node.need_lsr = true;
-                log!(LogModule::Router, Level::Debug, "Node {id} link set: link_id={bit} (removed next hop)");
+                log!(LogModule::Router, Level::Debug, "Node {id} link set: link_id={link} (removed next hop)");
             }
         }
         if !self.ls.peers.contains_key(id) {
             self.ls.peers.insert(id.to_owned(), cost.max(1));
             (self.ls.local_change, self.ls.gained) = (true, true);
-            log!(LogModule::RouterHello, Level::Info, "New neighbor router {id} on link_tag={bit} with cost {cost}");
+            log!(LogModule::RouterHello, Level::Info, "New neighbor router {id} on link_tag={link} with cost {cost}");
         }
         self.check_instance(id, instance, version);
     }

@@ -3,6 +3,7 @@
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
 use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, describe, node::RoundTrip, wire};
+use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
@@ -34,8 +35,8 @@ pub(super) struct LinkState {
     last_ra: Option<Instant>,
     /// The time after a change, in which advertisements are more frequent.
     flux: bool,
-    /// Node bits that the last computation found no way to.
-    unreachable: Vec<u8>,
+    /// Routers that the last computation found no way to.
+    unreachable: Vec<NodeIndex>,
     /// Ticks until these are flushed.
     hold_off: Option<u64>,
 }
@@ -142,8 +143,8 @@ impl Mesh {
             describe::lsu(id, version, instance, ls_seq, describe::link_state(id, ls_seq, || peers.iter().copied()))
         );
         peers.retain(|(peer, _)| *peer != id);
-        let Some(bit) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
-        match self.nodes.get(bit).and_then(Node::instance) {
+        let Some(index) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
+        match self.nodes.get(index).and_then(Node::instance) {
             // Not told.
             _ if instance == 0 => {}
             // Of an earlier life: it would outrank what the router tells now.
@@ -152,7 +153,7 @@ impl Mesh {
                 self.check_instance(id, instance, version);
             }
         }
-        if self.nodes.get(bit).is_none_or(|node| node.ls_seq >= ls_seq) {
+        if self.nodes.get(index).is_none_or(|node| node.ls_seq >= ls_seq) {
             return Ok(());
         }
         // A router that finds no place in the table cannot be routed to nor through.
@@ -163,7 +164,7 @@ impl Mesh {
             .map(|(peer, cost)| (peer.to_owned(), cost))
             .collect();
         let truncated = peers.len() < named;
-        if let Some(node) = self.nodes.get_mut(bit) {
+        if let Some(node) = self.nodes.get_mut(index) {
             node.ls_seq = ls_seq;
             node.truncated = truncated;
             node.peers = peers;
@@ -196,26 +197,26 @@ impl Mesh {
         node.need_lsr = true;
         node.advertised = (0, 0);
         (node.truncated, node.suspect) = (false, None);
-        let bit = node.bit();
+        let index = node.index();
         if node.forget_addresses() {
-            self.output.push_back(MeshOutput::FlushNode { bit });
+            self.output.push_back(MeshOutput::FlushNode { node: index });
         }
         self.ls.recompute = true;
         log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
     }
 
-    pub(super) fn on_link_lost(&mut self, bit: u8) {
-        log!(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag={bit}");
-        let owners: Vec<u8> = self.nodes.iter().filter(|n| n.link == Some(bit)).map(Node::bit).collect();
+    pub(super) fn on_link_lost(&mut self, link: NeighbourIndex) {
+        log!(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag={link}");
+        let owners: Vec<NodeIndex> = self.nodes.iter().filter(|n| n.link == Some(link)).map(Node::index).collect();
         for owner in owners {
             self.drop_neighbour(owner);
             // The ways are computed at the tick, but what lies behind the link alone is gone.
-            let mutual = self.bits_of(&self.compute_paths().mutual);
-            self.set_mutual(mutual);
+            let mutual = self.set_of(&self.compute_paths().mutual);
+            self.set_mutual(&mutual);
         }
     }
 
-    fn drop_neighbour(&mut self, node: u8) {
+    fn drop_neighbour(&mut self, node: NodeIndex) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.link = None;
         log!(LogModule::Router, Level::Debug, "Node {} link removed", node.id());
@@ -238,16 +239,16 @@ impl Mesh {
 
     /// Step 4.
     pub(super) fn expire_nodes(&mut self, now: Instant) {
-        let stale: Vec<u8> = self
+        let stale: Vec<NodeIndex> = self
             .nodes
             .iter()
             .filter(|n| n.link.is_some() && now.since(n.refreshed) > self.timing.hello_max_age)
-            .map(Node::bit)
+            .map(Node::index)
             .collect();
-        for bit in stale {
-            let id = self.nodes.get(bit).map_or("", Node::id);
+        for index in stale {
+            let id = self.nodes.get(index).map_or("", Node::id);
             log!(LogModule::RouterLs, Level::Info, "Neighbor router {id} is silent");
-            self.drop_neighbour(bit);
+            self.drop_neighbour(index);
         }
         for node in self.nodes.iter_mut() {
             if now.since(node.last_seen) > self.timing.link_state_max_age && !node.peers.is_empty() {
@@ -256,21 +257,21 @@ impl Mesh {
                 self.ls.recompute |= node.has_way();
             }
         }
-        for bit in self.count_empty() {
-            self.remove_node(bit);
+        for index in self.count_empty() {
+            self.remove_node(index);
         }
     }
 
     /// Counts the ticks of routers that nothing is known of, and returns those to delete.
-    fn count_empty(&mut self) -> Vec<u8> {
-        let mentioned: BTreeSet<u8> =
-            self.nodes.iter().flat_map(|n| n.peers.keys()).filter_map(|id| self.nodes.bit_of(id)).collect();
+    fn count_empty(&mut self) -> Vec<NodeIndex> {
+        let mentioned: NodeSet =
+            self.nodes.iter().flat_map(|n| n.peers.keys()).filter_map(|id| self.nodes.index_of(id)).collect();
         let mut gone = Vec::new();
         for node in self.nodes.iter_mut() {
-            if node.peers.is_empty() && node.link.is_none() && !mentioned.contains(&node.bit()) {
+            if node.peers.is_empty() && node.link.is_none() && !mentioned.contains(node.index()) {
                 node.empty += 1;
                 if node.empty > MAX_EMPTY_TICKS {
-                    gone.push(node.bit());
+                    gone.push(node.index());
                 }
             }
         }
@@ -304,13 +305,13 @@ impl Mesh {
         path::compute(&self.id, &states)
     }
 
-    fn bits_of(&self, ids: &BTreeSet<&str>) -> u128 {
-        ids.iter().filter_map(|id| self.nodes.bit_of(id)).fold(0, |set, bit| set | 1 << bit)
+    fn set_of(&self, ids: &BTreeSet<&str>) -> NodeSet {
+        ids.iter().filter_map(|id| self.nodes.index_of(id)).collect()
     }
 
-    fn set_mutual(&mut self, mutual: u128) {
+    fn set_mutual(&mut self, mutual: &NodeSet) {
         for node in self.nodes.iter_mut() {
-            node.set_mutual(mutual & (1 << node.bit()) != 0);
+            node.set_mutual(mutual.contains(node.index()));
         }
     }
 
@@ -318,25 +319,26 @@ impl Mesh {
     fn compute_routes(&mut self) {
         let result = self.compute_paths();
         log_result(&result);
-        let mutual = self.bits_of(&result.mutual);
-        let bit_of = |id: &str| self.nodes.bit_of(id);
-        let routes: Vec<(u8, Option<u8>, u32, u128)> = result
+        let mutual = self.set_of(&result.mutual);
+        let index_of = |id: &str| self.nodes.index_of(id);
+        let routes: Vec<(NodeIndex, Option<NodeIndex>, u32, NodeSet)> = result
             .paths
             .iter()
             .filter_map(|(id, path)| {
-                let next_hop = if path.next_hop == *id { None } else { bit_of(path.next_hop) };
-                let origins = path.valid_origins.iter().filter_map(|o| bit_of(o)).fold(1, |set, bit| set | 1 << bit);
-                Some((bit_of(id)?, next_hop, path.cost, origins))
+                let next_hop = if path.next_hop == *id { None } else { index_of(path.next_hop) };
+                let origins = path.valid_origins.iter().filter_map(|o| index_of(o));
+                let origins = origins.chain([NodeIndex::OWN]).collect();
+                Some((index_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
-        let unreachable = result.unreachable.iter().filter_map(|id| bit_of(id)).collect();
+        let unreachable = result.unreachable.iter().filter_map(|id| index_of(id)).collect();
         let radius = result.radius;
         self.ls.unreachable = unreachable;
         self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
-        self.set_mutual(mutual);
-        for (bit, next_hop, cost, valid_origins) in routes {
-            if let Some(node) = self.nodes.get_mut(bit) {
-                if (node.next_hop, node.valid_origins) != (next_hop, valid_origins) {
+        self.set_mutual(&mutual);
+        for (index, next_hop, cost, valid_origins) in routes {
+            if let Some(node) = self.nodes.get_mut(index) {
+                if node.next_hop != next_hop || node.valid_origins != valid_origins {
                     node.lsr_retry.reset();
                     node.mar_retry.reset();
                 }
@@ -357,11 +359,11 @@ impl Mesh {
             return;
         }
         self.ls.hold_off = None;
-        for bit in std::mem::take(&mut self.ls.unreachable) {
-            let Some(node) = self.nodes.get_mut(bit).filter(|n| n.mobile_seq > 0) else { continue };
+        for index in std::mem::take(&mut self.ls.unreachable) {
+            let Some(node) = self.nodes.get_mut(index).filter(|n| n.mobile_seq > 0) else { continue };
             log!(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: {}", node.id());
             if node.forget_addresses() {
-                self.output.push_back(MeshOutput::FlushNode { bit });
+                self.output.push_back(MeshOutput::FlushNode { node: index });
             }
         }
     }

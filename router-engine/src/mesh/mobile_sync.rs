@@ -4,6 +4,7 @@ use super::fields::{Fields, Malformed};
 use super::node::RoundTrip;
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
+use crate::index::NodeIndex;
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Value;
@@ -118,7 +119,7 @@ impl Mesh {
 
     /// The edge mesh that all consumers of an address at a remote router are in, if they are in one.
     #[must_use]
-    pub fn edge_mesh(&self, node: u8, key: &str) -> Option<&str> {
+    pub fn edge_mesh(&self, node: NodeIndex, key: &str) -> Option<&str> {
         self.nodes.get(node)?.addresses.get(key)?.as_deref()
     }
 
@@ -189,18 +190,22 @@ impl Mesh {
 
     /// The sender of a mobile address message, which must be a known router; `None` when the
     /// message is to be ignored.
-    fn mobile_sender<'a>(&mut self, opcode: &str, fields: Fields<'a>) -> Result<Option<(&'a str, u8)>, Malformed> {
+    fn mobile_sender<'a>(
+        &mut self,
+        opcode: &str,
+        fields: Fields<'a>,
+    ) -> Result<Option<(&'a str, NodeIndex)>, Malformed> {
         let id = fields.id()?;
         let version = fields.int_or_zero("pv")?;
         if id == self.id || !self.version_is_known(opcode, id, version, MOBILE_VERSION, LogModule::RouterMa) {
             return Ok(None);
         }
-        let bit = self.nodes.bit_of(id);
-        if bit.is_none() {
+        let index = self.nodes.index_of(id);
+        if index.is_none() {
             let what = "from an unknown router with router id";
             log!(LogModule::RouterMa, Level::Warning, "Received {opcode} {what} {id}");
         }
-        Ok(bit.map(|bit| (id, bit)))
+        Ok(index.map(|index| (id, index)))
     }
 
     pub(super) fn on_mar(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
@@ -217,7 +222,7 @@ impl Mesh {
     pub(super) fn on_mau(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
         // The text of this complaint names no field.
         let malformed = Malformed { module: LogModule::RouterMa, what: None };
-        let Some((id, bit)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
+        let Some((id, index)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
         let seq = fields.int("mobile_seq").map_err(|_| malformed)?;
         let lists = [fields.list("exist"), fields.list("add"), fields.list("del")];
         let update = match lists {
@@ -227,7 +232,7 @@ impl Mesh {
         };
         let kind = if matches!(update, Update::Absolute(_)) { "absolute" } else { "differential" };
         log!(LogModule::RouterMa, Level::Debug, "Received MAU ({kind}) from {id}, mobile_seq={seq}");
-        let Some(node) = self.nodes.get_mut(bit) else { return Ok(()) };
+        let Some(node) = self.nodes.get_mut(index) else { return Ok(()) };
         if matches!(update, Update::Differential { .. }) && node.mobile_seq.checked_add(1) != Some(seq) {
             let have_seq = node.mobile_seq;
             if !std::mem::replace(&mut node.mar_sent, true) {
@@ -238,7 +243,7 @@ impl Mesh {
         if seq <= 0 {
             // Nothing was ever advertised under such a number, so nothing may be kept under it.
             if node.forget_addresses() {
-                self.output.push_back(MeshOutput::FlushNode { bit });
+                self.output.push_back(MeshOutput::FlushNode { node: index });
             }
             return Ok(());
         }
@@ -277,7 +282,7 @@ impl Mesh {
 impl Node {
     /// Maps what is not mapped yet. Returns whether the limit was hit.
     fn map_all(&mut self, advertised: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) -> bool {
-        let bit = self.bit();
+        let index = self.index();
         let mut full = false;
         for Advertised { key, hint, mesh_id } in advertised.iter().filter_map(Advertised::parse) {
             let has_room = self.addresses.len() < MAX_ADDRESSES;
@@ -290,25 +295,25 @@ impl Node {
                     continue;
                 }
             }
-            output.push_back(MeshOutput::MapAddress { bit, key: key.to_owned(), treatment: hint });
+            output.push_back(MeshOutput::MapAddress { node: index, key: key.to_owned(), treatment: hint });
         }
         full
     }
 
     fn unmap_all(&mut self, gone: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) {
-        let bit = self.bit();
+        let index = self.index();
         for Advertised { key, .. } in gone.iter().filter_map(Advertised::parse) {
             if self.addresses.remove(key).is_some() {
-                output.push_back(MeshOutput::UnmapAddress { bit, key: key.to_owned() });
+                output.push_back(MeshOutput::UnmapAddress { node: index, key: key.to_owned() });
             }
         }
     }
 
     fn unmap_others(&mut self, kept: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) {
-        let bit = self.bit();
+        let index = self.index();
         let kept: HashSet<&str> = kept.iter().filter_map(Advertised::parse).map(|a| a.key).collect();
         for (key, _) in self.addresses.extract_if(|key, _| !kept.contains(key.as_str())) {
-            output.push_back(MeshOutput::UnmapAddress { bit, key });
+            output.push_back(MeshOutput::UnmapAddress { node: index, key });
         }
     }
 }

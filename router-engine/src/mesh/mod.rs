@@ -2,7 +2,7 @@
 //! which router has consumers for which address (spec `inter-router-protocol.md` sections 6 to 8).
 //!
 //! [`Mesh`] is plain state: messages, link events and the 1-second tick go in, [`MeshOutput`]s are
-//! drained after each call. It knows nothing of connections beyond a neighbour bit and a cost, nor
+//! drained after each call. It knows nothing of connections beyond a neighbour index and a cost, nor
 //! of how messages are forwarded; messages for other routers never get here.
 //!
 //! ```text
@@ -32,6 +32,7 @@ pub use node::Node;
 pub use timing::Timing;
 pub use wire::parse;
 
+use crate::index::{MAX_ROUTERS, NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
@@ -40,9 +41,6 @@ use bytes::Bytes;
 use fields::{Fields, Malformed};
 use node::{NodeTable, Route};
 use std::collections::{BTreeSet, VecDeque};
-
-/// Routers that can be told apart, this one included; node bits are below it.
-pub const MAX_NODES: usize = 128;
 
 /// The treatment hint of an address for which the other router gave none.
 pub const NO_HINT: u8 = u8::MAX;
@@ -63,15 +61,14 @@ pub struct Mesh {
     hello: hello::Hello,
     ls: link_state::LinkState,
     mobile: mobile_sync::MobileSync,
-    /// Routers whose protocol version was complained about; bounded by [`MAX_NODES`].
+    /// Routers whose protocol version was complained about; bounded by [`MAX_ROUTERS`].
     warned: BTreeSet<String>,
     /// The table was full and that was logged.
     full_reported: bool,
     output: VecDeque<MeshOutput>,
 }
 
-/// What the owner of a [`Mesh`] must do. Node bits name remote routers (0 is this router),
-/// neighbour bits name control connections.
+/// What the owner of a [`Mesh`] must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MeshOutput {
     /// Send a message, pre-settled, on control links.
@@ -86,34 +83,34 @@ pub enum MeshOutput {
     },
     /// A remote router is known now.
     NodeAdded {
-        /// Its node bit.
-        bit: u8,
+        /// Its index.
+        node: NodeIndex,
         /// Its router id.
         id: String,
     },
     /// A remote router is forgotten, and with it its routes and all that it advertised.
     NodeRemoved {
-        /// Its node bit, free for another router from now on.
-        bit: u8,
+        /// Its index, free for another router from now on.
+        node: NodeIndex,
     },
     /// The way to a remote router changed. Told only when something is different.
     Route {
         /// The router.
-        bit: u8,
-        /// Node bit of the first router on the way; none when the way is its own link.
-        next_hop: Option<u8>,
-        /// Neighbour bit of its own link, when it is a neighbour.
-        link: Option<u8>,
+        node: NodeIndex,
+        /// The first router on the way; none when the way is its own link.
+        next_hop: Option<NodeIndex>,
+        /// Its own link, when it is a neighbour.
+        link: Option<NeighbourIndex>,
         /// Path cost.
         cost: u32,
-        /// Node bits of the routers whose messages for `bit` come through here; bit 0 is this router.
-        /// Zero until a way is found for the first time.
-        valid_origins: u128,
+        /// Routers whose messages for `node` come through here, this one among them.
+        /// Empty until a way is found for the first time.
+        valid_origins: NodeSet,
     },
     /// From now on a flow to a remote router can be carried both ways, as far as that can be known, or not any more.
     Reachable {
         /// The router.
-        bit: u8,
+        node: NodeIndex,
         /// At first no router is.
         reachable: bool,
     },
@@ -122,7 +119,7 @@ pub enum MeshOutput {
     /// A router has consumers for an address. Repeated when its edge mesh changed, see [`Mesh::edge_mesh`].
     MapAddress {
         /// The router.
-        bit: u8,
+        node: NodeIndex,
         /// The address key, of class M, N or H.
         key: String,
         /// Treatment code 0..=4 used by that router, or [`NO_HINT`].
@@ -131,14 +128,14 @@ pub enum MeshOutput {
     /// A router has no consumers for an address any more.
     UnmapAddress {
         /// The router.
-        bit: u8,
+        node: NodeIndex,
         /// The address key.
         key: String,
     },
     /// Nothing is known any more of the consumers of a router.
     FlushNode {
         /// The router.
-        bit: u8,
+        node: NodeIndex,
     },
     /// The topology changed at the time of this call.
     TopologyChanged,
@@ -153,7 +150,7 @@ impl Mesh {
         log!(
             LogModule::Router,
             Level::Info,
-            "Router Engine Instantiated: id={id} instance={instance} max_routers={MAX_NODES}"
+            "Router Engine Instantiated: id={id} instance={instance} max_routers={MAX_ROUTERS}"
         );
         Self {
             id: id.to_owned(),
@@ -169,10 +166,10 @@ impl Mesh {
         }
     }
 
-    /// Takes a routing protocol message for this router. `from` is neighbour bit and effective cost
+    /// Takes a routing protocol message for this router. `from` is neighbour index and effective cost
     /// of the control connection that it came in on; a HELLO without it is ignored. Unknown
     /// opcodes are ignored, malformed bodies logged and dropped (spec 6.1).
-    pub fn handle_message(&mut self, opcode: &str, body: &Map, from: Option<(u8, u32)>, now: Instant) {
+    pub fn handle_message(&mut self, opcode: &str, body: &Map, from: Option<(NeighbourIndex, u32)>, now: Instant) {
         let fields = Fields::new(body);
         let result = match opcode {
             "HELLO" => self.on_hello(fields, from, now),
@@ -197,8 +194,8 @@ impl Mesh {
     /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
     /// asked may send flows to these addresses as soon as it has the answer, so this router must know them by then: it
     /// asks too, ahead of the request, if there is anything that it does not know; not more than a few times a tick.
-    pub fn request_passes(&mut self, bit: u8) {
-        let Some(node) = self.nodes.get_mut(bit) else { return };
+    pub fn request_passes(&mut self, index: NodeIndex) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
         if !node.takes_request_ahead() {
             return;
         }
@@ -206,10 +203,9 @@ impl Mesh {
         self.send_mar(&id, have_seq);
     }
 
-    /// The control links of a neighbour bit are gone.
-    pub fn link_lost(&mut self, bit: u8, now: Instant) {
-        let _ = now;
-        self.on_link_lost(bit);
+    /// The control links of a neighbour are gone.
+    pub fn link_lost(&mut self, link: NeighbourIndex) {
+        self.on_link_lost(link);
         self.publish_routes();
         self.check_invariants();
     }
@@ -257,21 +253,21 @@ impl Mesh {
         self.instance
     }
 
-    /// Known remote routers, by node bit.
+    /// Known remote routers, in the order of their indices.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
     }
 
-    /// The remote router with this node bit.
+    /// The remote router with this index.
     #[must_use]
-    pub fn node(&self, bit: u8) -> Option<&Node> {
-        self.nodes.get(bit)
+    pub fn node(&self, index: NodeIndex) -> Option<&Node> {
+        self.nodes.get(index)
     }
 
-    /// The node bit of a known remote router.
+    /// The index of a known remote router.
     #[must_use]
-    pub fn bit_of(&self, id: &str) -> Option<u8> {
-        self.nodes.bit_of(id)
+    pub fn index_of(&self, id: &str) -> Option<NodeIndex> {
+        self.nodes.index_of(id)
     }
 
     /// Own neighbours with the cost of the link to each.
@@ -280,9 +276,9 @@ impl Mesh {
         &self.ls.peers
     }
 
-    /// Ids of the remote routers in a set of node bits, such as valid origins, in the order of the bits.
-    pub fn ids_of(&self, bits: u128) -> impl Iterator<Item = &str> {
-        self.nodes.iter().filter(move |n| bits & (1 << n.bit()) != 0).map(Node::id)
+    /// Ids of the remote routers in a set, such as valid origins, in the order of their indices.
+    pub fn ids_of<'a>(&'a self, set: &'a NodeSet) -> impl Iterator<Item = &'a str> {
+        self.nodes.iter().filter(|n| set.contains(n.index())).map(Node::id)
     }
 
     /// The largest number of hops to a reachable router.
@@ -313,32 +309,32 @@ impl Mesh {
         if version <= known {
             return true;
         }
-        if self.warned.len() < MAX_NODES && self.warned.insert(id.to_owned()) {
+        if self.warned.len() < MAX_ROUTERS && self.warned.insert(id.to_owned()) {
             log!(module, Level::Warning, "Received {opcode} at protocol version {version} from {id}.  Ignoring.");
         }
         false
     }
 
     /// The node of a remote router, which is created when it is unknown and there is room.
-    fn node_or_new(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<u8> {
-        if let Some(bit) = self.nodes.bit_of(id) {
-            return Some(bit);
+    fn node_or_new(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<NodeIndex> {
+        if let Some(index) = self.nodes.index_of(id) {
+            return Some(index);
         }
-        let bit = self.nodes.insert(id, instance, version);
-        if let Some(bit) = bit {
-            log!(LogModule::Router, Level::Debug, "Node {id} created: maskbit={bit}");
-            self.output.push_back(MeshOutput::NodeAdded { bit, id: id.to_owned() });
+        let index = self.nodes.insert(id, instance, version);
+        if let Some(index) = index {
+            log!(LogModule::Router, Level::Debug, "Node {id} created: maskbit={index}");
+            self.output.push_back(MeshOutput::NodeAdded { node: index, id: id.to_owned() });
         } else if !std::mem::replace(&mut self.full_reported, true) {
             log!(LogModule::RouterLs, Level::Error, "Exceeded maximum router count: {id} is ignored");
         }
-        bit
+        index
     }
 
-    fn remove_node(&mut self, bit: u8) {
-        if let Some(node) = self.nodes.remove(bit) {
+    fn remove_node(&mut self, index: NodeIndex) {
+        if let Some(node) = self.nodes.remove(index) {
             log!(LogModule::Router, Level::Debug, "Node {} deleted", node.id());
             self.full_reported = false;
-            self.output.push_back(MeshOutput::NodeRemoved { bit });
+            self.output.push_back(MeshOutput::NodeRemoved { node: index });
             // There is a place now for a router that others named in vain.
             for node in self.nodes.iter_mut().filter(|node| node.truncated) {
                 (node.ls_seq, node.need_lsr, node.truncated) = (0, true, false);
@@ -348,16 +344,15 @@ impl Mesh {
 
     fn publish_routes(&mut self) {
         let changes: Vec<_> = self.nodes.iter_mut().filter_map(Node::take_route_change).collect();
-        for (bit, before, now) in changes {
-            self.log_route(bit, before, now);
-            self.output.push_back(now.output(bit));
+        for (index, before, now) in changes {
+            self.log_route(index, before.as_ref(), &now);
+            self.output.push_back(now.output(index));
         }
         self.output.extend(self.nodes.iter_mut().filter_map(Node::take_reachable_change));
     }
 
-    fn log_route(&self, bit: u8, before: Option<Route>, now: Route) {
-        let id = self.nodes.get(bit).map_or("", Node::id);
-        let changed = |of: fn(&Route) -> u128, nothing| before.as_ref().map_or(nothing, of) != of(&now);
+    fn log_route(&self, index: NodeIndex, before: Option<&Route>, now: &Route) {
+        let id = self.nodes.get(index).map_or("", Node::id);
         let (module, level) = (LogModule::Router, Level::Debug);
         match now.next_hop {
             hop if hop == before.and_then(|route| route.next_hop) => {}
@@ -367,10 +362,10 @@ impl Mesh {
             }
             None => log!(module, level, "Node {id} next hop removed"),
         }
-        if changed(|route| route.valid_origins, 0) {
-            log!(module, level, "Node {id} valid origins: {}", describe::ids(|| self.ids_of(now.valid_origins)));
+        if before.map_or(&NodeSet::EMPTY, |route| &route.valid_origins) != &now.valid_origins {
+            log!(module, level, "Node {id} valid origins: {}", describe::ids(|| self.ids_of(&now.valid_origins)));
         }
-        if changed(|route| u128::from(route.cost), 0) {
+        if before.map_or(0, |route| route.cost) != now.cost {
             log!(module, level, "Node {id} cost: {}", now.cost);
         }
     }

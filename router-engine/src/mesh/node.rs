@@ -1,6 +1,7 @@
 //! What is known of the other routers (spec `inter-router-protocol.md` 6.6).
 
-use super::{MAX_NODES, MeshOutput, path::Peers};
+use super::{MeshOutput, path::Peers};
+use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
@@ -17,12 +18,12 @@ const MAX_AHEAD: u8 = 4;
 /// A remote router.
 #[derive(Debug)]
 pub struct Node {
-    bit: u8,
+    index: NodeIndex,
     id: String,
     pub(super) version: i64,
     pub(super) instance: Option<i64>,
-    /// Neighbour bit of its control connection. Set exactly as long as it is in our own peers.
-    pub(super) link: Option<u8>,
+    /// Its control connection. Set exactly as long as it is in our own peers.
+    pub(super) link: Option<NeighbourIndex>,
     /// Last HELLO over `link`.
     pub(super) link_heard: Instant,
     /// Last HELLO over any connection that named us.
@@ -35,9 +36,9 @@ pub struct Node {
     pub(super) suspect: Option<Instant>,
     /// Last RA, or LSU that brought something new.
     pub(super) last_seen: Instant,
-    pub(super) next_hop: Option<u8>,
+    pub(super) next_hop: Option<NodeIndex>,
     pub(super) cost: u32,
-    pub(super) valid_origins: u128,
+    pub(super) valid_origins: NodeSet,
     pub(super) need_lsr: bool,
     pub(super) lsr_sent: Option<Instant>,
     pub(super) lsr_retry: Retry,
@@ -83,31 +84,31 @@ pub(super) enum RoundTrip {
     Answered,
 }
 
-/// The way to a router, by bits as in [`MeshOutput::Route`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The way to a router, as in [`MeshOutput::Route`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
-    pub(super) next_hop: Option<u8>,
-    link: Option<u8>,
+    pub(super) next_hop: Option<NodeIndex>,
+    link: Option<NeighbourIndex>,
     pub(super) cost: u32,
-    pub(super) valid_origins: u128,
+    pub(super) valid_origins: NodeSet,
 }
 
-/// Remote routers by node bit and by id.
+/// Remote routers by index and by id.
 #[derive(Debug, Default)]
 pub(super) struct NodeTable {
-    /// The node bit is one more than the index: bit 0 is this router. Never longer than needed
+    /// The first place is for index 1: index 0 is this router. Never longer than needed
     /// for the largest number of routers so far.
     slots: Vec<Option<Box<Node>>>,
-    by_id: HashMap<String, u8>,
+    by_id: HashMap<String, NodeIndex>,
 }
 
 // === impl Node ===
 
 impl Node {
-    /// The node bit, 1..=127.
+    /// Its index, not that of this router.
     #[must_use]
-    pub const fn bit(&self) -> u8 {
-        self.bit
+    pub const fn index(&self) -> NodeIndex {
+        self.index
     }
 
     /// The router id.
@@ -128,16 +129,16 @@ impl Node {
         self.instance
     }
 
-    /// Neighbour bit of the direct connection, if it is a neighbour.
+    /// The direct connection, if it is a neighbour.
     #[must_use]
-    pub const fn link(&self) -> Option<u8> {
+    pub const fn link(&self) -> Option<NeighbourIndex> {
         self.link
     }
 
-    /// Node bit of the first router on the way to it; none when the way is the direct connection, or
+    /// The first router on the way to it; none when the way is the direct connection, or
     /// there is no way.
     #[must_use]
-    pub const fn next_hop(&self) -> Option<u8> {
+    pub const fn next_hop(&self) -> Option<NodeIndex> {
         self.next_hop
     }
 
@@ -147,10 +148,10 @@ impl Node {
         self.cost
     }
 
-    /// Node bits of valid origins, with bit 0 for this router.
+    /// Valid origins, this router among them.
     #[must_use]
-    pub const fn valid_origins(&self) -> u128 {
-        self.valid_origins
+    pub const fn valid_origins(&self) -> &NodeSet {
+        &self.valid_origins
     }
 
     /// Its neighbours, with the cost of the link to each.
@@ -246,28 +247,28 @@ impl Node {
 
     /// Whether it is reachable as output, if that is not what was told last.
     pub(super) fn take_reachable_change(&mut self) -> Option<MeshOutput> {
-        let (bit, reachable) = (self.bit, self.is_reachable());
+        let (index, reachable) = (self.index, self.is_reachable());
         let changed = std::mem::replace(&mut self.told_reachable, reachable) != reachable;
-        changed.then_some(MeshOutput::Reachable { bit, reachable })
+        changed.then_some(MeshOutput::Reachable { node: index, reachable })
     }
 
-    /// Bit, former and new route, if the route is not what was told last.
-    pub(super) fn take_route_change(&mut self) -> Option<(u8, Option<Route>, Route)> {
-        let Self { bit, next_hop, link, cost, valid_origins, .. } = *self;
-        let route = Route { next_hop, link, cost, valid_origins };
-        if self.told == Some(route) {
+    /// Index, former and new route, if the route is not what was told last.
+    pub(super) fn take_route_change(&mut self) -> Option<(NodeIndex, Option<Route>, Route)> {
+        let Self { index, next_hop, link, cost, ref valid_origins, .. } = *self;
+        let route = Route { next_hop, link, cost, valid_origins: valid_origins.clone() };
+        if self.told.as_ref() == Some(&route) {
             return None;
         }
-        Some((bit, self.told.replace(route), route))
+        Some((index, self.told.replace(route.clone()), route))
     }
 }
 
 // === impl Route ===
 
 impl Route {
-    pub(super) const fn output(self, bit: u8) -> MeshOutput {
+    pub(super) fn output(self, index: NodeIndex) -> MeshOutput {
         let Self { next_hop, link, cost, valid_origins } = self;
-        MeshOutput::Route { bit, next_hop, link, cost, valid_origins }
+        MeshOutput::Route { node: index, next_hop, link, cost, valid_origins }
     }
 }
 
@@ -315,23 +316,23 @@ impl Retry {
 // === impl NodeTable ===
 
 impl NodeTable {
-    pub(super) fn bit_of(&self, id: &str) -> Option<u8> {
+    pub(super) fn index_of(&self, id: &str) -> Option<NodeIndex> {
         self.by_id.get(id).copied()
     }
 
-    pub(super) fn get(&self, bit: u8) -> Option<&Node> {
-        self.slots.get(usize::from(bit).checked_sub(1)?)?.as_deref()
+    pub(super) fn get(&self, index: NodeIndex) -> Option<&Node> {
+        self.slots.get(index.get().checked_sub(1)?)?.as_deref()
     }
 
-    pub(super) fn get_mut(&mut self, bit: u8) -> Option<&mut Node> {
-        self.slots.get_mut(usize::from(bit).checked_sub(1)?)?.as_deref_mut()
+    pub(super) fn get_mut(&mut self, index: NodeIndex) -> Option<&mut Node> {
+        self.slots.get_mut(index.get().checked_sub(1)?)?.as_deref_mut()
     }
 
     pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut Node> {
-        self.get_mut(self.bit_of(id)?)
+        self.get_mut(self.index_of(id)?)
     }
 
-    /// Nodes in the order of their bits.
+    /// Nodes in the order of their indices.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
         self.slots.iter().filter_map(Option::as_deref)
     }
@@ -340,15 +341,15 @@ impl NodeTable {
         self.slots.iter_mut().filter_map(Option::as_deref_mut)
     }
 
-    /// Adds an unknown router under the lowest free bit; `None` when the table is full.
-    pub(super) fn insert(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<u8> {
-        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
-        let bit = u8::try_from(index + 1).ok().filter(|bit| usize::from(*bit) < MAX_NODES)?;
-        if index == self.slots.len() {
+    /// Adds an unknown router under the lowest free index; `None` when the table is full.
+    pub(super) fn insert(&mut self, id: &str, instance: Option<i64>, version: i64) -> Option<NodeIndex> {
+        let place = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let index = NodeIndex::new(place + 1)?;
+        if place == self.slots.len() {
             self.slots.push(None);
         }
-        self.slots[index] = Some(Box::new(Node {
-            bit,
+        self.slots[place] = Some(Box::new(Node {
+            index,
             id: id.to_owned(),
             version,
             instance,
@@ -362,7 +363,7 @@ impl NodeTable {
             last_seen: Instant::default(),
             next_hop: None,
             cost: 0,
-            valid_origins: 0,
+            valid_origins: NodeSet::EMPTY,
             need_lsr: true,
             lsr_sent: None,
             lsr_retry: Retry::default(),
@@ -376,20 +377,20 @@ impl NodeTable {
             empty: 0,
             mutual: false,
             trip: RoundTrip::Untried,
-            told: Some(Route { next_hop: None, link: None, cost: 0, valid_origins: 0 }),
+            told: Some(Route { next_hop: None, link: None, cost: 0, valid_origins: NodeSet::EMPTY }),
             told_reachable: false,
         }));
-        self.by_id.insert(id.to_owned(), bit);
-        Some(bit)
+        self.by_id.insert(id.to_owned(), index);
+        Some(index)
     }
 
-    /// Takes a router out. The bit may be given to another one soon, so no route may still name it.
-    pub(super) fn remove(&mut self, bit: u8) -> Option<Box<Node>> {
-        let node = self.slots.get_mut(usize::from(bit).checked_sub(1)?)?.take()?;
+    /// Takes a router out. The index may be given to another one soon, so no route may still name it.
+    pub(super) fn remove(&mut self, index: NodeIndex) -> Option<Box<Node>> {
+        let node = self.slots.get_mut(index.get().checked_sub(1)?)?.take()?;
         self.by_id.remove(&node.id);
         for other in self.iter_mut() {
-            other.valid_origins &= !(1 << bit);
-            if other.next_hop == Some(bit) {
+            other.valid_origins.remove(index);
+            if other.next_hop == Some(index) {
                 other.next_hop = None;
             }
         }
@@ -399,7 +400,7 @@ impl NodeTable {
     pub(super) fn check_invariants(&self) {
         debug_assert_eq!(self.by_id.len(), self.iter().count());
         for node in self.iter() {
-            debug_assert_eq!(self.bit_of(&node.id), Some(node.bit));
+            debug_assert_eq!(self.index_of(&node.id), Some(node.index));
             debug_assert!(node.next_hop.is_none_or(|hop| self.get(hop).is_some()), "{node:?}");
             debug_assert!(node.peers.keys().all(|id| *id != node.id), "{node:?}");
             debug_assert!(node.mobile_seq > 0 || node.addresses.is_empty(), "{node:?}");

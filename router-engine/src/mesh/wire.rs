@@ -1,7 +1,7 @@
 //! Encoding and decoding of routing protocol messages
 //! (spec `inter-router-protocol.md` 6.1, 8.2; octets as in the captures of 15.4 to 15.7).
 //!
-//! Existing routers always use the 32-bit forms of lists and maps. Messages are made the same way,
+//! Existing routers always use the 32-index forms of lists and maps. Messages are made the same way,
 //! so that captures can be compared octet by octet. The router annotations section is not part of
 //! what is made here: it changes at every hop.
 

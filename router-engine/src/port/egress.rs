@@ -415,12 +415,12 @@ fn outgoing(id: OutId, settled: bool, state: Option<DeliveryState>) -> Outgoing 
 
 /// The core's id as the engine's token.
 const fn token(id: OutId) -> u64 {
-    (id.slot as u64) << 32 | id.number as u64
+    id.to_bits()
 }
 
 /// The core's id in the engine's token.
 pub(super) const fn out_id(token: u64) -> OutId {
-    OutId { slot: (token >> 32) as u32, number: (token & 0xffff_ffff) as u32 }
+    OutId::from_bits(token)
 }
 
 const fn pause(sent: Sent) -> Left {

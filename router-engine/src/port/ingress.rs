@@ -334,12 +334,12 @@ pub(super) fn lose_current(link: &mut PortLink) {
 
 /// The core's id as the engine's token.
 pub(super) const fn pack(id: InId) -> u64 {
-    (id.slot as u64) << 32 | id.number as u64
+    id.to_bits()
 }
 
 /// The core's id in the engine's token.
 pub(super) const fn unpack(token: u64) -> InId {
-    InId { slot: (token >> 32) as u32, number: (token & 0xffff_ffff) as u32 }
+    InId::from_bits(token)
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).

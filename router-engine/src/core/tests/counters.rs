@@ -2,6 +2,7 @@
 
 use super::super::action::{Action, Side};
 use super::super::snapshot::{AddressRow, LinkKey, LinkRow};
+use super::super::table::Identity;
 use super::super::{LinkCounters, Router};
 use super::world::{NOW, Peer, message, router, stream};
 use crate::LinkId;
@@ -30,7 +31,7 @@ fn figures(router: &Router, link: LinkId) -> (u64, u32, u32) {
 
 /// As the port of the link does when a whole message has left.
 fn leaves(router: &Router, link: LinkId) {
-    router.with(|core| core.links[link.slot].gauge.as_ref().expect("of an outgoing link").add_one());
+    router.with(|core| core.links[link.slot()].gauge.as_ref().expect("of an outgoing link").add_one());
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn messages_are_counted_by_their_outcomes_where_nobody_tells_of_each() {
     let router = router();
     let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
     let queue = rx.receiver("q");
-    router.with(|core| core.links[queue.slot].gauge = None);
+    router.with(|core| core.links[queue.slot()].gauge = None);
     let link = tx.sender("q");
     tx.send(link);
     let push = rx.push();
@@ -222,7 +223,7 @@ fn what_a_receiver_wants_settled_is_accepted_not_presettled() {
     let router = router();
     let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
     let queue = rx.receiver("q");
-    router.with(|core| core.links[queue.slot].settle_on_send = true);
+    router.with(|core| core.links[queue.slot()].settle_on_send = true);
     let link = tx.sender("q");
     tx.send(link);
     rx.submit(Action::Sent { delivery: rx.push().id });

@@ -2,8 +2,11 @@
 
 use super::super::action::Action;
 use super::super::effect::Effect;
+use super::super::objects::Conn;
+use super::super::table::{Identity, Slot};
 use super::world::{Peer, router, stream};
 use crate::annotations::Annotations;
+use crate::index::NeighbourIndex;
 
 #[test]
 fn a_data_connection_that_goes_while_its_control_links_are_gone_is_forgotten() {
@@ -31,8 +34,8 @@ fn is_cut(peer: &Peer<'_>) -> bool {
 }
 
 /// The slot of the active control connection.
-fn active(peer: &Peer<'_>) -> Option<u32> {
-    peer.router.with(|core| core.peers.conn(0))
+fn active(peer: &Peer<'_>) -> Option<Slot<Conn>> {
+    peer.router.with(|core| core.peers.conn(NeighbourIndex::at(0)))
 }
 
 #[test]
@@ -42,18 +45,18 @@ fn a_newer_generation_takes_over_from_one_that_is_not_active_yet() {
     first.attach_all();
     let (mut third, mut fourth) = (Peer::generation(&router, 3), Peer::generation(&router, 4));
     assert!(is_cut(&third), "its place is taken");
-    assert_eq!(active(&first), Some(first.conn.id.slot), "until the newest has its control links");
+    assert_eq!(active(&first), Some(first.conn.id.slot()), "until the newest has its control links");
     fourth.attach_all();
-    assert_eq!(active(&first), Some(fourth.conn.id.slot));
+    assert_eq!(active(&first), Some(fourth.conn.id.slot()));
     // What the one between still does before it is gone changes nothing.
     third.attach_all();
     third.submit(Action::Closed);
-    assert_eq!(active(&first), Some(fourth.conn.id.slot));
+    assert_eq!(active(&first), Some(fourth.conn.id.slot()));
     assert!(!is_cut(&first), "streams may come to their end on it");
     first.submit(Action::Closed);
-    assert_eq!(active(&fourth), Some(fourth.conn.id.slot));
+    assert_eq!(active(&fourth), Some(fourth.conn.id.slot()));
     fourth.submit(Action::Closed);
-    assert_eq!(router.with(|core| core.peers.conn(0)), None);
+    assert_eq!(router.with(|core| core.peers.conn(NeighbourIndex::at(0))), None);
 }
 
 #[test]
@@ -70,6 +73,6 @@ fn no_generation_is_followed_by_an_older_one() {
     }
     assert!(!is_cut(&first));
     third.attach_all();
-    assert_eq!(active(&third), Some(third.conn.id.slot));
+    assert_eq!(active(&third), Some(third.conn.id.slot()));
     assert!(is_cut(&Peer::generation(&router, 3)));
 }

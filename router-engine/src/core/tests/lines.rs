@@ -2,6 +2,7 @@
 
 use super::super::effect::Effect;
 use super::super::report;
+use super::super::table::Identity;
 use super::world::{Peer, router};
 use crate::log::{Level, LogModule, capture};
 
@@ -37,7 +38,7 @@ fn the_end_of_a_link_tells_what_has_left_by_it() {
     let link = rx.receiver("q");
     let sender = tx.sender("q");
     tx.send(sender);
-    router.with(|core| core.links[link.slot].gauge.as_ref().expect("of an outgoing link").add_one());
+    router.with(|core| core.links[link.slot()].gauge.as_ref().expect("of an outgoing link").add_one());
     capture::start();
     rx.detached(link);
     let line = core().into_iter().find(|line| line.contains("Link closed")).expect("the line");

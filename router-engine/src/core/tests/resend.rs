@@ -5,6 +5,7 @@ use super::super::action::{Action, Direction, Side};
 use super::super::effect::Push;
 use super::world::{NOW, Peer, message, router, stream};
 use crate::forward::Treatment;
+use crate::index::NodeSet;
 use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -35,7 +36,7 @@ fn an_address_that_a_neighbour_withdraws_is_still_known_to_what_it_has_not_settl
     let push = b.push();
     router.with(|core| {
         for slot in core.addresses.slots() {
-            core.addresses[slot].remotes = 0;
+            core.addresses[slot].remotes = NodeSet::EMPTY;
             core.release_address(slot);
         }
     });

@@ -6,6 +6,7 @@ use super::super::{AddressConfig, Router};
 use super::world::{NOW, Peer, router};
 use crate::Mailbox;
 use crate::forward::Treatment;
+use crate::index::NodeIndex;
 use crate::mesh::MeshOutput;
 use crate::stream::Notify;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 fn unavailable(pattern: &str) -> Router {
     let router = router();
     configure(&router, pattern, Treatment::Unavailable);
-    told(&router, MeshOutput::NodeAdded { bit: 1, id: "B".into() });
+    told(&router, MeshOutput::NodeAdded { node: NodeIndex::at(1), id: "B".into() });
     router
 }
 
@@ -27,7 +28,7 @@ fn told(router: &Router, output: MeshOutput) {
 }
 
 fn advertise(router: &Router, key: &str) {
-    told(router, MeshOutput::MapAddress { bit: 1, key: key.into(), treatment: 2 });
+    told(router, MeshOutput::MapAddress { node: NodeIndex::at(1), key: key.into(), treatment: 2 });
 }
 
 /// Routers that the address is mapped to, and its treatment.
@@ -42,7 +43,7 @@ fn an_advertised_address_comes_back_when_the_configuration_goes() {
     assert_eq!(row(&router, "Mno/q"), None);
     router.remove_address_config("no/#");
     assert_eq!(row(&router, "Mno/q"), Some((vec!["B".into()], Treatment::Closest)));
-    told(&router, MeshOutput::UnmapAddress { bit: 1, key: "Mno/q".into() });
+    told(&router, MeshOutput::UnmapAddress { node: NodeIndex::at(1), key: "Mno/q".into() });
     assert_eq!(row(&router, "Mno/q"), None);
 }
 
@@ -59,9 +60,9 @@ fn an_advertised_address_comes_back_when_a_better_configuration_comes() {
 #[test]
 fn what_is_advertised_no_more_stays_away() {
     let gone = [
-        MeshOutput::UnmapAddress { bit: 1, key: "Mno/q".into() },
-        MeshOutput::FlushNode { bit: 1 },
-        MeshOutput::NodeRemoved { bit: 1 },
+        MeshOutput::UnmapAddress { node: NodeIndex::at(1), key: "Mno/q".into() },
+        MeshOutput::FlushNode { node: NodeIndex::at(1) },
+        MeshOutput::NodeRemoved { node: NodeIndex::at(1) },
     ];
     for output in gone {
         let router = unavailable("no/#");
@@ -75,7 +76,7 @@ fn what_is_advertised_no_more_stays_away() {
 #[test]
 fn who_waits_for_an_unavailable_address_is_told_when_it_comes() {
     let router = unavailable("no/#");
-    told(&router, MeshOutput::Reachable { bit: 1, reachable: true });
+    told(&router, MeshOutput::Reachable { node: NodeIndex::at(1), reachable: true });
     let mailbox = Arc::<Mailbox>::default();
     router.watch("no/q", Notify { mailbox: Arc::clone(&mailbox), key: 7 });
     advertise(&router, "Mno/q");

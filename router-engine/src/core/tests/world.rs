@@ -6,8 +6,10 @@ use super::super::connection::{
 };
 use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
+use super::super::peers::Route;
 use super::super::{Accepted, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
+use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::stream::{Payload, Stream, StreamLimits};
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Source, Target};
@@ -16,8 +18,11 @@ use bytes::Bytes;
 
 pub(super) const NOW: Instant = Instant::from_micros(0);
 
-/// Node bit of the only remote router.
-const NODE: u8 = 1;
+/// The only remote router.
+const NODE: NodeIndex = NodeIndex::at(1);
+
+/// The connection to it.
+const NEIGHBOUR: NeighbourIndex = NeighbourIndex::at(0);
 
 /// A connection to the router.
 pub(super) struct Peer<'a> {
@@ -47,6 +52,12 @@ fn control_params(ordinal: u64) -> ConnParams {
     let mut params = params(ConnectionRole::InterRouter);
     params.trunk.ordinal = Some(ordinal);
     params
+}
+
+/// The way to the remote router, if it is `open`.
+fn route(open: bool) -> Route {
+    let link = open.then_some(NEIGHBOUR);
+    Route { link, cost: 1, valid_origins: NodeSet::from([NodeIndex::OWN]), ..Route::default() }
 }
 
 impl<'a> Peer<'a> {
@@ -94,9 +105,7 @@ impl<'a> Peer<'a> {
         peer.attach_all();
         router.with(|core| {
             core.peers.add_node(NODE, "B");
-            if let Some((_, link, cost, origins)) = core.peers.node_mut(NODE) {
-                (*link, *cost, *origins) = (Some(0), 1, 1);
-            }
+            core.peers.set_route(NODE, route(true));
             let key = core.key_of(address);
             let slot = match core.by_key.get(&key) {
                 Some(&slot) => slot,
@@ -105,18 +114,14 @@ impl<'a> Peer<'a> {
                     core.create_address(key, treatment, priority)
                 }
             };
-            core.addresses[slot].remotes |= 1 << NODE;
+            core.addresses[slot].remotes.insert(NODE);
         });
         peer
     }
 
     /// Whether the neighbour of a control connection can be reached.
     pub(super) fn way(&self, open: bool) {
-        self.router.with(|core| {
-            if let Some((_, link, _, _)) = core.peers.node_mut(NODE) {
-                *link = open.then_some(0);
-            }
-        });
+        self.router.with(|core| core.peers.set_route(NODE, route(open)));
     }
 
     /// A data connection of the neighbour.
@@ -127,7 +132,7 @@ impl<'a> Peer<'a> {
     /// The links that the router has attached, oldest first: the control links come first.
     pub(super) fn links(&self) -> Vec<LinkId> {
         self.router.with(|core| {
-            let conn = core.conns.find(self.conn.id.slot, self.conn.id.number).expect("open");
+            let conn = core.conns.find(self.conn.id).expect("open");
             core.conns[conn].links.iter().map(|&l| core.links[l].id).collect()
         })
     }

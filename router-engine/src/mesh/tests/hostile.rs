@@ -63,18 +63,18 @@ fn body() -> impl Strategy<Value = Map> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Message(&'static str, Map, Option<(u8, u32)>),
-    Lost(u8),
+    Message(&'static str, Map, Option<(NeighbourIndex, u32)>),
+    Lost(NeighbourIndex),
     Local(bool, u8),
     Tick,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let opcode = proptest::sample::select(vec!["HELLO", "RA", "LSR", "LSU", "MAR", "MAU", "NONE"]);
-    let from = proptest::option::of((0_u8..4, 0_u32..4));
+    let from = proptest::option::of(((0_usize..4).prop_map(NeighbourIndex::at), 0_u32..4));
     prop_oneof![
         8 => (opcode, body(), from).prop_map(|(opcode, body, from)| Step::Message(opcode, body, from)),
-        1 => (0_u8..4).prop_map(Step::Lost),
+        1 => (0_usize..4).prop_map(|link| Step::Lost(NeighbourIndex::at(link))),
         1 => (any::<bool>(), 0_u8..4).prop_map(|(added, key)| Step::Local(added, key)),
         2 => Just(Step::Tick),
     ]
@@ -93,8 +93,8 @@ proptest! {
                     a.mesh.handle_message(opcode, &body, from, a.now);
                     a.drain()
                 }
-                Step::Lost(bit) => {
-                    a.mesh.link_lost(bit, a.now);
+                Step::Lost(link) => {
+                    a.mesh.link_lost(link);
                     a.drain()
                 }
                 Step::Local(added, key) => {
@@ -104,12 +104,12 @@ proptest! {
                 }
                 Step::Tick => a.tick(),
             };
-            prop_assert!(a.mesh.nodes().count() < MAX_NODES);
+            prop_assert!(a.mesh.nodes().count() < MAX_ROUTERS);
             for output in out {
                 match output {
-                    MeshOutput::MapAddress { bit, key, .. } => drop(mapped.insert((bit, key))),
-                    MeshOutput::UnmapAddress { bit, key } => prop_assert!(mapped.remove(&(bit, key))),
-                    MeshOutput::FlushNode { bit } | MeshOutput::NodeRemoved { bit } => mapped.retain(|(b, _)| *b != bit),
+                    MeshOutput::MapAddress { node: index, key, .. } => drop(mapped.insert((index, key))),
+                    MeshOutput::UnmapAddress { node: index, key } => prop_assert!(mapped.remove(&(index, key))),
+                    MeshOutput::FlushNode { node: index } | MeshOutput::NodeRemoved { node: index } => mapped.retain(|(known, _)| *known != index),
                     MeshOutput::Send { payload, .. } => prop_assert!(parse(&payload).is_some()),
                     _ => {}
                 }

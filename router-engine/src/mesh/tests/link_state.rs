@@ -22,7 +22,7 @@ fn the_first_tick_sends_hello_and_ra() {
 fn seen_names_senders_for_three_seconds() {
     let mut a = Fixture::new();
     let body = sender("B").with("instance", 1).with("seen", Vec::<Value>::new());
-    a.mesh.handle_message("HELLO", &body, Some((0, 1)), a.now);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(0), 1)), a.now);
     for want in [vec!["B"], vec!["B"], vec!["B"], vec![]] {
         let out = a.tick();
         let hello = &bodies(&out, "HELLO")[0];
@@ -38,12 +38,18 @@ fn adjacency_changes_the_own_link_state() {
     let mut a = Fixture::new();
     a.tick();
     let out = a.hello("B", 3);
-    assert_eq!(out[0], MeshOutput::NodeAdded { bit: 1, id: "B".to_owned() });
+    assert_eq!(out[0], MeshOutput::NodeAdded { node: NodeIndex::at(1), id: "B".to_owned() });
     assert_eq!(a.mesh.sequences(), (0, 0));
     let out = a.tick();
     assert!(out.contains(&MeshOutput::TopologyChanged));
     assert!(out.contains(&MeshOutput::Radius(1)));
-    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: Some(3), cost: 1, valid_origins: 1 }));
+    assert!(out.contains(&MeshOutput::Route {
+        node: NodeIndex::at(1),
+        next_hop: None,
+        link: Some(NeighbourIndex::at(3)),
+        cost: 1,
+        valid_origins: NodeSet::from([NodeIndex::OWN])
+    }));
     assert_eq!(
         sent(&out),
         [("HELLO", "amqp:/_local/qdhello"), ("LSR", "amqp:/_topo/0/B/qdrouter"), ("RA", "amqp:/_topo/0/all/qdrouter")]
@@ -60,7 +66,13 @@ fn adjacency_changes_the_own_link_state() {
 fn routes_have_no_valid_origins_until_computed() {
     let mut a = Fixture::new();
     let out = a.hello("B", 3);
-    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: Some(3), cost: 0, valid_origins: 0 }));
+    assert!(out.contains(&MeshOutput::Route {
+        node: NodeIndex::at(1),
+        next_hop: None,
+        link: Some(NeighbourIndex::at(3)),
+        cost: 0,
+        valid_origins: NodeSet::EMPTY
+    }));
 }
 
 #[test]
@@ -90,7 +102,7 @@ fn requests_are_answered_at_once() {
     // A stranger is created and answered.
     let out = a.receive("LSR", &sender("Z"));
     assert_eq!(sent(&out), [("LSU", "amqp:/_topo/0/Z/qdrouter")]);
-    assert!(a.mesh.bit_of("Z").is_some());
+    assert!(a.mesh.index_of("Z").is_some());
 }
 
 #[test]
@@ -118,32 +130,44 @@ fn newer_advertisements_are_asked_about_once_per_tick() {
 fn only_newer_updates_are_taken() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 5, &[("A", 1), ("C", 2)]);
-    assert!(a.mesh.bit_of("C").is_some(), "named routers are created");
+    assert!(a.mesh.index_of("C").is_some(), "named routers are created");
     a.lsu("B", 5, &[]);
     a.lsu("B", 4, &[]);
-    let b = a.mesh.bit_of("B").and_then(|b| a.mesh.node(b)).expect("known");
+    let b = a.mesh.index_of("B").and_then(|b| a.mesh.node(b)).expect("known");
     assert_eq!((b.sequences().0, b.peers().len()), (5, 2));
     let out = a.tick();
-    let c = a.mesh.bit_of("C").expect("known");
-    let b = b_bit(&a);
-    assert!(out.contains(&MeshOutput::Route { bit: c, next_hop: Some(b), link: None, cost: 3, valid_origins: 1 }));
+    let c = a.mesh.index_of("C").expect("known");
+    let b = b_index(&a);
+    assert!(out.contains(&MeshOutput::Route {
+        node: c,
+        next_hop: Some(b),
+        link: None,
+        cost: 3,
+        valid_origins: NodeSet::from([NodeIndex::OWN])
+    }));
     assert!(sent(&out).contains(&("LSR", "amqp:/_topo/0/C/qdrouter")));
 }
 
-fn b_bit(fixture: &Fixture) -> u8 {
-    fixture.mesh.bit_of("B").expect("known")
+fn b_index(fixture: &Fixture) -> NodeIndex {
+    fixture.mesh.index_of("B").expect("known")
 }
 
 #[test]
 fn a_lost_link_takes_the_neighbour_away() {
     let mut a = Fixture::with_neighbour("B");
-    a.mesh.link_lost(4, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(4));
     assert_eq!(a.drain(), [], "not a neighbour's link");
     capture::start();
-    a.mesh.link_lost(3, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(3));
     let out = a.drain();
     assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag=3")]);
-    assert!(out.contains(&MeshOutput::Route { bit: 1, next_hop: None, link: None, cost: 1, valid_origins: 1 }));
+    assert!(out.contains(&MeshOutput::Route {
+        node: NodeIndex::at(1),
+        next_hop: None,
+        link: None,
+        cost: 1,
+        valid_origins: NodeSet::from([NodeIndex::OWN])
+    }));
     let out = a.tick();
     assert!(out.contains(&MeshOutput::Radius(0)));
     let info = |text| (LogModule::RouterLs, Level::Info, text);
@@ -165,14 +189,14 @@ fn a_silent_neighbour_expires_after_three_seconds() {
 fn unreachable_routers_are_flushed_a_tick_later() {
     let mut a = Fixture::with_neighbour("B");
     a.mau("B", 4, &[("exist", &["Mx"])]);
-    a.mesh.link_lost(3, a.now);
-    let flushed = |out: &[MeshOutput]| out.contains(&MeshOutput::FlushNode { bit: 1 });
+    a.mesh.link_lost(NeighbourIndex::at(3));
+    let flushed = |out: &[MeshOutput]| out.contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) });
     assert!(!flushed(&a.drain()));
     assert!(!flushed(&a.tick()));
     let out = a.tick();
     assert!(flushed(&out));
     assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: B")]);
-    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
     assert!(!flushed(&a.tick()));
 }
 
@@ -180,34 +204,37 @@ fn unreachable_routers_are_flushed_a_tick_later() {
 fn link_states_expire_after_sixty_seconds_and_empty_routers_after_three_ticks_more() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
-    a.mesh.link_lost(3, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(3));
     a.ticks(59);
     assert_eq!(a.mesh.nodes().count(), 2);
     a.ticks(2);
-    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((0, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((0, 0)));
     a.tick();
     assert_eq!(a.mesh.nodes().count(), 2);
     let out = a.tick();
-    assert!(out.contains(&MeshOutput::NodeRemoved { bit: 1 }) && out.contains(&MeshOutput::NodeRemoved { bit: 2 }));
+    assert!(
+        out.contains(&MeshOutput::NodeRemoved { node: NodeIndex::at(1) })
+            && out.contains(&MeshOutput::NodeRemoved { node: NodeIndex::at(2) })
+    );
     assert_eq!(a.mesh.nodes().count(), 0);
 }
 
 #[test]
-fn deletion_leaves_no_stale_bits() {
+fn deletion_leaves_no_stale_indices() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
     a.lsu("C", 1, &[("B", 1), ("D", 1)]);
     a.tick();
-    a.mesh.link_lost(3, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(3));
     for _ in 0..80 {
         // Something keeps D alive while the way to it is gone.
         a.lsu("D", 1, &[("C", 1)]);
         a.ra("D", 7, 1, 0);
         a.tick();
     }
-    let d = a.mesh.bit_of("D").expect("known");
-    let others: u128 = a.mesh.nodes().fold(1, |set, n| set | 1 << n.bit());
-    assert_eq!(a.mesh.node(d).map(|n| n.valid_origins() & !others), Some(0));
+    let d = a.mesh.index_of("D").expect("known");
+    let known: NodeSet = a.mesh.nodes().map(Node::index).chain([NodeIndex::OWN]).collect();
+    assert_eq!(a.mesh.node(d).map(|n| n.valid_origins().iter().all(|origin| known.contains(origin))), Some(true));
 }
 
 #[test]
@@ -216,9 +243,9 @@ fn a_restart_resets_what_is_known() {
     a.mau("B", 4, &[("exist", &["Mx"])]);
     let out = a.ra("B", 8, 1, 1);
     assert_eq!(logs(&out), [(LogModule::Router, Level::Info, "Detected Restart of Router Node B")]);
-    assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
+    assert!(out.contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) }));
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
-    let b = a.mesh.node(1).expect("known");
+    let b = a.mesh.node(NodeIndex::at(1)).expect("known");
     assert_eq!((b.instance(), b.sequences(), b.peers().len()), (Some(8), (0, 0), 0));
     assert_eq!(logs(&a.ra("B", 8, 1, 1)), []);
     let out = a.tick();
@@ -232,7 +259,7 @@ fn what_an_earlier_life_told_does_not_stay() {
     let mut a = Fixture::with_neighbour("B");
     a.ra("B", 8, 1, 1);
     a.lsu("B", 9, &[("A", 1)]);
-    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((0, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((0, 0)));
     // The boot time was not known when the link state came, or is the same second.
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 9, &[("A", 1)]);
@@ -251,7 +278,7 @@ fn what_an_earlier_life_told_does_not_stay() {
     let out = a.ra("B", 7, 3, 1);
     assert_eq!(logs(&out), [(LogModule::Router, Level::Info, "Detected Restart of Router Node B")]);
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
-    assert!(out.contains(&MeshOutput::FlushNode { bit: 1 }));
+    assert!(out.contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) }));
 }
 
 #[test]
@@ -259,7 +286,7 @@ fn the_link_state_tells_the_boot_time_too() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
     a.lsu("C", 5, &[("B", 1)]);
-    let c = a.mesh.bit_of("C").expect("known");
+    let c = a.mesh.index_of("C").expect("known");
     assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(7));
     assert_eq!(logs(&a.ra("C", 8, 1, 0)).len(), 1, "a restart");
 }
@@ -268,7 +295,7 @@ fn the_link_state_tells_the_boot_time_too() {
 fn an_unknown_instance_is_stored_without_a_restart() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
-    let c = a.mesh.bit_of("C").expect("known");
+    let c = a.mesh.index_of("C").expect("known");
     assert_eq!(a.mesh.node(c).and_then(Node::instance), None);
     assert_eq!(logs(&a.ra("C", 9, 0, 0)), []);
     assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(9));
@@ -312,7 +339,7 @@ fn any_integer_width_and_either_kind_of_key_will_do() {
         .with(Value::symbol("ls_seq"), 3_u8)
         .with("mobile_seq", 4_u64);
     assert_eq!(sent(&a.receive("RA", &body)), [("LSR", "amqp:/_topo/0/B/qdrouter")]);
-    assert!(a.mesh.node(1).is_some_and(|b| b.need_mar));
+    assert!(a.mesh.node(NodeIndex::at(1)).is_some_and(|b| b.need_mar));
 }
 
 #[test]
@@ -346,11 +373,11 @@ fn malformed_messages_are_dropped() {
 #[test]
 fn a_router_that_found_no_place_gets_one_when_others_go() {
     let mut a = Fixture::with_neighbour("B");
-    let names: Vec<String> = (0..MAX_NODES - 3).map(|i| format!("r{i:03}")).collect();
+    let names: Vec<String> = (0..MAX_ROUTERS - 3).map(|i| format!("r{i:03}")).collect();
     let old: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     a.lsu("C", 1, &old);
     a.lsu("B", 2, &[("A", 1), ("C", 1), ("late", 1)]);
-    assert_eq!(a.mesh.bit_of("late"), None);
+    assert_eq!(a.mesh.index_of("late"), None);
     a.lsu("C", 2, &[("B", 1)]);
     let mut asked = false;
     for _ in 0..5 {
@@ -359,7 +386,7 @@ fn a_router_that_found_no_place_gets_one_when_others_go() {
     }
     assert!(asked, "there is room for what B told");
     a.lsu("B", 2, &[("A", 1), ("C", 1), ("late", 1)]);
-    assert!(a.mesh.bit_of("late").is_some());
+    assert!(a.mesh.index_of("late").is_some());
 }
 
 #[test]
@@ -368,13 +395,13 @@ fn the_number_of_routers_is_bounded() {
     let names: Vec<String> = (0..200).map(|i| format!("r{i:03}")).collect();
     let peers: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     let out = a.lsu("B", 1, &peers);
-    assert_eq!(a.mesh.nodes().count(), MAX_NODES - 1);
+    assert_eq!(a.mesh.nodes().count(), MAX_ROUTERS - 1);
     assert_eq!(logs(&out).len(), 1, "told once");
-    assert_eq!(a.mesh.node(1).map(|b| b.peers().len()), Some(MAX_NODES - 2));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(|b| b.peers().len()), Some(MAX_ROUTERS - 2));
     assert_eq!(a.receive("LSR", &sender("late")), []);
     for i in 0..300 {
         let body = sender(&format!("h{i}")).with("seen", vec![Value::from("A")]);
-        a.mesh.handle_message("HELLO", &body, Some((1, 1)), a.now);
+        a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(1), 1)), a.now);
     }
     a.drain();
     assert_eq!(a.mesh.peers().len(), 0);
@@ -388,14 +415,14 @@ fn the_first_of_two_connections_is_kept_while_it_is_alive() {
         assert_eq!(a.hello("B", 9), []);
         a.tick();
     }
-    assert_eq!(a.mesh.node(1).and_then(Node::link), Some(3));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(Node::link), Some(NeighbourIndex::at(3)));
     // Silence on the first one while the second speaks.
     for _ in 0..4 {
         a.hello("B", 9);
         a.tick();
     }
     a.hello("B", 9);
-    assert_eq!(a.mesh.node(1).and_then(Node::link), Some(9));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(Node::link), Some(NeighbourIndex::at(9)));
     assert_eq!(a.mesh.peers().len(), 1, "it stayed a neighbour all the time");
 }
 
@@ -405,7 +432,7 @@ fn a_control_link_leads_to_one_router() {
     a.hello("B", 3);
     assert_eq!(a.hello("C", 3), []);
     assert_eq!(a.mesh.peers().len(), 1);
-    a.mesh.link_lost(3, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(3));
     a.hello("C", 3);
     assert!(a.mesh.peers().contains_key("C"));
 }
@@ -414,8 +441,8 @@ fn a_control_link_leads_to_one_router() {
 fn the_cost_is_that_of_the_first_hello() {
     let mut a = Fixture::new();
     let body = sender("B").with("instance", 7).with("seen", vec![Value::from("A")]);
-    a.mesh.handle_message("HELLO", &body, Some((0, 5)), a.now);
-    a.mesh.handle_message("HELLO", &body, Some((0, 9)), a.now);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(0), 5)), a.now);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(0), 9)), a.now);
     assert_eq!(a.mesh.peers()["B"], 5);
 }
 
@@ -444,7 +471,7 @@ fn periods_and_ages_are_those_configured() {
             }
         }
         lost.extend(out.iter().any(|o| matches!(o, MeshOutput::Route { link: None, .. })).then_some(second));
-        flushed.extend(out.contains(&MeshOutput::FlushNode { bit: 1 }).then_some(second));
+        flushed.extend(out.contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) }).then_some(second));
     }
     assert_eq!(hellos, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
     // Changes at 1 and, when the neighbour is lost, at 11; each is in flux for two seconds. The
@@ -474,7 +501,7 @@ fn messages_and_routers_are_logged_for_developers() {
     let mut a = Fixture::new();
     capture::start();
     let b = sender("B").with("instance", 7).with("seen", vec![Value::from("A"), Value::from("it's")]);
-    a.mesh.handle_message("HELLO", &b, Some((3, 1)), a.now);
+    a.mesh.handle_message("HELLO", &b, Some((NeighbourIndex::at(3), 1)), a.now);
     assert_eq!(capture::texts(LogModule::RouterHello)[0], "RCVD: HELLO(id=B pv=1 area=0 inst=7 seen=['A', \"it's\"])");
     assert_eq!(
         capture::texts(LogModule::Router),

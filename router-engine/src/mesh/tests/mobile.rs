@@ -155,15 +155,15 @@ fn stale_requests_get_what_the_last_differential_left() {
 }
 
 fn map(key: &str) -> MeshOutput {
-    MeshOutput::MapAddress { bit: 1, key: key.to_owned(), treatment: 3 }
+    MeshOutput::MapAddress { node: NodeIndex::at(1), key: key.to_owned(), treatment: 3 }
 }
 
 fn unmap(key: &str) -> MeshOutput {
-    MeshOutput::UnmapAddress { bit: 1, key: key.to_owned() }
+    MeshOutput::UnmapAddress { node: NodeIndex::at(1), key: key.to_owned() }
 }
 
-const REACHABLE: MeshOutput = MeshOutput::Reachable { bit: 1, reachable: true };
-const UNREACHABLE: MeshOutput = MeshOutput::Reachable { bit: 1, reachable: false };
+const REACHABLE: MeshOutput = MeshOutput::Reachable { node: NodeIndex::at(1), reachable: true };
+const UNREACHABLE: MeshOutput = MeshOutput::Reachable { node: NodeIndex::at(1), reachable: false };
 
 /// What is advertised to all tells nothing about the way back; an answer does.
 #[test]
@@ -184,7 +184,7 @@ fn an_answered_request_makes_a_router_reachable() {
     assert!(!sent(&a.tick()).iter().any(|(opcode, _)| *opcode == "MAR"));
     assert_eq!(sent(&a.mau("B", 2, &[("add", &["My"]), ("del", &[])])), [], "it is known to be reachable");
     // Back after a cut it has to answer again, although its addresses are still known.
-    a.mesh.link_lost(3, a.now);
+    a.mesh.link_lost(NeighbourIndex::at(3));
     assert!(a.drain().contains(&UNREACHABLE));
     a.hello("B", 3);
     let out = a.tick();
@@ -216,7 +216,7 @@ fn an_answer_to_nothing_makes_nobody_reachable() {
 fn requests_that_pass_are_preceded_by_own_ones() {
     let mut a = quiet();
     let passes = |a: &mut Fixture| {
-        a.mesh.request_passes(1);
+        a.mesh.request_passes(NodeIndex::at(1));
         sent(&a.drain()).len()
     };
     assert_eq!(passes(&mut a), 1, "nothing is known of B");
@@ -224,7 +224,7 @@ fn requests_that_pass_are_preceded_by_own_ones() {
     assert_eq!(passes(&mut a), 0);
     a.ra("B", 7, 1, 5);
     assert_eq!(passes(&mut a), 1, "B has something new");
-    a.mesh.request_passes(77);
+    a.mesh.request_passes(NodeIndex::at(77));
     assert_eq!(a.drain(), []);
 }
 
@@ -233,7 +233,7 @@ fn requests_that_pass_are_preceded_by_own_ones() {
 fn requests_ahead_are_few_between_ticks() {
     let mut a = quiet();
     let passes = |a: &mut Fixture| {
-        (0..1000).for_each(|_| a.mesh.request_passes(1));
+        (0..1000).for_each(|_| a.mesh.request_passes(NodeIndex::at(1)));
         sent(&a.drain()).len()
     };
     assert_eq!(passes(&mut a), 4);
@@ -247,7 +247,7 @@ fn differentials_apply_in_sequence() {
     let out = a.mau("B", 1, &[("add", &["Mx", "My"]), ("del", &[])]);
     assert_eq!(out[..2], [map("Mx"), map("My")]);
     assert_eq!(a.mau("B", 2, &[("add", &["Mx", "Mz"]), ("del", &["My", "Mno"])]), [map("Mz"), unmap("My")]);
-    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 2)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 2)));
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn malformed_updates_are_dropped() {
         assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Error, "Received malformed MAU from B")], "{body:?}");
         assert_eq!(out, []);
     }
-    assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
 }
 
 #[test]
@@ -331,13 +331,13 @@ fn descriptors_of_any_length_are_read() {
         })
         .collect();
     assert_eq!(hints, [("Mlong", 1), ("Mshort", NO_HINT), ("Modd", NO_HINT), ("Mbare", NO_HINT)]);
-    assert_eq!(a.mesh.edge_mesh(1, "Mlong"), Some("m"));
-    assert_eq!(a.mesh.edge_mesh(1, "Mshort"), None);
+    assert_eq!(a.mesh.edge_mesh(NodeIndex::at(1), "Mlong"), Some("m"));
+    assert_eq!(a.mesh.edge_mesh(NodeIndex::at(1), "Mshort"), None);
     // Another mesh is told by mapping again.
     let list = vec![Value::List(vec!["Mlong".into(), Value::Int(1)])];
     let body = mobile_sender("B").with("mobile_seq", 2_i64).with("add", list).with("del", Vec::<Value>::new());
     assert!(matches!(&a.receive("MAU", &body)[..], [MeshOutput::MapAddress { key, .. }] if key == "Mlong"));
-    assert_eq!(a.mesh.edge_mesh(1, "Mlong"), None);
+    assert_eq!(a.mesh.edge_mesh(NodeIndex::at(1), "Mlong"), None);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn sequence_numbers_out_of_range_keep_nothing() {
     a.mau("B", 1, &[("exist", &["Mx"])]);
     for seq in [0, -1, i64::MIN] {
         a.mau("B", seq, &[("exist", &["Mx"])]);
-        assert_eq!(a.mesh.node(1).map(Node::sequences), Some((1, 0)));
+        assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
     }
     a.mau("B", i64::MAX, &[("exist", &["Mx"])]);
     assert_eq!(sent(&a.mau("B", i64::MIN, &[("add", &[]), ("del", &[])])).len(), 1);

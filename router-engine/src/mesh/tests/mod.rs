@@ -53,10 +53,10 @@ impl Fixture {
     }
 
     /// A HELLO from `id` that names us, over a connection of cost 1.
-    fn hello(&mut self, id: &str, bit: u8) -> Vec<MeshOutput> {
+    fn hello(&mut self, id: &str, link: usize) -> Vec<MeshOutput> {
         let body = sender(id).with("instance", 7).with("seen", vec![Value::from("A")]);
         capture::start();
-        self.mesh.handle_message("HELLO", &body, Some((bit, 1)), self.now);
+        self.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(link), 1)), self.now);
         self.drain()
     }
 

@@ -1,5 +1,6 @@
 //! A network of routers in virtual time: only what routing protocol messages need of forwarding.
 
+use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::mesh::path::Peers;
 use crate::mesh::{Mesh, MeshOutput, Timing, parse};
 use crate::rng::SplitMix64;
@@ -26,8 +27,8 @@ pub(super) struct Net {
 pub(super) struct Router {
     pub(super) mesh: Mesh,
     pub(super) local: BTreeSet<String>,
-    /// What the outputs said, by node bit.
-    pub(super) nodes: BTreeMap<u8, Known>,
+    /// What the outputs said, by index.
+    pub(super) nodes: BTreeMap<NodeIndex, Known>,
     /// Flooded messages that were forwarded, with the length of the way they came by. Real routers
     /// forward every copy; the copies that come by a longer way reach nobody new.
     flooded: HashMap<u64, usize>,
@@ -36,10 +37,10 @@ pub(super) struct Router {
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) id: String,
-    next_hop: Option<u8>,
-    link: Option<u8>,
+    next_hop: Option<NodeIndex>,
+    link: Option<NeighbourIndex>,
     pub(super) cost: u32,
-    valid_origins: u128,
+    valid_origins: NodeSet,
     pub(super) reachable: bool,
     pub(super) addresses: BTreeSet<String>,
 }
@@ -142,7 +143,7 @@ impl Net {
         }
         self.links[link].generation += 1;
         for end in self.links[link].ends {
-            self.routers[end].mesh.link_lost(bit(link), self.now);
+            self.routers[end].mesh.link_lost(NeighbourIndex::at(link));
             self.drain(end);
         }
     }
@@ -216,7 +217,7 @@ impl Net {
         if mine {
             let (opcode, body) = parse(&message.payload).expect("well-formed");
             assert_eq!(opcode, message.opcode);
-            let from = Some((bit(link), self.links[link].cost));
+            let from = Some((NeighbourIndex::at(link), self.links[link].cost));
             self.routers[r].mesh.handle_message(&opcode, &body, from, self.now);
             self.drain(r);
             if !all {
@@ -224,9 +225,9 @@ impl Net {
             }
         }
         if let (Target::One(id), "MAR" | "MAU") = (&message.target, message.opcode)
-            && let Some(bit) = self.routers[r].mesh.bit_of(id)
+            && let Some(index) = self.routers[r].mesh.index_of(id)
         {
-            self.routers[r].mesh.request_passes(bit);
+            self.routers[r].mesh.request_passes(index);
             self.drain(r);
         }
         if message.opcode == "RA" {
@@ -249,24 +250,24 @@ impl Net {
                     let target = Target::parse(&to);
                     self.forward(r, Message { serial: self.serial, target, opcode, payload, trace: Vec::new() });
                 }
-                MeshOutput::NodeAdded { bit, id } => {
-                    let old = nodes.insert(bit, Known { id, ..Known::default() });
-                    assert!(old.is_none(), "bit {bit} is in use");
+                MeshOutput::NodeAdded { node: index, id } => {
+                    let old = nodes.insert(index, Known { id, ..Known::default() });
+                    assert!(old.is_none(), "{index} is in use");
                 }
-                MeshOutput::NodeRemoved { bit } => drop(nodes.remove(&bit).expect("a known node")),
-                MeshOutput::Route { bit, next_hop, link, cost, valid_origins } => {
-                    let node = nodes.get_mut(&bit).expect("a known node");
+                MeshOutput::NodeRemoved { node: index } => drop(nodes.remove(&index).expect("a known node")),
+                MeshOutput::Route { node: index, next_hop, link, cost, valid_origins } => {
+                    let node = nodes.get_mut(&index).expect("a known node");
                     (node.next_hop, node.link, node.cost, node.valid_origins) = (next_hop, link, cost, valid_origins);
                 }
-                MeshOutput::MapAddress { bit, key, .. } => {
-                    assert!(nodes.get_mut(&bit).expect("a known node").addresses.insert(key), "mapped twice");
+                MeshOutput::MapAddress { node: index, key, .. } => {
+                    assert!(nodes.get_mut(&index).expect("a known node").addresses.insert(key), "mapped twice");
                 }
-                MeshOutput::UnmapAddress { bit, key } => {
-                    assert!(nodes.get_mut(&bit).expect("a known node").addresses.remove(&key), "not mapped");
+                MeshOutput::UnmapAddress { node: index, key } => {
+                    assert!(nodes.get_mut(&index).expect("a known node").addresses.remove(&key), "not mapped");
                 }
-                MeshOutput::FlushNode { bit } => nodes.get_mut(&bit).expect("a known node").addresses.clear(),
-                MeshOutput::Reachable { bit, reachable } => {
-                    let node = nodes.get_mut(&bit).expect("a known node");
+                MeshOutput::FlushNode { node: index } => nodes.get_mut(&index).expect("a known node").addresses.clear(),
+                MeshOutput::Reachable { node: index, reachable } => {
+                    let node = nodes.get_mut(&index).expect("a known node");
                     assert_ne!(node.reachable, reachable, "told twice");
                     node.reachable = reachable;
                 }
@@ -278,30 +279,30 @@ impl Net {
     /// Sends a message on where it must go from router `r`, by the rules of forwarding.
     fn forward(&mut self, r: usize, mut message: Message) {
         let router = &self.routers[r];
-        let mut out: BTreeSet<u8> = match &message.target {
-            Target::Neighbours => (0..self.links.len()).map(bit).collect(),
+        let mut out: BTreeSet<NeighbourIndex> = match &message.target {
+            Target::Neighbours => (0..self.links.len()).map(NeighbourIndex::at).collect(),
             Target::One(id) => {
                 let strict = matches!(message.opcode, "MAR" | "MAU");
-                let origin = message.trace.first().and_then(|id| router.mesh.bit_of(id)).unwrap_or(0);
+                let origin = message.trace.first().and_then(|id| router.mesh.index_of(id)).unwrap_or(NodeIndex::OWN);
                 let node = router.nodes.values().find(|n| n.id == *id);
-                let valid = node.filter(|n| !strict || n.valid_origins & (1 << origin) != 0);
+                let valid = node.filter(|n| !strict || n.valid_origins.contains(origin));
                 valid.and_then(|n| router.towards(n)).into_iter().collect()
             }
             Target::All => {
                 // A message whose origin is not known is flooded only.
-                let origin = message.trace.first().map_or(Some(0), |id| router.mesh.bit_of(id));
-                let valid = |n: &&Known| origin.is_some_and(|o| n.valid_origins & (1 << o) != 0);
+                let origin = message.trace.first().map_or(Some(NodeIndex::OWN), |id| router.mesh.index_of(id));
+                let valid = |n: &&Known| origin.is_some_and(|o| n.valid_origins.contains(o));
                 let wanted = router.nodes.values().filter(|n| message.opcode == "RA" || valid(n));
                 wanted.filter_map(|n| router.towards(n)).collect()
             }
         };
         if message.target == Target::All {
             for node in router.nodes.values().filter(|n| message.trace.contains(&n.id)) {
-                out.retain(|bit| node.link != Some(*bit));
+                out.retain(|link| node.link != Some(*link));
             }
         }
         message.trace.push(router.mesh.id().to_owned());
-        for link in out.into_iter().map(usize::from) {
+        for link in out.into_iter().map(NeighbourIndex::get) {
             if self.links[link].up && self.links[link].ends.contains(&r) {
                 self.transmit(link, r, message.clone());
             }
@@ -348,10 +349,10 @@ impl Net {
                 return true;
             }
             let router = &self.routers[at];
-            let origin = if at == from { 0 } else { router.mesh.bit_of(origin).unwrap_or(0) };
-            let node = router.nodes.values().find(|n| n.id == target && n.valid_origins & (1 << origin) != 0);
+            let origin = if at == from { NodeIndex::OWN } else { router.mesh.index_of(origin).unwrap_or_default() };
+            let node = router.nodes.values().find(|n| n.id == target && n.valid_origins.contains(origin));
             let known = node.filter(|n| key.is_none_or(|key| n.addresses.contains(key)));
-            let Some(link) = known.and_then(|n| router.towards(n)).map(usize::from) else { return false };
+            let Some(link) = known.and_then(|n| router.towards(n)).map(NeighbourIndex::get) else { return false };
             if !self.links[link].up || !self.links[link].ends.contains(&at) {
                 return false;
             }
@@ -386,7 +387,7 @@ impl Net {
                     continue;
                 };
                 let next_hop = node.next_hop.map_or(*other, |hop| router.nodes[&hop].id.as_str());
-                let origins: BTreeSet<&str> = router.mesh.ids_of(node.valid_origins).collect();
+                let origins: BTreeSet<&str> = router.mesh.ids_of(&node.valid_origins).collect();
                 let want: BTreeSet<&str> = path.valid_origins.iter().copied().collect();
                 if (next_hop, node.cost) != (path.next_hop, path.cost) || origins != want {
                     faults.push(format!("{id}: to {other} by {next_hop} ({}) from {origins:?}: {path:?}", node.cost));
@@ -420,15 +421,11 @@ impl Net {
 }
 
 impl Router {
-    /// The neighbour bit on the way to a router.
-    fn towards(&self, node: &Known) -> Option<u8> {
+    /// The neighbour on the way to a router.
+    fn towards(&self, node: &Known) -> Option<NeighbourIndex> {
         match node.next_hop {
             Some(hop) => self.nodes.get(&hop)?.link,
             None => node.link,
         }
     }
-}
-
-fn bit(link: usize) -> u8 {
-    u8::try_from(link).expect("few links")
 }

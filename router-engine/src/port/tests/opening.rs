@@ -35,7 +35,7 @@ fn properties_by_role() {
         p.open.access_id = Some("aHofM:1".into());
         p.open.hostname = Some("host".into());
         change(&mut p);
-        let open = our_open(&p, "R", ConnId { slot: 0, number: 7 });
+        let open = our_open(&p, "R", ConnId::made_up(7));
         let keys: Vec<String> = open.properties.unwrap().iter().map(|(k, _)| k.as_str().unwrap().to_owned()).collect();
         (open.hostname, keys.join(" "))
     };
