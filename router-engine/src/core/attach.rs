@@ -11,7 +11,6 @@ use super::table::{Hook, List, Slot};
 use crate::address::name;
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule};
-use amqp_core::Instant;
 use amqp_core::performative::{Error, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
@@ -285,20 +284,20 @@ impl Core {
         }
     }
 
-    pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId], now: Instant) {
+    pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId]) {
         let _ = error;
         let Some(slot) = self.links.find(link) else { return };
         self.leave_connection(slot);
-        self.drop_link(slot, unsent, "Link closed", now);
+        self.drop_link(slot, unsent, "Link closed");
     }
 
     /// Detaches a link from our side.
-    pub(super) fn detach_link(&mut self, slot: Slot<Link>, error: Option<Error>, now: Instant) {
+    pub(super) fn detach_link(&mut self, slot: Slot<Link>, error: Option<Error>) {
         let (conn, link) = (self.links[slot].conn, self.links[slot].id);
         self.leave_connection(slot);
         report::detaching(self.conns[conn].id, link);
         self.stage(conn, Effect::Detach { link, error: error.map(Box::new) });
-        self.drop_link(slot, &[], "Link closed", now);
+        self.drop_link(slot, &[], "Link closed");
     }
 
     /// Takes a link out of its connection's list.
@@ -312,17 +311,17 @@ impl Core {
     }
 
     /// Unbinds a link, settles what was outstanding on it, and forgets it. `how` it went is for the log.
-    pub(super) fn drop_link(&mut self, slot: Slot<Link>, unsent: &[OutId], how: &str, now: Instant) {
+    pub(super) fn drop_link(&mut self, slot: Slot<Link>, unsent: &[OutId], how: &str) {
         if self.links.get(slot).is_none() {
             return;
         }
         self.unbind(slot);
         if self.links[slot].kind != LinkKind::Endpoint {
-            self.router_link_lost(slot, now);
+            self.router_link_lost(slot);
         }
         match self.links[slot].direction {
-            Direction::Out => self.settle_lost_outgoing(slot, unsent, now),
-            Direction::In => self.settle_lost_incoming(slot, now),
+            Direction::Out => self.settle_lost_outgoing(slot, unsent),
+            Direction::In => self.settle_lost_incoming(slot),
         }
         self.stream_moved_back(slot);
         if let Some(link) = self.links.remove(slot) {

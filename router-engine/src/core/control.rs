@@ -15,13 +15,8 @@ use crate::stream::Payload;
 use amqp_core::Instant;
 
 impl Core {
-    pub(super) fn mesh_tick(&mut self, now: Instant) {
-        self.trim_pools(now);
-        self.drive_mesh(now, |mesh| mesh.tick(now));
-    }
-
-    pub(super) fn mesh_link_lost(&mut self, neighbour: NeighbourIndex, now: Instant) {
-        self.drive_mesh(now, |mesh| mesh.link_lost(neighbour));
+    pub(super) fn mesh_link_lost(&mut self, neighbour: NeighbourIndex) {
+        self.drive_mesh(|mesh, _| mesh.link_lost(neighbour));
     }
 
     /// A local destination of an address came first (`added`) or went last.
@@ -52,24 +47,23 @@ impl Core {
             log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
             return;
         };
-        let now = route.now;
         // A message of an old, retired connection of a neighbour says nothing about a link.
-        self.drive_mesh(now, |mesh| mesh.handle_message(&opcode, &body, link, now));
+        self.drive_mesh(|mesh, now| mesh.handle_message(&opcode, &body, link, now));
     }
 
-    fn drive_mesh(&mut self, now: Instant, input: impl FnOnce(&mut Mesh)) {
+    pub(super) fn drive_mesh(&mut self, input: impl FnOnce(&mut Mesh, Instant)) {
         let Some(mesh) = self.mesh.as_mut() else { return };
-        input(mesh);
+        input(mesh, self.now);
         // Outputs may lead back here (a message of our own is never looped to ourselves, but
         // routes change credit); each is taken singly so that the mesh is never borrowed meanwhile.
         while let Some(output) = self.mesh.as_mut().and_then(Mesh::poll_output) {
-            self.on_mesh_output(output, now);
+            self.on_mesh_output(output);
         }
     }
 
-    pub(super) fn on_mesh_output(&mut self, output: MeshOutput, now: Instant) {
+    pub(super) fn on_mesh_output(&mut self, output: MeshOutput) {
         match output {
-            MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload, now),
+            MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload),
             MeshOutput::NodeAdded { node, id } => {
                 self.peers.add_node(node, &id);
                 self.names.add_router(&id);
@@ -102,7 +96,7 @@ impl Core {
                 }
             }
             MeshOutput::FlushNode { node } => self.flush_node(node, false),
-            MeshOutput::TopologyChanged => self.last_topology_change = Some(now),
+            MeshOutput::TopologyChanged => self.last_topology_change = Some(self.now),
         }
     }
 
@@ -194,12 +188,12 @@ impl Core {
     }
 
     /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
-    pub(super) fn address_request_passes(&mut self, address: Slot<Address>, now: Instant) {
+    pub(super) fn address_request_passes(&mut self, address: Slot<Address>) {
         let a = &self.addresses[address];
         if a.class() == b'R'
             && let Some(node) = a.remotes.sole()
         {
-            self.drive_mesh(now, |mesh| mesh.request_passes(node));
+            self.drive_mesh(|mesh, _| mesh.request_passes(node));
         }
     }
 

@@ -5,7 +5,6 @@ use super::effect::Effect;
 use super::ids::LinkId;
 use super::objects::{Address, Link, LinkKind};
 use super::table::Slot;
-use amqp_core::Instant;
 
 impl Core {
     /// Grants the first credit of a link that was just attached.
@@ -86,11 +85,11 @@ impl Core {
         }
     }
 
-    pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32, now: Instant) {
+    pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32) {
         let Some(slot) = self.links.find(link) else { return };
         let link = &mut self.links[slot];
         link.peer_credit = credit;
-        link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(now));
+        link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(self.now));
     }
 
     /// The port refused a delivery by itself.

@@ -9,7 +9,6 @@ use crate::forward::Treatment;
 use crate::forward::choose::{Balanced, Candidate};
 use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex};
 use crate::stream::Payload;
-use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 
 /// Where a delivery comes from and how it travels.
@@ -25,7 +24,6 @@ pub(super) struct Route {
     pub(super) any_way: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
-    pub(super) now: Instant,
 }
 
 /// The content of a delivery on its way out.
@@ -320,11 +318,11 @@ impl Core {
             outcome: None,
             neighbour,
             outstanding: counted,
-            born: route.now,
+            born: self.now,
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
-        l.use_credit(1, route.now);
+        l.use_credit(1, self.now);
         l.outgoing.push_back(&mut self.outs, slot);
         l.undelivered += u32::from(self.outs[slot].waits());
         l.queued_whole += u64::from(!(stream || settled));
@@ -337,7 +335,7 @@ impl Core {
         }
         let id = self.outs[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
-        self.count_egress(route, link, address);
+        self.count_egress(link, address);
         debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
         self.stage(
             conn,
@@ -354,10 +352,10 @@ impl Core {
         );
     }
 
-    fn count_egress(&mut self, route: &Route, link: Slot<Link>, address: Option<Slot<Address>>) {
+    fn count_egress(&mut self, link: Slot<Link>, address: Option<Slot<Address>>) {
         let Link { conn, kind, .. } = self.links[link];
         let conn = &mut self.conns[conn];
-        conn.last_delivery = Some(route.now);
+        conn.last_delivery = Some(self.now);
         let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
         if conn.role.is_inter_router() {
             a.counters.transit += 1;
@@ -374,11 +372,11 @@ impl Core {
     }
 
     /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
-    pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes, now: Instant) {
+    pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes) {
         let Some(address) = self.lookup(to) else { return };
         self.addresses[address].counters.from_container += 1;
         let any_way = takes_any_way(to);
-        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4, now };
+        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4 };
         self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
     }
 

@@ -8,7 +8,6 @@ use super::objects::{Conn, LinkPool, RouterConn};
 use super::table::Slot;
 use super::{Core, Router};
 use crate::Mailbox;
-use amqp_core::Instant;
 use amqp_core::performative::Error;
 use std::sync::Arc;
 
@@ -53,7 +52,7 @@ impl Conn {
 }
 
 impl Core {
-    pub(super) fn connect(&mut self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
+    pub(super) fn connect(&mut self, params: ConnParams, mailbox: Arc<Mailbox>) -> ConnHandle {
         let role = params.role;
         let slot = self.conns.insert_with(|id| Conn {
             id,
@@ -63,7 +62,7 @@ impl Core {
             staged: Vec::new(),
             peer: None,
             links: Vec::new(),
-            opened_at: now,
+            opened_at: self.now,
             last_delivery: None,
             streaming_links: false,
             pool: LinkPool::default(),
@@ -74,13 +73,13 @@ impl Core {
         ConnHandle { id: self.conns[slot].id, mailbox }
     }
 
-    pub(super) fn on_opened(&mut self, slot: Slot<Conn>, peer: PeerOpen, now: Instant) {
+    pub(super) fn on_opened(&mut self, slot: Slot<Conn>, peer: PeerOpen) {
         let conn = &mut self.conns[slot];
         if conn.peer.is_some() {
             return;
         }
         let offers = |name: &str| peer.offered_capabilities.iter().any(|s| s.0 == name);
-        conn.opened_at = now;
+        conn.opened_at = self.now;
         conn.streaming_links = offers(STREAMING_LINKS);
         let trunking = offers(CONNECTION_TRUNKING);
         let property = |key: &str| peer.properties.get(key);
@@ -135,12 +134,12 @@ impl Core {
     }
 
     /// Tears a connection down; also when it never opened.
-    pub(super) fn close(&mut self, slot: Slot<Conn>, now: Instant) {
+    pub(super) fn close(&mut self, slot: Slot<Conn>) {
         // First of all nothing is forwarded by this connection any more; but a stream that its consumer has lost may
         // still get a link for the next consumer here.
-        self.router_connection_closed(slot, now);
+        self.router_connection_closed(slot);
         while let Some(link) = self.conns[slot].links.pop() {
-            self.drop_link(link, &[], "Link closed due to connection loss", now);
+            self.drop_link(link, &[], "Link closed due to connection loss");
         }
         self.conns.remove(slot);
         self.conns.shrink();
@@ -149,7 +148,8 @@ impl Core {
         self.outs.shrink();
     }
 
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.mesh_tick(now);
+    pub(super) fn tick(&mut self) {
+        self.trim_pools();
+        self.drive_mesh(|mesh, now| mesh.tick(now));
     }
 }

@@ -176,7 +176,9 @@ impl Router {
 
     /// As [`Self::connect`], for a port that brings its mailbox.
     pub fn connect_at(&self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
-        self.core.lock().connect(params, mailbox, now)
+        let mut core = self.core.lock();
+        core.now = now;
+        core.connect(params, mailbox)
     }
 
     /// Applies a batch of actions in order, drains `actions`, appends to `accepted`, and wakes the ports concerned.
@@ -252,24 +254,24 @@ impl Core {
         self.now = now;
         for action in actions.drain(..) {
             match action {
-                Action::Opened(peer) => self.on_opened(conn, *peer, now),
+                Action::Opened(peer) => self.on_opened(conn, *peer),
                 Action::Transport(facts) => self.on_transport(conn, *facts),
                 Action::Attach(request) => self.on_attach(conn, *request),
                 Action::Attached { link, source, target, settle_on_send } => {
                     self.on_attached(link, source, target, settle_on_send);
                 }
-                Action::Detached { link, error, unsent } => self.on_detached(link, error.as_deref(), &unsent, now),
-                Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit, now),
+                Action::Detached { link, error, unsent } => self.on_detached(link, error.as_deref(), &unsent),
+                Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit),
                 Action::Drained { link, skipped } => self.on_drained(link, skipped),
-                Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted, now),
-                Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted, now),
+                Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted),
+                Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted),
                 Action::Refused { link } => self.on_refused(link),
-                Action::Update { delivery, state, settled } => self.on_update(delivery, state, settled, now),
+                Action::Update { delivery, state, settled } => self.on_update(delivery, state, settled),
                 Action::Move { delivery, link } => self.on_move(conn, delivery, link),
-                Action::Sent { delivery } => self.on_sent(delivery, now),
-                Action::Dropped { delivery } => self.on_dropped(delivery, now),
+                Action::Sent { delivery } => self.on_sent(delivery),
+                Action::Dropped { delivery } => self.on_dropped(delivery),
                 Action::Closed => {
-                    self.close(conn, now);
+                    self.close(conn);
                     break;
                 }
             }
@@ -284,7 +286,7 @@ impl Core {
         self.now = now;
         // A late tick is not made up for: the next one counts from now.
         self.next_tick = now + TICK;
-        self.tick(now);
+        self.tick();
     }
 
     /// Stages an effect for the port of a connection.

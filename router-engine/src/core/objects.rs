@@ -95,7 +95,7 @@ pub(crate) struct Link {
     /// Index in the connection's `links`.
     pub(crate) at: u32,
     /// Its place among the consumers or producers of the bound address.
-    pub(crate) hook: Hook<Link>,
+    pub(crate) hook: Hook<Self>,
     pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) kind: LinkKind,
@@ -228,7 +228,7 @@ pub(crate) struct Watch {
 pub(crate) struct In {
     pub(crate) id: InId,
     pub(crate) link: Slot<Link>,
-    pub(crate) hook: Hook<In>,
+    pub(crate) hook: Hook<Self>,
     pub(crate) token: InToken,
     pub(crate) presettled: bool,
     /// All frames are received.
@@ -267,7 +267,7 @@ pub(crate) struct Resend {
 pub(crate) struct Out {
     pub(crate) id: OutId,
     pub(crate) link: Slot<Link>,
-    pub(crate) hook: Hook<Out>,
+    pub(crate) hook: Hook<Self>,
     /// The incoming delivery, while it lives.
     pub(crate) origin: Option<Slot<In>>,
     /// Index in the incoming delivery's `outs`.

@@ -12,7 +12,6 @@ use super::table::Slot;
 use crate::address::name;
 use crate::annotations::{Annotations, Trace};
 use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
-use amqp_core::Instant;
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
 use std::collections::HashMap;
@@ -359,9 +358,8 @@ impl Core {
         let control = [router.control_in.take(), router.control_out.take()];
         self.peers.unallocated.extend(members);
         if self.conns[conn].params.initiator {
-            let now = self.next_tick;
             for link in control.into_iter().flatten() {
-                self.detach_link(link, None, now);
+                self.detach_link(link, None);
             }
         }
     }
@@ -390,7 +388,7 @@ impl Core {
         }
     }
 
-    pub(super) fn router_link_lost(&mut self, slot: Slot<Link>, now: Instant) {
+    pub(super) fn router_link_lost(&mut self, slot: Slot<Link>) {
         let link = &self.links[slot];
         let (conn, kind) = (link.conn, link.kind);
         report::control_link(self.conns[conn].id, link, false);
@@ -401,28 +399,28 @@ impl Core {
             }
         }
         if kind == LinkKind::Control {
-            self.neighbour_lost(conn, now);
+            self.neighbour_lost(conn);
         }
     }
 
-    fn neighbour_lost(&mut self, conn: Slot<Conn>, now: Instant) {
+    fn neighbour_lost(&mut self, conn: Slot<Conn>) {
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         let Some(neighbour) = router.neighbour else { return };
         if self.peers.active[neighbour.get()] == Some(conn) {
             self.peers.active[neighbour.get()] = None;
             self.peers.unallocated.append(&mut router.members);
-            self.mesh_link_lost(neighbour, now);
+            self.mesh_link_lost(neighbour);
         }
     }
 
-    pub(super) fn router_connection_closed(&mut self, conn: Slot<Conn>, now: Instant) {
+    pub(super) fn router_connection_closed(&mut self, conn: Slot<Conn>) {
         self.peers.unallocated.retain(|&c| c != conn);
         for control in self.peers.active.iter().flatten() {
             if let Some(router) = self.conns[*control].router.as_mut() {
                 router.members.retain(|&c| c != conn);
             }
         }
-        self.neighbour_lost(conn, now);
+        self.neighbour_lost(conn);
         let Some(router) = self.conns[conn].router.take() else { return };
         if let Some(neighbour) = router.neighbour {
             let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.neighbour == Some(neighbour)));
@@ -483,7 +481,7 @@ impl Core {
     }
 
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
-    pub(super) fn trim_pools(&mut self, now: Instant) {
+    pub(super) fn trim_pools(&mut self) {
         let kept = self.pool_kept;
         for conn in self.conns.slots() {
             let links = &self.links;
@@ -491,7 +489,7 @@ impl Core {
             for id in self.conns[conn].pool.trim(kept, done) {
                 if let Some(slot) = self.links.find(id) {
                     report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
-                    self.detach_link(slot, None, now);
+                    self.detach_link(slot, None);
                 }
             }
         }

@@ -9,20 +9,19 @@ use super::objects::{Conn, In, Link, LinkCounters, Out, Resend};
 use super::table::Slot;
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
-use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Modified};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Core {
-    pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool, now: Instant) {
+    pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool) {
         let state = state.map(relayed);
         match side {
             Side::Out(id) => {
                 if let Some(slot) = self.outs.find(id) {
                     self.conclude_sent(slot);
-                    self.update_out(slot, state, settled, now);
+                    self.update_out(slot, state, settled);
                 }
             }
             Side::In(id) => {
@@ -34,7 +33,7 @@ impl Core {
     }
 
     /// The receiver of a copy reports.
-    fn update_out(&mut self, slot: Slot<Out>, state: Option<DeliveryState>, settled: bool, now: Instant) {
+    fn update_out(&mut self, slot: Slot<Out>, state: Option<DeliveryState>, settled: bool) {
         let out = &mut self.outs[slot];
         let decided = out.outcome.is_some();
         let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
@@ -46,7 +45,7 @@ impl Core {
         }
         let Some(origin) = out.origin else {
             if settled {
-                self.remove_out(slot, now);
+                self.remove_out(slot);
             }
             return;
         };
@@ -54,31 +53,24 @@ impl Core {
             if matches!(outcome, Some(DeliveryState::Other { .. })) {
                 self.warn_of_transaction(origin);
             }
-            self.update_multicast(slot, origin, decided, settled, now);
+            self.update_multicast(slot, origin, decided, settled);
         } else {
             let state = state.filter(|_| !decided);
-            self.update_anycast(slot, origin, state, settled, now);
+            self.update_anycast(slot, origin, state, settled);
         }
     }
 
-    fn update_anycast(
-        &mut self,
-        slot: Slot<Out>,
-        origin: Slot<In>,
-        state: Option<DeliveryState>,
-        settled: bool,
-        now: Instant,
-    ) {
+    fn update_anycast(&mut self, slot: Slot<Out>, origin: Slot<In>, state: Option<DeliveryState>, settled: bool) {
         if let Some(state) = &state
             && self.ins[origin].resend.is_some()
         {
-            if *state == DeliveryState::Released && self.forward_again(slot, origin, now) {
+            if *state == DeliveryState::Released && self.forward_again(slot, origin) {
                 return;
             }
             self.end_resend(origin);
         }
         if settled {
-            self.remove_out(slot, now);
+            self.remove_out(slot);
             if !self.ins[origin].presettled || !self.ins[origin].complete {
                 self.settle_in(origin, state, true);
             } else {
@@ -120,7 +112,7 @@ impl Core {
 
     /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3). `decided`: this copy had an
     /// outcome before.
-    fn update_multicast(&mut self, slot: Slot<Out>, origin: Slot<In>, decided: bool, settled: bool, now: Instant) {
+    fn update_multicast(&mut self, slot: Slot<Out>, origin: Slot<In>, decided: bool, settled: bool) {
         let outcome = self.outs[slot].outcome.clone();
         let rank = outcome.as_ref().map_or(0, rank);
         if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
@@ -128,7 +120,7 @@ impl Core {
             self.ins[origin].state = Some(bare(rank));
         }
         if settled {
-            self.remove_out(slot, now);
+            self.remove_out(slot);
             if self.ins[origin].outs.is_empty() {
                 let state = self.ins[origin].state.clone();
                 if self.ins[origin].complete {
@@ -172,7 +164,7 @@ impl Core {
         }
     }
 
-    pub(super) fn on_complete(&mut self, id: InId, aborted: bool, now: Instant) {
+    pub(super) fn on_complete(&mut self, id: InId, aborted: bool) {
         let Some(slot) = self.ins.find(id) else { return };
         let delivery = &mut self.ins[slot];
         delivery.complete = true;
@@ -187,7 +179,6 @@ impl Core {
         }
         self.count_in(slot, None);
         self.remove_in(slot);
-        let _ = now;
     }
 
     /// A port takes an outgoing stream over to a link of its own (spec `tcp-adaptor.md` 7.2).
@@ -211,7 +202,7 @@ impl Core {
         self.outs[slot].link = to;
     }
 
-    pub(super) fn on_sent(&mut self, id: OutId, now: Instant) {
+    pub(super) fn on_sent(&mut self, id: OutId) {
         let Some(slot) = self.outs.find(id) else { return };
         let out = &mut self.outs[slot];
         let waited = out.waits();
@@ -225,20 +216,20 @@ impl Core {
         self.stream_link_idle(link);
         if !presettled {
             if origin.is_none() {
-                self.remove_out(slot, now);
+                self.remove_out(slot);
             }
             return;
         }
         match origin {
             // Settled on sending for an unsettled sender: sending was acceptance.
             Some(origin) if !self.ins[origin].presettled => {
-                self.update_out(slot, Some(DeliveryState::Accepted), true, now);
+                self.update_out(slot, Some(DeliveryState::Accepted), true);
             }
-            _ => self.remove_out(slot, now),
+            _ => self.remove_out(slot),
         }
     }
 
-    pub(super) fn on_dropped(&mut self, id: OutId, now: Instant) {
+    pub(super) fn on_dropped(&mut self, id: OutId) {
         let Some(slot) = self.outs.find(id) else { return };
         let link = self.outs[slot].link;
         self.links[link].counters.presettled += 1;
@@ -246,14 +237,14 @@ impl Core {
         self.totals.outcomes.dropped_presettled += 1;
         match self.outs[slot].origin {
             Some(origin) if !self.ins[origin].presettled => {
-                self.update_out(slot, Some(DeliveryState::Released), true, now);
+                self.update_out(slot, Some(DeliveryState::Released), true);
             }
-            _ => self.remove_out(slot, now),
+            _ => self.remove_out(slot),
         }
     }
 
     /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
-    fn forward_again(&mut self, slot: Slot<Out>, origin: Slot<In>, now: Instant) -> bool {
+    fn forward_again(&mut self, slot: Slot<Out>, origin: Slot<In>) -> bool {
         let link = self.outs[slot].link;
         let conn = self.links[link].conn;
         let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
@@ -282,7 +273,6 @@ impl Core {
             any_way: false,
             settled: false,
             priority,
-            now,
         };
         if self.forward(&route, address, &payload, &annotations, state.as_ref()) == 0 {
             return false;
@@ -293,7 +283,7 @@ impl Core {
             // The released copy may still be unsettled at its receiver: the router settles it.
             self.stage(conn, Effect::UpdateOut { link: link_id, id, state: None, settled: true });
         }
-        self.remove_out(slot, now);
+        self.remove_out(slot);
         true
     }
 
@@ -318,7 +308,7 @@ impl Core {
 
     /// An outgoing link is gone: what was not sent is released, what was sent is modified. Beside `unsent` the port has
     /// not sent what it has not taken from its mailbox.
-    pub(super) fn settle_lost_outgoing(&mut self, link: Slot<Link>, unsent: &[OutId], now: Instant) {
+    pub(super) fn settle_lost_outgoing(&mut self, link: Slot<Link>, unsent: &[OutId]) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
         let taken = self.conns[self.links[link].conn].mailbox.taken();
         let last = self.outs.last_number();
@@ -331,7 +321,7 @@ impl Core {
                     self.totals.outcomes.dropped_presettled += 1;
                 }
                 if out.origin.is_none_or(|o| self.ins[o].presettled && self.ins[o].complete) {
-                    self.remove_out(slot, now);
+                    self.remove_out(slot);
                     continue;
                 }
             }
@@ -339,12 +329,12 @@ impl Core {
                 self.conclude_sent(slot);
             }
             let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
-            self.update_out(slot, Some(state), true, now);
+            self.update_out(slot, Some(state), true);
         }
     }
 
     /// An incoming link is gone: incomplete deliveries end by abort, complete ones are settled as modified.
-    pub(super) fn settle_lost_incoming(&mut self, link: Slot<Link>, now: Instant) {
+    pub(super) fn settle_lost_incoming(&mut self, link: Slot<Link>) {
         while let Some(slot) = self.links[link].incoming.head() {
             let delivery = &self.ins[slot];
             if delivery.complete && !delivery.presettled {
@@ -354,7 +344,7 @@ impl Core {
                     stream.abort();
                 }
                 let id = delivery.id;
-                self.on_complete(id, true, now);
+                self.on_complete(id, true);
             }
         }
     }
@@ -379,8 +369,8 @@ impl Core {
     }
 
     /// Removes a copy and counts its outcome.
-    pub(super) fn remove_out(&mut self, slot: Slot<Out>, now: Instant) {
-        self.count_out(slot, now);
+    pub(super) fn remove_out(&mut self, slot: Slot<Out>) {
+        self.count_out(slot);
         self.leave_origin(slot);
         self.forget_out(slot);
     }
@@ -436,11 +426,11 @@ impl Core {
         }
     }
 
-    fn count_out(&mut self, slot: Slot<Out>, now: Instant) {
+    fn count_out(&mut self, slot: Slot<Out>) {
         let presettled = self.is_presettled(slot);
         let Out { link, stream, born, ref outcome, .. } = self.outs[slot];
         let outcome = outcome.as_ref().filter(|_| !presettled);
-        count(&mut self.links[link].counters, outcome, (!stream).then(|| now.since(born)));
+        count(&mut self.links[link].counters, outcome, (!stream).then(|| self.now.since(born)));
     }
 
     /// An unsettled whole message must have left: somebody has spoken of it, or nobody will.

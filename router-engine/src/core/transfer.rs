@@ -10,25 +10,18 @@ use crate::annotations::flags;
 use crate::forward::Treatment;
 use crate::index::NeighbourSet;
 use crate::stream::Payload;
-use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use smallvec::SmallVec;
 
 impl Core {
-    pub(super) fn on_deliver(
-        &mut self,
-        conn: Slot<Conn>,
-        deliver: Deliver,
-        accepted: &mut Vec<Accepted>,
-        now: Instant,
-    ) {
+    pub(super) fn on_deliver(&mut self, conn: Slot<Conn>, deliver: Deliver, accepted: &mut Vec<Accepted>) {
         let Some(link) = self.links.find(deliver.link) else { return };
         let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
-        self.conns[conn].last_delivery = Some(now);
+        self.conns[conn].last_delivery = Some(self.now);
         let l = &mut self.links[link];
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
-        l.use_credit(1, now);
+        l.use_credit(1, self.now);
         if l.resend_released {
             annotations.flags |= flags::RESEND_RELEASED;
         }
@@ -60,7 +53,7 @@ impl Core {
                 token,
                 presettled: settled,
                 complete,
-                born: complete.then_some(now),
+                born: complete.then_some(self.now),
                 multicast: false,
                 outs: SmallVec::new(),
                 undecided: 0,
@@ -77,9 +70,9 @@ impl Core {
         let text = || to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).unwrap_or_default();
         let any_way = control && takes_any_way(text());
         if let Some(address) = address.filter(|_| control && !any_way) {
-            self.address_request_passes(address, now);
+            self.address_request_passes(address);
         }
-        let route = Route { origin: in_slot, conn: Some(conn), control, any_way, settled, priority, now };
+        let route = Route { origin: in_slot, conn: Some(conn), control, any_way, settled, priority };
         let within_radius = annotations.trace.count() <= self.peers.radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),

@@ -3,7 +3,7 @@
 use super::super::action::Direction;
 use super::super::effect::Effect;
 use super::super::{AddressConfig, Router};
-use super::world::{NOW, Peer, router};
+use super::world::{Peer, router};
 use crate::Mailbox;
 use crate::forward::Treatment;
 use crate::index::NodeIndex;
@@ -24,7 +24,7 @@ fn configure(router: &Router, pattern: &str, treatment: Treatment) {
 }
 
 fn told(router: &Router, output: MeshOutput) {
-    router.with(|core| core.on_mesh_output(output, NOW));
+    router.with(|core| core.on_mesh_output(output));
 }
 
 fn advertise(router: &Router, key: &str) {
