@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::effect::{Effect, Push};
-use super::objects::{Address, Conn, In, Link, LinkKind, Out};
+use super::objects::{Address, Conn, IncomingDelivery, Link, LinkKind, OutgoingDelivery};
 use super::table::{Hook, Slot};
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
@@ -15,7 +15,7 @@ use amqp_core::performative::DeliveryState;
 #[derive(Debug)]
 pub(super) struct Route {
     /// The record of the incoming delivery; `None` when nothing will come back.
-    pub(super) origin: Option<Slot<In>>,
+    pub(super) origin: Option<Slot<IncomingDelivery>>,
     /// The connection it came in on; `None` when the core itself sends.
     pub(super) conn: Option<Slot<Conn>>,
     /// It travels on control links only.
@@ -59,12 +59,12 @@ impl Core {
             return 0;
         }
         let treatment = a.treatment;
-        let again = route.origin.is_some_and(|o| self.ins[o].resend.is_some());
+        let again = route.origin.is_some_and(|o| self.incoming[o].resend.is_some());
         let content = Content { payload, annotations, state, reader: again || treatment.is_multicast() };
         match treatment {
             Treatment::Flood | Treatment::Multicast => {
                 if let Some(origin) = route.origin {
-                    self.ins[origin].multicast = true;
+                    self.incoming[origin].multicast = true;
                 }
                 self.multicast(route, address, treatment == Treatment::Flood, &content)
             }
@@ -251,7 +251,7 @@ impl Core {
 
     fn is_usable(&self, route: &Route, node: NodeIndex, origin: NodeIndex) -> bool {
         let Some(neighbour) = self.peers.neighbour_towards(node) else { return false };
-        let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
+        let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         self.peers.conn(neighbour).is_some()
             && resend.is_none_or(|r| !r.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
@@ -260,7 +260,7 @@ impl Core {
     }
 
     fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
-        let resend = route.origin.and_then(|o| self.ins[o].resend.as_ref());
+        let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }
 
@@ -306,12 +306,12 @@ impl Core {
         };
         // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.
         let origin = route.origin;
-        let slot = self.outs.insert_with(|id| Out {
+        let slot = self.outgoing.insert_with(|id| OutgoingDelivery {
             id,
             link,
             hook: Hook::default(),
             origin,
-            at: origin.map_or(0, |origin| self.ins[origin].outs.len() as u32),
+            at: origin.map_or(0, |origin| self.incoming[origin].copies.len() as u32),
             presettled: settled,
             sent: false,
             stream,
@@ -323,17 +323,17 @@ impl Core {
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.use_credit(1, self.now);
-        l.outgoing.push_back(&mut self.outs, slot);
-        l.undelivered += u32::from(self.outs[slot].waits());
+        l.outgoing.push_back(&mut self.outgoing, slot);
+        l.undelivered += u32::from(self.outgoing[slot].waits());
         l.queued_whole += u64::from(!(stream || settled));
         if let Some((address, neighbour)) = counted.zip(neighbour) {
             self.addresses[address].add_outstanding(neighbour, true);
         }
         if let Some(origin) = origin {
-            self.ins[origin].outs.push(slot);
-            self.ins[origin].undecided += 1;
+            self.incoming[origin].copies.push(slot);
+            self.incoming[origin].undecided += 1;
         }
-        let id = self.outs[slot].id;
+        let id = self.outgoing[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(link, address);
         debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");

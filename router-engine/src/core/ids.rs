@@ -1,6 +1,6 @@
 //! Identifiers of core objects: a slot to find the object and a number that is never reused.
 
-use super::objects::{Address, Conn, In, Link, Out};
+use super::objects::{Address, Conn, IncomingDelivery, Link, OutgoingDelivery};
 use super::table::{Identity, Slot};
 
 macro_rules! id {
@@ -50,11 +50,11 @@ id!(
 );
 id!(
     /// A delivery that came in on a link.
-    pub InId of In
+    pub InId of IncomingDelivery
 );
 id!(
     /// A delivery that goes out on a link: one copy of an incoming delivery.
-    pub OutId of Out
+    pub OutId of OutgoingDelivery
 );
 
 #[cfg(test)]

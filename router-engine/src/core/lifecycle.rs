@@ -144,8 +144,8 @@ impl Core {
         self.conns.remove(slot);
         self.conns.shrink();
         self.links.shrink();
-        self.ins.shrink();
-        self.outs.shrink();
+        self.incoming.shrink();
+        self.outgoing.shrink();
     }
 
     pub(super) fn tick(&mut self) {

@@ -52,7 +52,7 @@ use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
 use effect::Effect;
 use ids::{ConnId, InId};
-use objects::{Address, Conn, In, Link, Out};
+use objects::{Address, Conn, IncomingDelivery, Link, OutgoingDelivery};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,8 +80,8 @@ pub struct Core {
     links: Table<Link>,
     addresses: Table<Address>,
     by_key: HashMap<String, Slot<Address>>,
-    ins: Table<In>,
-    outs: Table<Out>,
+    incoming: Table<IncomingDelivery>,
+    outgoing: Table<OutgoingDelivery>,
     patterns: PatternTree<AddressConfig>,
     mesh: Option<Mesh>,
     peers: peers::Peers,
@@ -223,8 +223,8 @@ impl Core {
             links: Table::default(),
             addresses: Table::default(),
             by_key: HashMap::new(),
-            ins: Table::default(),
-            outs: Table::default(),
+            incoming: Table::default(),
+            outgoing: Table::default(),
             patterns: PatternTree::default(),
             mesh,
             peers: peers::Peers::default(),
@@ -302,7 +302,7 @@ impl Core {
     fn flush(&mut self) {
         self.flush_credit();
         // What has a later number has not reached its port.
-        let mark = self.outs.last_number();
+        let mark = self.outgoing.last_number();
         while let Some(slot) = self.dirty_conns.pop() {
             if let Some(conn) = self.conns.get_mut(slot) {
                 self.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark));

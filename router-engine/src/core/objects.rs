@@ -110,10 +110,10 @@ pub(crate) struct Link {
     pub(crate) streaming: bool,
     pub(crate) resend_released: bool,
     /// Deliveries of an incoming link.
-    pub(crate) incoming: List<In>,
+    pub(crate) incoming: List<IncomingDelivery>,
     /// Deliveries of an outgoing link.
-    pub(crate) outgoing: List<Out>,
-    /// Of these, pre-settled (incoming; they are still arriving), or waiting to be sent (outgoing, see [`Out::waits`]).
+    pub(crate) outgoing: List<OutgoingDelivery>,
+    /// Of these, pre-settled (incoming; they are still arriving), or waiting to be sent (outgoing, see [`OutgoingDelivery::waits`]).
     pub(crate) undelivered: u32,
     /// Outgoing streams that were moved from this link to streaming links.
     pub(crate) moved_streams: u32,
@@ -225,7 +225,7 @@ pub(crate) struct Watch {
 
 /// A delivery that came in.
 #[derive(Debug)]
-pub(crate) struct In {
+pub(crate) struct IncomingDelivery {
     pub(crate) id: InId,
     pub(crate) link: Slot<Link>,
     pub(crate) hook: Hook<Self>,
@@ -237,7 +237,7 @@ pub(crate) struct In {
     pub(crate) born: Option<Instant>,
     pub(crate) multicast: bool,
     /// The copies that are still open.
-    pub(crate) outs: SmallVec<[Slot<Out>; 1]>,
+    pub(crate) copies: SmallVec<[Slot<OutgoingDelivery>; 1]>,
     /// How many of them have no outcome yet.
     pub(crate) undecided: u32,
     /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
@@ -264,13 +264,13 @@ pub(crate) struct Resend {
 
 /// A copy of a delivery that goes out.
 #[derive(Debug)]
-pub(crate) struct Out {
+pub(crate) struct OutgoingDelivery {
     pub(crate) id: OutId,
     pub(crate) link: Slot<Link>,
     pub(crate) hook: Hook<Self>,
     /// The incoming delivery, while it lives.
-    pub(crate) origin: Option<Slot<In>>,
-    /// Index in the incoming delivery's `outs`.
+    pub(crate) origin: Option<Slot<IncomingDelivery>>,
+    /// Index in the incoming delivery's `copies`.
     pub(crate) at: u32,
     pub(crate) presettled: bool,
     /// Known to have left completely, and counted: reported for streams and pre-settled ones, concluded for others.
@@ -312,11 +312,11 @@ macro_rules! listed {
 entry!(Conn, ConnId);
 entry!(Link, LinkId);
 entry!(Address, AddressId);
-entry!(In, InId);
-entry!(Out, OutId);
+entry!(IncomingDelivery, InId);
+entry!(OutgoingDelivery, OutId);
 listed!(Link);
-listed!(In);
-listed!(Out);
+listed!(IncomingDelivery);
+listed!(OutgoingDelivery);
 
 impl LinkKind {
     /// The rank of a link of this kind among those of its connection.
@@ -376,7 +376,7 @@ impl LinkPool {
     }
 }
 
-impl Out {
+impl OutgoingDelivery {
     /// Whether it is known not to have left yet; of unsettled ones without a stream that is not known.
     pub(crate) const fn waits(&self) -> bool {
         (self.stream || self.presettled) && !self.sent

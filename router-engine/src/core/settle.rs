@@ -5,7 +5,7 @@ use super::action::Side;
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
-use super::objects::{Conn, In, Link, LinkCounters, Out, Resend};
+use super::objects::{Conn, IncomingDelivery, Link, LinkCounters, OutgoingDelivery, Resend};
 use super::table::Slot;
 use crate::log::{Level, LogModule};
 use crate::stream::Payload;
@@ -19,28 +19,28 @@ impl Core {
         let state = state.map(relayed);
         match side {
             Side::Out(id) => {
-                if let Some(slot) = self.outs.find(id) {
+                if let Some(slot) = self.outgoing.find(id) {
                     self.conclude_sent(slot);
-                    self.update_out(slot, state, settled);
+                    self.update_outgoing(slot, state, settled);
                 }
             }
             Side::In(id) => {
-                if let Some(slot) = self.ins.find(id) {
-                    self.update_in(slot, state.as_ref(), settled);
+                if let Some(slot) = self.incoming.find(id) {
+                    self.update_incoming(slot, state.as_ref(), settled);
                 }
             }
         }
     }
 
     /// The receiver of a copy reports.
-    fn update_out(&mut self, slot: Slot<Out>, state: Option<DeliveryState>, settled: bool) {
-        let out = &mut self.outs[slot];
+    fn update_outgoing(&mut self, slot: Slot<OutgoingDelivery>, state: Option<DeliveryState>, settled: bool) {
+        let out = &mut self.outgoing[slot];
         let decided = out.outcome.is_some();
         let outcome = state.as_ref().filter(|s| !decided && s.is_terminal());
         if let Some(outcome) = outcome {
             out.outcome = Some(outcome.clone());
             if let Some(origin) = out.origin {
-                self.ins[origin].undecided -= 1;
+                self.incoming[origin].undecided -= 1;
             }
         }
         let Some(origin) = out.origin else {
@@ -49,7 +49,7 @@ impl Core {
             }
             return;
         };
-        if self.ins[origin].multicast {
+        if self.incoming[origin].multicast {
             if matches!(outcome, Some(DeliveryState::Other { .. })) {
                 self.warn_of_transaction(origin);
             }
@@ -60,9 +60,15 @@ impl Core {
         }
     }
 
-    fn update_anycast(&mut self, slot: Slot<Out>, origin: Slot<In>, state: Option<DeliveryState>, settled: bool) {
+    fn update_anycast(
+        &mut self,
+        slot: Slot<OutgoingDelivery>,
+        origin: Slot<IncomingDelivery>,
+        state: Option<DeliveryState>,
+        settled: bool,
+    ) {
         if let Some(state) = &state
-            && self.ins[origin].resend.is_some()
+            && self.incoming[origin].resend.is_some()
         {
             if *state == DeliveryState::Released && self.forward_again(slot, origin) {
                 return;
@@ -71,23 +77,23 @@ impl Core {
         }
         if settled {
             self.remove_out(slot);
-            if !self.ins[origin].presettled || !self.ins[origin].complete {
-                self.settle_in(origin, state, true);
+            if !self.incoming[origin].presettled || !self.incoming[origin].complete {
+                self.settle_incoming(origin, state, true);
             } else {
-                self.remove_in(origin);
+                self.remove_incoming(origin);
             }
             return;
         }
         let Some(state) = state else { return };
         if state.is_terminal() {
-            self.ins[origin].state = Some(state.clone());
+            self.incoming[origin].state = Some(state.clone());
         }
         self.tell_sender(origin, Some(state), false);
     }
 
     /// Tells the sender of a delivery a state without forgetting the delivery.
-    fn tell_sender(&mut self, origin: Slot<In>, state: Option<DeliveryState>, settled: bool) {
-        let delivery = &self.ins[origin];
+    fn tell_sender(&mut self, origin: Slot<IncomingDelivery>, state: Option<DeliveryState>, settled: bool) {
+        let delivery = &self.incoming[origin];
         if delivery.presettled {
             return;
         }
@@ -97,8 +103,8 @@ impl Core {
         self.stage(conn, Effect::UpdateIn { link, token, state, settled, discard: false });
     }
 
-    fn warn_of_transaction(&self, origin: Slot<In>) {
-        let delivery = &self.ins[origin];
+    fn warn_of_transaction(&self, origin: Slot<IncomingDelivery>) {
+        let delivery = &self.incoming[origin];
         let link = &self.links[delivery.link];
         crate::log!(
             LogModule::RouterCore,
@@ -112,40 +118,46 @@ impl Core {
 
     /// Aggregates the outcomes of copies: rejected > accepted > modified > released (14.3). `decided`: this copy had an
     /// outcome before.
-    fn update_multicast(&mut self, slot: Slot<Out>, origin: Slot<In>, decided: bool, settled: bool) {
-        let outcome = self.outs[slot].outcome.clone();
+    fn update_multicast(
+        &mut self,
+        slot: Slot<OutgoingDelivery>,
+        origin: Slot<IncomingDelivery>,
+        decided: bool,
+        settled: bool,
+    ) {
+        let outcome = self.outgoing[slot].outcome.clone();
         let rank = outcome.as_ref().map_or(0, rank);
-        if rank > self.ins[origin].state.as_ref().map_or(0, self::rank) {
+        if rank > self.incoming[origin].state.as_ref().map_or(0, self::rank) {
             // Details of one copy's outcome say nothing about the others: only the kind is kept.
-            self.ins[origin].state = Some(bare(rank));
+            self.incoming[origin].state = Some(bare(rank));
         }
         if settled {
             self.remove_out(slot);
-            if self.ins[origin].outs.is_empty() {
-                let state = self.ins[origin].state.clone();
-                if self.ins[origin].complete {
-                    self.settle_in(origin, state, true);
+            if self.incoming[origin].copies.is_empty() {
+                let state = self.incoming[origin].state.clone();
+                if self.incoming[origin].complete {
+                    self.settle_incoming(origin, state, true);
                 } else {
                     // Every consumer is gone while the message still comes in.
-                    self.settle_in(origin, state.or(Some(DeliveryState::Released)), true);
+                    self.settle_incoming(origin, state.or(Some(DeliveryState::Released)), true);
                 }
                 return;
             }
         }
-        let last = !decided && (settled || outcome.is_some()) && self.ins[origin].undecided == 0;
+        let last = !decided && (settled || outcome.is_some()) && self.incoming[origin].undecided == 0;
         if last {
-            let state = self.ins[origin].state.clone();
+            let state = self.incoming[origin].state.clone();
             self.tell_sender(origin, state, false);
         }
     }
 
     /// The sender of a delivery reports a state or settles first.
-    fn update_in(&mut self, slot: Slot<In>, state: Option<&DeliveryState>, settled: bool) {
-        let outs = self.ins[slot].outs.clone();
+    fn update_incoming(&mut self, slot: Slot<IncomingDelivery>, state: Option<&DeliveryState>, settled: bool) {
+        let outs = self.incoming[slot].copies.clone();
         for out in outs {
-            let link = &self.links[self.outs[out].link];
-            let (conn, link, id) = (link.conn, link.id, self.outs[out].id);
-            if !self.outs[out].presettled {
+            let link = &self.links[self.outgoing[out].link];
+            let (conn, link, id) = (link.conn, link.id, self.outgoing[out].id);
+            if !self.outgoing[out].presettled {
                 self.stage(conn, Effect::UpdateOut { link, id, state: state.cloned(), settled });
             }
             if settled {
@@ -153,20 +165,20 @@ impl Core {
             }
         }
         if settled {
-            let delivery = &self.ins[slot];
+            let delivery = &self.incoming[slot];
             let (link, owed) = (delivery.link, delivery.credit_at_settlement);
             let outcome = delivery.state.clone();
-            self.count_in(slot, outcome.as_ref());
+            self.count_incoming(slot, outcome.as_ref());
             if owed {
                 self.give_credit(link, 1);
             }
-            self.remove_in(slot);
+            self.remove_incoming(slot);
         }
     }
 
     pub(super) fn on_complete(&mut self, id: InId, aborted: bool) {
-        let Some(slot) = self.ins.find(id) else { return };
-        let delivery = &mut self.ins[slot];
+        let Some(slot) = self.incoming.find(id) else { return };
+        let delivery = &mut self.incoming[slot];
         delivery.complete = true;
         let (link, presettled, owed) = (delivery.link, delivery.presettled, delivery.credit_at_settlement);
         if !(aborted || presettled) {
@@ -177,34 +189,34 @@ impl Core {
         if aborted && owed {
             self.give_credit(link, 1);
         }
-        self.count_in(slot, None);
-        self.remove_in(slot);
+        self.count_incoming(slot, None);
+        self.remove_incoming(slot);
     }
 
     /// A port takes an outgoing stream over to a link of its own (spec `tcp-adaptor.md` 7.2).
     pub(super) fn on_move(&mut self, conn: Slot<Conn>, delivery: OutId, link: LinkId) {
-        let (Some(slot), Some(to)) = (self.outs.find(delivery), self.links.find(link)) else {
+        let (Some(slot), Some(to)) = (self.outgoing.find(delivery), self.links.find(link)) else {
             // It was taken away in the meantime, and whoever had it was told: so must be who asks for it now.
             self.stage(conn, Effect::AbortOut { link, id: delivery });
             return;
         };
-        let from = self.outs[slot].link;
+        let from = self.outgoing[slot].link;
         if self.links[to].conn != conn || from == to || self.links[to].moved_from.is_some() {
             return;
         }
-        let waiting = u32::from(self.outs[slot].waits());
-        self.links[from].outgoing.remove(&mut self.outs, slot);
+        let waiting = u32::from(self.outgoing[slot].waits());
+        self.links[from].outgoing.remove(&mut self.outgoing, slot);
         self.links[from].undelivered -= waiting;
         self.links[from].moved_streams += 1;
         self.links[to].moved_from = Some(self.links[from].id);
-        self.links[to].outgoing.push_back(&mut self.outs, slot);
+        self.links[to].outgoing.push_back(&mut self.outgoing, slot);
         self.links[to].undelivered += waiting;
-        self.outs[slot].link = to;
+        self.outgoing[slot].link = to;
     }
 
     pub(super) fn on_sent(&mut self, id: OutId) {
-        let Some(slot) = self.outs.find(id) else { return };
-        let out = &mut self.outs[slot];
+        let Some(slot) = self.outgoing.find(id) else { return };
+        let out = &mut self.outgoing[slot];
         let waited = out.waits();
         out.sent = true;
         let (link, presettled, origin) = (out.link, out.presettled, out.origin);
@@ -222,34 +234,34 @@ impl Core {
         }
         match origin {
             // Settled on sending for an unsettled sender: sending was acceptance.
-            Some(origin) if !self.ins[origin].presettled => {
-                self.update_out(slot, Some(DeliveryState::Accepted), true);
+            Some(origin) if !self.incoming[origin].presettled => {
+                self.update_outgoing(slot, Some(DeliveryState::Accepted), true);
             }
             _ => self.remove_out(slot),
         }
     }
 
     pub(super) fn on_dropped(&mut self, id: OutId) {
-        let Some(slot) = self.outs.find(id) else { return };
-        let link = self.outs[slot].link;
+        let Some(slot) = self.outgoing.find(id) else { return };
+        let link = self.outgoing[slot].link;
         self.links[link].counters.presettled += 1;
         self.links[link].counters.dropped_presettled += 1;
         self.totals.outcomes.dropped_presettled += 1;
-        match self.outs[slot].origin {
-            Some(origin) if !self.ins[origin].presettled => {
-                self.update_out(slot, Some(DeliveryState::Released), true);
+        match self.outgoing[slot].origin {
+            Some(origin) if !self.incoming[origin].presettled => {
+                self.update_outgoing(slot, Some(DeliveryState::Released), true);
             }
             _ => self.remove_out(slot),
         }
     }
 
     /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
-    fn forward_again(&mut self, slot: Slot<Out>, origin: Slot<In>) -> bool {
-        let link = self.outs[slot].link;
+    fn forward_again(&mut self, slot: Slot<OutgoingDelivery>, origin: Slot<IncomingDelivery>) -> bool {
+        let link = self.outgoing[slot].link;
         let conn = self.links[link].conn;
         let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
-        let neighbour = self.outs[slot].neighbour;
-        let Some(resend) = self.ins[origin].resend.as_mut() else { return false };
+        let neighbour = self.outgoing[slot].neighbour;
+        let Some(resend) = self.incoming[origin].resend.as_mut() else { return false };
         match neighbour {
             Some(neighbour) => resend.neighbours.insert(neighbour),
             None => resend.links.push(base),
@@ -264,11 +276,11 @@ impl Core {
             }
             Payload::One(_) | Payload::Many(_) => None,
         };
-        let (id, link_id) = (self.outs[slot].id, self.links[link].id);
-        let streaming = self.outs[slot].stream && !self.outs[slot].sent;
+        let (id, link_id) = (self.outgoing[slot].id, self.links[link].id);
+        let streaming = self.outgoing[slot].stream && !self.outgoing[slot].sent;
         let route = Route {
             origin: Some(origin),
-            conn: Some(self.links[self.ins[origin].link].conn),
+            conn: Some(self.links[self.incoming[origin].link].conn),
             control: false,
             any_way: false,
             settled: false,
@@ -288,16 +300,16 @@ impl Core {
     }
 
     /// Keeps what it takes to send a delivery again, until [`Self::end_resend`].
-    pub(super) fn begin_resend(&mut self, slot: Slot<In>, resend: Resend) {
+    pub(super) fn begin_resend(&mut self, slot: Slot<IncomingDelivery>, resend: Resend) {
         if let Payload::Stream(stream) = &resend.payload {
             stream.retain();
         }
         self.addresses[resend.address].holds += 1;
-        self.ins[slot].resend = Some(Box::new(resend));
+        self.incoming[slot].resend = Some(Box::new(resend));
     }
 
-    fn end_resend(&mut self, slot: Slot<In>) {
-        if let Some(resend) = self.ins[slot].resend.take() {
+    fn end_resend(&mut self, slot: Slot<IncomingDelivery>) {
+        if let Some(resend) = self.incoming[slot].resend.take() {
             if let Payload::Stream(stream) = &resend.payload {
                 stream.stop_retaining();
             }
@@ -311,16 +323,16 @@ impl Core {
     pub(super) fn settle_lost_outgoing(&mut self, link: Slot<Link>, unsent: &[OutId]) {
         let unsent: HashSet<OutId> = unsent.iter().copied().collect();
         let taken = self.conns[self.links[link].conn].mailbox.taken();
-        let last = self.outs.last_number();
+        let last = self.outgoing.last_number();
         while let Some(slot) = self.links[link].outgoing.head() {
-            let out = &self.outs[slot];
+            let out = &self.outgoing[slot];
             let untold = unsent.contains(&out.id) || (out.stream && !out.sent) || out.id.is_after(taken, last);
             if out.presettled {
                 if untold {
                     self.links[link].counters.dropped_presettled += 1;
                     self.totals.outcomes.dropped_presettled += 1;
                 }
-                if out.origin.is_none_or(|o| self.ins[o].presettled && self.ins[o].complete) {
+                if out.origin.is_none_or(|o| self.incoming[o].presettled && self.incoming[o].complete) {
                     self.remove_out(slot);
                     continue;
                 }
@@ -329,16 +341,16 @@ impl Core {
                 self.conclude_sent(slot);
             }
             let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
-            self.update_out(slot, Some(state), true);
+            self.update_outgoing(slot, Some(state), true);
         }
     }
 
     /// An incoming link is gone: incomplete deliveries end by abort, complete ones are settled as modified.
     pub(super) fn settle_lost_incoming(&mut self, link: Slot<Link>) {
         while let Some(slot) = self.links[link].incoming.head() {
-            let delivery = &self.ins[slot];
+            let delivery = &self.incoming[slot];
             if delivery.complete && !delivery.presettled {
-                self.update_in(slot, Some(&DeliveryState::failed()), true);
+                self.update_incoming(slot, Some(&DeliveryState::failed()), true);
             } else {
                 if let Some(Payload::Stream(stream)) = delivery.resend.as_ref().map(|r| &r.payload) {
                     stream.abort();
@@ -349,73 +361,73 @@ impl Core {
         }
     }
 
-    fn orphan_outs(&mut self, slot: Slot<In>) {
-        let outs = std::mem::take(&mut self.ins[slot].outs);
+    fn orphan_outs(&mut self, slot: Slot<IncomingDelivery>) {
+        let outs = std::mem::take(&mut self.incoming[slot].copies);
         for out in outs {
-            self.outs[out].origin = None;
-            if self.outs[out].sent || !self.outs[out].stream {
+            self.outgoing[out].origin = None;
+            if self.outgoing[out].sent || !self.outgoing[out].stream {
                 self.forget_out(out);
             }
         }
     }
 
     /// The sender no longer cares about a copy: it goes once it has left completely.
-    fn orphan_out(&mut self, out: Slot<Out>) {
+    fn orphan_out(&mut self, out: Slot<OutgoingDelivery>) {
         self.leave_origin(out);
         self.conclude_sent(out);
-        if self.outs[out].sent || !self.outs[out].stream {
+        if self.outgoing[out].sent || !self.outgoing[out].stream {
             self.forget_out(out);
         }
     }
 
     /// Removes a copy and counts its outcome.
-    pub(super) fn remove_out(&mut self, slot: Slot<Out>) {
-        self.count_out(slot);
+    pub(super) fn remove_out(&mut self, slot: Slot<OutgoingDelivery>) {
+        self.count_outgoing(slot);
         self.leave_origin(slot);
         self.forget_out(slot);
     }
 
     /// Parts a copy from the incoming delivery.
-    fn leave_origin(&mut self, slot: Slot<Out>) {
-        let out = &mut self.outs[slot];
+    fn leave_origin(&mut self, slot: Slot<OutgoingDelivery>) {
+        let out = &mut self.outgoing[slot];
         let Some(origin) = out.origin.take() else { return };
         let (at, undecided) = (out.at, out.outcome.is_none());
-        let delivery = &mut self.ins[origin];
+        let delivery = &mut self.incoming[origin];
         delivery.undecided -= u32::from(undecided);
-        delivery.outs.swap_remove(at as usize);
-        if let Some(&moved) = delivery.outs.get(at as usize) {
-            self.outs[moved].at = at;
+        delivery.copies.swap_remove(at as usize);
+        if let Some(&moved) = delivery.copies.get(at as usize) {
+            self.outgoing[moved].at = at;
         }
     }
 
-    fn forget_out(&mut self, slot: Slot<Out>) {
-        let link = self.outs[slot].link;
-        self.links[link].outgoing.remove(&mut self.outs, slot);
-        self.links[link].undelivered -= u32::from(self.outs[slot].waits());
-        let Out { outstanding, neighbour, .. } = self.outs[slot];
+    fn forget_out(&mut self, slot: Slot<OutgoingDelivery>) {
+        let link = self.outgoing[slot].link;
+        self.links[link].outgoing.remove(&mut self.outgoing, slot);
+        self.links[link].undelivered -= u32::from(self.outgoing[slot].waits());
+        let OutgoingDelivery { outstanding, neighbour, .. } = self.outgoing[slot];
         if let Some((address, neighbour)) = outstanding.zip(neighbour)
             && let Some(a) = self.addresses.get_mut(address)
         {
             a.add_outstanding(neighbour, false);
             self.release_address(address);
         }
-        if self.outs[slot].stream && !self.outs[slot].sent {
+        if self.outgoing[slot].stream && !self.outgoing[slot].sent {
             self.stream_link_idle(link);
         }
-        self.outs.remove(slot);
+        self.outgoing.remove(slot);
     }
 
-    pub(super) fn remove_in(&mut self, slot: Slot<In>) {
+    pub(super) fn remove_incoming(&mut self, slot: Slot<IncomingDelivery>) {
         self.end_resend(slot);
         self.orphan_outs(slot);
-        let link = self.ins[slot].link;
-        self.links[link].incoming.remove(&mut self.ins, slot);
-        self.links[link].undelivered -= u32::from(self.ins[slot].presettled);
-        self.ins.remove(slot);
+        let link = self.incoming[slot].link;
+        self.links[link].incoming.remove(&mut self.incoming, slot);
+        self.links[link].undelivered -= u32::from(self.incoming[slot].presettled);
+        self.incoming.remove(slot);
     }
 
-    pub(super) fn count_in(&mut self, slot: Slot<In>, outcome: Option<&DeliveryState>) {
-        let In { link, presettled, born, .. } = self.ins[slot];
+    pub(super) fn count_incoming(&mut self, slot: Slot<IncomingDelivery>, outcome: Option<&DeliveryState>) {
+        let IncomingDelivery { link, presettled, born, .. } = self.incoming[slot];
         if presettled {
             return;
         }
@@ -426,16 +438,16 @@ impl Core {
         }
     }
 
-    fn count_out(&mut self, slot: Slot<Out>) {
+    fn count_outgoing(&mut self, slot: Slot<OutgoingDelivery>) {
         let presettled = self.is_presettled(slot);
-        let Out { link, stream, born, ref outcome, .. } = self.outs[slot];
+        let OutgoingDelivery { link, stream, born, ref outcome, .. } = self.outgoing[slot];
         let outcome = outcome.as_ref().filter(|_| !presettled);
         count(&mut self.links[link].counters, outcome, (!stream).then(|| self.now.since(born)));
     }
 
     /// An unsettled whole message must have left: somebody has spoken of it, or nobody will.
-    fn conclude_sent(&mut self, slot: Slot<Out>) {
-        let out = &mut self.outs[slot];
+    fn conclude_sent(&mut self, slot: Slot<OutgoingDelivery>) {
+        let out = &mut self.outgoing[slot];
         if !(out.stream || out.presettled || out.sent) {
             out.sent = true;
             let link = &mut self.links[out.link];
@@ -444,9 +456,9 @@ impl Core {
     }
 
     /// Whether the sender of a copy's original settled it, and not only the router because the receiver wants that.
-    fn is_presettled(&self, out: Slot<Out>) -> bool {
-        let out = &self.outs[out];
-        out.presettled && out.origin.is_none_or(|origin| self.ins[origin].presettled)
+    fn is_presettled(&self, out: Slot<OutgoingDelivery>) -> bool {
+        let out = &self.outgoing[out];
+        out.presettled && out.origin.is_none_or(|origin| self.incoming[origin].presettled)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::action::Deliver;
 use super::effect::Effect;
 use super::forwarding::{Route, takes_any_way};
-use super::objects::{Address, Conn, In, Link, LinkKind, Resend};
+use super::objects::{Address, Conn, IncomingDelivery, Link, LinkKind, Resend};
 use super::table::{Hook, Slot};
 use super::{Accepted, Core};
 use crate::annotations::flags;
@@ -45,8 +45,8 @@ impl Core {
         self.count_ingress(conn, link, address);
 
         // A settled message that is complete has no future: nothing remembers it.
-        let in_slot = (!(settled && complete)).then(|| {
-            let slot = self.ins.insert_with(|id| In {
+        let delivery = (!(settled && complete)).then(|| {
+            let slot = self.incoming.insert_with(|id| IncomingDelivery {
                 id,
                 link,
                 hook: Hook::default(),
@@ -55,14 +55,14 @@ impl Core {
                 complete,
                 born: complete.then_some(self.now),
                 multicast: false,
-                outs: SmallVec::new(),
+                copies: SmallVec::new(),
                 undecided: 0,
                 state: None,
                 credit_at_settlement: !early_credit,
                 resend: None,
             });
             let l = &mut self.links[link];
-            l.incoming.push_back(&mut self.ins, slot);
+            l.incoming.push_back(&mut self.incoming, slot);
             l.undelivered += u32::from(settled);
             slot
         });
@@ -72,37 +72,37 @@ impl Core {
         if let Some(address) = address.filter(|_| control && !any_way) {
             self.address_request_passes(address);
         }
-        let route = Route { origin: in_slot, conn: Some(conn), control, any_way, settled, priority };
+        let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority };
         let within_radius = annotations.trace.count() <= self.peers.radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
             _ => 0,
         };
         if copies == 0 {
-            self.undeliverable(in_slot, link, address, to.as_deref(), within_radius);
+            self.undeliverable(delivery, link, address, to.as_deref(), within_radius);
             return;
         }
         if early_credit {
             self.give_credit(link, 1);
         }
-        if let Some(slot) = in_slot {
+        if let Some(slot) = delivery {
             if let Some(address) = address
                 && annotations.flags & flags::RESEND_RELEASED != 0
                 && !settled
-                && !self.ins[slot].multicast
+                && !self.incoming[slot].multicast
             {
                 let (links, neighbours) = (SmallVec::new(), NeighbourSet::EMPTY);
                 let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
                 self.begin_resend(slot, resend);
             }
-            accepted.push(Accepted { token, id: self.ins[slot].id });
+            accepted.push(Accepted { token, id: self.incoming[slot].id });
         }
     }
 
     /// Nobody takes the delivery: released, or rejected where the address is unavailable, or dropped.
     fn undeliverable(
         &mut self,
-        in_slot: Option<Slot<In>>,
+        delivery: Option<Slot<IncomingDelivery>>,
         link: Slot<Link>,
         address: Option<Slot<Address>>,
         to: Option<&[u8]>,
@@ -111,14 +111,14 @@ impl Core {
         let router = self.conns[self.links[link].conn].role.is_inter_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
-        if in_slot.is_none_or(|slot| self.ins[slot].presettled) {
+        if delivery.is_none_or(|slot| self.incoming[slot].presettled) {
             self.links[link].counters.dropped_presettled += 1;
             self.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
         }
         // While it has a path the address only has no way for the moment: nothing would tell when it is back.
         let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
-        if let Some(slot) = in_slot {
-            let delivery = &self.ins[slot];
+        if let Some(slot) = delivery {
+            let delivery = &self.incoming[slot];
             let state = (!delivery.presettled).then(|| {
                 if unavailable {
                     DeliveryState::rejected("amqp:not-found", "Deliveries cannot be sent to an unavailable address")
@@ -126,7 +126,7 @@ impl Core {
                     DeliveryState::Released
                 }
             });
-            self.settle_in(slot, state, false);
+            self.settle_incoming(slot, state, false);
         }
         if targeted && !router && closed {
             self.withhold_and_drain(link);
@@ -166,8 +166,8 @@ impl Core {
     }
 
     /// Tells the sender the end of a delivery and forgets it. Its copies must be gone already.
-    pub(super) fn settle_in(&mut self, slot: Slot<In>, state: Option<DeliveryState>, credit: bool) {
-        let delivery = &self.ins[slot];
+    pub(super) fn settle_incoming(&mut self, slot: Slot<IncomingDelivery>, state: Option<DeliveryState>, credit: bool) {
+        let delivery = &self.incoming[slot];
         let (link, token, presettled, complete) =
             (delivery.link, delivery.token, delivery.presettled, delivery.complete);
         let owed = delivery.credit_at_settlement && credit;
@@ -178,10 +178,10 @@ impl Core {
             let state = outcome.clone();
             self.stage(conn, Effect::UpdateIn { link: id, token, state, settled: true, discard: true });
         }
-        self.count_in(slot, outcome.as_ref());
+        self.count_incoming(slot, outcome.as_ref());
         if owed {
             self.give_credit(link, 1);
         }
-        self.remove_in(slot);
+        self.remove_incoming(slot);
     }
 }
