@@ -14,6 +14,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Why an outgoing delivery ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its receiver has settled it, or nobody waits for what becomes of it: its outcome is counted.
+    Settled,
+    /// Its sender is done with it. A stream goes on until it has left completely.
+    Orphaned,
+}
+
 impl Core {
     pub(super) fn on_update(&mut self, side: Side, state: Option<DeliveryState>, settled: bool) {
         let state = state.map(relayed);
@@ -45,7 +54,7 @@ impl Core {
         }
         let Some(origin) = out.origin else {
             if settled {
-                self.remove_out(slot);
+                self.end_outgoing(slot, End::Settled);
             }
             return;
         };
@@ -76,7 +85,7 @@ impl Core {
             self.end_resend(origin);
         }
         if settled {
-            self.remove_out(slot);
+            self.end_outgoing(slot, End::Settled);
             if !self.incoming[origin].presettled || !self.incoming[origin].complete {
                 self.settle_incoming(origin, state, true);
             } else {
@@ -132,7 +141,7 @@ impl Core {
             self.incoming[origin].state = Some(bare(rank));
         }
         if settled {
-            self.remove_out(slot);
+            self.end_outgoing(slot, End::Settled);
             if self.incoming[origin].copies.is_empty() {
                 let state = self.incoming[origin].state.clone();
                 if self.incoming[origin].complete {
@@ -153,15 +162,15 @@ impl Core {
 
     /// The sender of a delivery reports a state or settles first.
     fn update_incoming(&mut self, slot: Slot<IncomingDelivery>, state: Option<&DeliveryState>, settled: bool) {
-        let outs = self.incoming[slot].copies.clone();
-        for out in outs {
-            let link = &self.links[self.outgoing[out].link];
-            let (conn, link, id) = (link.conn, link.id, self.outgoing[out].id);
-            if !self.outgoing[out].presettled {
+        let copies = self.incoming[slot].copies.clone();
+        for copy in copies {
+            let link = &self.links[self.outgoing[copy].link];
+            let (conn, link, id) = (link.conn, link.id, self.outgoing[copy].id);
+            if !self.outgoing[copy].presettled {
                 self.stage(conn, Effect::UpdateOut { link, id, state: state.cloned(), settled });
             }
             if settled {
-                self.orphan_out(out);
+                self.end_outgoing(copy, End::Orphaned);
             }
         }
         if settled {
@@ -185,7 +194,7 @@ impl Core {
             return;
         }
         // The copies end by themselves: their ports see the end of the stream and report `Sent`.
-        self.orphan_outs(slot);
+        self.orphan_copies(slot);
         if aborted && owed {
             self.give_credit(link, 1);
         }
@@ -228,7 +237,7 @@ impl Core {
         self.stream_link_idle(link);
         if !presettled {
             if origin.is_none() {
-                self.remove_out(slot);
+                self.end_outgoing(slot, End::Settled);
             }
             return;
         }
@@ -237,7 +246,7 @@ impl Core {
             Some(origin) if !self.incoming[origin].presettled => {
                 self.update_outgoing(slot, Some(DeliveryState::Accepted), true);
             }
-            _ => self.remove_out(slot),
+            _ => self.end_outgoing(slot, End::Settled),
         }
     }
 
@@ -251,7 +260,7 @@ impl Core {
             Some(origin) if !self.incoming[origin].presettled => {
                 self.update_outgoing(slot, Some(DeliveryState::Released), true);
             }
-            _ => self.remove_out(slot),
+            _ => self.end_outgoing(slot, End::Settled),
         }
     }
 
@@ -295,7 +304,7 @@ impl Core {
             // The released copy may still be unsettled at its receiver: the router settles it.
             self.stage(conn, Effect::UpdateOut { link: link_id, id, state: None, settled: true });
         }
-        self.remove_out(slot);
+        self.end_outgoing(slot, End::Settled);
         true
     }
 
@@ -333,7 +342,7 @@ impl Core {
                     self.totals.outcomes.dropped_presettled += 1;
                 }
                 if out.origin.is_none_or(|o| self.incoming[o].presettled && self.incoming[o].complete) {
-                    self.remove_out(slot);
+                    self.end_outgoing(slot, End::Settled);
                     continue;
                 }
             }
@@ -361,37 +370,31 @@ impl Core {
         }
     }
 
-    fn orphan_outs(&mut self, slot: Slot<IncomingDelivery>) {
-        let outs = std::mem::take(&mut self.incoming[slot].copies);
-        for out in outs {
-            self.outgoing[out].origin = None;
-            if self.outgoing[out].sent || !self.outgoing[out].stream {
-                self.forget_out(out);
-            }
+    /// Ends all copies of a delivery whose sender no longer cares.
+    fn orphan_copies(&mut self, slot: Slot<IncomingDelivery>) {
+        while let Some(&copy) = self.incoming[slot].copies.last() {
+            self.end_outgoing(copy, End::Orphaned);
         }
     }
 
-    /// The sender no longer cares about a copy: it goes once it has left completely.
-    fn orphan_out(&mut self, out: Slot<OutgoingDelivery>) {
-        self.leave_origin(out);
-        self.conclude_sent(out);
-        if self.outgoing[out].sent || !self.outgoing[out].stream {
-            self.forget_out(out);
+    /// Ends a copy, whose incoming delivery no longer has it then.
+    fn end_outgoing(&mut self, slot: Slot<OutgoingDelivery>, end: End) {
+        match end {
+            End::Settled => self.count_outgoing(slot),
+            End::Orphaned => self.conclude_sent(slot),
         }
-    }
-
-    /// Removes a copy and counts its outcome.
-    pub(super) fn remove_out(&mut self, slot: Slot<OutgoingDelivery>) {
-        self.count_outgoing(slot);
-        self.leave_origin(slot);
-        self.forget_out(slot);
+        self.part_from_origin(slot);
+        let copy = &self.outgoing[slot];
+        if end == End::Settled || copy.sent || !copy.stream {
+            self.remove_outgoing(slot);
+        }
     }
 
     /// Parts a copy from the incoming delivery.
-    fn leave_origin(&mut self, slot: Slot<OutgoingDelivery>) {
-        let out = &mut self.outgoing[slot];
-        let Some(origin) = out.origin.take() else { return };
-        let (at, undecided) = (out.at, out.outcome.is_none());
+    fn part_from_origin(&mut self, slot: Slot<OutgoingDelivery>) {
+        let copy = &mut self.outgoing[slot];
+        let Some(origin) = copy.origin.take() else { return };
+        let (at, undecided) = (copy.at, copy.outcome.is_none());
         let delivery = &mut self.incoming[origin];
         delivery.undecided -= u32::from(undecided);
         delivery.copies.swap_remove(at as usize);
@@ -400,7 +403,7 @@ impl Core {
         }
     }
 
-    fn forget_out(&mut self, slot: Slot<OutgoingDelivery>) {
+    fn remove_outgoing(&mut self, slot: Slot<OutgoingDelivery>) {
         let link = self.outgoing[slot].link;
         self.links[link].outgoing.remove(&mut self.outgoing, slot);
         self.links[link].undelivered -= u32::from(self.outgoing[slot].waits());
@@ -419,7 +422,7 @@ impl Core {
 
     pub(super) fn remove_incoming(&mut self, slot: Slot<IncomingDelivery>) {
         self.end_resend(slot);
-        self.orphan_outs(slot);
+        self.orphan_copies(slot);
         let link = self.incoming[slot].link;
         self.links[link].incoming.remove(&mut self.incoming, slot);
         self.links[link].undelivered -= u32::from(self.incoming[slot].presettled);
