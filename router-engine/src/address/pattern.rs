@@ -60,12 +60,12 @@ pub fn from_attributes(prefix: Option<&str>, pattern: Option<&str>) -> Result<St
 /// first token where they differ, prefers a literal token to `*`, and `*` to `#`.
 #[derive(Debug, Clone)]
 pub struct PatternTree<V> {
-    root: Node<V>,
+    root: TokenNode<V>,
     len: usize,
 }
 
 #[derive(Debug, Clone)]
-struct Node<V> {
+struct TokenNode<V> {
     /// Of the pattern that ends here.
     value: Option<V>,
     exact: HashMap<Box<str>, Self>,
@@ -81,7 +81,7 @@ struct Search<'a, V> {
     inside: bool,
     /// Nodes of a `#` inside another that matched nothing. They are come to again only with less of the address, of
     /// which they match nothing either.
-    failed: Vec<&'a Node<V>>,
+    failed: Vec<&'a TokenNode<V>>,
 }
 
 impl<V> Default for Search<'_, V> {
@@ -94,7 +94,7 @@ impl<V> Default for Search<'_, V> {
 
 impl<V> Default for PatternTree<V> {
     fn default() -> Self {
-        Self { root: Node::default(), len: 0 }
+        Self { root: TokenNode::default(), len: 0 }
     }
 }
 
@@ -127,7 +127,7 @@ impl<V> PatternTree<V> {
     /// The value of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &str) -> Option<&V> {
-        normalised(pattern).into_iter().try_fold(&self.root, Node::child)?.value.as_ref()
+        normalised(pattern).into_iter().try_fold(&self.root, TokenNode::child)?.value.as_ref()
     }
 
     /// The value of the best pattern for `address`, which is without scheme, host and class character.
@@ -149,15 +149,15 @@ impl<V> PatternTree<V> {
     }
 }
 
-// === impl Node ===
+// === impl TokenNode ===
 
-impl<V> Default for Node<V> {
+impl<V> Default for TokenNode<V> {
     fn default() -> Self {
         Self { value: None, exact: HashMap::new(), one: None, many: None }
     }
 }
 
-impl<V> Node<V> {
+impl<V> TokenNode<V> {
     fn is_unused(&self) -> bool {
         self.value.is_none() && self.exact.is_empty() && self.one.is_none() && self.many.is_none()
     }

@@ -24,7 +24,7 @@ const CAP_STREAMING: &str = "qd.streaming-deliveries";
 const CAP_RESEND: &str = "qd.resend-released";
 
 /// What an attach asks for, once its node-naming terminus is understood.
-enum Node {
+enum Wanted {
     Anonymous,
     Dynamic,
     Named(String),
@@ -74,17 +74,17 @@ impl Core {
             );
             return Err(Error::new("qd:connection-role", "Link attach forbidden on inter-router connection"));
         }
-        let node = match address {
-            _ if dynamic => Node::Dynamic,
-            Some(text) if !text.is_empty() => Node::Named(text),
-            _ => Node::Anonymous,
+        let wanted = match address {
+            _ if dynamic => Wanted::Dynamic,
+            Some(text) if !text.is_empty() => Wanted::Named(text),
+            _ => Wanted::Anonymous,
         };
-        match node {
+        match wanted {
             // The TCP adaptor's out-links take over streams by [`super::action::Action::Move`].
-            Node::Anonymous if incoming || self.conns[conn].params.kind.is_tcp() => Ok(grant),
-            Node::Anonymous => Err(no_route()),
-            Node::Dynamic => Ok(self.decide_dynamic(request, grant)),
-            Node::Named(text) => self.decide_named(conn, request.direction, &text, grant),
+            Wanted::Anonymous if incoming || self.conns[conn].params.kind.is_tcp() => Ok(grant),
+            Wanted::Anonymous => Err(no_route()),
+            Wanted::Dynamic => Ok(self.decide_dynamic(request, grant)),
+            Wanted::Named(text) => self.decide_named(conn, request.direction, &text, grant),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Core;
 use super::action::Direction;
 use super::forwarding;
 use super::objects::{Address, ControlAddress, Link};
-use super::peers::Route;
+use super::routing::Route;
 use super::table::Slot;
 use crate::forward::Treatment;
 use crate::index::{NeighbourIndex, NodeIndex};
@@ -65,7 +65,7 @@ impl Core {
         match output {
             MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload),
             MeshOutput::NodeAdded { node, id } => {
-                self.peers.add_node(node, &id);
+                self.routing.add_node(node, &id);
                 self.names.add_router(&id);
                 let key = format!("R{id}");
                 let address = match self.by_key.get(&key) {
@@ -77,20 +77,20 @@ impl Core {
             }
             MeshOutput::NodeRemoved { node } => {
                 self.flush_node(node, true);
-                if let Some(id) = self.peers.remove_node(node) {
+                if let Some(id) = self.routing.remove_node(node) {
                     self.names.remove_router(&id);
                 }
             }
             MeshOutput::Route { node, next_hop, link, cost, valid_origins } => {
-                self.peers.set_route(node, Route { next_hop, link, cost, valid_origins });
+                self.routing.set_route(node, Route { next_hop, link, cost, valid_origins });
             }
             MeshOutput::Reachable { node, reachable } => self.on_reachable(node, reachable),
-            MeshOutput::Radius(radius) => self.peers.radius = radius,
+            MeshOutput::Radius(radius) => self.routing.radius = radius,
             MeshOutput::MapAddress { node, key, treatment } => self.map_address(node, key, treatment),
             MeshOutput::UnmapAddress { node, key } => {
                 self.unavailable.remove(&key, node);
                 if let Some(&address) = self.by_key.get(&key) {
-                    let router = || self.peers.name(node).unwrap_or_default();
+                    let router = || self.routing.name(node).unwrap_or_default();
                     log!(LogModule::RouterMa, Level::Debug, "MAU: Router '{}' removed from address '{key}'", router());
                     self.unmap_remote(address, node);
                 }
@@ -124,7 +124,7 @@ impl Core {
             LogModule::RouterMa,
             Level::Debug,
             "MAU: Router '{}' added to address '{}', treatment: {}",
-            self.peers.name(node).unwrap_or_default(),
+            self.routing.name(node).unwrap_or_default(),
             a.key,
             a.treatment.code()
         );
@@ -179,7 +179,7 @@ impl Core {
 
     /// Tells the watches of what a router advertises.
     fn on_reachable(&mut self, node: NodeIndex, reachable: bool) {
-        self.peers.reachable.set(node, reachable);
+        self.routing.reachable.set(node, reachable);
         for address in self.addresses.slots() {
             if self.addresses[address].remotes.contains(node) {
                 self.notify_watches(address);

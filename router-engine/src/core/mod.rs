@@ -21,13 +21,15 @@ mod forwarding;
 mod gauge;
 pub mod ids;
 mod lifecycle;
+mod neighbours;
 pub mod nodes;
 mod objects;
-mod peers;
 mod report;
 mod role;
+mod routing;
 mod settle;
 pub mod snapshot;
+mod streaming;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -84,7 +86,8 @@ pub struct Core {
     outgoing: Table<OutgoingDelivery>,
     patterns: PatternTree<AddressConfig>,
     mesh: Option<Mesh>,
-    peers: peers::Peers,
+    routing: routing::RoutingTable,
+    neighbours: neighbours::Neighbours,
     unavailable: unavailable::Unavailable,
     totals: Totals,
     next_watch: u64,
@@ -227,11 +230,12 @@ impl Core {
             outgoing: Table::default(),
             patterns: PatternTree::default(),
             mesh,
-            peers: peers::Peers::default(),
+            routing: routing::RoutingTable::default(),
+            neighbours: neighbours::Neighbours::default(),
             unavailable: unavailable::Unavailable::default(),
             totals: Totals::default(),
             next_watch: 0,
-            pool_kept: peers::POOL_KEPT,
+            pool_kept: streaming::POOL_KEPT,
             started: now,
             now,
             next_tick: now + TICK,

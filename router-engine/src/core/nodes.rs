@@ -4,7 +4,7 @@ use super::Router;
 use super::effect::Effect;
 use super::ids::ConnId;
 use crate::index::{NeighbourIndex, NodeIndex};
-use crate::mesh::{LINK_STATE_VERSION, Mesh, Node};
+use crate::mesh::{LINK_STATE_VERSION, Mesh, MeshNode};
 use amqp_core::Instant;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl Router {
     }
 }
 
-fn node_row(mesh: &Mesh, node: &Node) -> NodeRow {
+fn node_row(mesh: &Mesh, node: &MeshNode) -> NodeRow {
     NodeRow {
         index: node.index(),
         id: node.id().to_owned(),

@@ -5,6 +5,7 @@ use super::connection::{ConnParams, ConnectionRole, PeerKind};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, InId, LinkId, OutId};
+use super::streaming::LinkPool;
 use super::table::{Entry, Hook, List, Listed, Slot};
 use crate::Mailbox;
 use crate::annotations::Annotations;
@@ -16,7 +17,6 @@ use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A connection.
@@ -41,15 +41,6 @@ pub(crate) struct Conn {
     /// The frame trace was switched for this connection alone, in an epoch of the module's setting.
     pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
-}
-
-/// Idle streaming links of a connection.
-#[derive(Debug, Default)]
-pub(crate) struct LinkPool {
-    /// Longest idle first. Links that are gone are found out when they are taken.
-    idle: VecDeque<LinkId>,
-    /// The fewest since the last trim: so many were not needed.
-    spare: usize,
 }
 
 /// What an inter-router (control or data) connection has beyond others.
@@ -337,45 +328,6 @@ impl LinkKind {
     }
 }
 
-impl LinkPool {
-    /// Links that are looked at for each stream.
-    const TRIED: usize = 16;
-
-    /// The link that became idle last of those that are `ready` to send, or of all when none of the latest is.
-    pub(crate) fn take(&mut self, mut ready: impl FnMut(LinkId) -> bool) -> Option<LinkId> {
-        let back = self.idle.iter().rev().take(Self::TRIED).position(|&link| ready(link)).unwrap_or(0);
-        let link = self.idle.remove(self.idle.len().checked_sub(1 + back)?);
-        self.spare = self.spare.min(self.idle.len());
-        link
-    }
-
-    pub(crate) fn put(&mut self, link: LinkId) {
-        self.idle.push_back(link);
-    }
-
-    /// Takes out half of the links (rounded up) that were not needed since the last call, longest idle
-    /// first, but leaves `keep` and those that are not `done`: their streams have left, but are not settled.
-    pub(crate) fn trim(&mut self, keep: usize, mut done: impl FnMut(LinkId) -> bool) -> Vec<LinkId> {
-        let mut surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
-        let mut taken = Vec::new();
-        if surplus > 0 {
-            self.idle.retain(|&link| {
-                let goes = surplus > 0 && done(link);
-                if goes {
-                    surplus -= 1;
-                    taken.push(link);
-                }
-                !goes
-            });
-        }
-        self.spare = self.idle.len();
-        if self.idle.capacity() > 4 * self.idle.len().max(keep) {
-            self.idle.shrink_to_fit();
-        }
-        taken
-    }
-}
-
 impl OutgoingDelivery {
     /// Whether it is known not to have left yet; of unsettled ones without a stream that is not known.
     pub(crate) const fn waits(&self) -> bool {
@@ -471,50 +423,5 @@ impl Address {
             None if up => self.outstanding.push((neighbour, 1)),
             None => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::table::Identity;
-    use super::*;
-
-    fn link(number: u32) -> LinkId {
-        LinkId::new(Slot::from_bits(number), number)
-    }
-
-    #[test]
-    fn link_pool_sheds_what_was_not_needed() {
-        let mut pool = LinkPool::default();
-        (0..100).for_each(|number| pool.put(link(number)));
-        assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
-        // Forty are in use at times.
-        let used: Vec<_> = (0..40).filter_map(|_| pool.take(|_| true)).collect();
-        assert_eq!(used[0], link(99));
-        used.into_iter().for_each(|link| pool.put(link));
-        assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
-        for _ in 0..10 {
-            pool.trim(10, |_| true);
-        }
-        assert_eq!(pool.idle.len(), 10);
-    }
-
-    #[test]
-    fn link_pool_prefers_what_is_ready() {
-        let mut pool = LinkPool::default();
-        assert_eq!(pool.take(|_| true), None);
-        (0..100).for_each(|number| pool.put(link(number)));
-        assert_eq!(pool.take(|l| l.number < 98), Some(link(97)));
-        assert_eq!(pool.take(|_| false), Some(link(99)), "better late than a link for every stream");
-        assert_eq!(pool.take(|l| l.number == 0), Some(link(98)), "the search is short");
-        assert_eq!(pool.idle.len(), 97);
-    }
-
-    #[test]
-    fn link_pool_keeps_what_is_not_done() {
-        let mut pool = LinkPool::default();
-        (0..100).for_each(|number| pool.put(link(number)));
-        pool.trim(0, |_| true);
-        assert_eq!(pool.trim(0, |l| l.number >= 80), (80..100).map(link).collect::<Vec<_>>());
     }
 }

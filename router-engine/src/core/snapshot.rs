@@ -238,7 +238,7 @@ impl Router {
             services,
             links: core.links.iter().filter(|l| core.shows_link(l)).count(),
             addresses: core.addresses.len(),
-            nodes: core.peers.count(),
+            nodes: core.routing.count(),
             totals: core.totals,
             uptime: now.since(core.started),
         }
@@ -270,7 +270,7 @@ impl Router {
 }
 
 fn address_row(core: &Core, a: &Address) -> AddressRow {
-    let remotes = if a.class() == b'T' { core.peers.known() } else { a.remotes.clone() };
+    let remotes = if a.class() == b'T' { core.routing.known() } else { a.remotes.clone() };
     AddressRow {
         key: a.key.clone(),
         treatment: a.treatment,
@@ -278,7 +278,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
         subscribers: a.consumers.len(),
         producers: a.producers.len(),
-        remotes: remotes.iter().filter_map(|node| core.peers.name(node)).collect(),
+        remotes: remotes.iter().filter_map(|node| core.routing.name(node)).collect(),
         watched: !a.watches.is_empty(),
         counters: a.counters,
         tracked: a.outstanding.iter().map(|(_, count)| count).sum(),

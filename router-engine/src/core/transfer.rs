@@ -73,7 +73,7 @@ impl Core {
             self.address_request_passes(address);
         }
         let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority };
-        let within_radius = annotations.trace.count() <= self.peers.radius + 1;
+        let within_radius = annotations.trace.count() <= self.routing.radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
             _ => 0,

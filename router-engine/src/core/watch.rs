@@ -126,7 +126,7 @@ impl Core {
         WatchCounts {
             local: a.consumers.len(),
             in_process: a.subscribers.len() as u32,
-            remote: a.remotes.common(&self.peers.reachable) as u32,
+            remote: a.remotes.common(&self.routing.reachable) as u32,
             producers: a.producers.len(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
-use super::{LINK_STATE_VERSION, Mesh, MeshOutput, Node, describe, node::RoundTrip, wire};
+use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::RoundTrip, wire};
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
@@ -144,7 +144,7 @@ impl Mesh {
         );
         peers.retain(|(peer, _)| *peer != id);
         let Some(index) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
-        match self.nodes.get(index).and_then(Node::instance) {
+        match self.nodes.get(index).and_then(MeshNode::instance) {
             // Not told.
             _ if instance == 0 => {}
             // Of an earlier life: it would outrank what the router tells now.
@@ -207,7 +207,7 @@ impl Mesh {
 
     pub(super) fn on_link_lost(&mut self, link: NeighbourIndex) {
         log!(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag={link}");
-        let owners: Vec<NodeIndex> = self.nodes.iter().filter(|n| n.link == Some(link)).map(Node::index).collect();
+        let owners: Vec<NodeIndex> = self.nodes.iter().filter(|n| n.link == Some(link)).map(MeshNode::index).collect();
         for owner in owners {
             self.drop_neighbour(owner);
             // The ways are computed at the tick, but what lies behind the link alone is gone.
@@ -243,10 +243,10 @@ impl Mesh {
             .nodes
             .iter()
             .filter(|n| n.link.is_some() && now.since(n.refreshed) > self.timing.hello_max_age)
-            .map(Node::index)
+            .map(MeshNode::index)
             .collect();
         for index in stale {
-            let id = self.nodes.get(index).map_or("", Node::id);
+            let id = self.nodes.get(index).map_or("", MeshNode::id);
             log!(LogModule::RouterLs, Level::Info, "Neighbor router {id} is silent");
             self.drop_neighbour(index);
         }

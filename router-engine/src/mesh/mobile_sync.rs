@@ -3,7 +3,7 @@
 use super::fields::{Fields, Malformed};
 use super::node::RoundTrip;
 use super::wire::Descriptor;
-use super::{MOBILE_VERSION, Mesh, MeshOutput, NO_HINT, Node, wire};
+use super::{MOBILE_VERSION, Mesh, MeshNode, MeshOutput, NO_HINT, wire};
 use crate::index::NodeIndex;
 use crate::log;
 use crate::log::{Level, LogModule};
@@ -277,9 +277,9 @@ impl Mesh {
     }
 }
 
-// === impl Node ===
+// === impl MeshNode ===
 
-impl Node {
+impl MeshNode {
     /// Maps what is not mapped yet. Returns whether the limit was hit.
     fn map_all(&mut self, advertised: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) -> bool {
         let index = self.index();

@@ -28,7 +28,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use node::Node;
+pub use node::MeshNode;
 pub use timing::Timing;
 pub use wire::parse;
 
@@ -254,13 +254,13 @@ impl Mesh {
     }
 
     /// Known remote routers, in the order of their indices.
-    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+    pub fn nodes(&self) -> impl Iterator<Item = &MeshNode> {
         self.nodes.iter()
     }
 
     /// The remote router with this index.
     #[must_use]
-    pub fn node(&self, index: NodeIndex) -> Option<&Node> {
+    pub fn node(&self, index: NodeIndex) -> Option<&MeshNode> {
         self.nodes.get(index)
     }
 
@@ -278,7 +278,7 @@ impl Mesh {
 
     /// Ids of the remote routers in a set, such as valid origins, in the order of their indices.
     pub fn ids_of<'a>(&'a self, set: &'a NodeSet) -> impl Iterator<Item = &'a str> {
-        self.nodes.iter().filter(|n| set.contains(n.index())).map(Node::id)
+        self.nodes.iter().filter(|n| set.contains(n.index())).map(MeshNode::id)
     }
 
     /// The largest number of hops to a reachable router.
@@ -343,21 +343,21 @@ impl Mesh {
     }
 
     fn publish_routes(&mut self) {
-        let changes: Vec<_> = self.nodes.iter_mut().filter_map(Node::take_route_change).collect();
+        let changes: Vec<_> = self.nodes.iter_mut().filter_map(MeshNode::take_route_change).collect();
         for (index, before, now) in changes {
             self.log_route(index, before.as_ref(), &now);
             self.output.push_back(now.output(index));
         }
-        self.output.extend(self.nodes.iter_mut().filter_map(Node::take_reachable_change));
+        self.output.extend(self.nodes.iter_mut().filter_map(MeshNode::take_reachable_change));
     }
 
     fn log_route(&self, index: NodeIndex, before: Option<&Route>, now: &Route) {
-        let id = self.nodes.get(index).map_or("", Node::id);
+        let id = self.nodes.get(index).map_or("", MeshNode::id);
         let (module, level) = (LogModule::Router, Level::Debug);
         match now.next_hop {
             hop if hop == before.and_then(|route| route.next_hop) => {}
             Some(hop) => {
-                let hop = self.nodes.get(hop).map_or("", Node::id);
+                let hop = self.nodes.get(hop).map_or("", MeshNode::id);
                 log!(module, level, "Node {id} next hop set: {hop}");
             }
             None => log!(module, level, "Node {id} next hop removed"),

@@ -17,7 +17,7 @@ const MAX_AHEAD: u8 = 4;
 
 /// A remote router.
 #[derive(Debug)]
-pub struct Node {
+pub struct MeshNode {
     index: NodeIndex,
     id: String,
     pub(super) version: i64,
@@ -98,13 +98,13 @@ pub(super) struct Route {
 pub(super) struct NodeTable {
     /// The first place is for index 1: index 0 is this router. Never longer than needed
     /// for the largest number of routers so far.
-    slots: Vec<Option<Box<Node>>>,
+    slots: Vec<Option<Box<MeshNode>>>,
     by_id: HashMap<String, NodeIndex>,
 }
 
-// === impl Node ===
+// === impl MeshNode ===
 
-impl Node {
+impl MeshNode {
     /// Its index, not that of this router.
     #[must_use]
     pub const fn index(&self) -> NodeIndex {
@@ -320,24 +320,24 @@ impl NodeTable {
         self.by_id.get(id).copied()
     }
 
-    pub(super) fn get(&self, index: NodeIndex) -> Option<&Node> {
+    pub(super) fn get(&self, index: NodeIndex) -> Option<&MeshNode> {
         self.slots.get(index.get().checked_sub(1)?)?.as_deref()
     }
 
-    pub(super) fn get_mut(&mut self, index: NodeIndex) -> Option<&mut Node> {
+    pub(super) fn get_mut(&mut self, index: NodeIndex) -> Option<&mut MeshNode> {
         self.slots.get_mut(index.get().checked_sub(1)?)?.as_deref_mut()
     }
 
-    pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut Node> {
+    pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut MeshNode> {
         self.get_mut(self.index_of(id)?)
     }
 
     /// Nodes in the order of their indices.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &MeshNode> {
         self.slots.iter().filter_map(Option::as_deref)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut MeshNode> {
         self.slots.iter_mut().filter_map(Option::as_deref_mut)
     }
 
@@ -348,7 +348,7 @@ impl NodeTable {
         if place == self.slots.len() {
             self.slots.push(None);
         }
-        self.slots[place] = Some(Box::new(Node {
+        self.slots[place] = Some(Box::new(MeshNode {
             index,
             id: id.to_owned(),
             version,
@@ -385,7 +385,7 @@ impl NodeTable {
     }
 
     /// Takes a router out. The index may be given to another one soon, so no route may still name it.
-    pub(super) fn remove(&mut self, index: NodeIndex) -> Option<Box<Node>> {
+    pub(super) fn remove(&mut self, index: NodeIndex) -> Option<Box<MeshNode>> {
         let node = self.slots.get_mut(index.get().checked_sub(1)?)?.take()?;
         self.by_id.remove(&node.id);
         for other in self.iter_mut() {

@@ -35,7 +35,7 @@ fn is_cut(peer: &Peer<'_>) -> bool {
 
 /// The slot of the active control connection.
 fn active(peer: &Peer<'_>) -> Option<Slot<Conn>> {
-    peer.router.with(|core| core.peers.conn(NeighbourIndex::at(0)))
+    peer.router.with(|core| core.neighbours.conn(NeighbourIndex::at(0)))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_newer_generation_takes_over_from_one_that_is_not_active_yet() {
     first.submit(Action::Closed);
     assert_eq!(active(&fourth), Some(fourth.conn.id.slot()));
     fourth.submit(Action::Closed);
-    assert_eq!(router.with(|core| core.peers.conn(NeighbourIndex::at(0))), None);
+    assert_eq!(router.with(|core| core.neighbours.conn(NeighbourIndex::at(0))), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::connection::{
 };
 use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
-use super::super::peers::Route;
+use super::super::routing::Route;
 use super::super::{Accepted, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
@@ -104,8 +104,8 @@ impl<'a> Peer<'a> {
         let mut peer = Self::with_role(router, ConnectionRole::InterRouter);
         peer.attach_all();
         router.with(|core| {
-            core.peers.add_node(NODE, "B");
-            core.peers.set_route(NODE, route(true));
+            core.routing.add_node(NODE, "B");
+            core.routing.set_route(NODE, route(true));
             let key = core.key_of(address);
             let slot = match core.by_key.get(&key) {
                 Some(&slot) => slot,
@@ -121,7 +121,7 @@ impl<'a> Peer<'a> {
 
     /// Whether the neighbour of a control connection can be reached.
     pub(super) fn way(&self, open: bool) {
-        self.router.with(|core| core.peers.set_route(NODE, route(open)));
+        self.router.with(|core| core.routing.set_route(NODE, route(open)));
     }
 
     /// A data connection of the neighbour.

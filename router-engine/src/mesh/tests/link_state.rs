@@ -196,7 +196,7 @@ fn unreachable_routers_are_flushed_a_tick_later() {
     let out = a.tick();
     assert!(flushed(&out));
     assert_eq!(logs(&out), [(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: B")]);
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((1, 0)));
     assert!(!flushed(&a.tick()));
 }
 
@@ -208,7 +208,7 @@ fn link_states_expire_after_sixty_seconds_and_empty_routers_after_three_ticks_mo
     a.ticks(59);
     assert_eq!(a.mesh.nodes().count(), 2);
     a.ticks(2);
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((0, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((0, 0)));
     a.tick();
     assert_eq!(a.mesh.nodes().count(), 2);
     let out = a.tick();
@@ -233,7 +233,7 @@ fn deletion_leaves_no_stale_indices() {
         a.tick();
     }
     let d = a.mesh.index_of("D").expect("known");
-    let known: NodeSet = a.mesh.nodes().map(Node::index).chain([NodeIndex::OWN]).collect();
+    let known: NodeSet = a.mesh.nodes().map(MeshNode::index).chain([NodeIndex::OWN]).collect();
     assert_eq!(a.mesh.node(d).map(|n| n.valid_origins().iter().all(|origin| known.contains(origin))), Some(true));
 }
 
@@ -259,7 +259,7 @@ fn what_an_earlier_life_told_does_not_stay() {
     let mut a = Fixture::with_neighbour("B");
     a.ra("B", 8, 1, 1);
     a.lsu("B", 9, &[("A", 1)]);
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((0, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((0, 0)));
     // The boot time was not known when the link state came, or is the same second.
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 9, &[("A", 1)]);
@@ -287,7 +287,7 @@ fn the_link_state_tells_the_boot_time_too() {
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
     a.lsu("C", 5, &[("B", 1)]);
     let c = a.mesh.index_of("C").expect("known");
-    assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(7));
+    assert_eq!(a.mesh.node(c).and_then(MeshNode::instance), Some(7));
     assert_eq!(logs(&a.ra("C", 8, 1, 0)).len(), 1, "a restart");
 }
 
@@ -296,9 +296,9 @@ fn an_unknown_instance_is_stored_without_a_restart() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
     let c = a.mesh.index_of("C").expect("known");
-    assert_eq!(a.mesh.node(c).and_then(Node::instance), None);
+    assert_eq!(a.mesh.node(c).and_then(MeshNode::instance), None);
     assert_eq!(logs(&a.ra("C", 9, 0, 0)), []);
-    assert_eq!(a.mesh.node(c).and_then(Node::instance), Some(9));
+    assert_eq!(a.mesh.node(c).and_then(MeshNode::instance), Some(9));
 }
 
 #[test]
@@ -415,14 +415,14 @@ fn the_first_of_two_connections_is_kept_while_it_is_alive() {
         assert_eq!(a.hello("B", 9), []);
         a.tick();
     }
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(Node::link), Some(NeighbourIndex::at(3)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(MeshNode::link), Some(NeighbourIndex::at(3)));
     // Silence on the first one while the second speaks.
     for _ in 0..4 {
         a.hello("B", 9);
         a.tick();
     }
     a.hello("B", 9);
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(Node::link), Some(NeighbourIndex::at(9)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).and_then(MeshNode::link), Some(NeighbourIndex::at(9)));
     assert_eq!(a.mesh.peers().len(), 1, "it stayed a neighbour all the time");
 }
 

@@ -247,7 +247,7 @@ fn differentials_apply_in_sequence() {
     let out = a.mau("B", 1, &[("add", &["Mx", "My"]), ("del", &[])]);
     assert_eq!(out[..2], [map("Mx"), map("My")]);
     assert_eq!(a.mau("B", 2, &[("add", &["Mx", "Mz"]), ("del", &["My", "Mno"])]), [map("Mz"), unmap("My")]);
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 2)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((1, 2)));
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn malformed_updates_are_dropped() {
         assert_eq!(logs(&out), [(LogModule::RouterMa, Level::Error, "Received malformed MAU from B")], "{body:?}");
         assert_eq!(out, []);
     }
-    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
+    assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((1, 0)));
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn sequence_numbers_out_of_range_keep_nothing() {
     a.mau("B", 1, &[("exist", &["Mx"])]);
     for seq in [0, -1, i64::MIN] {
         a.mau("B", seq, &[("exist", &["Mx"])]);
-        assert_eq!(a.mesh.node(NodeIndex::at(1)).map(Node::sequences), Some((1, 0)));
+        assert_eq!(a.mesh.node(NodeIndex::at(1)).map(MeshNode::sequences), Some((1, 0)));
     }
     a.mau("B", i64::MAX, &[("exist", &["Mx"])]);
     assert_eq!(sent(&a.mau("B", i64::MIN, &[("add", &[]), ("del", &[])])).len(), 1);

@@ -5,146 +5,34 @@ use super::Core;
 use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
 use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
-use super::ids::LinkId;
-use super::objects::{Conn, Link, LinkKind, RouterConn};
+use super::objects::{Conn, Link, LinkKind};
 use super::report;
 use super::table::Slot;
 use crate::address::name;
-use crate::annotations::{Annotations, Trace};
-use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
+use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
-use std::collections::HashMap;
 
-/// Idle streaming links that a connection keeps, unless [`crate::Router::keep_idle_streams`] says otherwise.
-pub(super) const POOL_KEPT: usize = 128;
-
-/// What forwarding needs to know of the network.
+/// The connections to neighbour routers.
 #[derive(Debug)]
-pub(super) struct Peers {
-    nodes: Vec<Option<Node>>,
-    by_id: HashMap<Box<[u8]>, NodeIndex>,
+pub(super) struct Neighbours {
     /// Active control connections by neighbour.
     active: Vec<Option<Slot<Conn>>>,
     /// Places among the neighbours that are given out, active or not.
     taken: NeighbourSet,
     /// Data connections without a control connection.
     unallocated: Vec<Slot<Conn>>,
-    /// Routers to and from which flows can be carried.
-    pub(super) reachable: NodeSet,
-    /// Largest hop count to a reachable router.
-    pub(super) radius: u32,
 }
 
-/// A remote router.
-#[derive(Debug, Clone, Default)]
-struct Node {
-    id: String,
-    route: Route,
-}
+// === impl Neighbours ===
 
-/// The way to a remote router, as in [`crate::mesh::MeshOutput::Route`].
-#[derive(Debug, Clone, Default)]
-pub(super) struct Route {
-    /// The first router on the way.
-    pub(super) next_hop: Option<NodeIndex>,
-    /// Its own link, when it is a neighbour.
-    pub(super) link: Option<NeighbourIndex>,
-    pub(super) cost: u32,
-    pub(super) valid_origins: NodeSet,
-}
-
-// === impl Peers ===
-
-impl Default for Peers {
+impl Default for Neighbours {
     fn default() -> Self {
-        Self {
-            nodes: vec![None; MAX_ROUTERS],
-            by_id: HashMap::new(),
-            active: vec![None; MAX_ROUTERS],
-            taken: NeighbourSet::EMPTY,
-            unallocated: Vec::new(),
-            reachable: NodeSet::EMPTY,
-            radius: 0,
-        }
+        Self { active: vec![None; MAX_ROUTERS], taken: NeighbourSet::EMPTY, unallocated: Vec::new() }
     }
 }
 
-impl Peers {
-    fn node(&self, node: NodeIndex) -> Option<&Node> {
-        self.nodes.get(node.get()).and_then(Option::as_ref)
-    }
-
-    /// The way to a known router has changed.
-    pub(super) fn set_route(&mut self, node: NodeIndex, route: Route) {
-        if let Some(known) = self.nodes.get_mut(node.get()).and_then(Option::as_mut) {
-            known.route = route;
-        }
-    }
-
-    pub(super) fn add_node(&mut self, node: NodeIndex, id: &str) {
-        if let Some(place) = self.nodes.get_mut(node.get()) {
-            *place = Some(Node { id: id.to_owned(), route: Route::default() });
-            self.by_id.insert(id.as_bytes().into(), node);
-        }
-    }
-
-    pub(super) fn remove_node(&mut self, node: NodeIndex) -> Option<String> {
-        let known = self.nodes.get_mut(node.get())?.take()?;
-        self.by_id.remove(known.id.as_bytes());
-        self.reachable.remove(node);
-        Some(known.id)
-    }
-
-    /// All known remote routers.
-    pub(super) fn known(&self) -> NodeSet {
-        self.by_id.values().copied().collect()
-    }
-
-    /// The id of a remote router.
-    pub(super) fn name(&self, node: NodeIndex) -> Option<String> {
-        self.node(node).map(|n| n.id.clone())
-    }
-
-    /// Number of known remote routers.
-    pub(super) fn count(&self) -> usize {
-        self.by_id.len()
-    }
-
-    /// A router as named in annotations (`0/<id>`), if it is a known remote one.
-    pub(super) fn origin(&self, node_id: &[u8]) -> Option<NodeIndex> {
-        let slash = node_id.iter().position(|b| *b == b'/')?;
-        self.by_id.get(&node_id[slash + 1..]).copied()
-    }
-
-    /// Origin for anycast: an absent or unknown ingress counts as this router (10.2).
-    pub(super) fn anycast_origin(&self, annotations: &Annotations) -> NodeIndex {
-        annotations.ingress.as_deref().and_then(|i| self.origin(i)).unwrap_or(NodeIndex::OWN)
-    }
-
-    /// Neighbours that are named in the trace.
-    pub(super) fn excluded(&self, trace: &Trace) -> NeighbourSet {
-        let named = trace.iter().filter_map(|entry| self.origin(entry));
-        named.filter_map(|node| self.node(node).and_then(|n| n.route.link)).collect()
-    }
-
-    /// The neighbour on the way to a router.
-    pub(super) fn neighbour_towards(&self, node: NodeIndex) -> Option<NeighbourIndex> {
-        let route = &self.node(node)?.route;
-        match route.next_hop {
-            Some(hop) => self.node(hop).and_then(|h| h.route.link),
-            None => route.link,
-        }
-    }
-
-    pub(super) fn is_valid_origin(&self, node: NodeIndex, origin: NodeIndex) -> bool {
-        self.node(node).is_some_and(|n| n.route.valid_origins.contains(origin))
-    }
-
-    pub(super) fn cost(&self, node: NodeIndex) -> u32 {
-        self.node(node).map_or(u32::MAX, |n| n.route.cost)
-    }
-
+impl Neighbours {
     /// The active control connection of a neighbour.
     pub(super) fn conn(&self, neighbour: NeighbourIndex) -> Option<Slot<Conn>> {
         self.active.get(neighbour.get()).copied().flatten()
@@ -179,7 +67,7 @@ impl Core {
         let (correlator, ordinal) = self.group(conn)?;
         let rivals = if correlator.is_empty() { Vec::new() } else { self.rivals(conn, &correlator) };
         if let Some(&(newest, neighbour, newest_ordinal)) = rivals.iter().max_by_key(|(_, _, ordinal)| *ordinal) {
-            let (pending, takes_over) = (self.peers.conn(neighbour) != Some(newest), ordinal > newest_ordinal);
+            let (pending, takes_over) = (self.neighbours.conn(neighbour) != Some(newest), ordinal > newest_ordinal);
             report::precedence(self.conns[newest].id, pending, self.conns[conn].id, takes_over);
             if !takes_over {
                 return None;
@@ -191,7 +79,7 @@ impl Core {
             }
             return Some(neighbour);
         }
-        let place = self.peers.take_place();
+        let place = self.neighbours.take_place();
         if place.is_none() {
             report::no_neighbour_left();
         }
@@ -238,7 +126,7 @@ impl Core {
         }
     }
 
-    fn attach_router_link(
+    pub(super) fn attach_router_link(
         &mut self,
         conn: Slot<Conn>,
         direction: Direction,
@@ -321,7 +209,7 @@ impl Core {
     /// Both control links are there: the connection carries traffic to the neighbour from now on.
     fn activate_neighbour(&mut self, conn: Slot<Conn>) {
         let Some(neighbour) = self.conns[conn].router.as_ref().and_then(|r| r.neighbour) else { return };
-        if let Some(old) = self.peers.active[neighbour.get()].replace(conn).filter(|&old| old != conn) {
+        if let Some(old) = self.neighbours.active[neighbour.get()].replace(conn).filter(|&old| old != conn) {
             report::upgraded(self.conns[old].id, self.conns[conn].id);
             self.retire_control_connection(old);
         }
@@ -333,13 +221,13 @@ impl Core {
             return;
         }
         let (members, rest): (Vec<Slot<Conn>>, Vec<Slot<Conn>>) =
-            std::mem::take(&mut self.peers.unallocated).into_iter().partition(|&data| {
+            std::mem::take(&mut self.neighbours.unallocated).into_iter().partition(|&data| {
                 self.conns
                     .get(data)
                     .and_then(|c| c.router.as_ref())
                     .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
             });
-        self.peers.unallocated = rest;
+        self.neighbours.unallocated = rest;
         for &member in &members {
             let moved = self.conns[member].id;
             report::group(&correlator, format_args!("moving member [C{moved}] to parent [C{id}]"));
@@ -356,7 +244,7 @@ impl Core {
         router.neighbour = None;
         let members = std::mem::take(&mut router.members);
         let control = [router.control_in.take(), router.control_out.take()];
-        self.peers.unallocated.extend(members);
+        self.neighbours.unallocated.extend(members);
         if self.conns[conn].params.initiator {
             for link in control.into_iter().flatten() {
                 self.detach_link(link, None);
@@ -366,7 +254,7 @@ impl Core {
 
     pub(super) fn data_connection_opened(&mut self, conn: Slot<Conn>) {
         let Some((correlator, ordinal)) = self.group(conn) else { return };
-        let control = self.peers.active.iter().flatten().copied().find(|&c| {
+        let control = self.neighbours.active.iter().flatten().copied().find(|&c| {
             !correlator.is_empty()
                 && self.conns[c]
                     .router
@@ -382,7 +270,7 @@ impl Core {
                 self.check_group(conn, control);
             }
             None => {
-                self.peers.unallocated.push(conn);
+                self.neighbours.unallocated.push(conn);
                 report::group(&correlator, format_args!("parent not present moving [C{id}] to unallocated"));
             }
         }
@@ -406,16 +294,16 @@ impl Core {
     fn neighbour_lost(&mut self, conn: Slot<Conn>) {
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         let Some(neighbour) = router.neighbour else { return };
-        if self.peers.active[neighbour.get()] == Some(conn) {
-            self.peers.active[neighbour.get()] = None;
-            self.peers.unallocated.append(&mut router.members);
+        if self.neighbours.active[neighbour.get()] == Some(conn) {
+            self.neighbours.active[neighbour.get()] = None;
+            self.neighbours.unallocated.append(&mut router.members);
             self.mesh_link_lost(neighbour);
         }
     }
 
     pub(super) fn router_connection_closed(&mut self, conn: Slot<Conn>) {
-        self.peers.unallocated.retain(|&c| c != conn);
-        for control in self.peers.active.iter().flatten() {
+        self.neighbours.unallocated.retain(|&c| c != conn);
+        for control in self.neighbours.active.iter().flatten() {
             if let Some(router) = self.conns[*control].router.as_mut() {
                 router.members.retain(|&c| c != conn);
             }
@@ -425,72 +313,7 @@ impl Core {
         if let Some(neighbour) = router.neighbour {
             let shared = self.conns.iter().any(|c| c.router.as_ref().is_some_and(|r| r.neighbour == Some(neighbour)));
             if !shared {
-                self.peers.taken.remove(neighbour);
-            }
-        }
-    }
-
-    /// A link for one stream on a connection, or on a data connection of its group.
-    pub(super) fn streaming_link(&mut self, conn: Slot<Conn>) -> Option<Slot<Link>> {
-        let conn = self.trunk(conn);
-        let links = &self.links;
-        // What is gone is taken too, and found out below.
-        let ready = |id: LinkId| links.find(id).is_none_or(|slot| links[slot].peer_credit > 0);
-        while let Some(link) = self.conns[conn].pool.take(ready) {
-            if let Some(slot) = self.links.find(link) {
-                self.links[slot].idle = false;
-                report::streaming_link(self.conns[conn].id, &self.links[slot], report::TAKEN);
-                return Some(slot);
-            }
-        }
-        let slot = self.attach_router_link(conn, Direction::Out, LinkKind::Streaming, SessionClass::Streaming);
-        report::streaming_link(self.conns[conn].id, &self.links[slot], report::CREATED);
-        Some(slot)
-    }
-
-    fn trunk(&mut self, conn: Slot<Conn>) -> Slot<Conn> {
-        let Some(router) = self.conns[conn].router.as_mut() else { return conn };
-        let RouterConn { trunking, members, next_member, .. } = &mut **router;
-        if !*trunking || members.is_empty() {
-            return conn;
-        }
-        *next_member = (*next_member + 1) % members.len();
-        members[*next_member]
-    }
-
-    /// A stream has left a streaming link: the link waits for the next one.
-    pub(super) fn stream_link_idle(&mut self, slot: Slot<Link>) {
-        let Some(link) = self.links.get_mut(slot) else { return };
-        if link.kind != LinkKind::Streaming || link.direction != Direction::Out || link.idle {
-            return;
-        }
-        link.idle = true;
-        let (conn, id) = (link.conn, link.id);
-        report::streaming_link(self.conns[conn].id, link, report::RETURNED);
-        self.conns[conn].pool.put(id);
-        self.stream_moved_back(slot);
-    }
-
-    /// A moved stream no longer counts on the link it was moved from.
-    pub(super) fn stream_moved_back(&mut self, slot: Slot<Link>) {
-        let Some(base) = self.links[slot].moved_from.take() else { return };
-        if let Some(base) = self.links.find(base) {
-            let base = &mut self.links[base];
-            base.moved_streams = base.moved_streams.saturating_sub(1);
-        }
-    }
-
-    /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
-    pub(super) fn trim_pools(&mut self) {
-        let kept = self.pool_kept;
-        for conn in self.conns.slots() {
-            let links = &self.links;
-            let done = |id: LinkId| links.find(id).is_none_or(|l| links[l].outgoing.is_empty());
-            for id in self.conns[conn].pool.trim(kept, done) {
-                if let Some(slot) = self.links.find(id) {
-                    report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
-                    self.detach_link(slot, None);
-                }
+                self.neighbours.taken.remove(neighbour);
             }
         }
     }
