@@ -8,6 +8,7 @@
 pub mod address;
 pub mod annotations;
 pub mod core;
+pub mod exchange;
 pub mod forward;
 pub mod index;
 pub mod log;

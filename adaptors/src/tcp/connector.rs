@@ -1,13 +1,12 @@
 //! tcpConnector: consumes client streams of a service address and opens a server socket for each
 //! (spec `tcp-adaptor.md` 7.2).
 
-use super::encap::{self, HeadError};
-use super::ending::{Fate, arm, modified};
-use super::flow::{Flow, Role};
+use super::ending::arm;
+use super::flow::Flow;
 use super::report;
 use super::service::{Member, Service, closed_or};
 use super::setup::{self, consumer, dispatcher_params, flow_params, join, producer};
-use super::streams::{Inbound, Outbound, reader_of};
+use super::socket::Socket;
 use crate::clock;
 use crate::net;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
@@ -19,6 +18,8 @@ use router_engine::core::action::TransportFacts;
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
+use router_engine::exchange::head::{self, Head, HeadError};
+use router_engine::exchange::{Exchange, Request, Role, consume, modified, reader_of};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::stream::{Pull, Reader};
@@ -241,7 +242,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
         }
     };
     let Some(reply_to) = head.reply_to else { return client.claim.refuse(DeliveryState::Rejected(None)) };
-    Outbound::consume(&mut client.pending, head.len);
+    consume(&mut client.pending, head.len);
     let Some(mut start) = begin(&shared, &router, client) else { return };
     let conn = start.conn.id;
     let Start { client, effects, .. } = &mut start;
@@ -303,25 +304,16 @@ impl Start {
     /// Copies between the server and the client stream.
     fn flow(self, router: &Arc<Router>, transport: Transport<TcpStream>, reply_to: String) -> Flow {
         let Self { conn, member, into, client: ClientStream { claim, reader, pending, .. }, effects } = self;
-        let out = claim.release();
+        let request = Request { delivery: claim.release(), reader, pending };
         let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
-        let facts = TransportFacts { local_socket, tls: None };
-        let inbound = Inbound::new(into, encap::server_head(&reply_to), &conn.mailbox, true);
-        let actions = vec![Action::Transport(Box::new(facts)), setup::opened(), inbound.deliver(Some(reply_to))];
-        let mut flow = Flow {
-            role: Role::Connector,
-            router: Arc::clone(router),
-            conn,
-            handshaking: transport.is_tls(),
-            transport,
-            inbound,
-            outbound: Outbound::started(out, reader, pending),
-            _member: member,
-            actions,
-            fate: Fate::Open,
-        };
+        let socket = Socket::new(transport, conn.id, Role::Responder);
+        let mut exchange = Exchange::responder(conn, into, head::server_head(&reply_to), request);
+        exchange.set_connecting(socket.transport.is_tls());
+        exchange.tell(Action::Transport(Box::new(TransportFacts { local_socket, tls: None })));
+        exchange.tell(setup::opened());
+        let mut flow = Flow::new(router, exchange, socket, member);
         report::flow_opened(&flow);
-        flow.start(effects);
+        flow.start(Some(reply_to), effects);
         flow
     }
 }
@@ -392,11 +384,7 @@ async fn connect(shared: &Shared) -> io::Result<TcpStream> {
 }
 
 /// Pulls until the head is complete.
-async fn read_head(
-    reader: &Reader,
-    mailbox: &Mailbox,
-    pending: &mut VecDeque<Bytes>,
-) -> Result<encap::Head, HeadError> {
+async fn read_head(reader: &Reader, mailbox: &Mailbox, pending: &mut VecDeque<Bytes>) -> Result<Head, HeadError> {
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
         loop {
@@ -406,7 +394,7 @@ async fn read_head(
             if pull == Pull::Aborted {
                 return Poll::Ready(Err(HeadError::Malformed));
             }
-            match encap::parse(pending.make_contiguous(), pull == Pull::Done) {
+            match head::parse(pending.make_contiguous(), pull == Pull::Done) {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(None) if pull == Pull::Empty && mailbox.park(cx.waker()) => return Poll::Pending,

@@ -5,13 +5,12 @@
 //! written to is reset, without a closing alert. Sockets are set to be reset from the start, so that one that is closed
 //! by accident (the task panicked, the process was killed) is no complete one either.
 
-use super::flow::{Flow, Turn, log_tls_failure};
+use super::flow::{Flow, Turn};
 use super::report;
-use super::streams::Outbound;
+use super::socket::side;
 use crate::transport::TransportError;
-use amqp_core::performative::DeliveryState;
+use router_engine::exchange::Phase;
 use router_engine::log::{Level, LogModule};
-use router_engine::{Action, Side};
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -19,7 +18,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -37,26 +36,17 @@ const ENDED_LIMIT: Duration = Duration::from_secs(2);
 /// How long the TLS handshake with a server may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
-/// How a flow is going to end.
+/// How far a flow's task knows that the flow is about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Each direction by the end of its stream.
-    Open,
-    /// By a reset, once what is on its way to the socket has arrived. Its task is still to be told.
-    Refused,
-    /// The same; the task knows.
+pub(super) enum Ending {
+    /// It is not.
+    None,
+    /// In good order: only the end of the TLS session is missing.
+    Closing,
+    /// By a reset, once what is on its way to the socket has arrived.
     Draining,
     /// The same; everything was written.
     Written,
-    /// By a reset now.
-    Cut,
-    /// It has left the core.
-    Left,
-}
-
-/// The outcome of a stream whose socket is gone or was never opened.
-pub(super) fn modified() -> DeliveryState {
-    DeliveryState::failed()
 }
 
 /// From now on closing the socket resets the connection.
@@ -113,10 +103,10 @@ impl Flow {
     /// Copies until both directions have ended or the flow failed, then leaves the core.
     pub(super) async fn run(mut self) {
         // Rare or short parts are futures of their own, which ordinary flows need no room for.
-        let mut turn = if self.handshaking { Box::pin(self.secure()).await } else { self.copy().await };
+        let mut turn = if self.exchange.is_connecting() { Box::pin(self.secure()).await } else { self.copy().await };
         while turn != Turn::Over {
             turn = match turn {
-                Turn::Refused => Box::pin(self.drain()).await,
+                Turn::Draining => Box::pin(self.drain()).await,
                 Turn::Closing => Box::pin(self.copy_within(CLOSE_LIMIT)).await,
                 _ => self.copy().await,
             };
@@ -128,7 +118,7 @@ impl Flow {
         let turn = timeout(HANDSHAKE_LIMIT, self.copy()).await;
         turn.unwrap_or_else(|_| {
             self.fail(&io::Error::from(io::ErrorKind::TimedOut).into());
-            Turn::Deaf
+            Turn::Unwatched
         })
     }
 
@@ -136,8 +126,8 @@ impl Flow {
     async fn copy(&mut self) -> Turn {
         loop {
             match poll_fn(|cx| self.poll_copy(cx)).await {
-                Turn::Deaf => {
-                    if let Some(error) = woken_or_failed(self.transport.socket()).await {
+                Turn::Unwatched => {
+                    if let Some(error) = woken_or_failed(self.socket.transport.socket()).await {
                         self.fail(&error.into());
                     }
                 }
@@ -155,8 +145,8 @@ impl Flow {
                 Ok(turn) => return turn,
                 Err(_) if self.progress() != before => {}
                 Err(_) => {
-                    self.fate = Fate::Cut;
-                    return Turn::Deaf;
+                    self.exchange.cut();
+                    return Turn::Unwatched;
                 }
             }
         }
@@ -164,190 +154,82 @@ impl Flow {
 
     /// Writes what is on its way to a socket that will be reset, for as long as that goes on, and has it delivered.
     async fn drain(&mut self) -> Turn {
-        let mut turn = Turn::Refused;
+        let mut turn = Turn::Draining;
         while turn != Turn::Written {
             turn = self.copy_within(DRAIN_LIMIT).await;
-            if turn == Turn::Over || self.fate == Fate::Cut {
+            if turn == Turn::Over || self.exchange.phase() == Phase::Cut {
                 return turn;
             }
         }
-        let (socket, finished) = (self.transport.socket().as_fd().try_clone_to_owned(), self.outbound.finished);
+        let (socket, half_closed) =
+            (self.socket.transport.socket().as_fd().try_clone_to_owned(), self.socket.half_closed);
         let delivered = async {
-            if finished { tokio::time::sleep(ENDED_LIMIT).await } else { delivered(socket).await.unwrap_or_default() }
+            if half_closed {
+                tokio::time::sleep(ENDED_LIMIT).await
+            } else {
+                delivered(socket).await.unwrap_or_default()
+            }
         };
         tokio::select! {
             turn = self.copy() => turn,
             _ = timeout(DELIVERY_LIMIT, delivered) => {
-                self.fate = Fate::Cut;
-                Turn::Deaf
+                self.exchange.cut();
+                Turn::Unwatched
             }
         }
     }
 
     /// Changes whenever the socket takes something: octets that TLS took are still on their way.
     fn progress(&self) -> (u64, usize) {
-        (self.outbound.window.written(), self.transport.unsent())
+        (self.exchange.octets().1, self.socket.transport.unsent())
     }
 
-    /// Whether nothing is left but the end of a TLS session, which waits for the socket.
-    pub(super) fn is_closing(&self) -> bool {
-        let Outbound { source_ended, ref pending, .. } = self.outbound;
-        self.fate == Fate::Open && self.inbound.ended && source_ended && pending.is_empty() && self.transport.is_tls()
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.fate == Fate::Cut || (self.fate == Fate::Open && self.inbound.ended && self.outbound.shut)
-    }
-
-    /// What the task of a flow that will be reset is to be told.
-    pub(super) fn next_of_fate(&mut self) -> Option<Turn> {
-        let (fate, turn) = match self.fate {
-            Fate::Refused => (Fate::Draining, Turn::Refused),
-            Fate::Draining if self.outbound.shut => (Fate::Written, Turn::Written),
+    /// What the task is to be told of the end that is coming.
+    pub(super) fn next_ending(&mut self) -> Option<Turn> {
+        let closing = self.ending == Ending::None && self.socket.transport.is_tls() && self.exchange.is_ending();
+        let (ending, turn) = match (self.exchange.phase(), self.ending) {
+            (Phase::Open, Ending::None) if closing => (Ending::Closing, Turn::Closing),
+            (Phase::Draining, Ending::None | Ending::Closing) => (Ending::Draining, Turn::Draining),
+            (Phase::Draining, Ending::Draining) if self.exchange.is_drained() => (Ending::Written, Turn::Written),
             _ => return None,
         };
-        self.fate = fate;
+        self.ending = ending;
         Some(turn)
     }
 
-    /// One of the streams has failed at the far end, so the other direction is of no use either. What is on its way to
-    /// the socket may be all that the far end had to say.
-    pub(super) fn refuse(&mut self) {
-        if self.fate != Fate::Open {
-            return;
-        }
-        self.end_inbound(true);
-        let Outbound { ref out, heading, source_ended, broken, .. } = self.outbound;
-        let nothing_comes = out.is_none() || broken || self.handshaking || (heading && source_ended);
-        self.fate = if nothing_comes { Fate::Cut } else { Fate::Refused };
+    fn fail(&mut self, error: &TransportError) {
+        self.socket.log_failure(error);
+        self.exchange.cut();
     }
 
-    /// Reading has come to the end of input.
-    pub(super) fn on_end_of_input(&mut self) {
-        if self.transport.is_truncated() {
-            let error = io::Error::new(io::ErrorKind::UnexpectedEof, "closed without the closing alert of TLS");
-            self.fail(&error.into());
-        } else if self.inbound.doubtful && !self.transport.is_tls() {
-            self.fail(&io::Error::from(io::ErrorKind::ConnectionReset).into());
-        } else {
-            self.end_inbound(false);
-        }
-    }
-
-    fn end_inbound(&mut self, aborted: bool) {
-        if std::mem::replace(&mut self.inbound.ended, true) {
-            return;
-        }
-        if aborted {
-            self.inbound.stream.abort();
-        } else {
-            self.inbound.stream.finish();
-        }
-        if let Some(delivery) = self.inbound.id {
-            self.actions.push(Action::Complete { delivery, aborted });
-        }
-    }
-
-    /// The socket takes nothing more. What its peer has sent before, to its end maybe, is still to be read.
-    pub(super) fn on_write_failure(&mut self, error: &TransportError) {
-        let TransportError::Io(cause) = error else { return self.fail(error) };
-        if self.inbound.ended {
-            return self.fail(error);
-        }
-        // A reset is told once: from here on reading finds the end of input. A peer that had ended its direction
-        // before is the exception, and its reset has another name.
-        self.inbound.doubtful |= cause.kind() != io::ErrorKind::BrokenPipe;
-        self.log_failure(error);
-        self.outbound.pending.clear();
-        (self.outbound.broken, self.outbound.shut) = (true, true);
-        self.settle_outbound(modified());
-    }
-
-    /// Everything was written: ends the socket's sending half as the stream ended. True: something was done.
-    pub(super) fn end_outbound(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.fate != Fate::Open {
-            self.outbound.shut = true;
-            self.settle_outbound(modified());
-            return true;
-        }
-        // With nothing left to read either, closing the socket does the same.
-        if !self.inbound.ended || self.transport.is_tls() {
-            match self.transport.poll_shutdown(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(())) => self.outbound.finished = true,
-                // A socket that the peer closed already is as shut as it can be.
-                Poll::Ready(Err(error)) => self.inbound.doubtful |= is_news(&error),
-            }
-        }
-        self.outbound.shut = true;
-        self.settle_outbound(DeliveryState::Accepted);
-        true
-    }
-
-    pub(super) fn settle_outbound(&mut self, state: DeliveryState) {
-        let Some(delivery) = self.outbound.out else { return };
-        self.outbound.reader = None;
-        self.actions.push(Action::Sent { delivery });
-        if !std::mem::replace(&mut self.outbound.settled, true) {
-            self.actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: true });
-        }
-    }
-
-    pub(super) fn fail(&mut self, error: &TransportError) {
-        self.log_failure(error);
-        self.fate = Fate::Cut;
-    }
-
-    fn log_failure(&self, error: &TransportError) {
-        if error.is_tls() {
-            log_tls_failure(self.conn.id, error);
-        } else {
-            let (id, role) = (self.conn.id, self.role);
-            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{id}] {role:?} side failed: {error}");
-        }
-    }
-
-    /// Settles what is still open (spec `tcp-adaptor.md` 8.4) and leaves the core.
+    /// Ends the socket and leaves the core.
     pub(super) fn leave(&mut self) {
-        if self.fate == Fate::Open && !self.outbound.broken {
-            disarm(self.transport.socket());
+        if self.exchange.phase() == Phase::Open && !self.exchange.is_broken() {
+            disarm(self.socket.transport.socket());
         }
-        self.fate = Fate::Left;
-        self.end_inbound(true);
-        if !self.outbound.shut {
-            self.settle_outbound(modified());
-        }
-        self.actions.push(Action::Closed);
+        self.exchange.leave();
         self.submit();
-        report::connection_closed(self.conn.id);
+        report::connection_closed(self.id());
     }
 }
 
 impl Drop for Flow {
     /// A flow whose task ended before its time, by a panic or with the executor, leaves nothing behind in the core.
     fn drop(&mut self) {
-        if self.fate == Fate::Left {
+        if self.exchange.phase() == Phase::Left {
             return;
         }
         if std::thread::panicking() {
             router_engine::log!(
                 LogModule::TcpAdaptor,
                 Level::Error,
-                "[C{}] {:?} side was cut by a fault of its task",
-                self.conn.id,
-                self.role
+                "[C{}] {} side was cut by a fault of its task",
+                self.id(),
+                side(self.exchange.role())
             );
         }
-        self.fate = Fate::Cut;
+        self.exchange.cut();
         // A second panic would end the process.
         let _ = catch_unwind(AssertUnwindSafe(|| self.leave()));
-    }
-}
-
-/// Whether the kernel tells an error once only.
-fn is_news(error: &TransportError) -> bool {
-    match error {
-        TransportError::Io(error) => !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected),
-        TransportError::Tls(_) => false,
     }
 }

@@ -1,13 +1,12 @@
 //! tcpListener: a socket that listens while its address is reachable (spec `tcp-adaptor.md` section 3).
 
 use super::addresses::{AddressEntry, AddressSet, Strategy};
-use super::encap;
-use super::ending::{Fate, hang_up};
-use super::flow::{Flow, Role, log_tls_failure};
+use super::ending::hang_up;
+use super::flow::Flow;
 use super::report;
 use super::service::{Member, Service, told_to_close};
 use super::setup::{consumer, flow_params, join, producer};
-use super::streams::{Inbound, Outbound};
+use super::socket::{Socket, log_tls_failure};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
 use crate::retry::Retry;
@@ -16,6 +15,7 @@ use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer,
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
+use router_engine::exchange::{Exchange, Role, head};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::stream::Notify;
@@ -480,24 +480,13 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
-    let head = encap::client_head(&address, &reply_to, alpn.as_deref());
-    let inbound = Inbound::new(link.link, head, &joined.conn.mailbox, false);
-    let deliver = inbound.deliver(None);
-    let mut flow = Flow {
-        role: Role::Listener,
-        router: Arc::clone(router),
-        conn: joined.conn,
-        transport,
-        handshaking: false,
-        inbound,
-        outbound: Outbound::waiting(),
-        _member: member,
-        actions: vec![deliver],
-        fate: Fate::Open,
-    };
-    report::not_observed(flow.conn.id);
+    let head = head::client_head(&address, &reply_to, alpn.as_deref());
+    let socket = Socket::new(transport, joined.conn.id, Role::Requester);
+    let exchange = Exchange::requester(joined.conn, link.link, head);
+    let mut flow = Flow::new(router, exchange, socket, member);
+    report::not_observed(flow.id());
     report::flow_opened(&flow);
-    flow.start(joined.rest);
+    flow.start(None, joined.rest);
     Some(flow)
 }
 

@@ -7,22 +7,18 @@
 
 mod addresses;
 mod connector;
-mod encap;
 mod ending;
 mod flow;
 mod listener;
 mod report;
 mod service;
 mod setup;
-mod streams;
-mod window;
+mod socket;
 
 #[cfg(test)]
 mod tests;
 
 pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
-pub use encap::{Head, HeadError};
 pub use listener::{TcpListener, TcpListenerParams};
 pub use service::Service;
-pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};

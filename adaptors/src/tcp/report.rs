@@ -1,9 +1,10 @@
 //! Log lines of level debug about flows that come and go. There may be thousands of flows in a second: a line that is
 //! not enabled costs the look at its level, is not counted, and what it would tell is not looked up.
 
-use super::flow::{Flow, Role};
+use super::flow::Flow;
 use super::setup::opened;
 use router_engine::core::ids::ConnId;
+use router_engine::exchange::Role;
 use router_engine::log::{Level, LogModule, enabled};
 use router_engine::{Action, log};
 
@@ -42,10 +43,10 @@ pub(super) fn flow_opened(flow: &Flow) {
     if !enabled(LogModule::RouterCore, Level::Debug) {
         return;
     }
-    let host = flow.transport.socket().peer_addr().map_or_else(|_| "(null)".to_owned(), |peer| peer.to_string());
-    let encrypted = flow.transport.info().map_or("no", |info| info.protocol);
-    let direction = if flow.role == Role::Listener { "in" } else { "out" };
-    connection_opened(flow.conn.id, direction, &host, encrypted);
+    let host = flow.socket.transport.socket().peer_addr().map_or_else(|_| "(null)".to_owned(), |peer| peer.to_string());
+    let encrypted = flow.socket.transport.info().map_or("no", |info| info.protocol);
+    let direction = if flow.exchange.role() == Role::Requester { "in" } else { "out" };
+    connection_opened(flow.id(), direction, &host, encrypted);
 }
 
 /// A tcpConnector takes client streams from here on, as a connection of its own.

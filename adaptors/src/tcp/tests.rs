@@ -1,10 +1,10 @@
 //! Flows between real sockets and a far end that does as the test says.
 
-use super::ending::{DELIVERY_LIMIT, Fate, modified};
-use super::flow::{Flow, Role};
+use super::ending::DELIVERY_LIMIT;
+use super::flow::Flow;
 use super::setup::{consumer, flow_params, join, producer};
-use super::streams::{Inbound, Outbound, reader_of};
-use super::{Strategy, TcpListener, TcpListenerParams, encap};
+use super::socket::Socket;
+use super::{Strategy, TcpListener, TcpListenerParams};
 use crate::clock;
 use crate::tls::Session;
 use crate::tls::fuzzing::{Suite, seal};
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use router_engine::annotations::{Annotations, flags};
 use router_engine::core::connection::ConnHandle;
 use router_engine::core::{Mode, RouterConfig};
+use router_engine::exchange::{Exchange, Role, consume, head, modified, reader_of};
 use router_engine::stream::{Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
 use socket2::SockRef;
@@ -121,9 +122,9 @@ impl FarEnd {
         let reader = reader_of(&mut push, mailbox);
         let mut received = VecDeque::new();
         reader.pull(usize::MAX, &mut received);
-        let head = encap::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
+        let head = head::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
         let reply_to = head.reply_to.expect("a client stream");
-        Outbound::consume(&mut received, head.len);
+        consume(&mut received, head.len);
         Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
     }
 
@@ -176,7 +177,7 @@ impl FarEnd {
 
 impl Served {
     fn head(&self) -> Bytes {
-        encap::server_head(&self.reply_to)
+        head::server_head(&self.reply_to)
     }
 
     /// Waits until the client stream has delivered `expected` and ended completely.
@@ -654,20 +655,9 @@ fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpSt
     let mut joined = join(router, mailbox, flow_params(false, "client".into(), None), requests);
     let into = joined.links[0].take().expect("attached").link;
     let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
-    let head = encap::client_head(ADDRESS, &reply_to, None);
-    let inbound = Inbound::new(into, head, &joined.conn.mailbox, false);
-    let mut flow = Flow {
-        role: Role::Listener,
-        router: Arc::clone(router),
-        conn: joined.conn,
-        transport,
-        handshaking: false,
-        actions: vec![inbound.deliver(None)],
-        inbound,
-        outbound: Outbound::waiting(),
-        _member: member,
-        fate: Fate::Open,
-    };
-    flow.start(joined.rest);
+    let head = head::client_head(ADDRESS, &reply_to, None);
+    let socket = Socket::new(transport, joined.conn.id, Role::Requester);
+    let mut flow = Flow::new(router, Exchange::requester(joined.conn, into, head), socket, member);
+    flow.start(None, joined.rest);
     flow
 }

@@ -57,6 +57,12 @@ impl SendWindow {
 // === impl ReceiveWindow ===
 
 impl ReceiveWindow {
+    /// Nothing was written.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { written: 0, reported: 0 }
+    }
+
     /// Octets were written to the socket. Returns the total to report, when a report is due.
     pub const fn write(&mut self, octets: usize) -> Option<u64> {
         self.written += octets as u64;

@@ -1,10 +1,10 @@
 //! The head of a TCP stream on the mesh (spec `tcp-adaptor.md` section 6).
 
+use crate::stream::CHUNK_COST;
 use amqp_core::codec::format::descriptor;
 use amqp_core::codec::{self, DecodeError};
 use amqp_core::message::{Depth, PropertiesView, PropertyField, ScanResult, Section, scan};
 use bytes::{BufMut, Bytes, BytesMut};
-use router_engine::stream::CHUNK_COST;
 
 /// What marks a message as a TCP stream; a string, not a symbol.
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -39,13 +39,13 @@ pub enum HeadError {
 
 /// The head of a client stream to the service address `to`, answered at `reply_to`.
 #[must_use]
-pub(super) fn client_head(to: &str, reply_to: &str, alpn: Option<&str>) -> Bytes {
+pub fn client_head(to: &str, reply_to: &str, alpn: Option<&str>) -> Bytes {
     compose(to, Some(reply_to), alpn)
 }
 
 /// The head of a server stream to the client stream's reply-to.
 #[must_use]
-pub(super) fn server_head(to: &str) -> Bytes {
+pub fn server_head(to: &str) -> Bytes {
     compose(to, None, None)
 }
 
@@ -93,7 +93,7 @@ fn compound(out: &mut BytesMut, code: u64, format: u8, count: u32, fields: impl 
 ///
 /// # Errors
 /// When the message is not a TCP stream.
-pub(super) fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, HeadError> {
+pub fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, HeadError> {
     let more = || if complete || held(chunks) >= HEAD_MAX { Err(HeadError::Malformed) } else { Ok(None) };
     let map = match scan(chunks, complete, Depth::Body) {
         ScanResult::Ok(map) => map,

@@ -1,0 +1,127 @@
+//! The socket of a flow, as an exchange sees it: what the kernel and TLS tell becomes ends and failures.
+
+use crate::tls::secret::os_text;
+use crate::transport::{Transport, TransportError};
+use router_engine::core::ids::ConnId;
+use router_engine::exchange::{self, Read, Role, WriteError};
+use router_engine::log::{Level, LogModule};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+
+/// The socket of a flow.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) transport: Transport<TcpStream>,
+    conn: ConnId,
+    role: Role,
+    /// A write has taken the news of a reset from the kernel: an end that is read now is none of the peer's.
+    doubtful: bool,
+    /// The sending half has ended in order, while the other had not.
+    pub(super) half_closed: bool,
+}
+
+/// Logs why TLS with a client or server failed, in the known words.
+pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
+    let text = match error {
+        TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
+        TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
+    };
+    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
+}
+
+/// The side of the service, as logs name it.
+pub(super) const fn side(role: Role) -> &'static str {
+    match role {
+        Role::Requester => "Listener",
+        Role::Responder => "Connector",
+    }
+}
+
+// === impl Socket ===
+
+impl Socket {
+    pub(super) const fn new(transport: Transport<TcpStream>, conn: ConnId, role: Role) -> Self {
+        Self { transport, conn, role, doubtful: false, half_closed: false }
+    }
+
+    /// Logs that the socket has failed.
+    pub(super) fn log_failure(&self, error: &TransportError) {
+        if error.is_tls() {
+            log_tls_failure(self.conn, error);
+        } else {
+            let (id, side) = (self.conn, side(self.role));
+            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{id}] {side} side failed: {error}");
+        }
+    }
+
+    fn end_of_input(&self) -> Read {
+        let kind = if self.transport.is_truncated() {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "closed without the closing alert of TLS")
+        } else if self.doubtful && !self.transport.is_tls() {
+            io::ErrorKind::ConnectionReset.into()
+        } else {
+            return Read::End;
+        };
+        self.log_failure(&kind.into());
+        Read::Failed
+    }
+
+    /// A reset is told once: from here on reading finds the end of input. A peer that had ended its direction before is
+    /// the exception, and its reset has another name.
+    fn on_write_error(&mut self, error: &TransportError) -> WriteError {
+        self.log_failure(error);
+        match error {
+            TransportError::Tls(_) => WriteError::Failed,
+            TransportError::Io(cause) => {
+                self.doubtful |= cause.kind() != io::ErrorKind::BrokenPipe;
+                WriteError::Broken
+            }
+        }
+    }
+}
+
+impl exchange::Transport for Socket {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        self.transport.poll_read(cx).map(|read| match read {
+            Ok(Some(data)) => Read::Data(data),
+            Ok(None) => self.end_of_input(),
+            Err(error) => {
+                self.log_failure(&error);
+                Read::Failed
+            }
+        })
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, WriteError>> {
+        self.transport.poll_write(cx, slices).map_err(|error| self.on_write_error(&error))
+    }
+
+    fn wants_flush(&self) -> bool {
+        self.transport.wants_flush()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        self.transport.poll_flush(cx).map_err(|error| self.on_write_error(&error))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<()> {
+        // Closing the socket, which comes next, does the same.
+        if last && !self.transport.is_tls() {
+            return Poll::Ready(());
+        }
+        self.transport.poll_shutdown(cx).map(|ended| match ended {
+            Ok(()) => self.half_closed = true,
+            // A socket that the peer closed already is as shut as it can be.
+            Err(error) => self.doubtful |= is_news(&error),
+        })
+    }
+}
+
+/// Whether the kernel tells an error once only.
+fn is_news(error: &TransportError) -> bool {
+    match error {
+        TransportError::Io(error) => !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected),
+        TransportError::Tls(_) => false,
+    }
+}

@@ -1,0 +1,474 @@
+//! A flow of a service without its transport: a pair of streams over the mesh, one each way.
+//!
+//! The requester (a client that a listener accepted) sends the request stream to a service address and reads its client
+//! once the reply stream has come. The responder (a server that a connector opened) consumes the request, and sends the
+//! reply to the request's reply-to. To both, one stream is [`sending`] and the other [`receiving`]:
+//!
+//! ```text
+//!  transport --read--> sending   --stream--> (mesh)      window: stop at WINDOW unreported octets
+//!  transport <-write-- receiving <-stream--- (mesh)      window: report every REPORT_EVERY octets
+//!
+//!  Sending:    Held --reply came--> Open <--full, room--> Full
+//!              Open, Full --end of input--> Finished
+//!              Held, Open, Full --anything else--> Aborted
+//!
+//!  Receiving:  Head --head read--> Open --stream complete--> Rest --all written--> Done, accepted
+//!              Open, Rest --transport takes no more--> Broken, modified
+//!
+//!  Phase:      Open --both directions at their end--> over, in good order
+//!              Open --a stream failed at its far end--> Draining --all written--> over, by a reset
+//!              Open, Draining --transport failed, told to close--> Cut, over by a reset
+//!              over --leave--> Left
+//! ```
+//!
+//! Only a stream whose producer saw its peer's end is finished, and ends the transport at the other side in the same
+//! way. Whatever else stops it, its delivery is aborted, and the transport that it is written to is reset: nobody may
+//! take a part for the whole.
+
+pub mod head;
+mod receiving;
+mod sending;
+mod transport;
+mod window;
+
+pub use receiving::{Request, consume, reader_of};
+pub use transport::{Read, Transport, WriteError};
+pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
+
+use crate::core::Accepted;
+use crate::core::connection::ConnHandle;
+use crate::log::{Level, LogModule};
+use crate::{Action, Effect, LinkId, Router, Side};
+use amqp_core::Instant;
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use head::HeadError;
+use receiving::{Pulled, Receiving, ReceivingState};
+use sending::{Sending, SendingState};
+use smallvec::SmallVec;
+use std::io::IoSlice;
+use std::task::{Context, Poll, Waker};
+
+/// Reads before the other direction gets its turn.
+const READS: usize = 4;
+/// Slices handed to one write.
+const SLICES: usize = 16;
+/// Mailbox key: the stream that is sent has room again.
+const ROOM: u64 = 0;
+/// Mailbox key: the stream that is received has octets.
+const DATA: u64 = 1;
+
+/// Which end of a service an exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The client's: it sends the request.
+    Requester,
+    /// The server's: it sends the reply.
+    Responder,
+}
+
+/// How an exchange is going to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Each direction by the end of its stream.
+    Open,
+    /// By a reset of the transport, once what is on its way to it was written.
+    Draining,
+    /// By a reset now.
+    Cut,
+    /// It has left the core.
+    Left,
+}
+
+/// The two streams of a flow. See the module documentation.
+#[derive(Debug)]
+pub struct Exchange {
+    role: Role,
+    conn: ConnHandle,
+    phase: Phase,
+    /// The transport takes and gives no octets yet.
+    connecting: bool,
+    sending: Sending,
+    receiving: Receiving,
+    actions: Vec<Action>,
+}
+
+/// Why reading stopped.
+enum ReadEnd {
+    /// It was enough for now.
+    Enough,
+    /// There is no more for now.
+    Empty,
+    /// The peer has ended its sending half.
+    End,
+    Failed,
+}
+
+/// The outcome of a stream whose transport is gone or never was.
+#[must_use]
+pub fn modified() -> DeliveryState {
+    DeliveryState::failed()
+}
+
+// === impl Exchange: beginning and end ===
+
+impl Exchange {
+    /// The client's end. `link` leads to the service address, and `head` begins the request. The reply will come to
+    /// another link of the connection.
+    #[must_use]
+    pub fn requester(conn: ConnHandle, link: LinkId, head: Bytes) -> Self {
+        let sending = Sending::new(link, head, &conn.mailbox, SendingState::Held);
+        Self::new(Role::Requester, conn, sending, Receiving::awaited())
+    }
+
+    /// The server's end of a request whose head was read. `link` leads to wherever the reply goes, and `head` begins
+    /// that.
+    #[must_use]
+    pub fn responder(conn: ConnHandle, link: LinkId, head: Bytes, request: Request) -> Self {
+        let sending = Sending::new(link, head, &conn.mailbox, SendingState::Open);
+        Self::new(Role::Responder, conn, sending, Receiving::begun(request))
+    }
+
+    fn new(role: Role, conn: ConnHandle, sending: Sending, receiving: Receiving) -> Self {
+        Self { role, conn, phase: Phase::Open, connecting: false, sending, receiving, actions: Vec::new() }
+    }
+
+    /// Sends the stream, to `to` where the link is anonymous. `effects` are what the core told of the connection so far.
+    pub fn start(&mut self, to: Option<String>, effects: Vec<Effect>) {
+        self.actions.push(self.sending.deliver(to));
+        for effect in effects {
+            self.on_effect(effect);
+        }
+    }
+
+    /// Adds something to tell the core of the connection.
+    pub fn tell(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    /// Tells the core what there is to tell. The exchange's own share is told at its ends and once in a window of octets.
+    pub fn submit(&mut self, router: &Router, now: impl FnOnce() -> Instant) {
+        if self.actions.is_empty() {
+            return;
+        }
+        // Both lists go: there is rarely something in them.
+        let (mut actions, mut accepted) = (std::mem::take(&mut self.actions), Vec::<Accepted>::new());
+        router.submit(self.conn.id, &mut actions, &mut accepted, now());
+        if let Some(accepted) = accepted.first() {
+            self.sending.delivery = Some(accepted.id);
+        }
+    }
+
+    /// Ends both streams as they stand (spec `tcp-adaptor.md` 8.4) and leaves the core.
+    pub fn leave(&mut self) {
+        self.phase = Phase::Left;
+        self.end_sending(SendingState::Aborted);
+        if !self.receiving.is_done() {
+            self.receiving.finish(modified(), &mut self.actions);
+        }
+        self.actions.push(Action::Closed);
+    }
+
+    /// The transport has failed.
+    pub fn cut(&mut self) {
+        if self.phase != Phase::Left {
+            self.phase = Phase::Cut;
+        }
+    }
+
+    /// One of the streams has failed at its far end, so the other is of no use either. What is on its way to the
+    /// transport may be all that the far end had to say.
+    fn refuse(&mut self) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.end_sending(SendingState::Aborted);
+        self.phase = if self.connecting || self.receiving.brings_nothing() { Phase::Cut } else { Phase::Draining };
+    }
+
+    fn end_sending(&mut self, end: SendingState) {
+        self.sending.end(end, &mut self.actions);
+    }
+}
+
+// === impl Exchange: state ===
+
+impl Exchange {
+    /// Which end it is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its connection in the core.
+    #[must_use]
+    pub const fn conn(&self) -> &ConnHandle {
+        &self.conn
+    }
+
+    /// How it is going to end.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The transport is still on its way to its peer (or is ready now): nothing is read from it or written to it.
+    pub const fn set_connecting(&mut self, connecting: bool) {
+        self.connecting = connecting;
+    }
+
+    /// Whether the transport is still on its way to its peer.
+    #[must_use]
+    pub const fn is_connecting(&self) -> bool {
+        self.connecting
+    }
+
+    /// Whether it is time to leave.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let both_ended = self.sending.is_ended() && self.receiving.is_done();
+        self.phase == Phase::Cut || (self.phase == Phase::Open && both_ended)
+    }
+
+    /// Whether nothing is left to write to a transport that will be reset.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.phase == Phase::Draining && self.receiving.is_done()
+    }
+
+    /// Whether both streams are complete and only the end of the transport's sending half is missing.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        let written = self.receiving.state == ReceivingState::Rest && self.receiving.pending.is_empty();
+        self.phase == Phase::Open && self.sending.is_ended() && written
+    }
+
+    /// Whether a reset must be looked out for, as nothing is read that would tell of it. What a server has sent before
+    /// its reset is still to be read, when there is room.
+    #[must_use]
+    pub fn watches_for_reset(&self) -> bool {
+        let reply_waits = self.role == Role::Responder && !self.sending.is_ended();
+        !(self.connecting || self.sending.reads() || reply_waits || self.is_broken())
+    }
+
+    /// Whether the transport takes nothing more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.receiving.state == ReceivingState::Broken
+    }
+
+    /// Octets read from the transport and written to it.
+    #[must_use]
+    pub const fn octets(&self) -> (u64, u64) {
+        (self.sending.window.produced(), self.receiving.window.written())
+    }
+}
+
+// === impl Exchange: what the core tells ===
+
+impl Exchange {
+    /// Takes what the core and the streams tell.
+    pub fn take_mail(&mut self) {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        if !self.conn.mailbox.take(&mut effects, &mut ready) {
+            return;
+        }
+        for key in ready {
+            match key {
+                ROOM => self.sending.on_room(),
+                DATA => self.receiving.dry = false,
+                _ => {}
+            }
+        }
+        for effect in effects {
+            self.on_effect(effect);
+        }
+    }
+
+    /// Goes to sleep until the core or a stream tells something. False: it has already.
+    pub fn park(&self, waker: &Waker) -> bool {
+        self.conn.mailbox.park(waker)
+    }
+
+    fn on_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Push(push) if self.receiving.delivery.is_some() => {
+                let delivery = Side::Out(push.id);
+                self.actions.push(Action::Update { delivery, state: Some(DeliveryState::Released), settled: true });
+            }
+            Effect::Push(mut push) => {
+                self.receiving.delivery = Some(push.id);
+                self.receiving.reader = Some(reader_of(&mut push, &self.conn.mailbox));
+            }
+            Effect::UpdateIn { state, settled, .. } => self.on_receiver_update(state, settled),
+            Effect::UpdateOut { settled: true, .. } => self.receiving.settled = true,
+            Effect::Weigh => self.conn.mailbox.set_load(self.receiving.weight()),
+            Effect::AbortOut { .. } | Effect::Close { .. } => self.cut(),
+            _ => {}
+        }
+    }
+
+    /// The far end reports on the stream that is sent.
+    fn on_receiver_update(&mut self, state: Option<DeliveryState>, settled: bool) {
+        match state {
+            Some(DeliveryState::Received { section_offset, .. }) => self.sending.window.on_report(section_offset),
+            Some(DeliveryState::Accepted) | None => {}
+            // A request that has been sent to its end is done with; the reply may still be coming.
+            Some(_) if self.sending.is_ended() && self.role == Role::Requester => {}
+            Some(_) => self.refuse(),
+        }
+        if settled {
+            self.sending.window.lift();
+        }
+    }
+}
+
+// === impl Exchange: copying ===
+
+impl Exchange {
+    /// Does what can be done in both directions. True: there may be more to do right away.
+    pub fn copy<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
+        let mut busy = false;
+        if self.phase != Phase::Cut && !self.connecting {
+            busy |= self.read(cx, transport);
+        }
+        if self.phase != Phase::Cut {
+            busy |= self.write(cx, transport);
+        }
+        busy
+    }
+
+    /// Reads the transport into the stream that is sent. True: there may be more to read right away.
+    fn read<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
+        if !self.sending.reads() {
+            return false;
+        }
+        // The stream is told once: its reader, woken by less, would write in smaller pieces.
+        let mut read = SmallVec::<[Bytes; READS]>::new();
+        let end = self.read_some(cx, transport, &mut read);
+        if !read.is_empty() {
+            self.sending.push(read);
+        }
+        match end {
+            ReadEnd::Enough => self.sending.reads(),
+            ReadEnd::Empty => false,
+            ReadEnd::End => {
+                self.end_sending(SendingState::Finished);
+                false
+            }
+            ReadEnd::Failed => {
+                self.cut();
+                true
+            }
+        }
+    }
+
+    fn read_some<T: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut T,
+        read: &mut SmallVec<[Bytes; READS]>,
+    ) -> ReadEnd {
+        let window = &mut self.sending.window;
+        while read.len() < READS && !window.is_closed() {
+            match transport.poll_read(cx) {
+                Poll::Pending => return ReadEnd::Empty,
+                Poll::Ready(Read::Data(data)) => {
+                    window.produce(data.len());
+                    read.push(data);
+                }
+                Poll::Ready(Read::End) => return ReadEnd::End,
+                Poll::Ready(Read::Failed) => return ReadEnd::Failed,
+            }
+        }
+        ReadEnd::Enough
+    }
+
+    /// Writes the stream that is received to the transport. True: something was done.
+    fn write<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
+        if self.receiving.is_done() {
+            return false;
+        }
+        let pulled = self.receiving.is_hungry() && self.pull();
+        if self.receiving.state == ReceivingState::Head || self.phase == Phase::Cut || self.connecting {
+            return pulled;
+        }
+        if !self.receiving.pending.is_empty() {
+            return self.write_pending(cx, transport) || pulled;
+        }
+        if transport.wants_flush() {
+            match transport.poll_flush(cx) {
+                Poll::Pending => return pulled,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.on_write_error(error);
+                    return true;
+                }
+            }
+        }
+        if self.receiving.state == ReceivingState::Rest {
+            return self.end_writing(cx, transport) || pulled;
+        }
+        pulled
+    }
+
+    /// Moves what the stream holds to what is to be written, without the head. True: something came.
+    fn pull(&mut self) -> bool {
+        match self.receiving.pull() {
+            Ok(Pulled::Nothing) => return false,
+            Ok(Pulled::Octets) if self.receiving.state == ReceivingState::Head => {}
+            Ok(Pulled::Octets) => self.sending.release(),
+            Ok(Pulled::Aborted) => self.on_receiving_aborted(),
+            Err(error) => {
+                if error == HeadError::WrongEncapsulation {
+                    crate::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.conn.id);
+                }
+                self.receiving.finish(DeliveryState::Rejected(None), &mut self.actions);
+                self.cut();
+            }
+        }
+        true
+    }
+
+    fn on_receiving_aborted(&mut self) {
+        if self.receiving.state == ReceivingState::Head {
+            return self.cut();
+        }
+        self.receiving.state = ReceivingState::Rest;
+        self.refuse();
+    }
+
+    fn write_pending<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let pending = self.receiving.pending.iter();
+        let count = pending.zip(&mut slices).map(|(data, slice)| *slice = IoSlice::new(data)).count();
+        match transport.poll_write(cx, &slices[..count]) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(octets)) => self.receiving.on_written(octets, &mut self.actions),
+            Poll::Ready(Err(error)) => self.on_write_error(error),
+        }
+        true
+    }
+
+    /// Everything was written: ends the transport's sending half as the stream ended. True: something was done.
+    fn end_writing<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
+        let outcome = if self.phase == Phase::Open {
+            if transport.poll_shutdown(cx, self.sending.is_ended()).is_pending() {
+                return false;
+            }
+            DeliveryState::Accepted
+        } else {
+            modified()
+        };
+        self.receiving.finish(outcome, &mut self.actions);
+        true
+    }
+
+    fn on_write_error(&mut self, error: WriteError) {
+        match error {
+            // What the peer has sent before, to its end maybe, is still to be read.
+            WriteError::Broken if !self.sending.is_ended() => self.receiving.break_off(&mut self.actions),
+            WriteError::Broken | WriteError::Failed => self.cut(),
+        }
+    }
+}

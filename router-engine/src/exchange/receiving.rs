@@ -1,0 +1,213 @@
+//! The stream that an exchange receives: from the mesh to the transport.
+
+use super::DATA;
+use super::head::{self, HeadError};
+use super::modified;
+use super::window::ReceiveWindow;
+use crate::core::effect::Push;
+use crate::stream::{Notify, Payload, Pull, Reader, Stream, StreamLimits};
+use crate::{Action, Mailbox, OutId, Side};
+use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Octets pulled from a stream at once.
+const PULL: usize = 256 * 1024;
+
+/// Where a stream that is received stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReceivingState {
+    /// It, or the rest of its head, is still to come.
+    Head,
+    /// Octets come.
+    Open,
+    /// Nothing more comes; what is there is still to be written.
+    Rest,
+    /// Everything was written, and the outcome told.
+    Done,
+    /// The transport takes nothing more, and that was told.
+    Broken,
+}
+
+/// A request whose head was read.
+#[derive(Debug)]
+pub struct Request {
+    /// The delivery.
+    pub delivery: OutId,
+    /// The place after what was read.
+    pub reader: Reader,
+    /// What was read beyond the head.
+    pub pending: VecDeque<Bytes>,
+}
+
+/// A stream that is received.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    pub(super) state: ReceivingState,
+    pub(super) delivery: Option<OutId>,
+    pub(super) reader: Option<Reader>,
+    /// What is to be written.
+    pub(super) pending: VecDeque<Bytes>,
+    /// The reader said that it would tell when there is more.
+    pub(super) dry: bool,
+    pub(super) window: ReceiveWindow,
+    /// The outcome is of no use to anybody any more.
+    pub(super) settled: bool,
+}
+
+/// What pulling brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pulled {
+    Nothing,
+    /// Octets, the end, or both.
+    Octets,
+    /// The stream was broken off.
+    Aborted,
+}
+
+/// The reader of a delivery, whatever form its payload has. `mailbox` is told when there are octets.
+pub fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
+    let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
+    if let Some(reader) = push.reader.take() {
+        reader.set_notify(notify);
+        return reader;
+    }
+    let whole = |chunks: &[Bytes]| {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        for chunk in chunks {
+            stream.push(chunk.clone());
+        }
+        stream.finish();
+        stream
+    };
+    match &push.payload {
+        Payload::Stream(stream) => stream.reader(Some(notify)),
+        Payload::One(chunk) => whole(std::slice::from_ref(chunk)).reader(Some(notify)),
+        Payload::Many(chunks) => whole(chunks).reader(Some(notify)),
+    }
+}
+
+// === impl Receiving ===
+
+impl Receiving {
+    /// A stream that is still to come.
+    pub(super) const fn awaited() -> Self {
+        Self {
+            state: ReceivingState::Head,
+            delivery: None,
+            reader: None,
+            pending: VecDeque::new(),
+            dry: false,
+            window: ReceiveWindow::new(),
+            settled: false,
+        }
+    }
+
+    /// A stream whose head was read.
+    pub(super) fn begun(Request { delivery, reader, pending }: Request) -> Self {
+        let (delivery, reader) = (Some(delivery), Some(reader));
+        Self { state: ReceivingState::Open, delivery, reader, pending, ..Self::awaited() }
+    }
+
+    /// Whether nothing more is written.
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.state, ReceivingState::Done | ReceivingState::Broken)
+    }
+
+    /// Whether there is nothing to write although the stream may hold something.
+    pub(super) fn is_hungry(&self) -> bool {
+        let wants = match self.state {
+            ReceivingState::Head => true,
+            ReceivingState::Open => self.pending.is_empty(),
+            ReceivingState::Rest | ReceivingState::Done | ReceivingState::Broken => false,
+        };
+        wants && !self.dry
+    }
+
+    /// Whether nothing has come that could be written.
+    pub(super) const fn brings_nothing(&self) -> bool {
+        self.delivery.is_none() || matches!(self.state, ReceivingState::Broken)
+    }
+
+    /// Octets that wait for the transport.
+    pub(super) fn weight(&self) -> usize {
+        let pending: usize = self.pending.iter().map(Bytes::len).sum();
+        pending + self.reader.as_ref().map_or(0, |reader| reader.stream().buffered())
+    }
+
+    /// Moves what the stream holds to what is to be written, without the head.
+    ///
+    /// # Errors
+    /// When the stream begins with no head.
+    pub(super) fn pull(&mut self) -> Result<Pulled, HeadError> {
+        let Some(reader) = &self.reader else { return Ok(Pulled::Nothing) };
+        let pull = reader.pull(PULL, &mut self.pending);
+        match pull {
+            Pull::Empty => {
+                self.dry = true;
+                return Ok(Pulled::Nothing);
+            }
+            Pull::Aborted => return Ok(Pulled::Aborted),
+            Pull::Data | Pull::Done => {}
+        }
+        if self.state == ReceivingState::Head {
+            let Some(head) = head::parse(self.pending.make_contiguous(), pull == Pull::Done)? else {
+                return Ok(Pulled::Octets);
+            };
+            consume(&mut self.pending, head.len);
+            self.state = ReceivingState::Open;
+        }
+        if pull == Pull::Done {
+            self.state = ReceivingState::Rest;
+        }
+        Ok(Pulled::Octets)
+    }
+
+    /// The transport has taken octets: reports them when a report is due.
+    pub(super) fn on_written(&mut self, octets: usize, actions: &mut Vec<Action>) {
+        consume(&mut self.pending, octets);
+        if let (Some(total), Some(delivery)) = (self.window.write(octets), self.delivery)
+            && self.state == ReceivingState::Open
+            && !self.settled
+        {
+            let state = DeliveryState::Received { section_number: 0, section_offset: total };
+            actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: false });
+        }
+    }
+
+    /// Nothing more is written.
+    pub(super) fn finish(&mut self, outcome: DeliveryState, actions: &mut Vec<Action>) {
+        self.state = ReceivingState::Done;
+        self.settle(outcome, actions);
+    }
+
+    /// The transport takes nothing more.
+    pub(super) fn break_off(&mut self, actions: &mut Vec<Action>) {
+        self.pending.clear();
+        self.state = ReceivingState::Broken;
+        self.settle(modified(), actions);
+    }
+
+    fn settle(&mut self, outcome: DeliveryState, actions: &mut Vec<Action>) {
+        let Some(delivery) = self.delivery else { return };
+        self.reader = None;
+        actions.push(Action::Sent { delivery });
+        if !std::mem::replace(&mut self.settled, true) {
+            actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(outcome), settled: true });
+        }
+    }
+}
+
+/// Takes octets off the front of chunks.
+pub fn consume(chunks: &mut VecDeque<Bytes>, mut octets: usize) {
+    while octets > 0 {
+        let Some(front) = chunks.front_mut() else { return };
+        if front.len() > octets {
+            *front = front.slice(octets..);
+            return;
+        }
+        octets -= front.len();
+        chunks.pop_front();
+    }
+}
