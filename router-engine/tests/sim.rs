@@ -6,7 +6,7 @@ use router_engine::core::AddressConfig;
 use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
 use router_engine::sim::scenario::{Params, Summary, run};
-use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check};
+use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check, service_scenario};
 use router_engine::stream::Notify;
 use router_engine::{Effect, Mailbox};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs the seeds that the environment chooses, or `count` of them.
-fn check(count: u64, params: Params) {
+/// The seeds that the environment chooses, or `count` of them.
+fn seeds(count: u64) -> std::ops::Range<u64> {
     if std::env::var_os("SIM_LOG").is_some() && set_sink(Box::new(Printer)) {
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, Level::Debug.and_above()));
     }
@@ -33,7 +33,12 @@ fn check(count: u64, params: Params) {
         Some(seed) => (seed, 1),
         None => (number("SIM_FIRST").unwrap_or(0), number("SIM_COUNT").unwrap_or(count)),
     };
-    let summaries: Vec<Summary> = (first..first + count).map(|seed| one(seed, params)).collect();
+    first..first + count
+}
+
+/// Runs the scenario of each seed.
+fn check(count: u64, params: Params) {
+    let summaries: Vec<Summary> = seeds(count).map(|seed| one(seed, params)).collect();
     let accepted: usize = summaries.iter().map(|s| s.accepted).sum();
     assert!(accepted > 0, "nothing happened");
 }
@@ -247,4 +252,30 @@ fn await_service(sim: &mut Sim, mailbox: &Mailbox) -> Option<Duration> {
         sim.run(Duration::from_millis(1));
     }
     None
+}
+
+/// Flows of services: nothing is lost, nothing invented, and no part is passed off as the whole.
+#[test]
+fn random_services() {
+    services(20, service_scenario::Params::default());
+}
+
+#[test]
+fn services_with_nothing_in_the_way() {
+    services(4, service_scenario::Params { faults: 0, ..service_scenario::Params::default() });
+}
+
+fn services(count: u64, params: service_scenario::Params) {
+    let summaries: Vec<service_scenario::Summary> = seeds(count)
+        .map(|seed| {
+            let summary = service_scenario::run(seed, params);
+            let summary =
+                summary.unwrap_or_else(|faults| panic!("run again with SIM_SEED={seed}: {params:?}\n{faults}"));
+            if std::env::var_os("SIM_VERBOSE").is_some() {
+                println!("seed {seed}: {summary:?}");
+            }
+            summary
+        })
+        .collect();
+    assert!(summaries.iter().map(|s| s.whole).sum::<usize>() > 0, "nothing happened");
 }

@@ -116,6 +116,16 @@ pub fn probes(sim: &Sim, from: usize) -> Vec<String> {
     faults
 }
 
+/// What happened to flows that must never happen. To be called when nothing is under way.
+#[must_use]
+pub fn flows(sim: &Sim) -> Vec<String> {
+    let mut faults = sim.ledger.faults.clone();
+    for (index, flow) in sim.flows.iter().enumerate() {
+        faults.extend(flow.faults().into_iter().map(|fault| format!("flow {index}: {fault}: {}", flow.describe())));
+    }
+    faults
+}
+
 /// What is left in routers whose clients are gone.
 #[must_use]
 pub fn leftovers(sim: &Sim) -> Vec<String> {
@@ -124,8 +134,9 @@ pub fn leftovers(sim: &Sim) -> Vec<String> {
         let own = router.router.id();
         let trunks = sim.trunks.iter().filter(|t| t.wire.is_some() && t.spec.ends.contains(&index)).count();
         let connections = router.router.connection_count();
-        if connections != trunks {
-            faults.push(format!("{own} has {connections} connections, not {trunks}"));
+        let want = trunks + sim.service_connections(index);
+        if connections != want {
+            faults.push(format!("{own} has {connections} connections, not {want}"));
         }
         let links = router.router.link_rows(sim.now);
         if links.len() < trunks * STANDING_LINKS {
@@ -168,6 +179,9 @@ fn consumers(sim: &Sim) -> BTreeMap<String, BTreeSet<usize>> {
                 consumers.entry(format!("M{address}")).or_default().insert(client.router);
             }
         }
+    }
+    for (router, address) in sim.standing_servers() {
+        consumers.entry(format!("M{address}")).or_default().insert(router);
     }
     consumers
 }

@@ -11,14 +11,21 @@
 //! network with a random history of faults, and [`check`] compares the state that the network comes
 //! to with what it must be.
 
+mod app;
 pub mod check;
 mod client;
 mod ledger;
 mod network;
 mod run;
 pub mod scenario;
+mod service;
+pub mod service_scenario;
+mod socket;
 mod wire;
 
+pub use app::Script;
 pub use client::{LinkSpec, Plan};
 pub use ledger::{Ledger, Outcome, Record};
 pub use network::{RouterSpec, Sim, TrunkSpec};
+pub use service::FlowRecord;
+pub use socket::End;

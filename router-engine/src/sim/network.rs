@@ -2,6 +2,7 @@
 
 use super::client::{Client, LinkSpec, Plan};
 use super::ledger::Ledger;
+use super::service::{FlowRecord, Server};
 use super::wire::{EndId, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
@@ -49,6 +50,8 @@ pub struct Sim {
     pub(super) routers: Vec<SimRouter>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) clients: Vec<Client>,
+    pub(super) servers: Vec<Server>,
+    pub(super) flows: Vec<FlowRecord>,
     pub(super) ends: Slab<End>,
     pub(super) wires: Slab<Wire>,
     boots: i64,
@@ -116,6 +119,8 @@ impl Sim {
             routers: Vec::new(),
             trunks: Vec::new(),
             clients: Vec::new(),
+            servers: Vec::new(),
+            flows: Vec::new(),
             ends: Slab::new(),
             wires: Slab::new(),
             boots: 1000,
@@ -280,6 +285,7 @@ impl Sim {
             self.ends.remove(end);
             self.release_wire(wire, other);
         }
+        self.kill_services(router);
         let spec = self.routers[router].spec.clone();
         self.routers[router] = self.boot(spec, self.now + downtime);
     }

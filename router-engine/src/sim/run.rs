@@ -60,7 +60,7 @@ impl Sim {
             };
             [timer, arrival].into_iter().flatten()
         });
-        routers.chain(retries).chain(starts).chain(ends).min()
+        routers.chain(retries).chain(starts).chain(ends).chain(self.services_timeout()).min()
     }
 
     /// Does what is due by time.
@@ -100,6 +100,7 @@ impl Sim {
             for i in 0..ids.len() {
                 moved |= self.read(ids[(i + offset) % ids.len()]);
             }
+            moved |= self.step_services();
             if !moved {
                 return;
             }

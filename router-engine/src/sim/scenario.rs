@@ -79,7 +79,7 @@ pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
     Ok(summary)
 }
 
-fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
+pub(super) fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(format!("{when}:\n{}", faults.join("\n"))) }
 }
 
@@ -118,7 +118,7 @@ fn build(seed: u64, params: Params) -> Sim {
 
 /// Connects two routers. When they are connected already, the second connection costs the same:
 /// the cost that counts is that of the one which was there first.
-fn add_trunk(sim: &mut Sim, a: usize, b: usize) {
+pub(super) fn add_trunk(sim: &mut Sim, a: usize, b: usize) {
     let twin = sim.trunks.iter().find(|t| t.spec.ends.contains(&a) && t.spec.ends.contains(&b));
     let cost = match twin {
         Some(twin) => twin.spec.cost,
@@ -145,7 +145,7 @@ fn plan(rng: &mut SplitMix64) -> Plan {
 }
 
 /// Runs until all routers agree with the network. Returns how long that took.
-fn await_topology(sim: &mut Sim, when: &str) -> Result<Duration, String> {
+pub(super) fn await_topology(sim: &mut Sim, when: &str) -> Result<Duration, String> {
     let start = sim.now;
     loop {
         let faults = check::topology(sim);
@@ -172,11 +172,34 @@ fn disturb(sim: &mut Sim, params: Params) {
         let pause = [0, 3_000, 60_000, 400_000][sim.rng.below(4) as usize];
         sim.run(Duration::from_micros(pause));
     }
+    heal(sim);
+    for client in 0..sim.clients.len() {
+        sim.stall_client(client, false);
+    }
+}
+
+/// Every connector may connect.
+pub(super) fn heal(sim: &mut Sim) {
     for trunk in 0..sim.trunks.len() {
         sim.enable_trunk(trunk, true);
     }
-    for client in 0..sim.clients.len() {
-        sim.stall_client(client, false);
+}
+
+/// A fault of a router or of a connection between routers.
+pub(super) fn inject_network(sim: &mut Sim) {
+    let router = sim.rng.below(sim.routers.len() as u64) as usize;
+    let time = Duration::from_millis(sim.rng.below(5_000));
+    if sim.trunks.is_empty() {
+        return sim.restart_router(router, time);
+    }
+    let trunk = sim.rng.below(sim.trunks.len() as u64) as usize;
+    match sim.rng.below(7) {
+        0 | 1 => sim.cut_trunk(trunk),
+        2 => sim.enable_trunk(trunk, false),
+        3 => sim.enable_trunk(trunk, true),
+        4 => sim.mute_trunk(trunk),
+        5 => sim.restart_router(router, time),
+        _ => sim.stall_trunk(trunk, 2 * time),
     }
 }
 
