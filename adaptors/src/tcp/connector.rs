@@ -255,7 +255,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
     // A task of its own: this one is larger by what opening the connection took.
-    tokio::spawn(start.flow(&router, transport, reply_to).run());
+    tokio::spawn(start.flow(&router, &shared.params.name, transport, reply_to).run());
 }
 
 /// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
@@ -302,7 +302,7 @@ fn begin(shared: &Arc<Shared>, router: &Router, mut client: ClientStream) -> Opt
 
 impl Start {
     /// Copies between the server and the client stream.
-    fn flow(self, router: &Arc<Router>, transport: Transport<TcpStream>, reply_to: String) -> Flow {
+    fn flow(self, router: &Arc<Router>, name: &str, transport: Transport<TcpStream>, reply_to: String) -> Flow {
         let Self { conn, member, into, client: ClientStream { claim, reader, pending, .. }, effects } = self;
         let request = Request { delivery: claim.release(), reader, pending };
         let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
@@ -313,6 +313,7 @@ impl Start {
         exchange.tell(setup::opened());
         let mut flow = Flow::new(router, exchange, socket, member);
         report::flow_opened(&flow);
+        flow.announce(name);
         flow.start(Some(reply_to), effects);
         flow
     }

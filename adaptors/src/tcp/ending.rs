@@ -11,6 +11,7 @@ use super::socket::side;
 use crate::transport::TransportError;
 use router_engine::exchange::Phase;
 use router_engine::log::{Level, LogModule};
+use router_engine::telemetry::Event;
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -204,11 +205,15 @@ impl Flow {
 
     /// Ends the socket and leaves the core.
     pub(super) fn leave(&mut self) {
-        if self.exchange.phase() == Phase::Open && !self.exchange.is_broken() {
+        let in_order = self.exchange.phase() == Phase::Open && !self.exchange.is_broken();
+        if in_order {
             disarm(self.socket.transport.socket());
         }
         self.exchange.leave();
         self.submit();
+        if let Some(sink) = self.router.telemetry() {
+            sink.tell(Event::FlowEnded { conn: self.id(), in_order });
+        }
         report::connection_closed(self.id());
     }
 }

@@ -12,6 +12,7 @@ use crate::tls::SessionInfo;
 use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::{Exchange, Phase};
+use router_engine::telemetry::{Event, FlowOctets};
 use router_engine::{Action, Effect, Router};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -62,6 +63,15 @@ impl Flow {
 
     pub(super) fn id(&self) -> ConnId {
         self.exchange.conn().id
+    }
+
+    /// Tells whoever collects it that the flow has begun, for the named listener or connector.
+    pub(super) fn announce(&mut self, name: &str) {
+        let Some(sink) = self.router.telemetry() else { return };
+        let octets = Arc::<FlowOctets>::default();
+        let (conn, role) = (self.id(), self.exchange.role());
+        sink.tell(Event::FlowStarted { conn, role, name: name.into(), octets: Arc::clone(&octets) });
+        self.exchange.count_octets(octets);
     }
 
     /// Sends the stream, to `to` where the link is anonymous. The core told `effects` while the flow was set up.

@@ -486,6 +486,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let mut flow = Flow::new(router, exchange, socket, member);
     report::not_observed(flow.id());
     report::flow_opened(&flow);
+    flow.announce(&shared.params.name);
     flow.start(None, joined.rest);
     Some(flow)
 }

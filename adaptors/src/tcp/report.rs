@@ -111,6 +111,10 @@ mod tests {
     use super::super::tests::{client, eventually, listener, router};
     use super::super::{TcpConnector, TcpConnectorParams};
     use super::capture;
+    use router_engine::exchange::Role;
+    use router_engine::telemetry::{Event, EventQueue};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
@@ -119,6 +123,8 @@ mod tests {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
         let at = server.local_addr().expect("bound");
         capture::start();
+        let queue = Arc::new(EventQueue::new(100));
+        assert!(router.set_telemetry(Arc::clone(&queue) as _));
         let (listener, port) = listener(&router);
         let params = TcpConnectorParams {
             name: "c".into(),
@@ -132,6 +138,7 @@ mod tests {
         let mut client = client(port).await;
         let from = client.local_addr().expect("connected");
         let (mut peer, _) = server.accept().await.expect("connected");
+        client.write_all(b"ping").await.expect("sent");
         client.shutdown().await.expect("half-closed");
         peer.read_to_end(&mut Vec::new()).await.expect("an end");
         drop(peer);
@@ -156,5 +163,15 @@ mod tests {
         let text = "new incoming client connection to 127.0.0.1";
         assert_eq!(capture::with("new incoming"), [format!("TCP_ADAPTOR (debug) Listener l: {text}:{port}")]);
         drop(listener);
+        let mut events = VecDeque::new();
+        assert_eq!(queue.take(&mut events), 0);
+        let started = events.iter().filter_map(|event| match event {
+            Event::FlowStarted { role, name, octets, .. } => Some((*role, name.to_string(), octets.get())),
+            _ => None,
+        });
+        let expected = [(Role::Requester, "l".to_owned(), (4, 0)), (Role::Responder, "c".to_owned(), (0, 4))];
+        assert_eq!(started.collect::<Vec<_>>(), expected);
+        let ended = events.iter().filter(|event| matches!(event, Event::FlowEnded { in_order: true, .. }));
+        assert_eq!(ended.count(), 2, "{events:?}");
     }
 }

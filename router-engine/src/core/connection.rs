@@ -88,6 +88,11 @@ pub struct ConnHandle {
 // === impl PeerKind ===
 
 impl PeerKind {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::ALL.len();
+    /// All, in order.
+    pub(crate) const ALL: [Self; 4] = [Self::Amqp, Self::TcpFlow, Self::TcpDispatcher, Self::Internal];
+
     /// The protocol that operators are shown.
     #[must_use]
     pub const fn protocol(self) -> &'static str {

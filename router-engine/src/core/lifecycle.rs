@@ -115,6 +115,7 @@ impl Core {
         }
         let role = conn.role;
         conn.peer = Some(peer);
+        self.telemetry.opened(&self.conns[slot]);
         if role.has_control_links() {
             self.control_connection_opened(slot);
         } else if role.is_data_only() {
@@ -142,7 +143,9 @@ impl Core {
         while let Some(link) = self.conns[slot].links.pop() {
             self.drop_link(link, &[], "Link closed due to connection loss");
         }
-        self.conns.remove(slot);
+        if let Some(conn) = self.conns.remove(slot) {
+            self.telemetry.closed(&conn);
+        }
         self.conns.shrink();
         self.links.shrink();
         self.incoming.shrink();

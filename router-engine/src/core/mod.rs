@@ -31,6 +31,7 @@ mod settle;
 pub mod snapshot;
 mod streaming;
 mod table;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -49,6 +50,7 @@ use crate::address::pattern::PatternTree;
 use crate::mesh::Mesh;
 use crate::policy::{Asked, Decision, Policy};
 use crate::rng::{SecretRng, Seed};
+use crate::telemetry::Sink;
 use action::{Action, InToken};
 use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
@@ -57,7 +59,7 @@ use ids::{ConnId, InId};
 use objects::{Address, Conn, IncomingDelivery, Link, OutgoingDelivery};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 use table::{Slot, Table};
@@ -90,6 +92,7 @@ pub struct Core {
     neighbours: neighbours::Neighbours,
     unavailable: unavailable::Unavailable,
     totals: Totals,
+    telemetry: telemetry::Telemetry,
     next_watch: u64,
     /// Idle streaming links that a connection keeps.
     pool_kept: usize,
@@ -131,6 +134,7 @@ pub struct Router {
     core: Mutex<Core>,
     /// Has a lock of its own: who opens a connection does not hold up routing meanwhile.
     policy: RwLock<Policy>,
+    telemetry: OnceLock<Arc<dyn Sink>>,
     id: String,
     mode: Mode,
 }
@@ -146,7 +150,13 @@ impl Router {
     #[must_use]
     pub fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let (id, mode) = (config.id.clone(), config.mode);
-        Self { core: Mutex::new(Core::new(config, seed, instance, now)), policy: RwLock::default(), id, mode }
+        Self {
+            core: Mutex::new(Core::new(config, seed, instance, now)),
+            policy: RwLock::default(),
+            telemetry: OnceLock::new(),
+            id,
+            mode,
+        }
     }
 
     /// The router id.
@@ -159,6 +169,22 @@ impl Router {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Tells `sink` from now on what begins and ends. There is one sink for the life of the router: false when there is
+    /// another already.
+    pub fn set_telemetry(&self, sink: Arc<dyn Sink>) -> bool {
+        let set = self.telemetry.set(Arc::clone(&sink)).is_ok();
+        if set {
+            self.core.lock().telemetry.sink = Some(sink);
+        }
+        set
+    }
+
+    /// Who wants to be told what begins and ends.
+    #[must_use]
+    pub fn telemetry(&self) -> Option<&Arc<dyn Sink>> {
+        self.telemetry.get()
     }
 
     /// Changes the rules of policy. Connections that are open keep what was decided.
@@ -234,6 +260,7 @@ impl Core {
             neighbours: neighbours::Neighbours::default(),
             unavailable: unavailable::Unavailable::default(),
             totals: Totals::default(),
+            telemetry: telemetry::Telemetry::default(),
             next_watch: 0,
             pool_kept: streaming::POOL_KEPT,
             started: now,

@@ -218,25 +218,14 @@ impl Router {
         core.by_key.get(key).map(|&slot| address_row(&core, &core.addresses[slot]))
     }
 
-    /// Router-wide figures.
+    /// Router-wide figures. What this costs does not depend on how many objects there are.
     #[must_use]
     pub fn router_row(&self, now: Instant) -> RouterRow {
         let core = self.core.lock();
-        let (mut connections, mut services) = (0, Vec::<(&'static str, u64)>::new());
-        for conn in core.conns.iter().filter(|c| c.is_shown()) {
-            connections += 1;
-            if !conn.role.is_client() {
-                continue;
-            }
-            match services.iter_mut().find(|(protocol, _)| *protocol == conn.params.kind.protocol()) {
-                Some((_, count)) => *count += 1,
-                None => services.push((conn.params.kind.protocol(), 1)),
-            }
-        }
         RouterRow {
-            connections,
-            services,
-            links: core.links.iter().filter(|l| core.shows_link(l)).count(),
+            connections: core.telemetry.connections,
+            services: core.telemetry.services(),
+            links: core.telemetry.links,
             addresses: core.addresses.len(),
             nodes: core.routing.count(),
             totals: core.totals,

@@ -38,6 +38,7 @@ pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 use crate::core::Accepted;
 use crate::core::connection::ConnHandle;
 use crate::log::{Level, LogModule};
+use crate::telemetry::FlowOctets;
 use crate::{Action, Effect, LinkId, Router, Side};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -47,6 +48,7 @@ use receiving::{Pulled, Receiving, ReceivingState};
 use sending::{Sending, SendingState};
 use smallvec::SmallVec;
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Reads before the other direction gets its turn.
@@ -91,6 +93,8 @@ pub struct Exchange {
     sending: Sending,
     receiving: Receiving,
     actions: Vec<Action>,
+    /// Where octets are counted, when somebody collects that.
+    octets: Option<Arc<FlowOctets>>,
 }
 
 /// Why reading stopped.
@@ -130,7 +134,16 @@ impl Exchange {
     }
 
     fn new(role: Role, conn: ConnHandle, sending: Sending, receiving: Receiving) -> Self {
-        Self { role, conn, phase: Phase::Open, connecting: false, sending, receiving, actions: Vec::new() }
+        Self {
+            role,
+            conn,
+            phase: Phase::Open,
+            connecting: false,
+            sending,
+            receiving,
+            actions: Vec::new(),
+            octets: None,
+        }
     }
 
     /// Sends the stream, to `to` where the link is anonymous. `effects` are what the core told of the connection so far.
@@ -139,6 +152,11 @@ impl Exchange {
         for effect in effects {
             self.on_effect(effect);
         }
+    }
+
+    /// Counts octets there too.
+    pub fn count_octets(&mut self, octets: Arc<FlowOctets>) {
+        self.octets = Some(octets);
     }
 
     /// Adds something to tell the core of the connection.
@@ -348,6 +366,9 @@ impl Exchange {
         let end = self.read_some(cx, transport, &mut read);
         if !read.is_empty() {
             self.sending.push(read);
+            if let Some(octets) = &self.octets {
+                octets.set_read(self.sending.window.produced());
+            }
         }
         match end {
             ReadEnd::Enough => self.sending.reads(),
@@ -444,7 +465,12 @@ impl Exchange {
         let count = pending.zip(&mut slices).map(|(data, slice)| *slice = IoSlice::new(data)).count();
         match transport.poll_write(cx, &slices[..count]) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(octets)) => self.receiving.on_written(octets, &mut self.actions),
+            Poll::Ready(Ok(octets)) => {
+                self.receiving.on_written(octets, &mut self.actions);
+                if let Some(octets) = &self.octets {
+                    octets.set_written(self.receiving.window.written());
+                }
+            }
             Poll::Ready(Err(error)) => self.on_write_error(error),
         }
         true

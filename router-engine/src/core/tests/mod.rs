@@ -9,5 +9,6 @@ mod loss;
 mod multicast;
 mod resend;
 mod streams;
+mod telemetry;
 mod unavailable;
 mod world;
