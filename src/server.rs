@@ -26,7 +26,10 @@ pub(crate) enum Ending {
 /// Idle streaming links that a connection keeps with `--test-hooks`: few, so that tests see others go.
 const TEST_IDLE_STREAMS: usize = 2;
 
-/// How long tasks may take to end.
+/// How long what is under way when the router is to end may go on.
+const DRAIN: Duration = Duration::ZERO;
+
+/// How long work that cannot be interrupted may take to end.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// Starts a router, calls `on_start` when it has, and runs it until a signal ends it.
@@ -85,13 +88,11 @@ fn operate(
     on_start();
     let ending = executor.block_on(signals.wait());
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
-    // First, so that neighbours may still hear of it.
-    executor.block_on(io.end_flows(GRACE));
-    io.shutdown();
+    executor.block_on(io.shutdown(DRAIN));
     Ok(ending)
 }
 
-/// Ends the tasks. After a start that failed, nobody waits for them: name resolution cannot be interrupted.
+/// Ends the executor. After a start that failed, nobody waits for them: name resolution cannot be interrupted.
 fn end(executor: runtime::Runtime, ended: &Result<Ending, StartError>) {
     match ended {
         Ok(Ending::Stopped | Ending::Interrupted) => executor.shutdown_timeout(GRACE),

@@ -10,7 +10,9 @@
 //!
 //! One task owns one socket; only listening ones ([`sockets`]) are shared. Tasks meet only in mailboxes and
 //! body streams of `router-engine`; octets read into a pooled segment travel as shared views to the task
-//! that writes them.
+//! that writes them. Every task has an owner in [`tasks`].
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests have tasks of their own"))]
 
 pub mod amqp;
 pub mod clock;
@@ -23,6 +25,7 @@ mod retry;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;
+pub mod tasks;
 pub mod tcp;
 pub mod tls;
 pub mod transport;

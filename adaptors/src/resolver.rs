@@ -4,13 +4,13 @@
 //! traffic, and once for all who want to know the same name at a time: so what is under way is bounded by the
 //! number of names, however many connections wait for them.
 
+use crate::tasks::blocking::LOOKUPS;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 /// Knows what names stand for. Calls may block.
 pub trait Resolve: Send + Sync {
@@ -84,7 +84,7 @@ impl Resolver {
     /// The TCP port of a service. Within an executor.
     pub(crate) async fn service(&self, name: &str) -> Option<u16> {
         let (source, name) = (Arc::clone(&self.source), name.to_owned());
-        spawn_blocking(move || source.service(&name)).await.ok().flatten()
+        LOOKUPS.run(move || source.service(&name)).await.ok().flatten()
     }
 
     /// As [`Self::service`], on a thread that may wait.
@@ -102,7 +102,7 @@ impl Resolver {
         flights.insert(name.to_owned(), answer.clone());
         drop(flights);
         let flight = Flight { resolver: Arc::clone(self), name: name.to_owned(), answer: sender };
-        spawn_blocking(move || flight.run());
+        LOOKUPS.run(move || flight.run());
         answer
     }
 }

@@ -1,21 +1,19 @@
-//! What all adaptors share: the routing core, the executor, the shutdown signal, and housekeeping.
+//! What all adaptors share: the routing core, the executor, their tasks, and housekeeping.
 
-use crate::tcp::Service;
+use crate::tasks::{Owner, Stage, Straggler, Tasks};
 use crate::{clock, pool};
-use parking_lot::Mutex;
 use router_engine::Router;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// How often the pools let go of what was not needed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long tasks may take to end once they were told to.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// Access to the core and the executor. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,9 +26,7 @@ struct Inner {
     router: Arc<Router>,
     handle: Handle,
     workers: usize,
-    shutdown: watch::Sender<bool>,
-    /// The TCP services whose flows are to be ended in the end.
-    services: Mutex<Vec<Weak<Service>>>,
+    tasks: Tasks,
 }
 
 // === impl Io ===
@@ -39,15 +35,8 @@ impl Io {
     /// Adaptors for a core, on an executor with so many worker threads.
     #[must_use]
     pub fn new(router: Arc<Router>, handle: Handle, workers: usize) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                router,
-                handle,
-                workers,
-                shutdown: watch::Sender::new(false),
-                services: Mutex::default(),
-            }),
-        }
+        let tasks = Tasks::new(handle.clone());
+        Self { inner: Arc::new(Inner { router, handle, workers, tasks }) }
     }
 
     /// The routing core.
@@ -62,12 +51,20 @@ impl Io {
         self.inner.workers
     }
 
-    /// Runs a task.
-    pub fn spawn<F>(&self, future: F) -> JoinHandle<()>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.inner.handle.spawn(future)
+    /// The tasks of all adaptors.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    /// A new owner of tasks that carry what others have to tell.
+    pub(crate) fn carrier(&self, name: String) -> Arc<Owner> {
+        self.tasks().owner(name, Stage::Last)
+    }
+
+    /// A new owner of flows.
+    pub(crate) fn service(&self, name: String) -> Arc<Owner> {
+        self.tasks().owner(name, Stage::First)
     }
 
     /// Enters the executor, for calls that create sockets outside of a task.
@@ -77,60 +74,40 @@ impl Io {
 
     /// Starts what runs for as long as the router does: the core's timer and the pools' trimming.
     pub fn start(&self) {
-        self.spawn(until_shutdown(self.clone(), run_core_timer(Arc::clone(self.router()))));
-        self.spawn(until_shutdown(self.clone(), run_trim()));
+        self.spawn("core timer", run_core_timer(Arc::clone(self.router())));
+        self.spawn("trim", run_trim());
     }
 
-    /// Adds a TCP service whose flows [`Self::end_flows`] ends.
-    pub fn add_service(&self, service: &Arc<Service>) {
-        let mut services = self.inner.services.lock();
-        services.retain(|known| known.strong_count() > 0);
-        services.push(Arc::downgrade(service));
-    }
-
-    /// Cuts the flows of TCP services, lets no more begin, and waits until all have left the core, for `limit` at most.
-    pub async fn end_flows(&self, limit: Duration) {
-        let services: Vec<_> = self.inner.services.lock().iter().filter_map(Weak::upgrade).collect();
-        services.iter().for_each(|service| service.close(true));
-        let ended = async {
-            for service in &services {
-                service.ended().await;
+    /// Does work of the process until the router stops.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let process = Arc::clone(self.tasks().process());
+        let until_stopped = {
+            let process = Arc::clone(&process);
+            async move {
+                tokio::select! {
+                    () = process.stopped() => {}
+                    () = work => {}
+                }
             }
         };
-        let _ = tokio::time::timeout(limit, ended).await;
+        process.spawn(name, until_stopped);
     }
 
-    /// Tells every listener, connector and connection to end. Sockets are closed without ceremony.
-    pub fn shutdown(&self) {
-        self.inner.shutdown.send_replace(true);
+    /// Ends every task. What is under way has `drain` to end by itself; then flows are cut by a reset, and sockets are
+    /// closed without ceremony. Returns the tasks that had to be cut.
+    pub async fn shutdown(&self, drain: Duration) -> Vec<Straggler> {
+        self.tasks().shutdown(drain, GRACE).await
     }
 
-    /// Ready once [`Self::shutdown`] was called.
+    /// Ready once the router stops.
     pub async fn stopped(&self) {
-        signalled(&self.inner.shutdown).await;
+        self.tasks().process().stopped().await;
     }
 }
 
 /// Waits until a signal is set (or its owner is gone).
 pub(crate) async fn signalled(signal: &watch::Sender<bool>) {
     let _ = signal.subscribe().wait_for(|set| *set).await;
-}
-
-/// Runs work that its task must survive: `None` when it panicked. It is dropped before this returns.
-pub(crate) async fn contained<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
-}
-
-async fn until_shutdown(io: Io, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = io.stopped() => {}
-        () = work => {}
-    }
 }
 
 async fn run_core_timer(router: Arc<Router>) {
@@ -151,20 +128,5 @@ async fn run_trim() {
     loop {
         ticks.tick().await;
         pool::trim();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_contained() {
-        assert_eq!(contained(async { 7 }).await, Some(7));
-        let lost = contained(async {
-            tokio::task::yield_now().await;
-            panic!("on purpose")
-        });
-        assert_eq!(lost.await, None::<()>);
     }
 }

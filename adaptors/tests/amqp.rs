@@ -146,7 +146,7 @@ fn a_connector_connects_anew_with_the_newest_credentials() {
     });
     for connector in &connectors {
         wait_for_message(connector, "certificate verify failed");
-        connector.update_tls(&certs.profile()).unwrap();
+        connector.prepare_tls(&certs.profile()).unwrap().apply();
     }
     for connector in &connectors {
         wait_for_message(connector, "Connection Opened");
@@ -193,7 +193,7 @@ fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one()
         assert_eq!(Lines::with(words), lines, "{words}");
     }
     let first = connector.status().message;
-    connector.update_tls(&TlsProfile { ordinal: 2, ..certs.profile() }).unwrap();
+    connector.prepare_tls(&TlsProfile { ordinal: 2, ..certs.profile() }).unwrap().apply();
     wait_until("a second connection", || connector.status().message != first && connections(&client) == 2);
     wait_for_message(&connector, "Connection Opened");
     let second = connector.status().message;
@@ -204,8 +204,8 @@ fn a_connection_with_older_credentials_ends_without_a_word_about_the_newer_one()
     wait_until("the first one is gone", || connections(&client) == 1);
     wait_until("both ends close", || Lines::with("ROUTER_CORE (info) [C1] Connection Closed") == 2);
     let newest = TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..certs.profile() };
-    connector.update_tls(&newest).unwrap();
-    listener.update_tls(&TlsProfile { oldest_valid_ordinal: 1, ..newest }).unwrap();
+    connector.prepare_tls(&newest).unwrap().apply();
+    listener.prepare_tls(&TlsProfile { oldest_valid_ordinal: 1, ..newest }).unwrap().apply();
     for line in [
         "SERVER (debug) Connector endpoint new TLS ordinal: 2, previous: 1",
         "SERVER (debug) Connector endpoint new oldest valid TLS ordinal: 2, previous: 0",
@@ -300,7 +300,7 @@ fn credentials_count_when_the_handshake_begins_and_when_it_ends() {
     }
     let mut silent = connect();
     wait_until("both accepted", || connections(&io) == 2);
-    listener.update_tls(&TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..new.profile() }).unwrap();
+    listener.prepare_tls(&TlsProfile { ordinal: 2, oldest_valid_ordinal: 2, ..new.profile() }).unwrap().apply();
 
     let mut silent_tls = tls_client(&new);
     let mut stream = rustls::Stream::new(&mut silent_tls, &mut silent);

@@ -1,6 +1,7 @@
 //! TCP services while memory is short. The level is the process's, so that this has a program of its own.
 
 use adaptors::clock;
+use adaptors::runtime::Io;
 use adaptors::tcp::{TcpConnector, TcpConnectorParams};
 use amqp_core::performative::{DeliveryState, Target};
 use bytes::Bytes;
@@ -95,7 +96,8 @@ async fn a_connector_releases_new_flows_while_memory_is_short() {
         tls: None,
         verify_hostname: true,
     };
-    let _connector = TcpConnector::start(connector, &router).expect("no TLS");
+    let io = Io::new(Arc::clone(&router), tokio::runtime::Handle::current(), 1);
+    TcpConnector::create(connector, &io).expect("no TLS").activate();
     let sender = Sender::attach(&router).await;
     BUDGET.set_ceiling(1000);
     assert_eq!(BUDGET.judge(600, 0).1, Level::Refuse);

@@ -1,6 +1,7 @@
 //! TCP services on one router, with real sockets.
 
 use adaptors::clock;
+use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
@@ -15,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Bed {
     router: Arc<Router>,
+    io: Io,
     listener: TcpListener,
     connector: TcpConnector,
     port: u16,
@@ -29,7 +31,11 @@ fn router() -> Arc<Router> {
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
-fn listener(router: &Arc<Router>, port: u16) -> TcpListener {
+fn adaptors(router: &Arc<Router>) -> Io {
+    Io::new(Arc::clone(router), tokio::runtime::Handle::current(), 1)
+}
+
+fn listener(io: &Io, port: u16) -> TcpListener {
     let params = TcpListenerParams {
         name: "l".into(),
         address: "svc".into(),
@@ -40,10 +46,12 @@ fn listener(router: &Arc<Router>, port: u16) -> TcpListener {
         tls: None,
         authenticate_peer: false,
     };
-    TcpListener::start(params, router).expect("no TLS")
+    let listener = TcpListener::create(params, io).expect("no TLS");
+    listener.activate();
+    listener
 }
 
-fn connector(router: &Arc<Router>, server: u16) -> TcpConnector {
+fn connector(io: &Io, server: u16) -> TcpConnector {
     let params = TcpConnectorParams {
         name: "c".into(),
         address: "svc".into(),
@@ -52,14 +60,16 @@ fn connector(router: &Arc<Router>, server: u16) -> TcpConnector {
         tls: None,
         verify_hostname: true,
     };
-    TcpConnector::start(params, router).expect("no TLS")
+    let connector = TcpConnector::create(params, io).expect("no TLS");
+    connector.activate();
+    connector
 }
 
 impl Bed {
     fn new(server: u16) -> Self {
         let router = router();
-        let port = free_port();
-        Self { listener: listener(&router, port), connector: connector(&router, server), router, port }
+        let (io, port) = (adaptors(&router), free_port());
+        Self { listener: listener(&io, port), connector: connector(&io, server), router, io, port }
     }
 
     async fn client(&self) -> TcpStream {
@@ -314,11 +324,11 @@ async fn management_cuts_flows_with_a_reset() {
 async fn the_socket_listens_only_while_the_address_is_reachable() {
     let (server, port) = server().await;
     echo(server);
-    let router = router();
+    let io = adaptors(&router());
     let listen = free_port();
-    let listener = listener(&router, listen);
+    let listener = listener(&io, listen);
     assert!(TcpStream::connect(("127.0.0.1", listen)).await.is_err());
-    let first = connector(&router, port);
+    let first = connector(&io, port);
     let mut client = connect(listen).await;
     client.write_all(b"a").await.expect("sent");
     assert_eq!(client.read_u8().await.expect("echo"), b'a');
@@ -333,7 +343,7 @@ async fn the_socket_listens_only_while_the_address_is_reachable() {
     .expect("the listener closes");
     client.write_all(b"b").await.expect("the old flow lives on");
     assert_eq!(client.read_u8().await.expect("echo"), b'b');
-    let second = connector(&router, port);
+    let second = connector(&io, port);
     let mut again = connect(listen).await;
     again.write_all(b"c").await.expect("sent");
     assert_eq!(again.read_u8().await.expect("echo"), b'c');
@@ -369,7 +379,7 @@ async fn until(holds: impl Fn() -> bool) {
 #[tokio::test]
 async fn a_connection_under_way_outlives_its_connector() {
     let (server, port, waiting) = busy_server().await;
-    let Bed { listener: _listener, connector, router: _router, port } = Bed::new(port);
+    let Bed { listener: _listener, connector, io: _io, router: _router, port } = Bed::new(port);
     let mut client = connect(port).await;
     let service = Arc::clone(connector.service());
     until(|| service.opened() == 2).await;
@@ -388,7 +398,7 @@ async fn a_connection_under_way_outlives_its_connector() {
 #[tokio::test]
 async fn a_connection_under_way_is_dropped_with_its_connector() {
     let (_server, port, _waiting) = busy_server().await;
-    let Bed { listener, connector, router, port } = Bed::new(port);
+    let Bed { listener, connector, router, io: _io, port } = Bed::new(port);
     let mut client = connect(port).await;
     let service = Arc::clone(connector.service());
     until(|| service.opened() == 2).await;
@@ -426,23 +436,19 @@ async fn connecting_has_a_limit() {
 async fn a_shutdown_cuts_all_flows_and_lets_none_begin() {
     let (server, port) = server().await;
     let bed = Bed::new(port);
-    let io = adaptors::runtime::Io::new(Arc::clone(&bed.router), tokio::runtime::Handle::current(), 1);
-    for service in [bed.listener.service(), bed.connector.service()] {
-        io.add_service(service);
-    }
     let mut flows = Vec::new();
     for _ in 0..3 {
         flows.push(flowing(&bed, &server).await);
     }
-    io.end_flows(PATIENCE).await;
-    bed.settled().await;
+    assert_eq!(bed.io.shutdown(Duration::ZERO).await, []);
+    assert!(bed.io.tasks().live().is_empty());
+    assert!(bed.router.connection_rows(clock::now()).is_empty());
     for (mut client, mut peer) in flows {
         assert!(read_to_reset(&mut client).await.is_empty());
         assert!(read_to_reset(&mut peer).await.is_empty());
     }
-    let mut late = bed.client().await;
-    let _ = timeout(PATIENCE, late.read_u8()).await.expect("in time").expect_err("not served");
-    bed.settled().await;
+    let late = TcpStream::connect(("127.0.0.1", bed.port)).await.expect_err("not served");
+    assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod common;
 
 use adaptors::clock;
+use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer};
 use adaptors::transport::{Transport, TransportError};
@@ -193,12 +194,12 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         tls: Some(certs.profile()),
         verify_hostname: true,
     };
-    Bed {
-        listener: TcpListener::start(listener, &router).expect("listener"),
-        connector: TcpConnector::start(connector, &router).expect("connector"),
-        router,
-        port,
-    }
+    let io = Io::new(Arc::clone(&router), tokio::runtime::Handle::current(), 1);
+    let listener = TcpListener::create(listener, &io).expect("listener");
+    listener.activate();
+    let connector = TcpConnector::create(connector, &io).expect("connector");
+    connector.activate();
+    Bed { listener, connector, router, port }
 }
 
 fn client(certs: &Certs, with_certificate: bool) -> TlsClient {

@@ -12,7 +12,8 @@ use super::start::START_LIMIT;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
-use crate::runtime::{Io, contained, signalled};
+use crate::runtime::{Io, signalled};
+use crate::tasks::{Owner, contained};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
@@ -74,8 +75,8 @@ pub struct Connector {
 struct Shared {
     params: ConnectorParams,
     io: Io,
+    owner: Arc<Owner>,
     correlator: Option<String>,
-    deleted: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -149,22 +150,27 @@ impl Connector {
             failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
             subs: Vec::new(),
         };
-        let shared =
-            Shared { params, io: io.clone(), correlator, deleted: watch::Sender::new(false), state: Mutex::new(state) };
+        let owner = io.carrier(format!("connector {}", params.endpoint.name));
+        let shared = Shared { params, io: io.clone(), owner, correlator, state: Mutex::new(state) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Starts to connect.
     pub fn activate(&self) {
-        self.shared.state.lock().status = ConnectorState::Connecting;
-        self.start_set();
+        if self.shared.owner.activate() {
+            self.shared.state.lock().status = ConnectorState::Connecting;
+            self.start_set();
+        }
+    }
+
+    /// Connects no more: what is not open yet is given up. Open connections live on.
+    pub fn drain(&self) {
+        self.shared.owner.drain();
     }
 
     /// Closes the connections in good order and stops.
     pub fn delete(&self) {
-        if self.shared.deleted.send_replace(true) {
-            return;
-        }
+        self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
         let subs = {
             let mut state = self.shared.state.lock();
@@ -193,14 +199,6 @@ impl Connector {
         let tls = load(profile, &self.shared.params)?;
         let (connector, ordinal, oldest) = (self.clone(), profile.ordinal, profile.oldest_valid_ordinal);
         Ok(TlsUpdate::new(move || connector.use_tls(&tls, ordinal, oldest)))
-    }
-
-    /// [`Self::prepare_tls`], applied at once.
-    ///
-    /// # Errors
-    /// When the profile cannot be used; then nothing has changed.
-    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     fn use_tls(&self, tls: &TlsClient, ordinal: u64, oldest: u64) {
@@ -264,8 +262,9 @@ impl Connector {
                 retired: AtomicBool::new(false),
                 ended: watch::Sender::new(false),
             });
-            state.subs.push(Arc::clone(&sub));
-            shared.io.spawn(keep_connected(Arc::clone(shared), sub));
+            if shared.owner.spawn("connector", keep_connected(Arc::clone(shared), Arc::clone(&sub))) {
+                state.subs.push(sub);
+            }
         }
     }
 
@@ -335,7 +334,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
         };
         let attempt = tokio::select! {
             attempt = contained(attempt(&shared, &sub, &target, &mut last_failure)) => attempt,
-            () = shared.io.stopped() => return,
+            () = shared.owner.stopped() => break,
         };
         let attempt = attempt.unwrap_or_else(|| crashed(&sub));
         *sub.conn.lock() = None;
@@ -362,8 +361,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
         }
         let stop = tokio::select! {
             () = tokio::time::sleep(pause) => false,
-            () = signalled(&sub.ended) => true,
-            () = shared.io.stopped() => true,
+            () = shared.unwanted(&sub) => true,
         };
         if stop {
             break;
@@ -398,7 +396,8 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
         last_failure.clear();
     }
     // A connection that was ended by request did not fail.
-    if let Some(failure) = attempt.failure.as_ref().filter(|_| !*sub.ended.borrow()) {
+    let by_request = *sub.ended.borrow() || (!attempt.opened && shared.owner.is_draining());
+    if let Some(failure) = attempt.failure.as_ref().filter(|_| !by_request) {
         let text = format!("{} {}", failure.condition, failure.description);
         let text = format!("Connection to {address} failed: {}", text.trim_end());
         if text != *last_failure {
@@ -423,7 +422,7 @@ async fn establish(
     };
     let connected = tokio::select! {
         connected = connect => connected,
-        () = signalled(&sub.ended) => Err(std::io::ErrorKind::Interrupted.into()),
+        () = shared.unwanted(sub) => Err(std::io::ErrorKind::Interrupted.into()),
     };
     let stream = connected.map_err(|error| PortError {
         condition: "proton:io".to_owned(),
@@ -437,7 +436,7 @@ async fn establish(
         () = silence(shared.params.endpoint.idle_timeout) => {
             return Err(failure("amqp:resource-limit-exceeded", "local-idle-timeout expired"));
         }
-        () = signalled(&sub.ended) => return Err(failure("proton:io", "connection aborted")),
+        () = shared.unwanted(sub) => return Err(failure("proton:io", "connection aborted")),
     }
     Ok(transport)
 }
@@ -491,7 +490,7 @@ async fn run(
         })
     };
     let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
-    if *sub.ended.borrow() {
+    if *sub.ended.borrow() || shared.owner.is_draining() {
         shared.io.router().close_connection(id, None, false);
     }
     let ending = (&mut driver).await;
@@ -517,6 +516,14 @@ impl ConnectorParams {
 // === impl Shared ===
 
 impl Shared {
+    /// Ready when a connection that is not open yet need not come to be.
+    async fn unwanted(&self, sub: &Sub) {
+        tokio::select! {
+            () = signalled(&sub.ended) => {}
+            () = self.owner.draining() => {}
+        }
+    }
+
     fn conn_params(&self, sub: &Sub, tls: Option<&TlsClient>, address: &str) -> ConnParams {
         let facts =
             ConnFacts { host: address.to_owned(), local_socket: None, tls_ordinal: tls.map(TlsClient::ordinal) };

@@ -12,6 +12,7 @@
 
 use crate::clock;
 use crate::net::io_text;
+use crate::tasks::blocking::PASSWORD_CHECKS;
 use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
@@ -25,7 +26,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tokio::time::Sleep;
 
 use super::params::Authenticator;
@@ -345,7 +345,7 @@ async fn check(authenticator: Option<Arc<dyn Authenticator>>, credentials: Plain
         let _permit = permit;
         authenticator.check(&credentials)
     };
-    spawn_blocking(check).await.unwrap_or(false)
+    PASSWORD_CHECKS.run(check).await.unwrap_or(false)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {

@@ -7,8 +7,9 @@ use super::start::{Begun, START_LIMIT, StartError, begin, read_first};
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::retry::Retry;
-use crate::runtime::{Io, signalled};
+use crate::runtime::Io;
 use crate::sockets::{Accepted, Sockets};
+use crate::tasks::Owner;
 use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::Instant;
@@ -25,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{self, Duration};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// How long to wait after an accept failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,10 +44,10 @@ pub struct Listener {
 struct Shared {
     params: ListenerParams,
     io: Io,
+    owner: Arc<Owner>,
     /// The number of the port, when it has one.
     port: Option<u16>,
     tls: Mutex<Option<TlsServer>>,
-    deleted: watch::Sender<bool>,
     secured: Mutex<Secured>,
     sockets: Sockets,
     opening: Mutex<Opening>,
@@ -101,10 +102,10 @@ impl Listener {
         let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let shared = Shared {
             port: net::port_number(&params.endpoint.port),
+            owner: io.carrier(format!("listener {}", params.endpoint.name)),
             params,
             io: io.clone(),
             tls: Mutex::new(tls),
-            deleted: watch::Sender::new(false),
             secured: Mutex::new(Secured { oldest_valid, connections: Vec::new() }),
             sockets: Sockets::default(),
             opening: Mutex::new(Opening::Configured),
@@ -119,23 +120,17 @@ impl Listener {
     /// short.
     pub fn start(&self) {
         let shared = &self.shared;
-        let first = {
-            let mut opening = shared.opening.lock();
-            let first = *opening == Opening::Configured;
-            if first {
-                *opening = Opening::Trying;
-            }
-            first
-        };
-        if !first {
-            shared.again.notify_one();
-            return;
+        if !shared.owner.activate() {
+            return if shared.owner.is_draining() { shared.withdraw() } else { shared.again.notify_one() };
         }
+        *shared.opening.lock() = Opening::Trying;
         let EndpointParams { host, family, .. } = &shared.params.endpoint;
         if let Some(found) = net::literal_listen_addresses(host, shared.port, *family) {
             shared.open(found);
         }
-        shared.io.spawn(listen(Arc::clone(shared)));
+        if !shared.owner.spawn("listener", listen(Arc::clone(shared))) {
+            shared.withdraw();
+        }
     }
 
     /// Waits for the first attempt to open the socket. `None`: it is still under way when the time is over. Blocks:
@@ -175,13 +170,15 @@ impl Listener {
     }
 
     /// Stops accepting; the port is free at once. Connections live on.
+    pub fn drain(&self) {
+        self.shared.owner.drain();
+        self.shared.withdraw();
+    }
+
+    /// [`Self::drain`], for good.
     pub fn delete(&self) {
-        self.shared.sockets.retire();
-        self.shared.abandon();
-        if !self.shared.deleted.send_replace(true) {
-            let endpoint = &self.shared.params.endpoint;
-            log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", endpoint.describe());
-        }
+        self.drain();
+        log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", self.shared.params.endpoint.describe());
     }
 
     /// Loads new values of the TLS profile. Applied, they hold for new connections, and connections whose
@@ -193,14 +190,6 @@ impl Listener {
         let loaded = load(profile, &self.shared.params)?;
         let (shared, oldest) = (Arc::clone(&self.shared), profile.oldest_valid_ordinal);
         Ok(TlsUpdate::new(move || shared.use_tls(loaded, oldest)))
-    }
-
-    /// [`Self::prepare_tls`], applied at once.
-    ///
-    /// # Errors
-    /// When the profile cannot be used; then nothing has changed.
-    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 }
 
@@ -260,7 +249,7 @@ impl Shared {
                 *self.opening.lock() = Opening::Open;
             }
             // It was deleted meanwhile.
-            Ok(false) => self.abandon(),
+            Ok(false) => self.withdraw(),
             Err(error) => self.on_failure(&error, &address),
         }
         self.attempted.notify_all();
@@ -283,10 +272,11 @@ impl Shared {
         }
     }
 
-    /// Nobody need wait for a first attempt any more.
-    fn abandon(&self) {
+    /// Nothing more is accepted, and nobody need wait for a first attempt any more.
+    fn withdraw(&self) {
+        self.sockets.retire();
         let mut opening = self.opening.lock();
-        if *opening == Opening::Trying {
+        if matches!(*opening, Opening::Configured | Opening::Trying) {
             *opening = Opening::Failed(ListenError { condition: "proton:io", description: "ended".to_owned() });
         }
         self.attempted.notify_all();
@@ -319,17 +309,21 @@ impl Shared {
     }
 }
 
-/// Opens the socket if it is not open yet, then accepts.
+/// Opens the socket if it is not open yet, then accepts, until nothing more is to be accepted.
 async fn listen(shared: Arc<Shared>) {
     let opened = tokio::select! {
         () = open_at_last(&shared) => true,
-        () = signalled(&shared.deleted) => false,
-        () = shared.io.stopped() => false,
+        () = shared.owner.draining() => false,
     };
     if opened {
-        accept_all(shared).await;
-    } else {
-        shared.abandon();
+        tokio::select! {
+            () = accept_all(&shared) => {}
+            () = shared.owner.draining() => {}
+        }
+    }
+    shared.withdraw();
+    if opened {
+        log!(LogModule::Server, Level::Debug, "Listener closed on {}", shared.params.endpoint.address());
     }
 }
 
@@ -353,27 +347,21 @@ async fn open_at_last(shared: &Shared) {
     }
 }
 
-async fn accept_all(shared: Arc<Shared>) {
+async fn accept_all(shared: &Arc<Shared>) {
     loop {
-        tokio::select! {
-            accepted = poll_fn(|cx| shared.sockets.poll_accept(cx)) => match accepted {
-                // Routers are let in: through them the mesh keeps its ways.
-                Ok(_) if !shared.is_for_routers() && BUDGET.refuses() => {}
-                Ok(Accepted { stream, peer, .. }) => {
-                    let task = serve(Arc::clone(&shared), stream, peer);
-                    shared.io.spawn(task);
-                }
-                Err(error) => {
-                    log!(LogModule::Server, Level::Error, "Accept failed on {}: {error}", shared.params.endpoint.address());
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            () = signalled(&shared.deleted) => break,
-            () = shared.io.stopped() => break,
+        match poll_fn(|cx| shared.sockets.poll_accept(cx)).await {
+            // Routers are let in: through them the mesh keeps its ways.
+            Ok(_) if !shared.is_for_routers() && BUDGET.refuses() => {}
+            Ok(Accepted { stream, peer, .. }) => {
+                shared.owner.spawn("connection", serve(Arc::clone(shared), stream, peer));
+            }
+            Err(error) => {
+                let address = shared.params.endpoint.address();
+                log!(LogModule::Server, Level::Error, "Accept failed on {address}: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
-    shared.sockets.retire();
-    log!(LogModule::Server, Level::Debug, "Listener closed on {}", shared.params.endpoint.address());
 }
 
 /// The life of an accepted connection.
@@ -389,7 +377,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
         ended = run(&shared, stream, conn, registration) => ended,
-        () = shared.io.stopped() => {
+        () = shared.owner.stopped() => {
             log!(LogModule::Server, Level::Info, "[C{id}] Closing connection on shutdown");
             return;
         }
@@ -572,13 +560,15 @@ mod tests {
         let error = listener.activate().expect_err("taken");
         assert_eq!(error.description, format!("Address already in use - listen on {address}"));
         drop(taken);
-        let open = async {
-            while listener.bound().is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        let shared = Arc::clone(&listener.shared);
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut opening = shared.opening.lock();
+            while *opening != Opening::Open {
+                shared.attempted.wait(&mut opening);
             }
-            TcpStream::connect(address).await.expect("listens");
-        };
-        tokio::time::timeout(Duration::from_secs(20), open).await.expect("in time");
+        });
+        tokio::time::timeout(Duration::from_secs(20), opened).await.expect("in time").expect("no panic");
+        TcpStream::connect(address).await.expect("listens");
         listener.delete();
     }
 
@@ -600,7 +590,7 @@ mod tests {
         let mut named = params("0".to_owned());
         named.endpoint.host = "localhost".to_owned();
         let listener = Listener::create(named, &io).expect("no TLS");
-        io.shutdown();
+        io.tasks().drain();
         let activated = tokio::task::spawn_blocking(move || listener.activate());
         let ended = tokio::time::timeout(Duration::from_secs(20), activated).await.expect("in time").expect("no panic");
         ended.expect_err("not open");

@@ -80,6 +80,11 @@ impl AddressSet {
         Some(entry)
     }
 
+    /// What is watched so far, and will not be any more.
+    pub(super) fn take_watches(&mut self) -> Vec<WatchId> {
+        self.entries.iter_mut().filter_map(|entry| entry.watch.take()).collect()
+    }
+
     pub(super) fn entries(&self) -> &[AddressEntry] {
         &self.entries
     }

@@ -9,6 +9,7 @@ use super::setup::{self, consumer, dispatcher_params, flow_params, join, produce
 use super::socket::Socket;
 use crate::clock;
 use crate::net;
+use crate::runtime::Io;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
@@ -26,11 +27,10 @@ use router_engine::stream::{Pull, Reader};
 use router_engine::{Action, Effect, LinkId, Mailbox, OutId, Router, Side};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 /// Octets of a head that may be read before it is complete.
@@ -58,13 +58,10 @@ pub struct TcpConnectorParams {
     pub verify_hostname: bool,
 }
 
-/// A running tcpConnector.
+/// A tcpConnector. Dropping the handle does not end it: [`Self::delete`] does.
 #[derive(Debug)]
 pub struct TcpConnector {
     shared: Arc<Shared>,
-    dispatcher: ConnHandle,
-    task: AbortHandle,
-    router: Arc<Router>,
 }
 
 #[derive(Debug)]
@@ -72,7 +69,10 @@ struct Shared {
     params: TcpConnectorParams,
     /// The number of the port, when it has one.
     port: Option<u16>,
+    router: Arc<Router>,
     service: Arc<Service>,
+    /// The connection that takes client streams, once it is active.
+    dispatcher: OnceLock<ConnId>,
     tls: Mutex<Option<TlsClient>>,
 }
 
@@ -116,11 +116,11 @@ struct ClientStream {
 // === impl TcpConnector ===
 
 impl TcpConnector {
-    /// Attaches to the address and serves.
+    /// Configures a tcpConnector; [`Self::activate`] starts it. Reads files: not for an IO thread.
     ///
     /// # Errors
     /// When the TLS profile cannot be used.
-    pub fn start(params: TcpConnectorParams, router: &Arc<Router>) -> Result<Self, TlsConfigError> {
+    pub fn create(params: TcpConnectorParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         router_engine::log!(
             LogModule::TcpAdaptor,
@@ -130,17 +130,31 @@ impl TcpConnector {
             params.host,
             params.port
         );
-        let port = net::port_number(&params.port);
-        let shared = Arc::new(Shared { params, port, service: Arc::default(), tls: Mutex::new(tls) });
+        let shared = Shared {
+            port: net::port_number(&params.port),
+            router: Arc::clone(io.router()),
+            service: Service::new(io.service(format!("tcpConnector {}", params.name))),
+            dispatcher: OnceLock::new(),
+            tls: Mutex::new(tls),
+            params,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Attaches to the address and serves.
+    pub fn activate(&self) {
+        let shared = &self.shared;
+        if !shared.service.owner().activate() {
+            return;
+        }
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
         let request = consumer("tcp.connector.out", Some(&shared.params.address), false);
-        let joined = join(router, Arc::default(), dispatcher_params(DISPATCHER), [request]);
+        let joined = join(&shared.router, Arc::default(), dispatcher_params(DISPATCHER), [request]);
         report::dispatcher_opened(joined.conn.id, DISPATCHER);
-        let presence = Presence { router: Arc::clone(router), id: joined.conn.id };
-        let run = dispatch(Arc::clone(&shared), presence, joined.conn.clone(), joined.rest);
-        let task = tokio::spawn(run).abort_handle();
-        Ok(Self { shared, dispatcher: joined.conn, task, router: Arc::clone(router) })
+        let presence = Presence { router: Arc::clone(&shared.router), id: joined.conn.id };
+        let _ = shared.dispatcher.set(joined.conn.id);
+        shared.service.owner().spawn("dispatcher", run(Arc::clone(shared), presence, joined.conn, joined.rest));
     }
 
     /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
@@ -152,14 +166,6 @@ impl TcpConnector {
         let loaded = load(profile, &self.shared.params)?;
         let shared = Arc::clone(&self.shared);
         Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
-    }
-
-    /// [`Self::prepare_tls`], applied at once.
-    ///
-    /// # Errors
-    /// When the profile cannot be used; then nothing has changed.
-    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        self.prepare_tls(profile).map(TlsUpdate::apply)
     }
 
     /// The configuration.
@@ -174,11 +180,19 @@ impl TcpConnector {
         &self.shared.service
     }
 
-    /// Leaves the address; with `drop_connections` closes the server connections.
-    pub fn delete(self, drop_connections: bool) {
+    /// Leaves the address. Flows live on.
+    pub fn drain(&self) {
+        let shared = &self.shared;
+        shared.service.close(false);
+        if let Some(dispatcher) = shared.dispatcher.get() {
+            shared.router.submit(*dispatcher, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+        }
+    }
+
+    /// [`Self::drain`], for good; with `drop_connections` cuts the server connections.
+    pub fn delete(&self, drop_connections: bool) {
+        self.drain();
         self.shared.service.close(drop_connections);
-        self.task.abort();
-        self.router.submit(self.dispatcher.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
     }
@@ -196,14 +210,21 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
     })
 }
 
+/// The life of a tcpConnector on its address.
+async fn run(shared: Arc<Shared>, _presence: Presence, conn: ConnHandle, effects: Vec<Effect>) {
+    tokio::select! {
+        () = dispatch(&shared, &conn, effects) => {}
+        () = shared.service.owner().draining() => {}
+    }
+}
+
 /// Starts a flow for every client stream.
-async fn dispatch(shared: Arc<Shared>, presence: Presence, conn: ConnHandle, mut effects: Vec<Effect>) {
-    let router = &presence.router;
+async fn dispatch(shared: &Arc<Shared>, conn: &ConnHandle, mut effects: Vec<Effect>) {
     let mut ready = Vec::new();
     loop {
         for effect in effects.drain(..) {
             if let Effect::Push(push) = effect {
-                tokio::spawn(serve(Arc::clone(&shared), Arc::clone(router), conn.clone(), *push));
+                begin_serving(shared, conn, *push);
             }
         }
         std::future::poll_fn(|cx| {
@@ -222,18 +243,29 @@ async fn dispatch(shared: Arc<Shared>, presence: Presence, conn: ConnHandle, mut
     }
 }
 
-/// One client stream: reads its head, opens the server socket, then copies.
-async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle, mut push: Push) {
-    let (conn, out) = (dispatcher.id, push.id);
-    let claim = Claim { router: Arc::clone(&router), out, conn, own: false, outcome: Some(modified()) };
+/// Claims a client stream, and serves it unless that is over.
+fn begin_serving(shared: &Arc<Shared>, dispatcher: &ConnHandle, mut push: Push) {
+    let router = Arc::clone(&shared.router);
+    let claim = Claim { router, out: push.id, conn: dispatcher.id, own: false, outcome: Some(modified()) };
     let mailbox = Arc::new(Mailbox::default());
     let reader = reader_of(&mut push, &mailbox);
-    let mut client = ClientStream { claim, reader, mailbox, pending: VecDeque::new() };
-    drop(push);
+    let client = ClientStream { claim, reader, mailbox, pending: VecDeque::new() };
+    match shared.service.enter(&client.mailbox) {
+        Some(member) => shared.service.owner().run(serve(Arc::clone(shared), client, member)),
+        None => client.claim.refuse(DeliveryState::Released),
+    }
+}
+
+/// One client stream: reads its head, opens the server socket, then copies.
+async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
+    let (router, conn) = (&shared.router, client.claim.conn);
     if BUDGET.refuses() {
         return client.claim.refuse(DeliveryState::Released);
     }
-    let head = match read_head(&client.reader, &client.mailbox, &mut client.pending).await {
+    let Some(head) = read_head(&client.reader, &client.mailbox, &mut client.pending).await else {
+        return client.claim.refuse(DeliveryState::Released);
+    };
+    let head = match head {
         Ok(head) => head,
         Err(HeadError::Malformed) => return client.claim.refuse(DeliveryState::Rejected(None)),
         Err(error @ HeadError::WrongEncapsulation) => {
@@ -243,7 +275,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     };
     let Some(reply_to) = head.reply_to else { return client.claim.refuse(DeliveryState::Rejected(None)) };
     consume(&mut client.pending, head.len);
-    let Some(mut start) = begin(&shared, &router, client) else { return };
+    let Some(mut start) = begin(&shared, router, client, member) else { return };
     let conn = start.conn.id;
     let Start { client, effects, .. } = &mut start;
     let ClientStream { reader, mailbox, pending, .. } = client;
@@ -255,7 +287,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
     // A task of its own: this one is larger by what opening the connection took.
-    tokio::spawn(start.flow(&router, &shared.params.name, transport, reply_to).run());
+    shared.service.owner().run(start.flow(router, &shared.params.name, transport, reply_to).run());
 }
 
 /// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
@@ -277,12 +309,13 @@ fn refusal(out: OutId, state: DeliveryState) -> [Action; 2] {
 
 /// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
 /// `None`, and the stream is released, when the tcpConnector was deleted.
-fn begin(shared: &Arc<Shared>, router: &Router, mut client: ClientStream) -> Option<Start> {
+fn begin(shared: &Shared, router: &Router, mut client: ClientStream, mut member: Member) -> Option<Start> {
     let params = &shared.params;
-    let Some(member) = shared.service.join(&client.mailbox) else {
+    if shared.service.owner().is_draining() {
         client.claim.refuse(DeliveryState::Released);
         return None;
-    };
+    }
+    member.count();
     let peer = flow_params(true, format!("{}:{}", params.host, params.port), None);
     let conn = setup::begin(router, Arc::clone(&client.mailbox), peer);
     let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
@@ -384,20 +417,27 @@ async fn connect(shared: &Shared) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Pulls until the head is complete.
-async fn read_head(reader: &Reader, mailbox: &Mailbox, pending: &mut VecDeque<Bytes>) -> Result<Head, HeadError> {
+/// Pulls until the head is complete. `None` when the client stream is told to close before.
+async fn read_head(
+    reader: &Reader,
+    mailbox: &Mailbox,
+    pending: &mut VecDeque<Bytes>,
+) -> Option<Result<Head, HeadError>> {
     let (mut effects, mut ready) = (Vec::new(), Vec::new());
     std::future::poll_fn(|cx| {
         loop {
             mailbox.take(&mut effects, &mut ready);
             ready.clear();
+            if effects.iter().any(|effect| matches!(effect, Effect::Close { .. })) {
+                return Poll::Ready(None);
+            }
             let pull = reader.pull(HEAD_PULL, pending);
             if pull == Pull::Aborted {
-                return Poll::Ready(Err(HeadError::Malformed));
+                return Poll::Ready(Some(Err(HeadError::Malformed)));
             }
             match head::parse(pending.make_contiguous(), pull == Pull::Done) {
-                Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                Err(error) => return Poll::Ready(Err(error)),
+                Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
+                Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(None) if pull == Pull::Empty && mailbox.park(cx.waker()) => return Poll::Pending,
                 Ok(None) => {}
             }

@@ -7,10 +7,8 @@
 
 use super::flow::{Flow, Turn};
 use super::report;
-use super::socket::side;
 use crate::transport::TransportError;
 use router_engine::exchange::Phase;
-use router_engine::log::{Level, LogModule};
 use router_engine::telemetry::Event;
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
@@ -223,15 +221,6 @@ impl Drop for Flow {
     fn drop(&mut self) {
         if self.exchange.phase() == Phase::Left {
             return;
-        }
-        if std::thread::panicking() {
-            router_engine::log!(
-                LogModule::TcpAdaptor,
-                Level::Error,
-                "[C{}] {} side was cut by a fault of its task",
-                self.id(),
-                side(self.exchange.role())
-            );
         }
         self.exchange.cut();
         // A second panic would end the process.

@@ -10,7 +10,9 @@ use super::socket::{Socket, log_tls_failure};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
 use crate::retry::Retry;
+use crate::runtime::Io;
 use crate::sockets::{Accepted, Sockets};
+use crate::tasks::contained;
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
@@ -25,7 +27,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
 /// Connections taken from the kernel before other tasks get their turn.
 const ACCEPTS: usize = 32;
@@ -57,11 +58,10 @@ pub struct TcpListenerParams {
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
-/// A running tcpListener.
+/// A tcpListener. Dropping the handle does not end it: [`Self::delete`] does.
 #[derive(Debug)]
 pub struct TcpListener {
     shared: Arc<Shared>,
-    task: AbortHandle,
 }
 
 #[derive(Debug)]
@@ -87,15 +87,15 @@ struct Status {
 // === impl TcpListener ===
 
 impl TcpListener {
-    /// Begins to watch the address.
+    /// Configures a tcpListener; [`Self::activate`] starts it. Reads files: not for an IO thread.
     ///
     /// # Errors
     /// When the TLS profile cannot be used.
-    pub fn start(params: TcpListenerParams, router: &Arc<Router>) -> Result<Self, TlsConfigError> {
+    pub fn create(params: TcpListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
-        let shared = Arc::new(Shared {
-            router: Arc::clone(router),
-            service: Arc::default(),
+        let shared = Shared {
+            router: Arc::clone(io.router()),
+            service: Service::new(io.service(format!("tcpListener {}", params.name))),
             mailbox: Arc::default(),
             sockets: Sockets::new(Closing::Reset),
             port: net::port_number(&params.port),
@@ -103,13 +103,22 @@ impl TcpListener {
             tls: Mutex::new(tls),
             status: Mutex::default(),
             params,
-        });
+        };
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Configured TcpListener for {}", shared.describe());
-        if shared.params.strategy == Strategy::None {
-            shared.add_address(&shared.params.name, &shared.params.address, 0);
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Begins to watch the address, and listens while it can be reached.
+    pub fn activate(&self) {
+        let shared = &self.shared;
+        if shared.service.owner().activate() {
+            if shared.params.strategy == Strategy::None {
+                shared.add_address(&shared.params.name, &shared.params.address, 0);
+            }
+            if !shared.service.owner().spawn("listener", run(Arc::clone(shared))) {
+                shared.withdraw();
+            }
         }
-        let task = tokio::spawn(run(Arc::clone(&shared))).abort_handle();
-        Ok(Self { shared, task })
     }
 
     /// The configuration.
@@ -173,22 +182,15 @@ impl TcpListener {
         Ok(TlsUpdate::new(move || *shared.tls.lock() = Some(loaded)))
     }
 
-    /// [`Self::prepare_tls`], applied at once.
-    ///
-    /// # Errors
-    /// When the profile cannot be used; then nothing has changed.
-    pub fn update_tls(&self, profile: &TlsProfile) -> Result<(), TlsConfigError> {
-        self.prepare_tls(profile).map(TlsUpdate::apply)
+    /// Stops listening; the port is free at once. Flows live on.
+    pub fn drain(&self) {
+        self.shared.service.close(false);
+        self.shared.withdraw();
     }
 
-    /// Stops listening, and the port is free at once; with `drop_connections` closes what was accepted.
-    pub fn delete(self, drop_connections: bool) {
-        self.shared.sockets.retire();
-        self.task.abort();
-        let watches: Vec<_> = self.shared.addresses.lock().entries().iter().filter_map(|e| e.watch).collect();
-        for watch in watches {
-            self.shared.router.unwatch(watch);
-        }
+    /// [`Self::drain`], for good; with `drop_connections` cuts what was accepted.
+    pub fn delete(&self, drop_connections: bool) {
+        self.drain();
         self.shared.service.close(drop_connections);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
     }
@@ -223,6 +225,14 @@ impl Shared {
         let key = self.addresses.lock().insert(name, address, value);
         let watch = self.router.watch(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
         self.addresses.lock().set_watch(key, watch);
+    }
+
+    /// Nothing more is accepted, and no address watched any more.
+    fn withdraw(&self) {
+        self.sockets.retire();
+        *self.status.lock() = Status::default();
+        let watches = self.addresses.lock().take_watches();
+        watches.into_iter().for_each(|watch| self.router.unwatch(watch));
     }
 
     fn host_port(&self) -> String {
@@ -280,14 +290,23 @@ impl Shared {
     }
 }
 
+/// The life of a tcpListener.
+async fn run(shared: Arc<Shared>) {
+    tokio::select! {
+        () = serve(&shared) => {}
+        () = shared.service.owner().draining() => {}
+    }
+    shared.withdraw();
+}
+
 /// Opens and closes the socket as the addresses come and go, and accepts. While the socket cannot be opened, that is
 /// tried again and again: whoever has the port may leave it.
-async fn run(shared: Arc<Shared>) {
+async fn serve(shared: &Arc<Shared>) {
     let mut reachable = false;
     let mut retry = Retry::default();
     loop {
         let event = tokio::select! {
-            event = next_event(&shared) => event,
+            event = contained(next_event(shared)) => event.unwrap_or(Event::AcceptFailed),
             () = retry.due() => Event::Retry,
         };
         match event {
@@ -317,7 +336,7 @@ async fn run(shared: Arc<Shared>) {
 enum Event {
     /// Whether an address can be reached was told anew.
     Reachable(bool),
-    /// The kernel gives no more sockets for now.
+    /// The kernel gives no more sockets for now, or accepting one panicked.
     AcceptFailed,
     /// It is time to try again to open the socket.
     Retry,
@@ -395,11 +414,11 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     match tls {
         None => {
             if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                tokio::spawn(flow.run());
+                shared.service.owner().run(flow.run());
             }
         }
         Some(tls) => {
-            tokio::spawn(secure(Arc::clone(shared), tls, client, stream));
+            shared.service.owner().run(secure(Arc::clone(shared), tls, client, stream));
         }
     }
 }
@@ -430,7 +449,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
     match done {
         Handshake::Done(Ok(())) => {
             if let Some(flow) = set_up(&shared, client, transport) {
-                tokio::spawn(flow.run());
+                shared.service.owner().run(flow.run());
             }
         }
         Handshake::Done(Err(error)) => {
@@ -498,32 +517,28 @@ mod tests {
     use super::*;
     use std::net::SocketAddr;
 
-    async fn shows(listener: &TcpListener, up: bool, message: &str) {
-        let known = async {
-            while listener.status() != (up, message.to_owned()) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let shown = tokio::time::timeout(Duration::from_secs(20), known).await;
-        assert!(shown.is_ok(), "{:?} instead of {message}", listener.status());
-    }
-
     #[tokio::test]
     async fn a_port_that_was_taken_is_tried_again() {
+        capture::start();
         let router = router();
         let far = FarEnd::new(&router);
         let (listener, port) = listener(&router);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        shows(&listener, true, "").await;
+        let shows = async |line: &str, times, up, message: &str| {
+            let heard = capture::heard(line, times);
+            tokio::time::timeout(Duration::from_secs(20), heard).await.expect("in time");
+            assert_eq!(listener.status(), (up, message.to_owned()));
+        };
+        shows(": listening for client", 1, true, "").await;
         // Gone and back while somebody else has the port.
         far.leave();
-        shows(&listener, false, "").await;
+        shows(": stopped listening", 1, false, "").await;
         let other = net::listen_on(address, 16).expect("the port is free");
         let _far = FarEnd::new(&router);
         let taken = format!("Address already in use - listen on {address}");
-        shows(&listener, false, &taken).await;
+        shows(&taken, 1, false, &taken).await;
         drop(other);
-        shows(&listener, true, "").await;
+        shows(": listening for client", 2, true, "").await;
         TcpStream::connect(address).await.expect("listens");
     }
 

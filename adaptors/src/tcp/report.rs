@@ -77,9 +77,13 @@ pub(super) fn connection_closed(conn: ConnId) {
 
 /// What a test's thread logs.
 #[cfg(test)]
-pub(super) mod capture {
+pub(crate) mod capture {
     use router_engine::log::{LogModule, Record, Sink, set_mask, set_sink};
     use std::cell::RefCell;
+    use std::pin::pin;
+    use tokio::sync::Notify;
+
+    static LOGGED: Notify = Notify::const_new();
 
     thread_local! {
         static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -91,24 +95,37 @@ pub(super) mod capture {
         fn write(&self, record: &Record<'_>) {
             let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
             LINES.with_borrow_mut(|lines| lines.push(line));
+            LOGGED.notify_waiters();
         }
     }
 
     /// Keeps what the thread logs from now on.
-    pub(in super::super) fn start() {
+    pub(crate) fn start() {
         set_sink(Box::new(Keeper));
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, u8::MAX));
     }
 
     /// Lines with these words so far.
-    pub(in super::super) fn with(words: &str) -> Vec<String> {
+    pub(crate) fn with(words: &str) -> Vec<String> {
         LINES.with_borrow(|lines| lines.iter().filter(|line| line.contains(words)).cloned().collect())
+    }
+
+    /// Waits until there are so many lines with these words.
+    pub(crate) async fn heard(words: &str, count: usize) {
+        loop {
+            let mut logged = pin!(LOGGED.notified());
+            logged.as_mut().enable();
+            if with(words).len() >= count {
+                return;
+            }
+            logged.await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{client, eventually, listener, router};
+    use super::super::tests::{client, eventually, io, listener, router};
     use super::super::{TcpConnector, TcpConnectorParams};
     use super::capture;
     use router_engine::exchange::Role;
@@ -134,7 +151,8 @@ mod tests {
             tls: None,
             verify_hostname: true,
         };
-        let connector = TcpConnector::start(params, &router).expect("no TLS");
+        let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
+        connector.activate();
         let mut client = client(port).await;
         let from = client.local_addr().expect("connected");
         let (mut peer, _) = server.accept().await.expect("connected");

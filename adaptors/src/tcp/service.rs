@@ -1,43 +1,34 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
-use parking_lot::Mutex;
+use crate::tasks::{self, Owner};
 use router_engine::{Effect, Mailbox};
-use slab::Slab;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use tokio::sync::Notify;
-
-/// Capacity of the adaptor's links (spec `tcp-adaptor.md` 2.5).
 
 /// Counters and live flows of one tcpListener or tcpConnector.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
-    flows: Mutex<Flows>,
-    /// Told when the last flow has ended.
-    left: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Flows {
-    /// The tcpListener or tcpConnector was deleted.
-    closing: bool,
-    members: Slab<Arc<Mailbox>>,
+    owner: Arc<Owner>,
 }
 
 /// A flow's membership; ends when dropped.
 #[derive(Debug)]
 pub(super) struct Member {
     service: Arc<Service>,
-    key: usize,
+    counted: bool,
+    _task: tasks::Member,
 }
 
 // === impl Service ===
 
 impl Service {
+    pub(super) fn new(owner: Arc<Owner>) -> Arc<Self> {
+        Arc::new(Self { opened: AtomicU64::new(0), closed: AtomicU64::new(0), owner })
+    }
+
     /// Flows begun.
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
@@ -52,53 +43,48 @@ impl Service {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Begins a flow that is told through `mailbox` to close. `None` when the service was closed.
+    /// Whom the flows belong to.
+    pub(super) const fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    /// Begins a flow that is told through `mailbox` to close. `None` when no flow may begin.
     pub(super) fn join(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
-        let key = {
-            let mut flows = self.flows.lock();
-            if flows.closing {
-                return None;
-            }
-            flows.members.insert(Arc::clone(mailbox))
-        };
-        self.count_opened();
-        Some(Member { service: Arc::clone(self), key })
+        let mut member = self.enter(mailbox)?;
+        member.count();
+        Some(member)
     }
 
-    /// Lets no more flows begin; with `drop_connections` also closes those that live.
-    pub(crate) fn close(&self, drop_connections: bool) {
-        // Wakers run outside of the lock: a flow that ends at once takes the lock to leave.
-        let wakers: Vec<_> = {
-            let mut flows = self.flows.lock();
-            flows.closing = true;
-            let told = flows.members.iter().filter(|_| drop_connections);
-            told.filter_map(|(_, m)| m.post(Effect::Close { error: None, hard: true })).collect()
-        };
-        wakers.into_iter().for_each(std::task::Waker::wake);
+    /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
+    pub(super) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+        let task = self.owner.join("flow", mailbox)?;
+        Some(Member { service: Arc::clone(self), counted: false, _task: task })
     }
 
-    /// Waits until no flow is left.
-    pub(crate) async fn ended(&self) {
-        loop {
-            let mut left = pin!(self.left.notified());
-            // What is told from here on is not missed.
-            left.as_mut().enable();
-            if self.flows.lock().members.is_empty() {
-                return;
-            }
-            left.await;
+    /// Lets no more flows begin; with `drop_connections` also cuts those that live.
+    pub(super) fn close(&self, drop_connections: bool) {
+        self.owner.drain();
+        if drop_connections {
+            self.owner.stop();
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Counts the flow, once.
+    pub(super) fn count(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.service.count_opened();
         }
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.service.closed.fetch_add(1, Ordering::Relaxed);
-        let members = &mut self.service.flows.lock().members;
-        members.try_remove(self.key);
-        if members.is_empty() {
-            *members = Slab::new();
-            self.service.left.notify_waiters();
+        if self.counted {
+            self.service.closed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

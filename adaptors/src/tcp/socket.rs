@@ -31,7 +31,7 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
 }
 
 /// The side of the service, as logs name it.
-pub(super) const fn side(role: Role) -> &'static str {
+const fn side(role: Role) -> &'static str {
     match role {
         Role::Requester => "Listener",
         Role::Responder => "Connector",

@@ -6,6 +6,7 @@ use super::setup::{consumer, flow_params, join, producer};
 use super::socket::Socket;
 use super::{Strategy, TcpListener, TcpListenerParams};
 use crate::clock;
+use crate::runtime::Io;
 use crate::tls::Session;
 use crate::tls::fuzzing::{Suite, seal};
 use crate::transport::Transport;
@@ -30,7 +31,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 const ADDRESS: &str = "svc";
 
-pub(super) fn router() -> Arc<Router> {
+pub(crate) fn router() -> Arc<Router> {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
@@ -50,7 +51,18 @@ fn params(port: u16) -> TcpListenerParams {
 
 pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    (TcpListener::start(params(port), router).expect("no TLS"), port)
+    (active(params(port), router), port)
+}
+
+fn active(params: TcpListenerParams, router: &Arc<Router>) -> TcpListener {
+    let listener = TcpListener::create(params, &io(router)).expect("no TLS");
+    listener.activate();
+    listener
+}
+
+/// Adaptors on the executor at hand.
+pub(crate) fn io(router: &Arc<Router>) -> Io {
+    Io::new(Arc::clone(router), tokio::runtime::Handle::current(), 1)
 }
 
 /// Connects once the listener listens.
@@ -541,11 +553,11 @@ async fn a_listener_may_be_given_by_names() {
     let (literal, port) = listener(&router);
     literal.delete(false);
     let by_name = TcpListenerParams { host: "localhost".into(), ..params(port) };
-    let named = TcpListener::start(by_name, &router).expect("no TLS");
+    let named = active(by_name, &router);
     client(port).await;
     named.delete(false);
     let unknown = TcpListenerParams { port: "no-such-service".into(), ..params(port) };
-    let nowhere = TcpListener::start(unknown, &router).expect("no TLS");
+    let nowhere = active(unknown, &router);
     let failure = eventually(async || Some(nowhere.status().1).filter(|text| !text.is_empty())).await;
     assert_eq!(failure, "Servname not supported for ai_socktype - listen on 127.0.0.1:no-such-service");
 }

@@ -244,8 +244,8 @@ impl Runtime {
         let tls = self.profile(params.ssl_profile.as_ref())?;
         let engine = self.engine()?;
         let address = params.address.as_deref().map(|a| engine.service_address(a)).unwrap_or_default();
-        let listener = TcpListener::start(convert::tcp_listener(&params, address, tls), &engine.router)?;
-        engine.io.add_service(listener.service());
+        let listener = TcpListener::create(convert::tcp_listener(&params, address, tls), &engine.io)?;
+        listener.activate();
         self.entities.tcp_listeners.insert(key(entity), OpenTcpListener { listener, params });
         Ok(())
     }
@@ -255,8 +255,8 @@ impl Runtime {
         let tls = self.profile(params.ssl_profile.as_ref())?;
         let engine = self.engine()?;
         let address = engine.service_address(&params.address);
-        let connector = TcpConnector::start(convert::tcp_connector(&params, address, tls), &engine.router)?;
-        engine.io.add_service(connector.service());
+        let connector = TcpConnector::create(convert::tcp_connector(&params, address, tls), &engine.io)?;
+        connector.activate();
         self.entities.tcp_connectors.insert(key(entity), OpenTcpConnector { connector, params });
         Ok(())
     }

@@ -55,16 +55,10 @@ pub(super) fn set_ceiling() {
     );
 }
 
-/// Runs until the router is shut down.
+/// Runs for as long as the router does.
 pub(super) async fn run(io: Io) {
-    let mut governor = Governor {
-        io: io.clone(),
-        resident: 0,
-        looked: None,
-        told: (Level::Calm, Instant::now()),
-        refused: 0,
-        weighed: false,
-    };
+    let mut governor =
+        Governor { io, resident: 0, looked: None, told: (Level::Calm, Instant::now()), refused: 0, weighed: false };
     let watch = async {
         loop {
             governor.look().await;
@@ -77,7 +71,6 @@ pub(super) async fn run(io: Io) {
     tokio::select! {
         () = watch => {}
         () = usage::report() => {}
-        () = io.stopped() => {}
     }
 }
 

@@ -149,7 +149,7 @@ impl Runtime {
         let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
         io.start();
         governor::set_ceiling();
-        io.spawn(governor::run(io.clone()));
+        io.spawn("governor", governor::run(io.clone()));
         self.engine = Some(Engine { io, router, tenant });
         Ok(())
     }

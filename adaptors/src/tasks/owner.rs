@@ -1,0 +1,304 @@
+//! The life of a listener or connector, and its tasks.
+
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
+use router_engine::{Effect, Mailbox};
+use slab::Slab;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// Places for tasks that an owner keeps, though it has no more than one task.
+const SPARE: usize = 32;
+
+/// Where an owner is in its life. It never goes back.
+///
+/// ```text
+///            activate            drain              stop
+///  Created ------------> Running -------> Draining -------> Stopped
+///     |                     |                ^                 ^
+///     '---------drain-------|----------------'                 |
+///                           '----------------stop--------------'
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Configured; it has no tasks.
+    Created,
+    /// At work.
+    Running,
+    /// Deleted, or the router shuts down: it takes in nothing new, and tries nothing again. What is under way goes on
+    /// to its own end.
+    Draining,
+    /// What is under way ends now, without ceremony.
+    Stopped,
+}
+
+/// When a shutdown stops an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// What ends has a far end that should hear of it.
+    First,
+    /// When there is nothing left that would have to be told to anybody.
+    Last,
+}
+
+/// Whoever tasks belong to: a listener, a connector, the process. Tasks keep it alive.
+#[derive(Debug)]
+pub struct Owner {
+    name: String,
+    stage: Stage,
+    handle: Handle,
+    table: Mutex<Table>,
+    /// The phase is another one, or the last task has left.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Table {
+    phase: Phase,
+    tasks: Slab<Task>,
+    /// Tasks that were begun so far.
+    begun: u64,
+}
+
+#[derive(Debug)]
+struct Task {
+    name: &'static str,
+    /// Tells it from others that had its place.
+    number: u64,
+    reach: Reach,
+}
+
+/// How a task is made to end.
+#[derive(Debug)]
+enum Reach {
+    /// It is told so in its mailbox, and passes from task to task as it goes on.
+    Mailbox(Arc<Mailbox>),
+    /// It heeds the phase, and is cut if it does not. The handle is there once it runs.
+    Handle(Option<AbortHandle>),
+}
+
+/// A task's membership; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Member {
+    owner: Arc<Owner>,
+    key: usize,
+}
+
+pin_project! {
+    /// The work of a task, which is dropped before its membership.
+    struct Owned<F> {
+        #[pin]
+        work: F,
+        _member: Member,
+    }
+}
+
+// === impl Owner ===
+
+impl Owner {
+    pub(crate) fn new(name: String, stage: Stage, handle: Handle) -> Self {
+        let table = Mutex::new(Table { phase: Phase::Created, tasks: Slab::new(), begun: 0 });
+        Self { name, stage, handle, table, changed: Notify::new() }
+    }
+
+    pub(super) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.table.lock().phase
+    }
+
+    /// Whether it takes in nothing new any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.phase() >= Phase::Draining
+    }
+
+    /// Lets tasks begin. False: they may already, or may not any more.
+    pub(crate) fn activate(&self) -> bool {
+        let mut table = self.table.lock();
+        let created = table.phase == Phase::Created;
+        if created {
+            table.phase = Phase::Running;
+        }
+        created
+    }
+
+    /// Lets no more tasks begin.
+    pub(crate) fn drain(&self) {
+        self.enter(Phase::Draining);
+    }
+
+    /// Has all tasks end.
+    pub(crate) fn stop(&self) {
+        self.enter(Phase::Stopped);
+    }
+
+    fn enter(&self, phase: Phase) {
+        // Wakers run outside of the lock: a task that ends at once takes the lock to leave.
+        let wakers = {
+            let mut table = self.table.lock();
+            if table.phase >= phase {
+                return;
+            }
+            table.phase = phase;
+            if phase == Phase::Stopped { table.close_mailboxes() } else { Vec::new() }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        self.changed.notify_waiters();
+    }
+
+    /// Ready when nothing new is taken in any more.
+    pub async fn draining(&self) {
+        self.until(|table| table.phase >= Phase::Draining).await;
+    }
+
+    /// Ready when all tasks are to end.
+    pub async fn stopped(&self) {
+        self.until(|table| table.phase == Phase::Stopped).await;
+    }
+
+    /// Ready when no task is left.
+    pub async fn left(&self) {
+        self.until(|table| table.tasks.is_empty()).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Table) -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What is told from here on is not missed.
+            changed.as_mut().enable();
+            if holds(&self.table.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Runs a task that heeds the phase. Tasks of one name are of one kind. False, and the work is dropped, when no
+    /// task may begin.
+    pub fn spawn(self: &Arc<Self>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let Some((member, number)) = self.enlist(name, Reach::Handle(None)) else { return false };
+        let key = member.key;
+        // Without the lock: an executor that ends drops the work at once, and the member takes the lock.
+        let handle = self.begin(Owned { work, _member: member }).abort_handle();
+        let mut table = self.table.lock();
+        if let Some(task) = table.tasks.get_mut(key).filter(|task| task.number == number) {
+            task.reach = Reach::Handle(Some(handle));
+        }
+        true
+    }
+
+    /// Enters a task that is told in its mailbox to end. `None` when no task may begin.
+    pub(crate) fn join(self: &Arc<Self>, name: &'static str, mailbox: &Arc<Mailbox>) -> Option<Member> {
+        self.enlist(name, Reach::Mailbox(Arc::clone(mailbox))).map(|(member, _)| member)
+    }
+
+    fn enlist(self: &Arc<Self>, name: &'static str, reach: Reach) -> Option<(Member, u64)> {
+        let mut table = self.table.lock();
+        if table.phase != Phase::Running {
+            return None;
+        }
+        table.begun += 1;
+        let number = table.begun;
+        let key = table.tasks.insert(Task { name, number, reach });
+        Some((Member { owner: Arc::clone(self), key }, number))
+    }
+
+    /// Runs the work of a task that has entered: it holds its [`Member`].
+    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.begin(work);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where tasks begin")]
+    fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.handle.spawn(work)
+    }
+
+    /// The names of the tasks there are.
+    pub(super) fn tasks(&self) -> Vec<&'static str> {
+        self.table.lock().tasks.iter().map(|(_, task)| task.name).collect()
+    }
+
+    /// Cuts what is left, and tells what that was.
+    pub(super) fn abort(&self) -> Vec<super::Straggler> {
+        let (names, handles): (Vec<_>, Vec<_>) = {
+            let table = self.table.lock();
+            table.tasks.iter().map(|(_, task)| (task.name, task.reach.handle().cloned())).unzip()
+        };
+        handles.into_iter().flatten().for_each(|handle| handle.abort());
+        names.into_iter().map(|task| super::Straggler { task, owner: self.name.clone() }).collect()
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Tells those who have one, in their mailbox. Their wakers are to be called once the lock is free.
+    fn close_mailboxes(&self) -> Vec<Waker> {
+        let mailboxes = self.tasks.iter().filter_map(|(_, task)| match &task.reach {
+            Reach::Mailbox(mailbox) => Some(mailbox),
+            Reach::Handle(_) => None,
+        });
+        mailboxes.filter_map(|mailbox| mailbox.post(Effect::Close { error: None, hard: true })).collect()
+    }
+
+    fn remove(&mut self, key: usize) -> Option<Task> {
+        let task = self.tasks.try_remove(key);
+        if self.tasks.len() <= 1 && self.tasks.capacity() > SPARE {
+            self.tasks.shrink_to_fit();
+        }
+        task
+    }
+}
+
+// === impl Reach ===
+
+impl Reach {
+    const fn handle(&self) -> Option<&AbortHandle> {
+        match self {
+            Self::Handle(handle) => handle.as_ref(),
+            Self::Mailbox(_) => None,
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let (task, is_last) = {
+            let mut table = self.owner.table.lock();
+            (table.remove(self.key), table.tasks.is_empty())
+        };
+        if is_last {
+            self.owner.changed.notify_waiters();
+        }
+        // The work of a task that panics is dropped while the panic goes on.
+        if let Some(Task { name, .. }) = task
+            && std::thread::panicking()
+        {
+            log!(LogModule::Error, Level::Error, "Internal error: a task has panicked: {name} of {}", self.owner.name);
+        }
+    }
+}
+
+// === impl Owned ===
+
+impl<F: Future<Output = ()>> Future for Owned<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().work.poll(cx)
+    }
+}

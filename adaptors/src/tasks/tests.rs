@@ -1,0 +1,181 @@
+use super::*;
+use crate::tcp::capture;
+use crate::tcp::tests::{io, router};
+use router_engine::{Effect, Mailbox};
+use std::future::pending;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+const GRACE: Duration = Duration::from_millis(200);
+
+fn tasks() -> Tasks {
+    Tasks::new(Handle::current())
+}
+
+fn active(tasks: &Tasks, name: &str, stage: Stage) -> Arc<Owner> {
+    let owner = tasks.owner(name.to_owned(), stage);
+    assert!(owner.activate());
+    owner
+}
+
+#[tokio::test]
+async fn a_panic_is_contained() {
+    assert_eq!(contained(async { 7 }).await, Some(7));
+    let lost = contained(async {
+        tokio::task::yield_now().await;
+        panic!("on purpose")
+    });
+    assert_eq!(lost.await, None::<()>);
+}
+
+#[tokio::test]
+async fn an_owner_never_goes_back() {
+    let tasks = tasks();
+    let owner = tasks.owner("listener l".to_owned(), Stage::Last);
+    assert_eq!(owner.phase(), Phase::Created);
+    assert!(!owner.spawn("early", pending()));
+    assert!(owner.activate() && !owner.activate());
+    assert!(owner.spawn("task", pending()));
+    assert_eq!(tasks.live(), BTreeMap::from([("task", 1)]));
+    owner.drain();
+    owner.draining().await;
+    assert!(!owner.activate() && !owner.spawn("late", pending()));
+    assert!(owner.join("late", &Arc::default()).is_none());
+    owner.stop();
+    owner.stopped().await;
+    owner.drain();
+    assert_eq!(owner.phase(), Phase::Stopped);
+    assert_eq!(tasks.phase(), Phase::Running, "others go on");
+}
+
+#[tokio::test]
+async fn an_owner_that_was_never_active_may_be_deleted() {
+    let owner = tasks().owner("listener l".to_owned(), Stage::Last);
+    owner.drain();
+    assert!(!owner.activate() && !owner.spawn("late", pending()));
+    owner.left().await;
+}
+
+#[tokio::test]
+async fn whoever_comes_during_a_shutdown_is_late() {
+    let tasks = tasks();
+    tasks.drain();
+    assert_eq!(tasks.owner("listener l".to_owned(), Stage::Last).phase(), Phase::Draining);
+    tasks.shutdown(Duration::ZERO, GRACE).await;
+    assert_eq!(tasks.owner("listener l".to_owned(), Stage::Last).phase(), Phase::Stopped);
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_named_once_and_its_owner_goes_on() {
+    capture::start();
+    let tasks = tasks();
+    let owner = active(&tasks, "listener l", Stage::Last);
+    assert!(owner.spawn("connection", async { panic!("on purpose") }));
+    owner.left().await;
+    // One that passed its membership on.
+    let member = owner.join("flow", &Arc::default()).expect("running");
+    owner.run(async move {
+        let _member = member;
+        tokio::task::yield_now().await;
+        panic!("on purpose");
+    });
+    owner.left().await;
+    let line = |task| format!("ERROR (error) Internal error: a task has panicked: {task} of listener l");
+    assert_eq!(capture::with("Internal error"), ["connection", "flow"].map(line));
+    let (done, over) = oneshot::channel();
+    assert!(owner.spawn("connection", async { done.send(()).expect("awaited") }));
+    over.await.expect("it ran");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_drains_in_time_is_not_stopped() {
+    let tasks = tasks();
+    let owner = active(&tasks, "listener l", Stage::Last);
+    let (drained, over) = oneshot::channel();
+    let heeding = Arc::clone(&owner);
+    owner.spawn("connection", async move {
+        heeding.draining().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drained.send(heeding.phase()).expect("awaited");
+    });
+    let begun = Instant::now();
+    assert_eq!(tasks.shutdown(Duration::from_secs(60), GRACE).await, []);
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    assert_eq!(over.await.expect("drained"), Phase::Draining);
+    assert_eq!((tasks.phase(), tasks.live()), (Phase::Stopped, BTreeMap::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_drain_in_time_is_stopped() {
+    for drain in [Duration::ZERO, Duration::from_secs(60)] {
+        let tasks = tasks();
+        let owner = active(&tasks, "listener l", Stage::Last);
+        let heeding = Arc::clone(&owner);
+        owner.spawn("connection", async move { heeding.stopped().await });
+        let begun = Instant::now();
+        assert_eq!(tasks.shutdown(drain, GRACE).await, []);
+        assert_eq!((begun.elapsed(), tasks.live()), (drain, BTreeMap::new()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_heeds_nothing_is_cut_and_named() {
+    capture::start();
+    let tasks = tasks();
+    let owner = active(&tasks, "listener l", Stage::Last);
+    owner.spawn("connection", pending());
+    tasks.process().spawn("timer", pending());
+    let begun = Instant::now();
+    let cut = [("connection", "listener l"), ("timer", "process")];
+    let cut = cut.map(|(task, owner)| Straggler { task, owner: owner.to_owned() });
+    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await, cut);
+    assert_eq!((begun.elapsed(), tasks.live()), (GRACE, BTreeMap::new()));
+    let text = "Tasks that did not end in time were cut: connection of listener l, timer of process";
+    assert_eq!(capture::with("Tasks that"), [format!("ROUTER (warning) {text}")]);
+}
+
+#[tokio::test]
+async fn flows_are_told_in_their_mailboxes_and_leave_before_what_carries_their_ends() {
+    let tasks = tasks();
+    let service = active(&tasks, "tcpListener l", Stage::First);
+    let carrier = active(&tasks, "listener l", Stage::Last);
+    let mailbox = Arc::new(Mailbox::default());
+    let member = service.join("flow", &mailbox).expect("running");
+    let (told, phase) = oneshot::channel();
+    let (heeding, watched) = (Arc::clone(&carrier), Arc::clone(&carrier));
+    carrier.spawn("connection", async move { heeding.stopped().await });
+    service.run(async move {
+        let _member = member;
+        poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
+        let mut effects = Vec::new();
+        mailbox.take(&mut effects, &mut Vec::new());
+        assert!(matches!(effects[..], [Effect::Close { error: None, hard: true }]));
+        told.send(watched.phase()).expect("awaited");
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await, []);
+    assert_eq!(phase.await.expect("told"), Phase::Draining);
+}
+
+#[test]
+fn a_task_of_an_executor_that_has_ended_is_over_at_once() {
+    let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("an executor");
+    let tasks = Tasks::new(executor.handle().clone());
+    let owner = active(&tasks, "listener l", Stage::Last);
+    drop(executor);
+    owner.spawn("connection", pending());
+    assert!(tasks.live().is_empty());
+}
+
+#[tokio::test]
+async fn the_tasks_of_the_process_end_with_it() {
+    let io = io(&router());
+    io.start();
+    io.spawn("governor", pending());
+    assert_eq!(io.tasks().live(), BTreeMap::from([("core timer", 1), ("governor", 1), ("trim", 1)]));
+    io.tasks().drain();
+    assert_eq!(io.tasks().live().len(), 3, "they go on for those who drain");
+    assert_eq!(io.shutdown(Duration::ZERO).await, []);
+    io.stopped().await;
+    assert!(io.tasks().live().is_empty());
+}
