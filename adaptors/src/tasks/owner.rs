@@ -9,9 +9,11 @@ use slab::Slab;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::task::{AbortHandle, JoinHandle};
 
 /// Places for tasks that an owner keeps, though it has no more than one task.
@@ -54,14 +56,18 @@ pub struct Owner {
     name: String,
     stage: Stage,
     handle: Handle,
+    /// A [`Phase`]; changes while the table is locked.
+    phase: AtomicU8,
     table: Mutex<Table>,
-    /// The phase is another one, or the last task has left.
-    changed: Notify,
+    /// Told once each: the phases draining and stopped have come.
+    draining: Notify,
+    stopped: Notify,
+    /// Told whenever the last task has left.
+    left: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
-    phase: Phase,
     tasks: Slab<Task>,
     /// Tasks that were begun so far.
     begun: u64,
@@ -92,6 +98,18 @@ pub(crate) struct Member {
 }
 
 pin_project! {
+    /// Ready when an owner has come to a phase. To poll it again with the same waker takes no lock: whoever waits for a
+    /// phase beside a connection polls both whenever the connection has something to do.
+    struct Reached<'a> {
+        owner: &'a Owner,
+        phase: Phase,
+        #[pin]
+        told: Notified<'a>,
+        waker: Option<Waker>,
+    }
+}
+
+pin_project! {
     /// The work of a task, which is dropped before its membership.
     struct Owned<F> {
         #[pin]
@@ -100,12 +118,27 @@ pin_project! {
     }
 }
 
+// === impl Phase ===
+
+impl Phase {
+    /// By their number.
+    const ALL: [Self; 4] = [Self::Created, Self::Running, Self::Draining, Self::Stopped];
+}
+
 // === impl Owner ===
 
 impl Owner {
     pub(crate) fn new(name: String, stage: Stage, handle: Handle) -> Self {
-        let table = Mutex::new(Table { phase: Phase::Created, tasks: Slab::new(), begun: 0 });
-        Self { name, stage, handle, table, changed: Notify::new() }
+        Self {
+            name,
+            stage,
+            handle,
+            phase: AtomicU8::new(Phase::Created as u8),
+            table: Mutex::default(),
+            draining: Notify::new(),
+            stopped: Notify::new(),
+            left: Notify::new(),
+        }
     }
 
     pub(super) const fn stage(&self) -> Stage {
@@ -115,7 +148,7 @@ impl Owner {
     /// Where it is in its life.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.table.lock().phase
+        Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
 
     /// Whether it takes in nothing new any more.
@@ -126,10 +159,10 @@ impl Owner {
 
     /// Lets tasks begin. False: they may already, or may not any more.
     pub(crate) fn activate(&self) -> bool {
-        let mut table = self.table.lock();
-        let created = table.phase == Phase::Created;
+        let _table = self.table.lock();
+        let created = self.phase() == Phase::Created;
         if created {
-            table.phase = Phase::Running;
+            self.phase.store(Phase::Running as u8, Ordering::Release);
         }
         created
     }
@@ -147,41 +180,40 @@ impl Owner {
     fn enter(&self, phase: Phase) {
         // Wakers run outside of the lock: a task that ends at once takes the lock to leave.
         let wakers = {
-            let mut table = self.table.lock();
-            if table.phase >= phase {
+            let table = self.table.lock();
+            if self.phase() >= phase {
                 return;
             }
-            table.phase = phase;
+            self.phase.store(phase as u8, Ordering::Release);
             if phase == Phase::Stopped { table.close_mailboxes() } else { Vec::new() }
         };
         wakers.into_iter().for_each(Waker::wake);
-        self.changed.notify_waiters();
+        self.draining.notify_waiters();
+        if phase == Phase::Stopped {
+            self.stopped.notify_waiters();
+        }
     }
 
     /// Ready when nothing new is taken in any more.
-    pub async fn draining(&self) {
-        self.until(|table| table.phase >= Phase::Draining).await;
+    pub fn draining(&self) -> impl Future<Output = ()> + Send {
+        Reached { owner: self, phase: Phase::Draining, told: self.draining.notified(), waker: None }
     }
 
     /// Ready when all tasks are to end.
-    pub async fn stopped(&self) {
-        self.until(|table| table.phase == Phase::Stopped).await;
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send {
+        Reached { owner: self, phase: Phase::Stopped, told: self.stopped.notified(), waker: None }
     }
 
     /// Ready when no task is left.
     pub async fn left(&self) {
-        self.until(|table| table.tasks.is_empty()).await;
-    }
-
-    async fn until(&self, holds: impl Fn(&Table) -> bool) {
         loop {
-            let mut changed = pin!(self.changed.notified());
+            let mut left = pin!(self.left.notified());
             // What is told from here on is not missed.
-            changed.as_mut().enable();
-            if holds(&self.table.lock()) {
+            left.as_mut().enable();
+            if self.table.lock().tasks.is_empty() {
                 return;
             }
-            changed.await;
+            left.await;
         }
     }
 
@@ -206,7 +238,7 @@ impl Owner {
 
     fn enlist(self: &Arc<Self>, name: &'static str, reach: Reach) -> Option<(Member, u64)> {
         let mut table = self.table.lock();
-        if table.phase != Phase::Running {
+        if self.phase() != Phase::Running {
             return None;
         }
         table.begun += 1;
@@ -223,6 +255,11 @@ impl Owner {
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks begin")]
     fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.handle.spawn(work)
+    }
+
+    /// Tells that a task has panicked: what and where, stderr was told already.
+    pub(crate) fn log_panic(&self, task: &str) {
+        log!(LogModule::Error, Level::Error, "Internal error: a task has panicked: {task} of {}", self.name);
     }
 
     /// The names of the tasks there are.
@@ -282,14 +319,32 @@ impl Drop for Member {
             (table.remove(self.key), table.tasks.is_empty())
         };
         if is_last {
-            self.owner.changed.notify_waiters();
+            self.owner.left.notify_waiters();
         }
         // The work of a task that panics is dropped while the panic goes on.
         if let Some(Task { name, .. }) = task
             && std::thread::panicking()
         {
-            log!(LogModule::Error, Level::Error, "Internal error: a task has panicked: {name} of {}", self.owner.name);
+            self.owner.log_panic(name);
         }
+    }
+}
+
+// === impl Reached ===
+
+impl Future for Reached<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.owner.phase() >= *this.phase {
+            return Poll::Ready(());
+        }
+        if this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        *this.waker = Some(cx.waker().clone());
+        this.told.poll(cx)
     }
 }
 

@@ -3,6 +3,9 @@ use crate::tcp::capture;
 use crate::tcp::tests::{io, router};
 use router_engine::{Effect, Mailbox};
 use std::future::pending;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -16,6 +19,39 @@ fn active(tasks: &Tasks, name: &str, stage: Stage) -> Arc<Owner> {
     let owner = tasks.owner(name.to_owned(), stage);
     assert!(owner.activate());
     owner
+}
+
+/// A future that is polled by hand.
+struct Polled<F> {
+    future: Pin<Box<F>>,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+fn polled<F: Future<Output = ()>>(future: F) -> Polled<F> {
+    Polled { future: Box::pin(future), woken: Arc::default() }
+}
+
+impl<F: Future<Output = ()>> Polled<F> {
+    fn poll(&mut self) -> Poll<()> {
+        self.future.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&self.woken))))
+    }
+
+    fn is_woken(&self) -> bool {
+        self.woken.0.load(Ordering::Relaxed)
+    }
+
+    fn with_other_waker(self) -> Self {
+        Self { woken: Arc::default(), ..self }
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[tokio::test]
@@ -46,6 +82,24 @@ async fn an_owner_never_goes_back() {
     owner.drain();
     assert_eq!(owner.phase(), Phase::Stopped);
     assert_eq!(tasks.phase(), Phase::Running, "others go on");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_phase_is_told_of_that_one_whoever_asks() {
+    let tasks = tasks();
+    let owner = active(&tasks, "listener l", Stage::Last);
+    let (mut draining, mut stopped) = (polled(owner.draining()), polled(owner.stopped()));
+    for _ in 0..2 {
+        assert!(draining.poll().is_pending() && stopped.poll().is_pending());
+    }
+    owner.drain();
+    assert!(draining.is_woken() && !stopped.is_woken());
+    assert!(draining.poll().is_ready() && stopped.poll().is_pending());
+    let mut moved = stopped.with_other_waker();
+    assert!(moved.poll().is_pending());
+    owner.stop();
+    assert!(moved.is_woken() && moved.poll().is_ready());
+    assert!(polled(owner.draining()).poll().is_ready(), "the phase has come already");
 }
 
 #[tokio::test]

@@ -306,7 +306,10 @@ async fn serve(shared: &Arc<Shared>) {
     let mut retry = Retry::default();
     loop {
         let event = tokio::select! {
-            event = contained(next_event(shared)) => event.unwrap_or(Event::AcceptFailed),
+            event = contained(next_event(shared)) => event.unwrap_or_else(|| {
+                shared.service.owner().log_panic("listener");
+                Event::AcceptFailed
+            }),
             () = retry.due() => Event::Retry,
         };
         match event {
