@@ -1,5 +1,7 @@
 //! The AMQP driver over pipes that hold little, with raw octets on the other end.
 
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
+
 use adaptors::amqp::{Authenticator, Driver, Ending};
 use adaptors::clock;
 use adaptors::transport::Transport;

@@ -1,5 +1,7 @@
 //! TCP services on one router, with real sockets.
 
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
+
 use adaptors::clock;
 use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};

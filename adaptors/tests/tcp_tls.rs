@@ -1,6 +1,7 @@
 //! TLS on TCP services, both sides, on one router.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 

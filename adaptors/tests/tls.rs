@@ -1,6 +1,7 @@
 //! The TLS transport against itself, against rustls, and against OpenSSL.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 

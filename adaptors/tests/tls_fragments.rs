@@ -1,6 +1,7 @@
 //! TLS handshake messages that are spread over records, and records over reads.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 

@@ -4,6 +4,7 @@
 //! Without the programs these tests pass at once, unless `INTEROP_REQUIRE_PEERS` is set.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 

@@ -490,10 +490,20 @@ async fn run(
         })
     };
     let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
-    if *sub.ended.borrow() || shared.owner.is_draining() {
+    if *sub.ended.borrow() {
         shared.io.router().close_connection(id, None, false);
     }
-    let ending = (&mut driver).await;
+    let ending = tokio::select! {
+        biased;
+        ending = &mut driver => ending,
+        () = shared.owner.draining() => {
+            // Before the opens were exchanged there is nothing to end in order.
+            if !opened.load(Ordering::Acquire) {
+                shared.io.router().close_connection(id, None, true);
+            }
+            (&mut driver).await
+        }
+    };
     let failure = ending.failure(&address);
     if ending.lingers() {
         driver.linger().await;

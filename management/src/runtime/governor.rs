@@ -149,3 +149,21 @@ impl Governor {
         self.weighed = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use router_engine::Router;
+    use router_engine::core::RouterConfig;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn it_ends_with_the_router() {
+        let router = Router::new(RouterConfig::default(), adaptors::random::seed(), 1, adaptors::clock::now());
+        let io = Io::new(Arc::new(router), tokio::runtime::Handle::current(), 1);
+        io.spawn("governor", run(io.clone()));
+        assert_eq!(io.tasks().live().get("governor"), Some(&1));
+        assert_eq!(io.shutdown(Duration::ZERO).await, []);
+        assert!(io.tasks().live().is_empty());
+    }
+}
