@@ -1,6 +1,6 @@
 //! Where the core and body streams leave work for a port.
 
-use crate::core::effect::Effect;
+use crate::core::effect::{AttachReply, Effect};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
@@ -89,6 +89,19 @@ impl Mailbox {
             ready.append(&mut inner.ready);
         }
         !(effects.is_empty() && ready.is_empty())
+    }
+
+    /// Moves the answers to attaches out. What is left does not count as taken while there are deliveries in it.
+    pub(crate) fn take_answers(&self, mut answered: impl FnMut(AttachReply)) {
+        let mut inner = self.inner.lock();
+        for effect in inner.effects.extract_if(.., |effect| matches!(effect, Effect::AttachReply(_))) {
+            if let Effect::AttachReply(answer) = effect {
+                answered(*answer);
+            }
+        }
+        if !inner.effects.iter().any(|effect| matches!(effect, Effect::Push(_))) {
+            inner.taken = inner.posted;
+        }
     }
 
     /// Arms the wake-up: the next post calls `waker`. Returns false when there is work already,

@@ -4,8 +4,9 @@ use super::action::{Direction, InToken};
 use super::gauge::LinkGauge;
 use super::ids::{LinkId, OutId};
 use crate::annotations::Annotations;
-use crate::stream::{Payload, Reader};
+use crate::stream::{Notify, Payload, Reader};
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Number of message priorities (AMQP part 3, 3.2.1; spec `inter-router-protocol.md` section 1).
@@ -121,6 +122,21 @@ pub struct WatchCounts {
     pub remote: u32,
     /// Producer links on this router.
     pub producers: u32,
+}
+
+// === impl Push ===
+
+impl Push {
+    /// Takes the octets as a stream, whatever form they have. There are none a second time.
+    #[must_use]
+    pub fn take_reader(&mut self, notify: Notify) -> Reader {
+        let payload = std::mem::replace(&mut self.payload, Payload::One(Bytes::new()));
+        if let Some(reader) = self.reader.take() {
+            reader.set_notify(notify);
+            return reader;
+        }
+        payload.into_stream().reader(Some(notify))
+    }
 }
 
 // === impl WatchCounts ===

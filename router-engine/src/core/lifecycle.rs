@@ -23,6 +23,17 @@ impl Router {
         });
     }
 
+    /// Takes out a connection whose owner inside the process is gone without a word, at the time of the last batch. What
+    /// it had taken from its mailbox has failed, streams too; the rest is released.
+    pub(crate) fn abandon(&self, conn: ConnId) {
+        self.with(|core| {
+            if let Some(slot) = core.conns.find(conn) {
+                core.conclude_streams(slot);
+                core.close(slot);
+            }
+        });
+    }
+
     /// Has every connection but those of routers find out what its peer makes the process hold.
     pub fn weigh_connections(&self) {
         self.with(|core| {

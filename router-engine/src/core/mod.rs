@@ -24,6 +24,7 @@ mod lifecycle;
 mod neighbours;
 pub mod nodes;
 mod objects;
+mod population;
 mod report;
 mod role;
 mod routing;
@@ -42,6 +43,7 @@ pub use crate::mode::Mode;
 pub use config::{AddressConfig, RouterConfig};
 pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
+pub use population::Population;
 pub use watch::WatchId;
 
 use crate::Mailbox;
@@ -213,6 +215,11 @@ impl Router {
     /// Applies a batch of actions in order, drains `actions`, appends to `accepted`, and wakes the ports concerned.
     pub fn submit(&self, conn: ConnId, actions: &mut Vec<Action>, accepted: &mut Vec<Accepted>, now: Instant) {
         self.with(|core| core.apply(conn, actions, accepted, now));
+    }
+
+    /// As [`Self::submit`] at the time of the last batch, for what happens to those who have no clock.
+    pub(crate) fn submit_untimed(&self, conn: ConnId, actions: &mut Vec<Action>) {
+        self.with(|core| core.apply(conn, actions, &mut Vec::new(), core.now));
     }
 
     /// Runs the core's timers; to be called at [`Router::poll_timeout`].

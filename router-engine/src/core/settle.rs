@@ -1,7 +1,7 @@
 //! Outcomes and settlement (spec `amqp-endpoint.md` sections 14, 15.2).
 
 use super::Core;
-use super::action::Side;
+use super::action::{Direction, Side};
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::ids::{InId, LinkId, OutId};
@@ -351,6 +351,24 @@ impl Core {
             }
             let state = if untold { DeliveryState::Released } else { DeliveryState::failed() };
             self.update_outgoing(slot, Some(state), true);
+        }
+    }
+
+    /// Nothing more is read of the streams that a connection has taken: from here on they can only have failed.
+    pub(super) fn conclude_streams(&mut self, conn: Slot<Conn>) {
+        let (taken, last) = (self.conns[conn].mailbox.taken(), self.outgoing.last_number());
+        for link in self.conns[conn].links.clone() {
+            if self.links[link].direction == Direction::In {
+                continue;
+            }
+            let mut next = self.links[link].outgoing.head();
+            while let Some(slot) = next {
+                next = self.outgoing[slot].hook.next();
+                let copy = &self.outgoing[slot];
+                if copy.waits() && !(copy.presettled || copy.id.is_after(taken, last)) {
+                    self.on_sent(copy.id);
+                }
+            }
         }
     }
 

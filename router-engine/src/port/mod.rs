@@ -5,6 +5,8 @@
 //!   octets <--output--- engine <-operations-- effects, stream notices <-- Mailbox
 //! ```
 //!
+//! Peers inside the process have ports of their own: [`local`].
+//!
 //! A port is owned by one driver task. Payload does not pass through the core: whole messages
 //! travel as shared slices inside a delivery, longer ones through a [`crate::stream::Stream`].
 
@@ -15,6 +17,7 @@ mod events;
 mod ingress;
 pub mod limits;
 mod link;
+pub mod local;
 mod message_log;
 mod open;
 mod params;

@@ -1,7 +1,9 @@
 //! Message bodies: whole messages as byte slices, and streams through bounded rings.
 
+mod producer;
 mod ring;
 
+pub use producer::Producer;
 pub use ring::{CHUNK_COST, Notify, Pressure, Pull, RETAINED_MAX, Reader, Stream, StreamLimits};
 
 use bytes::Bytes;
@@ -28,6 +30,22 @@ impl Payload {
             Self::One(message) => message.len(),
             Self::Many(chunks) => chunks.iter().map(Bytes::len).sum(),
             Self::Stream(stream) => stream.buffered(),
+        }
+    }
+
+    /// The stream, or one that is complete.
+    #[must_use]
+    pub fn into_stream(self) -> Arc<Stream> {
+        let whole = |chunks: &[Bytes]| {
+            let stream = Stream::new(StreamLimits::DEFAULT, None);
+            stream.push_all(chunks.iter().cloned());
+            stream.finish();
+            stream
+        };
+        match self {
+            Self::Stream(stream) => stream,
+            Self::One(octets) => whole(&[octets]),
+            Self::Many(chunks) => whole(&chunks),
         }
     }
 
