@@ -5,7 +5,7 @@ use super::ending::arm;
 use super::flow::Flow;
 use super::report;
 use super::service::{Member, Service, closed_or};
-use super::setup::{self, consumer, dispatcher_params, flow_params, join, producer};
+use super::setup;
 use super::socket::Socket;
 use crate::clock;
 use crate::net;
@@ -16,15 +16,14 @@ use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use router_engine::core::action::TransportFacts;
-use router_engine::core::connection::ConnHandle;
-use router_engine::core::effect::Push;
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::head::{self, Head, HeadError};
-use router_engine::exchange::{Exchange, Request, Role, consume, modified, reader_of};
+use router_engine::exchange::{Exchange, Request, Role, consume, on_data};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
+use router_engine::port::local::{Attach, Closer, Connection, Delivery, Endpoint, Event};
 use router_engine::stream::{Pull, Reader};
-use router_engine::{Action, Effect, LinkId, Mailbox, OutId, Router, Side};
+use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -71,42 +70,32 @@ struct Shared {
     port: Option<u16>,
     router: Arc<Router>,
     service: Arc<Service>,
-    /// The connection that takes client streams, once it is active.
-    dispatcher: OnceLock<ConnId>,
+    /// Closes the connection that takes client streams, once there is one.
+    dispatcher: OnceLock<Closer>,
     tls: Mutex<Option<TlsClient>>,
+}
+
+/// Takes the client streams of the service address.
+struct Dispatcher {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
 }
 
 /// A client stream that has left the dispatcher, and whose server socket is still to be opened.
 struct Start {
-    conn: ConnHandle,
+    /// The stream's own; both end together.
+    connection: Connection,
     member: Member,
     /// Takes the server stream into the mesh.
     into: LinkId,
-    client: ClientStream,
+    request: Request,
     /// What the core told meanwhile.
     effects: Vec<Effect>,
 }
 
-/// A connection in the core, taken out of it when dropped.
-struct Presence {
-    router: Arc<Router>,
-    id: ConnId,
-}
-
-/// The claim on a client stream that has no flow yet. Dropped for whatever reason, it fails the stream.
-struct Claim {
-    router: Arc<Router>,
-    out: OutId,
-    conn: ConnId,
-    /// The connection is the stream's own, and ends with it.
-    own: bool,
-    /// How the stream is settled; none once a flow has taken it.
-    outcome: Option<DeliveryState>,
-}
-
-/// A client stream that is being read.
+/// A client stream that is being read, at the dispatcher yet.
 struct ClientStream {
-    claim: Claim,
+    delivery: Delivery,
     reader: Reader,
     mailbox: Arc<Mailbox>,
     /// What came and is still to be written.
@@ -149,12 +138,9 @@ impl TcpConnector {
         }
         // The dispatcher counts as a connection of the connector.
         shared.service.count_opened();
-        let request = consumer("tcp.connector.out", Some(&shared.params.address), false);
-        let joined = join(&shared.router, Arc::default(), dispatcher_params(DISPATCHER), [request]);
-        report::dispatcher_opened(joined.conn.id, DISPATCHER);
-        let presence = Presence { router: Arc::clone(&shared.router), id: joined.conn.id };
-        let _ = shared.dispatcher.set(joined.conn.id);
-        shared.service.owner().spawn("dispatcher", run(Arc::clone(shared), presence, joined.conn, joined.rest));
+        let dispatcher = Dispatcher::join(shared);
+        let _ = shared.dispatcher.set(dispatcher.endpoint.closer());
+        shared.service.owner().spawn("dispatcher", dispatcher.run());
     }
 
     /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
@@ -185,7 +171,7 @@ impl TcpConnector {
         let shared = &self.shared;
         shared.service.close(false);
         if let Some(dispatcher) = shared.dispatcher.get() {
-            shared.router.submit(*dispatcher, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+            dispatcher.close(clock::now());
         }
     }
 
@@ -210,84 +196,92 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
     })
 }
 
-/// The life of a tcpConnector on its address.
-async fn run(shared: Arc<Shared>, _presence: Presence, conn: ConnHandle, effects: Vec<Effect>) {
-    tokio::select! {
-        () = dispatch(&shared, &conn, effects) => {}
-        () = shared.service.owner().draining() => {}
-    }
-}
+// === impl Dispatcher ===
 
-/// Starts a flow for every client stream.
-async fn dispatch(shared: &Arc<Shared>, conn: &ConnHandle, mut effects: Vec<Effect>) {
-    let mut ready = Vec::new();
-    loop {
-        for effect in effects.drain(..) {
-            if let Effect::Push(push) = effect {
-                begin_serving(shared, conn, *push);
+impl Dispatcher {
+    fn join(shared: &Arc<Shared>) -> Self {
+        let mut endpoint = Endpoint::join(&shared.router, setup::dispatcher(DISPATCHER), setup::open(), clock::now());
+        // An address that nobody may have is nothing to complain of: there will be no streams.
+        let _ = endpoint.attach([Attach::receiver("tcp.connector.out", &shared.params.address)], clock::now());
+        report::dispatcher_opened(endpoint.id(), DISPATCHER);
+        Self { shared: Arc::clone(shared), endpoint }
+    }
+
+    /// Serves until the tcpConnector is drained.
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::select! {
+            () = self.dispatch() => {}
+            () = shared.service.owner().draining() => {}
+        }
+    }
+
+    /// Starts a flow for every client stream.
+    async fn dispatch(&mut self) {
+        loop {
+            let event = std::future::poll_fn(|cx| self.endpoint.poll_event(cx)).await;
+            if let Event::Delivery(client) = event {
+                begin_serving(&self.shared, client);
             }
         }
-        std::future::poll_fn(|cx| {
-            let taken = conn.mailbox.take(&mut effects, &mut ready);
-            ready.clear();
-            if !effects.is_empty() {
-                Poll::Ready(())
-            } else if !taken && conn.mailbox.park(cx.waker()) {
-                Poll::Pending
-            } else {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
     }
 }
 
-/// Claims a client stream, and serves it unless that is over.
-fn begin_serving(shared: &Arc<Shared>, dispatcher: &ConnHandle, mut push: Push) {
-    let router = Arc::clone(&shared.router);
-    let claim = Claim { router, out: push.id, conn: dispatcher.id, own: false, outcome: Some(modified()) };
-    let mailbox = Arc::new(Mailbox::default());
-    let reader = reader_of(&mut push, &mailbox);
-    let client = ClientStream { claim, reader, mailbox, pending: VecDeque::new() };
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        report::connection_closed(self.endpoint.id());
+    }
+}
+
+/// Takes a client stream, and serves it unless that is over.
+fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
+    let mailbox = Arc::default();
+    let reader = delivery.take_reader(on_data(&mailbox));
+    let client = ClientStream { delivery, reader, mailbox, pending: VecDeque::new() };
     match shared.service.enter(&client.mailbox) {
         Some(member) => shared.service.owner().run(serve(Arc::clone(shared), client, member)),
-        None => client.claim.refuse(DeliveryState::Released),
+        None => client.delivery.settle(DeliveryState::Released, clock::now()),
     }
 }
 
-/// One client stream: reads its head, opens the server socket, then copies.
+/// One client stream: reads its head, opens the server socket, then copies. Whatever ends it before that fails the
+/// stream.
 async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
-    let (router, conn) = (&shared.router, client.claim.conn);
-    if BUDGET.refuses() {
-        return client.claim.refuse(DeliveryState::Released);
-    }
-    let Some(head) = read_head(&client.reader, &client.mailbox, &mut client.pending).await else {
-        return client.claim.refuse(DeliveryState::Released);
+    let (reply_to, alpn) = match admit(&mut client).await {
+        Ok(admitted) => admitted,
+        Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };
-    let head = match head {
-        Ok(head) => head,
-        Err(HeadError::Malformed) => return client.claim.refuse(DeliveryState::Rejected(None)),
-        Err(error @ HeadError::WrongEncapsulation) => {
-            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] {error}");
-            return client.claim.refuse(DeliveryState::Released);
-        }
-    };
-    let Some(reply_to) = head.reply_to else { return client.claim.refuse(DeliveryState::Rejected(None)) };
-    consume(&mut client.pending, head.len);
-    let Some(mut start) = begin(&shared, router, client, member) else { return };
-    let conn = start.conn.id;
-    let Start { client, effects, .. } = &mut start;
-    let ClientStream { reader, mailbox, pending, .. } = client;
+    let Some(mut start) = begin(&shared, client, member) else { return };
+    let conn = start.connection.id();
+    let Start { connection, request: Request { reader, pending, .. }, effects, .. } = &mut start;
     let transport = tokio::select! {
         biased;
-        () = closed_or(mailbox, effects, || has_left(reader, pending)) => None,
-        transport = open(&shared, conn, head.alpn.as_deref()) => transport,
+        () = closed_or(connection.mailbox(), effects, || has_left(reader, pending)) => None,
+        transport = open(&shared, conn, alpn.as_deref()) => transport,
     };
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
     // A task of its own: this one is larger by what opening the connection took.
-    shared.service.owner().run(start.flow(router, &shared.params.name, transport, reply_to).run());
+    shared.service.owner().run(start.flow(&shared.params.name, transport, reply_to).run());
+}
+
+/// Reads the head of a client stream: where the reply goes, and the protocol of the client's TLS. Otherwise how the stream
+/// is settled.
+async fn admit(client: &mut ClientStream) -> Result<(String, Option<String>), DeliveryState> {
+    if BUDGET.refuses() {
+        return Err(DeliveryState::Released);
+    }
+    let head = read_head(&client.reader, &client.mailbox, &mut client.pending).await.ok_or(DeliveryState::Released)?;
+    let Head { len, reply_to, alpn } = head.map_err(|error| match error {
+        HeadError::Malformed => DeliveryState::Rejected(None),
+        HeadError::WrongEncapsulation => {
+            let conn = client.delivery.connection();
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] {error}");
+            DeliveryState::Released
+        }
+    })?;
+    consume(&mut client.pending, len);
+    Ok((reply_to.ok_or(DeliveryState::Rejected(None))?, alpn))
 }
 
 /// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
@@ -302,86 +296,45 @@ fn has_left(reader: &Reader, pending: &mut VecDeque<Bytes>) -> bool {
     reader.stream().is_aborted()
 }
 
-/// What refuses a client stream.
-fn refusal(out: OutId, state: DeliveryState) -> [Action; 2] {
-    [Action::Sent { delivery: out }, Action::Update { delivery: Side::Out(out), state: Some(state), settled: true }]
-}
-
 /// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
 /// `None`, and the stream is released, when the tcpConnector was deleted.
-fn begin(shared: &Shared, router: &Router, mut client: ClientStream, mut member: Member) -> Option<Start> {
-    let params = &shared.params;
+fn begin(shared: &Shared, client: ClientStream, mut member: Member) -> Option<Start> {
+    let ClientStream { delivery, reader, mailbox, pending } = client;
+    let TcpConnectorParams { host, port, .. } = &shared.params;
     if shared.service.owner().is_draining() {
-        client.claim.refuse(DeliveryState::Released);
+        delivery.settle(DeliveryState::Released, clock::now());
         return None;
     }
     member.count();
-    let peer = flow_params(true, format!("{}:{}", params.host, params.port), None);
-    let conn = setup::begin(router, Arc::clone(&client.mailbox), peer);
-    let requests = [producer("tcp.cside.in", None), consumer("tcp.cside.out", None, false)];
-    let mut joined = setup::attach(router, conn, Vec::new(), requests);
-    let (Some(into), Some(out_of)) = (joined.links[0].take(), joined.links[1].take()) else {
-        router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        client.claim.refuse(DeliveryState::Released);
+    let identity = setup::flow(true, format!("{host}:{port}"), None);
+    let mut connection = Connection::join(&shared.router, identity, mailbox, clock::now());
+    let links = [Attach::anonymous_sender("tcp.cside.in"), Attach::unbound_receiver("tcp.cside.out")];
+    let [Ok(into), Ok(out_of)] = connection.attach(&mut Vec::new(), links, clock::now()) else {
+        delivery.settle(DeliveryState::Released, clock::now());
         return None;
     };
-    let mut moved = vec![Action::Move { delivery: client.claim.out, link: out_of.link }];
-    router.submit(joined.conn.id, &mut moved, &mut Vec::new(), clock::now());
-    (client.claim.conn, client.claim.own) = (joined.conn.id, true);
-    Some(Start { conn: joined.conn, member, into: into.link, client, effects: joined.rest })
+    let delivery = delivery.move_to(&mut connection, out_of.link, clock::now());
+    let request = Request { delivery, reader, pending };
+    Some(Start { connection, member, into: into.link, request, effects: Vec::new() })
 }
 
 // === impl Start ===
 
 impl Start {
-    /// Copies between the server and the client stream.
-    fn flow(self, router: &Arc<Router>, name: &str, transport: Transport<TcpStream>, reply_to: String) -> Flow {
-        let Self { conn, member, into, client: ClientStream { claim, reader, pending, .. }, effects } = self;
-        let request = Request { delivery: claim.release(), reader, pending };
+    /// Copies between the server and the client stream, for the tcpConnector of that name.
+    fn flow(self, name: &str, transport: Transport<TcpStream>, reply_to: String) -> Flow {
+        let Self { connection, member, into, request, effects } = self;
         let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
-        let socket = Socket::new(transport, conn.id, Role::Responder);
-        let mut exchange = Exchange::responder(conn, into, head::server_head(&reply_to), request);
+        let socket = Socket::new(transport, connection.id(), Role::Responder);
+        let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
         exchange.set_connecting(socket.transport.is_tls());
         exchange.tell(Action::Transport(Box::new(TransportFacts { local_socket, tls: None })));
         exchange.tell(setup::opened());
-        let mut flow = Flow::new(router, exchange, socket, member);
+        let mut flow = Flow::new(exchange, socket, member);
         report::flow_opened(&flow);
         flow.announce(name);
-        flow.start(Some(reply_to), effects);
+        flow.start(into, Some(reply_to), effects);
         flow
-    }
-}
-
-// === impl Claim ===
-
-impl Claim {
-    /// Settles the stream with an outcome.
-    fn refuse(mut self, outcome: DeliveryState) {
-        self.outcome = Some(outcome);
-    }
-
-    /// Leaves the stream, and the connection, to a flow.
-    fn release(mut self) -> OutId {
-        self.outcome = None;
-        self.out
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let Some(outcome) = self.outcome.take() else { return };
-        let mut actions = Vec::from(refusal(self.out, outcome));
-        if self.own {
-            actions.push(Action::Closed);
-        }
-        self.router.submit(self.conn, &mut actions, &mut Vec::new(), clock::now());
-    }
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.router.submit(self.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
-        report::connection_closed(self.id);
     }
 }
 

@@ -15,7 +15,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -209,7 +208,11 @@ impl Flow {
         }
         self.exchange.leave();
         self.submit();
-        if let Some(sink) = self.router.telemetry() {
+        self.tell_end(in_order);
+    }
+
+    fn tell_end(&self, in_order: bool) {
+        if let Some(sink) = self.exchange.router().telemetry() {
             sink.tell(Event::FlowEnded { conn: self.id(), in_order });
         }
         report::connection_closed(self.id());
@@ -217,13 +220,11 @@ impl Flow {
 }
 
 impl Drop for Flow {
-    /// A flow whose task ended before its time, by a panic or with the executor, leaves nothing behind in the core.
+    /// A flow whose task ended before its time, by a panic or with the executor, leaves nothing behind in the core: its
+    /// exchange sees to that, and its socket is reset.
     fn drop(&mut self) {
-        if self.exchange.phase() == Phase::Left {
-            return;
+        if self.exchange.phase() != Phase::Left {
+            self.tell_end(false);
         }
-        self.exchange.cut();
-        // A second panic would end the process.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.leave()));
     }
 }

@@ -13,7 +13,7 @@ use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::{Exchange, Phase};
 use router_engine::telemetry::{Event, FlowOctets};
-use router_engine::{Action, Effect, Router};
+use router_engine::{Action, Effect, LinkId};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -23,7 +23,6 @@ const ROUNDS: usize = 8;
 /// An exchange and its socket.
 #[derive(Debug)]
 pub(super) struct Flow {
-    pub(super) router: Arc<Router>,
     pub(super) exchange: Exchange,
     pub(super) socket: Socket,
     /// How far the task knows that the flow is about to end.
@@ -57,31 +56,32 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 // === impl Flow ===
 
 impl Flow {
-    pub(super) fn new(router: &Arc<Router>, exchange: Exchange, socket: Socket, member: Member) -> Self {
-        Self { router: Arc::clone(router), exchange, socket, ending: Ending::None, _member: member }
+    pub(super) const fn new(exchange: Exchange, socket: Socket, member: Member) -> Self {
+        Self { exchange, socket, ending: Ending::None, _member: member }
     }
 
-    pub(super) fn id(&self) -> ConnId {
-        self.exchange.conn().id
+    pub(super) const fn id(&self) -> ConnId {
+        self.exchange.id()
     }
 
     /// Tells whoever collects it that the flow has begun, for the named listener or connector.
     pub(super) fn announce(&mut self, name: &str) {
-        let Some(sink) = self.router.telemetry() else { return };
+        let Some(sink) = self.exchange.router().telemetry() else { return };
         let octets = Arc::<FlowOctets>::default();
         let (conn, role) = (self.id(), self.exchange.role());
         sink.tell(Event::FlowStarted { conn, role, name: name.into(), octets: Arc::clone(&octets) });
         self.exchange.count_octets(octets);
     }
 
-    /// Sends the stream, to `to` where the link is anonymous. The core told `effects` while the flow was set up.
-    pub(super) fn start(&mut self, to: Option<String>, effects: Vec<Effect>) {
-        self.exchange.start(to, effects);
+    /// Sends the stream on a link of the flow's connection, to `to` where that is anonymous. The core told `effects` while
+    /// the flow was set up.
+    pub(super) fn start(&mut self, link: LinkId, to: Option<String>, effects: Vec<Effect>) {
+        self.exchange.start(link, to, effects);
         self.submit();
     }
 
     pub(super) fn submit(&mut self) {
-        self.exchange.submit(&self.router, clock::now);
+        self.exchange.submit(clock::now);
     }
 
     pub(super) fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {

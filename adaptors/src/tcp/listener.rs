@@ -5,7 +5,7 @@ use super::ending::hang_up;
 use super::flow::Flow;
 use super::report;
 use super::service::{Member, Service, told_to_close};
-use super::setup::{consumer, flow_params, join, producer};
+use super::setup;
 use super::socket::{Socket, log_tls_failure};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
@@ -20,8 +20,9 @@ use router_engine::core::ids::ConnId;
 use router_engine::exchange::{Exchange, Role, head};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
+use router_engine::port::local::{Attach, Attached, Connection};
 use router_engine::stream::Notify;
-use router_engine::{Action, Effect, Mailbox, Router};
+use router_engine::{Effect, Mailbox, Router};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -483,33 +484,31 @@ fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError)
 
 /// A number for a line in the log; there is nothing else to know of this client.
 fn number(shared: &Shared, client: Client) -> ConnId {
-    let params = flow_params(false, client.host, client.local);
-    let id = shared.router.connect(params, clock::now()).id;
-    shared.router.submit(id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+    let identity = setup::flow(false, client.host, client.local);
+    let connection = Connection::join(&shared.router, identity, Arc::default(), clock::now());
+    let id = connection.id();
+    connection.close(clock::now());
     id
 }
 
 /// Joins a client to the mesh and sends the head of its stream.
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
-    let router = &shared.router;
     let Client { address, host, local, mailbox, member } = client;
-    let requests = [producer("tcp.lside.in", Some(&address)), consumer("tcp.lside.out", None, true)];
-    let mut joined = join(router, mailbox, flow_params(false, host, local), requests);
-    let link = joined.links[0].take();
-    let reply_to = joined.links[1].take().and_then(|l| l.source);
-    let (Some(link), Some(reply_to)) = (link, reply_to) else {
-        router.submit(joined.conn.id, &mut vec![Action::Closed], &mut Vec::new(), clock::now());
+    let mut connection = Connection::join(&shared.router, setup::flow(false, host, local), mailbox, clock::now());
+    let mut actions = vec![setup::opened()];
+    let links = [Attach::sender("tcp.lside.in", &address), Attach::dynamic_receiver("tcp.lside.out")];
+    let [Ok(into), Ok(Attached { source: Some(reply_to), .. })] = connection.attach(&mut actions, links, clock::now())
+    else {
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
     let head = head::client_head(&address, &reply_to, alpn.as_deref());
-    let socket = Socket::new(transport, joined.conn.id, Role::Requester);
-    let exchange = Exchange::requester(joined.conn, link.link, head);
-    let mut flow = Flow::new(router, exchange, socket, member);
+    let socket = Socket::new(transport, connection.id(), Role::Requester);
+    let mut flow = Flow::new(Exchange::requester(connection, head), socket, member);
     report::not_observed(flow.id());
     report::flow_opened(&flow);
     flow.announce(&shared.params.name);
-    flow.start(None, joined.rest);
+    flow.start(into.link, None, Vec::new());
     Some(flow)
 }
 

@@ -16,6 +16,8 @@ mod setup;
 mod socket;
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 pub(crate) mod tests;
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! not enabled costs the look at its level, is not counted, and what it would tell is not looked up.
 
 use super::flow::Flow;
-use super::setup::opened;
+use super::setup;
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::Role;
+use router_engine::log;
 use router_engine::log::{Level, LogModule, enabled};
-use router_engine::{Action, log};
 
 /// A client was accepted by the named listener at an address.
 pub(super) fn incoming(listener: &str, host: &str, port: &str) {
@@ -58,7 +58,7 @@ pub(super) fn dispatcher_opened(conn: ConnId, host: &str) {
 
 /// In the words that are known of AMQP connections. Only users of those are known.
 fn connection_opened(conn: ConnId, direction: &str, host: &str, encrypted: &str) {
-    let Action::Opened(open) = opened() else { return };
+    let open = setup::open();
     log!(
         LogModule::RouterCore,
         Level::Debug,
@@ -79,7 +79,7 @@ pub(super) fn connection_closed(conn: ConnId) {
 #[cfg(test)]
 pub(crate) mod capture {
     use router_engine::log::{LogModule, Record, Sink, set_mask, set_sink};
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::pin::pin;
     use tokio::sync::Notify;
 
@@ -87,6 +87,7 @@ pub(crate) mod capture {
 
     thread_local! {
         static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        static FAULT: Cell<Option<&str>> = const { Cell::new(None) };
     }
 
     struct Keeper;
@@ -94,8 +95,13 @@ pub(crate) mod capture {
     impl Sink for Keeper {
         fn write(&self, record: &Record<'_>) {
             let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
+            let fails = FAULT.get().is_some_and(|words| line.contains(words));
             LINES.with_borrow_mut(|lines| lines.push(line));
             LOGGED.notify_waiters();
+            if fails {
+                FAULT.set(None);
+                panic!("on purpose");
+            }
         }
     }
 
@@ -103,6 +109,16 @@ pub(crate) mod capture {
     pub(crate) fn start() {
         set_sink(Box::new(Keeper));
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, u8::MAX));
+    }
+
+    /// Makes the task panic that logs these words next.
+    pub(in super::super) fn fail_at(words: &'static str) {
+        FAULT.set(Some(words));
+    }
+
+    /// Whether a task has panicked as it was told.
+    pub(in super::super) fn has_failed() -> bool {
+        FAULT.get().is_none()
     }
 
     /// Lines with these words so far.

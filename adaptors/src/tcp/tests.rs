@@ -2,7 +2,7 @@
 
 use super::ending::DELIVERY_LIMIT;
 use super::flow::Flow;
-use super::setup::{consumer, flow_params, join, producer};
+use super::setup;
 use super::socket::Socket;
 use super::{Strategy, TcpListener, TcpListenerParams};
 use crate::clock;
@@ -12,17 +12,16 @@ use crate::tls::fuzzing::{Suite, seal};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
-use router_engine::annotations::{Annotations, flags};
-use router_engine::core::connection::ConnHandle;
+use parking_lot::Mutex;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::exchange::{Exchange, Role, consume, head, modified, reader_of};
+use router_engine::exchange::{Exchange, Role, consume, head, modified};
+use router_engine::port::local::{Attach, Connection, Delivery, Endpoint, Envelope, Event};
 use router_engine::stream::{Payload, Pressure, Pull, Reader, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InToken, LinkId, OutId, Router, Side};
+use router_engine::{LinkId, Router};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -90,14 +89,13 @@ pub(super) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -
 
 /// The far end of a service: takes client streams and answers them by hand.
 pub(super) struct FarEnd {
-    router: Arc<Router>,
-    conn: ConnHandle,
+    endpoint: Mutex<Endpoint>,
     into: LinkId,
 }
 
 /// A client stream and the answer to it.
 pub(super) struct Served {
-    id: OutId,
+    delivery: Option<Delivery>,
     reader: Reader,
     received: VecDeque<Bytes>,
     reply_to: String,
@@ -108,80 +106,74 @@ pub(super) struct Served {
 
 impl FarEnd {
     pub(super) fn new(router: &Arc<Router>) -> Self {
-        let requests = [consumer("out", Some(ADDRESS), false), producer("in", None)];
-        let mut joined = join(router, Arc::default(), flow_params(true, "far".into(), None), requests);
-        let into = joined.links[1].take().expect("attached").link;
-        Self { router: Arc::clone(router), conn: joined.conn, into }
+        let identity = setup::flow(true, "far".to_owned(), None);
+        let mut endpoint = Endpoint::join(router, identity, setup::open(), clock::now());
+        let links = [Attach::receiver("out", ADDRESS), Attach::anonymous_sender("in")];
+        let [_, into] = endpoint.attach(links, clock::now()).map(|answer| answer.expect("attached").link);
+        Self { endpoint: Mutex::new(endpoint), into }
+    }
+
+    /// Waits for an event.
+    async fn next<T>(&self, wanted: impl Fn(Event) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = wanted(poll_fn(|cx| self.endpoint.lock().poll_event(cx)).await) {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, found).await.expect("in time")
     }
 
     /// Takes the next client stream and reads its head.
     pub(super) async fn serve(&self) -> Served {
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        let mailbox = &self.conn.mailbox;
-        let pushed = poll_fn(|cx| {
-            loop {
-                mailbox.take(&mut effects, &mut ready);
-                ready.clear();
-                let push = effects.drain(..).find_map(|e| if let Effect::Push(push) = e { Some(push) } else { None });
-                match push {
-                    Some(push) => return Poll::Ready(push),
-                    None if mailbox.park(cx.waker()) => return Poll::Pending,
-                    None => {}
-                }
-            }
-        });
-        let mut push = timeout(PATIENCE, pushed).await.expect("a client stream");
-        let reader = reader_of(&mut push, mailbox);
+        let mut delivery = self.next(|e| if let Event::Delivery(delivery) = e { Some(delivery) } else { None }).await;
+        let reader = delivery.take_reader(self.endpoint.lock().notify(0));
         let mut received = VecDeque::new();
         reader.pull(usize::MAX, &mut received);
         let head = head::parse(received.make_contiguous(), false).expect("a head").expect("a complete one");
         let reply_to = head.reply_to.expect("a client stream");
         consume(&mut received, head.len);
-        Served { id: push.id, reader, received, reply_to, answer: Stream::new(StreamLimits::DEFAULT, None) }
+        let answer = Stream::new(StreamLimits::DEFAULT, None);
+        Served { delivery: Some(delivery), reader, received, reply_to, answer }
     }
 
     /// Leaves the mesh.
     pub(super) fn leave(self) {
-        self.submit(Action::Closed);
-    }
-
-    fn submit(&self, action: Action) {
-        self.router.submit(self.conn.id, &mut vec![action], &mut Vec::new(), clock::now());
+        self.endpoint.into_inner().close(clock::now());
     }
 
     /// Sends the answering stream, as far as it is there.
     pub(super) fn answer(&self, served: &Served) {
-        self.submit(Action::Deliver(Box::new(Deliver {
-            link: self.into,
-            token: InToken(0),
-            settled: false,
-            payload: Payload::Stream(Arc::clone(&served.answer)),
-            to: Some(served.reply_to.clone().into()),
-            annotations: Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() },
-            priority: 4,
-            state: None,
-        })));
+        let mut endpoint = self.endpoint.lock();
+        let answer = Payload::Stream(Arc::clone(&served.answer));
+        endpoint.send(self.into, answer, Envelope::to(&served.reply_to).streaming());
+        endpoint.submit(clock::now());
     }
 
-    fn refuse(&self, served: &Served) {
-        let state = Some(modified());
-        self.submit(Action::Update { delivery: Side::Out(served.id), state, settled: true });
+    /// Tells a state of the client stream without settling it.
+    fn update(&self, served: &Served, state: DeliveryState) {
+        let mut endpoint = self.endpoint.lock();
+        endpoint.update(served.delivery.as_ref().expect("unsettled"), state);
+        endpoint.submit(clock::now());
+    }
+
+    fn refuse(&self, served: &mut Served) {
+        let delivery = served.delivery.take().expect("unsettled");
+        let mut endpoint = self.endpoint.lock();
+        endpoint.settle(delivery, modified());
+        endpoint.submit(clock::now());
     }
 
     /// Waits until an answer is settled.
     async fn settled(&self) {
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        eventually(async || {
-            self.conn.mailbox.take(&mut effects, &mut ready);
-            let settles = |effect: Effect| matches!(effect, Effect::UpdateIn { settled: true, .. });
-            effects.drain(..).any(settles).then_some(())
-        })
-        .await;
+        self.next(|event| matches!(event, Event::Update { settled: true, .. }).then_some(())).await;
     }
 
     /// Waits until every flow has left the core.
     pub(super) async fn alone(&self) {
-        eventually(async || (self.router.connection_rows(clock::now()).len() == 1).then_some(())).await;
+        let router = Arc::clone(self.endpoint.lock().router());
+        eventually(async || (router.connection_rows(clock::now()).len() == 1).then_some(())).await;
     }
 }
 
@@ -229,8 +221,8 @@ async fn a_refused_client_is_reset() {
     for question in [&b"anyone there?"[..], b""] {
         let mut client = client(port).await;
         client.write_all(question).await.expect("sent");
-        let served = far.serve().await;
-        far.refuse(&served);
+        let mut served = far.serve().await;
+        far.refuse(&mut served);
         assert!(read_to_reset(&mut client).await.is_empty());
         far.alone().await;
     }
@@ -272,7 +264,7 @@ async fn a_stream_that_ends_within_its_head_ends_the_flow() {
 }
 
 /// Resets the connection instead of ending it.
-fn reset(client: TcpStream) {
+pub(super) fn reset(client: TcpStream) {
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
     drop(client);
 }
@@ -345,8 +337,7 @@ async fn an_answer_outlives_the_failure_of_a_question_that_was_sent_to_its_end()
         served.answer.push(block.clone());
     }
     served.answer.finish();
-    far.submit(Action::Sent { delivery: served.id });
-    far.refuse(&served);
+    far.refuse(&mut served);
     let mut answer = Vec::new();
     timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("received");
     assert_eq!(answer.len(), BLOCKS * block.len());
@@ -400,7 +391,7 @@ async fn what_the_kernel_has_still_to_send_comes_before_the_reset() {
             // The answer and its end are in the kernel when the client's stream turns out to have failed.
             served.answer.finish();
             far.settled().await;
-            far.refuse(&served);
+            far.refuse(&mut served);
         } else {
             served.answer.abort();
         }
@@ -454,8 +445,7 @@ async fn a_failure_of_the_question_counts_before_an_end_of_the_answer_in_the_sam
         let (mut client, mut served) = flowing(&far, port).await;
         // One thread: the flow sees neither before it has both.
         served.answer.finish();
-        let (id, settled) = (served.id, false);
-        far.submit(Action::Update { delivery: Side::Out(id), state: Some(state), settled });
+        far.update(&served, state);
         assert_eq!(read_to_reset(&mut client).await, b"answer");
         served.expect_abort().await;
         far.alone().await;
@@ -617,15 +607,15 @@ async fn sip(client: &TcpStream, pause: Duration) -> (usize, std::io::Result<()>
 async fn a_slow_client_with_tls_gets_what_a_refused_flow_has_for_it() {
     let router = router();
     let far = FarEnd::new(&router);
-    let (client, served, _listener) = sealed_client(&router, &far).await;
-    far.refuse(&served);
+    let (client, mut served, _listener) = sealed_client(&router, &far).await;
+    far.refuse(&mut served);
     let (received, end) = sip(&client, Duration::from_secs(2)).await;
     assert_eq!(end.expect_err("no end in order").kind(), std::io::ErrorKind::ConnectionReset);
     assert!(received > SEALED - IN_KERNEL, "{received}");
     far.alone().await;
     // One that takes nothing does not.
-    let (_client, served, _listener) = sealed_client(&router, &far).await;
-    far.refuse(&served);
+    let (_client, mut served, _listener) = sealed_client(&router, &far).await;
+    far.refuse(&mut served);
     served.answer.finish();
     tokio::time::sleep(Duration::from_secs(15)).await;
     far.alone().await;
@@ -661,15 +651,16 @@ async fn the_end_of_tls_waits_for_a_slow_client_and_not_for_one_that_takes_nothi
 
 /// A flow of a client.
 fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpStream>) -> Flow {
-    let requests = [producer("in", Some(ADDRESS)), consumer("out", None, true)];
     let mailbox = Arc::default();
     let member = listener.service().join(&mailbox).expect("open");
-    let mut joined = join(router, mailbox, flow_params(false, "client".into(), None), requests);
-    let into = joined.links[0].take().expect("attached").link;
-    let reply_to = joined.links[1].take().and_then(|link| link.source).expect("an address");
-    let head = head::client_head(ADDRESS, &reply_to, None);
-    let socket = Socket::new(transport, joined.conn.id, Role::Requester);
-    let mut flow = Flow::new(router, Exchange::requester(joined.conn, into, head), socket, member);
-    flow.start(None, joined.rest);
+    let identity = setup::flow(false, "client".to_owned(), None);
+    let mut connection = Connection::join(router, identity, mailbox, clock::now());
+    let links = [Attach::sender("in", ADDRESS), Attach::dynamic_receiver("out")];
+    let mut actions = vec![setup::opened()];
+    let [into, out_of] = connection.attach(&mut actions, links, clock::now()).map(|answer| answer.expect("attached"));
+    let head = head::client_head(ADDRESS, &out_of.source.expect("an address"), None);
+    let socket = Socket::new(transport, connection.id(), Role::Requester);
+    let mut flow = Flow::new(Exchange::requester(connection, head), socket, member);
+    flow.start(into.link, None, Vec::new());
     flow
 }

@@ -31,15 +31,15 @@ mod sending;
 mod transport;
 mod window;
 
-pub use receiving::{Request, consume, reader_of};
+pub use receiving::{Request, consume, on_data};
 pub use transport::{Read, Transport, WriteError};
 pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 
 use crate::core::Accepted;
-use crate::core::connection::ConnHandle;
 use crate::log::{Level, LogModule};
+use crate::port::local::Connection;
 use crate::telemetry::FlowOctets;
-use crate::{Action, Effect, LinkId, Router, Side};
+use crate::{Action, ConnId, Effect, LinkId, Router, Side};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -82,11 +82,12 @@ pub enum Phase {
     Left,
 }
 
-/// The two streams of a flow. See the module documentation.
+/// The two streams of a flow. See the module documentation. Dropped before it has left, it breaks off what it sends, and
+/// what it receives has failed.
 #[derive(Debug)]
 pub struct Exchange {
     role: Role,
-    conn: ConnHandle,
+    connection: Connection,
     phase: Phase,
     /// The transport takes and gives no octets yet.
     connecting: bool,
@@ -117,38 +118,29 @@ pub fn modified() -> DeliveryState {
 // === impl Exchange: beginning and end ===
 
 impl Exchange {
-    /// The client's end. `link` leads to the service address, and `head` begins the request. The reply will come to
-    /// another link of the connection.
+    /// The client's end; `head` begins the request. The reply will come to a link of the connection.
     #[must_use]
-    pub fn requester(conn: ConnHandle, link: LinkId, head: Bytes) -> Self {
-        let sending = Sending::new(link, head, &conn.mailbox, SendingState::Held);
-        Self::new(Role::Requester, conn, sending, Receiving::awaited())
+    pub fn requester(connection: Connection, head: Bytes) -> Self {
+        let sending = Sending::new(head, connection.mailbox(), SendingState::Held);
+        Self::new(Role::Requester, connection, sending, Receiving::awaited())
     }
 
-    /// The server's end of a request whose head was read. `link` leads to wherever the reply goes, and `head` begins
-    /// that.
+    /// The server's end of a request whose head was read; `head` begins the reply.
     #[must_use]
-    pub fn responder(conn: ConnHandle, link: LinkId, head: Bytes, request: Request) -> Self {
-        let sending = Sending::new(link, head, &conn.mailbox, SendingState::Open);
-        Self::new(Role::Responder, conn, sending, Receiving::begun(request))
+    pub fn responder(connection: Connection, head: Bytes, request: Request) -> Self {
+        let sending = Sending::new(head, connection.mailbox(), SendingState::Open);
+        Self::new(Role::Responder, connection, sending, Receiving::begun(request))
     }
 
-    fn new(role: Role, conn: ConnHandle, sending: Sending, receiving: Receiving) -> Self {
-        Self {
-            role,
-            conn,
-            phase: Phase::Open,
-            connecting: false,
-            sending,
-            receiving,
-            actions: Vec::new(),
-            octets: None,
-        }
+    fn new(role: Role, connection: Connection, sending: Sending, receiving: Receiving) -> Self {
+        let (phase, connecting, actions, octets) = (Phase::Open, false, Vec::new(), None);
+        Self { role, connection, phase, connecting, sending, receiving, actions, octets }
     }
 
-    /// Sends the stream, to `to` where the link is anonymous. `effects` are what the core told of the connection so far.
-    pub fn start(&mut self, to: Option<String>, effects: Vec<Effect>) {
-        self.actions.push(self.sending.deliver(to));
+    /// Sends the stream on a link of the connection, to `to` where that is anonymous. `effects` are what the core told of
+    /// the connection so far.
+    pub fn start(&mut self, link: LinkId, to: Option<String>, effects: Vec<Effect>) {
+        self.actions.push(self.sending.deliver(link, to));
         for effect in effects {
             self.on_effect(effect);
         }
@@ -165,13 +157,13 @@ impl Exchange {
     }
 
     /// Tells the core what there is to tell. The exchange's own share is told at its ends and once in a window of octets.
-    pub fn submit(&mut self, router: &Router, now: impl FnOnce() -> Instant) {
+    pub fn submit(&mut self, now: impl FnOnce() -> Instant) {
         if self.actions.is_empty() {
             return;
         }
         // Both lists go: there is rarely something in them.
         let (mut actions, mut accepted) = (std::mem::take(&mut self.actions), Vec::<Accepted>::new());
-        router.submit(self.conn.id, &mut actions, &mut accepted, now());
+        self.connection.submit(&mut actions, &mut accepted, now());
         if let Some(accepted) = accepted.first() {
             self.sending.delivery = Some(accepted.id);
         }
@@ -220,8 +212,14 @@ impl Exchange {
 
     /// Its connection in the core.
     #[must_use]
-    pub const fn conn(&self) -> &ConnHandle {
-        &self.conn
+    pub const fn id(&self) -> ConnId {
+        self.connection.id()
+    }
+
+    /// The router that it belongs to.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        self.connection.router()
     }
 
     /// How it is going to end.
@@ -288,7 +286,7 @@ impl Exchange {
     /// Takes what the core and the streams tell.
     pub fn take_mail(&mut self) {
         let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        if !self.conn.mailbox.take(&mut effects, &mut ready) {
+        if !self.connection.mailbox().take(&mut effects, &mut ready) {
             return;
         }
         for key in ready {
@@ -305,7 +303,7 @@ impl Exchange {
 
     /// Goes to sleep until the core or a stream tells something. False: it has already.
     pub fn park(&self, waker: &Waker) -> bool {
-        self.conn.mailbox.park(waker)
+        self.connection.mailbox().park(waker)
     }
 
     fn on_effect(&mut self, effect: Effect) {
@@ -316,11 +314,11 @@ impl Exchange {
             }
             Effect::Push(mut push) => {
                 self.receiving.delivery = Some(push.id);
-                self.receiving.reader = Some(reader_of(&mut push, &self.conn.mailbox));
+                self.receiving.reader = Some(push.take_reader(on_data(self.connection.mailbox())));
             }
             Effect::UpdateIn { state, settled, .. } => self.on_receiver_update(state, settled),
             Effect::UpdateOut { settled: true, .. } => self.receiving.settled = true,
-            Effect::Weigh => self.conn.mailbox.set_load(self.receiving.weight()),
+            Effect::Weigh => self.connection.mailbox().set_load(self.receiving.weight()),
             Effect::AbortOut { .. } | Effect::Close { .. } => self.cut(),
             _ => {}
         }
@@ -442,7 +440,7 @@ impl Exchange {
             Ok(Pulled::Aborted) => self.on_receiving_aborted(),
             Err(error) => {
                 if error == HeadError::WrongEncapsulation {
-                    crate::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.conn.id);
+                    crate::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.connection.id());
                 }
                 self.receiving.finish(DeliveryState::Rejected(None), &mut self.actions);
                 self.cut();

@@ -4,8 +4,7 @@ use super::DATA;
 use super::head::{self, HeadError};
 use super::modified;
 use super::window::ReceiveWindow;
-use crate::core::effect::Push;
-use crate::stream::{Notify, Payload, Pull, Reader, Stream, StreamLimits};
+use crate::stream::{Notify, Pull, Reader};
 use crate::{Action, Mailbox, OutId, Side};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -66,26 +65,10 @@ pub(super) enum Pulled {
     Aborted,
 }
 
-/// The reader of a delivery, whatever form its payload has. `mailbox` is told when there are octets.
-pub fn reader_of(push: &mut Push, mailbox: &Arc<Mailbox>) -> Reader {
-    let notify = Notify { mailbox: Arc::clone(mailbox), key: DATA };
-    if let Some(reader) = push.reader.take() {
-        reader.set_notify(notify);
-        return reader;
-    }
-    let whole = |chunks: &[Bytes]| {
-        let stream = Stream::new(StreamLimits::DEFAULT, None);
-        for chunk in chunks {
-            stream.push(chunk.clone());
-        }
-        stream.finish();
-        stream
-    };
-    match &push.payload {
-        Payload::Stream(stream) => stream.reader(Some(notify)),
-        Payload::One(chunk) => whole(std::slice::from_ref(chunk)).reader(Some(notify)),
-        Payload::Many(chunks) => whole(chunks).reader(Some(notify)),
-    }
+/// Whom the stream that is received tells of octets.
+#[must_use]
+pub fn on_data(mailbox: &Arc<Mailbox>) -> Notify {
+    Notify { mailbox: Arc::clone(mailbox), key: DATA }
 }
 
 // === impl Receiving ===

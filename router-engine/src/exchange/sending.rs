@@ -2,9 +2,9 @@
 
 use super::ROOM;
 use super::window::SendWindow;
-use crate::annotations::{Annotations, flags};
-use crate::stream::{Notify, Payload, Pressure, Stream, StreamLimits};
-use crate::{Action, Deliver, InId, InToken, LinkId, Mailbox};
+use crate::port::local::Envelope;
+use crate::stream::{Notify, Payload, Pressure, Producer, StreamLimits};
+use crate::{Action, InId, InToken, LinkId, Mailbox};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -26,8 +26,7 @@ pub(super) enum SendingState {
 /// A stream that is sent.
 #[derive(Debug)]
 pub(super) struct Sending {
-    link: LinkId,
-    stream: Arc<Stream>,
+    stream: Producer,
     pub(super) delivery: Option<InId>,
     pub(super) window: SendWindow,
     state: SendingState,
@@ -36,27 +35,18 @@ pub(super) struct Sending {
 // === impl Sending ===
 
 impl Sending {
-    /// A stream into the mesh on `link` that begins with `head`.
-    pub(super) fn new(link: LinkId, head: Bytes, mailbox: &Arc<Mailbox>, state: SendingState) -> Self {
+    /// A stream into the mesh that begins with `head`.
+    pub(super) fn new(head: Bytes, mailbox: &Arc<Mailbox>, state: SendingState) -> Self {
         let notify = Notify { mailbox: Arc::clone(mailbox), key: ROOM };
-        let stream = Stream::new(StreamLimits::DEFAULT, Some(notify));
+        let stream = Producer::new(StreamLimits::DEFAULT, Some(notify));
         stream.push(head);
-        Self { link, stream, delivery: None, window: SendWindow::default(), state }
+        Self { stream, delivery: None, window: SendWindow::default(), state }
     }
 
     /// The delivery that carries the stream.
-    pub(super) fn deliver(&self, to: Option<String>) -> Action {
-        let annotations = Annotations { flags: flags::STREAMING | flags::DISABLE_Q2, ..Annotations::default() };
-        Action::Deliver(Box::new(Deliver {
-            link: self.link,
-            token: InToken(0),
-            settled: false,
-            payload: Payload::Stream(Arc::clone(&self.stream)),
-            to: to.map(Bytes::from),
-            annotations,
-            priority: 4,
-            state: None,
-        }))
+    pub(super) fn deliver(&self, link: LinkId, to: Option<String>) -> Action {
+        let envelope = Envelope { to: to.map(Bytes::from), ..Envelope::default() };
+        envelope.streaming().deliver(link, InToken(0), Payload::Stream(self.stream.share()))
     }
 
     /// Whether the transport is read.

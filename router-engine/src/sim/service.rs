@@ -11,13 +11,11 @@
 use super::app::{App, Script};
 use super::network::{Flag, Sim};
 use super::socket::{End, Socket};
-use crate::core::action::{AttachRequest, Direction};
-use crate::core::connection::{ConnHandle, ConnParams, PeerKind};
-use crate::core::effect::Push;
-use crate::exchange::{Exchange, Phase, Request, Role, consume, head, modified, reader_of};
-use crate::{Action, Effect, LinkId, Mailbox, Router, Side};
+use crate::core::connection::PeerKind;
+use crate::exchange::{Exchange, Phase, Request, Role, consume, head, modified, on_data};
+use crate::port::local::{Attach, Connection, Delivery, Endpoint, Event, Identity};
+use crate::{Action, Mailbox};
 use amqp_core::Instant;
-use amqp_core::performative::{Source, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +35,7 @@ pub(super) struct Server {
     pub(super) router: usize,
     pub(super) address: String,
     /// None while it is deleted, or its router is down.
-    dispatcher: Option<ConnHandle>,
+    dispatcher: Option<Endpoint>,
     /// It comes back then.
     pub(super) back_at: Instant,
 }
@@ -83,27 +81,8 @@ enum Pause {
     Over { in_order: bool },
 }
 
-/// A peer of the core with its links.
-struct Joined {
-    conn: ConnHandle,
-    links: Vec<(LinkId, Option<String>)>,
-    rest: Vec<Effect>,
-}
-
-fn request(direction: Direction, address: Option<&str>, dynamic: bool) -> AttachRequest {
-    let address = address.map(str::to_owned);
-    let (source, target) = match direction {
-        Direction::In => (Source::default(), Target { address, ..Target::default() }),
-        Direction::Out => (Source { address, dynamic, ..Source::default() }, Target::default()),
-    };
-    AttachRequest {
-        token: 0,
-        name: "sim".to_owned(),
-        direction,
-        source: Some(Box::new(source)),
-        target: Some(Box::new(target)),
-        settle_on_send: false,
-    }
+fn identity(kind: PeerKind) -> Identity {
+    Identity { kind, initiator: false, host: "sim".to_owned(), local_socket: None, capacity: LINK_CAPACITY }
 }
 
 // === impl FlowRecord ===
@@ -171,12 +150,13 @@ impl Sim {
     /// A client connects to a service at a router, and both applications follow their scripts. Returns the record's index.
     pub fn open_flow(&mut self, router: usize, address: &str, client: Script, server: Script, probe: bool) -> usize {
         let index = self.flows.len();
-        let links = [request(Direction::In, Some(address), false), request(Direction::Out, None, true)];
-        let mut joined = self.join_core(router, links);
-        let reply_to = joined.links[1].1.take().unwrap_or_default();
-        let head = head::client_head(address, &reply_to, None);
-        let mut exchange = Exchange::requester(joined.conn, joined.links[0].0, head);
-        exchange.start(None, joined.rest);
+        let mut connection = self.join_core(router, Arc::default());
+        let links = [Attach::sender("request", address), Attach::dynamic_receiver("reply")];
+        let opened = &mut vec![Action::Opened(Box::default())];
+        let [into, reply] = connection.attach(opened, links, self.now).map(|answer| answer.expect("attached"));
+        let reply_to = reply.source.expect("an address");
+        let mut exchange = Exchange::requester(connection, head::client_head(address, &reply_to, None));
+        exchange.start(into.link, None, Vec::new());
         let end = self.flow_end(index, Role::Requester, client, Task::new(router, None, exchange));
         let (address, ends) = (address.to_owned(), [Some(end), None]);
         self.flows.push(FlowRecord { address, probe, reply_to, server_script: server, ends });
@@ -187,7 +167,7 @@ impl Sim {
     pub fn delete_flow(&mut self, flow: usize, role: Role) {
         let end = self.flows[flow].ends[role as usize].as_ref();
         if let Some(task) = end.and_then(|end| end.task.as_ref()) {
-            self.routers[task.router].router.close_connection(task.exchange.conn().id, None, true);
+            self.routers[task.router].router.close_connection(task.exchange.id(), None, true);
         }
     }
 
@@ -195,12 +175,12 @@ impl Sim {
     pub fn delete_server(&mut self, server: usize, downtime: Duration) {
         let dispatcher = self.servers[server].dispatcher.take();
         self.servers[server].back_at = self.now + downtime;
-        let router = &self.routers[self.servers[server].router].router;
         let Some(dispatcher) = dispatcher else { return };
-        router.submit(dispatcher.id, &mut vec![Action::Closed], &mut Vec::new(), self.now);
+        dispatcher.close(self.now);
+        let router = &self.routers[self.servers[server].router].router;
         for end in self.flows.iter().flat_map(|flow| &flow.ends).flatten() {
             if let Some(task) = end.task.as_ref().filter(|task| task.server == Some(server)) {
-                router.close_connection(task.exchange.conn().id, None, true);
+                router.close_connection(task.exchange.id(), None, true);
             }
         }
     }
@@ -259,52 +239,52 @@ impl Sim {
     }
 
     fn step_server(&mut self, index: usize) -> bool {
-        let server = &self.servers[index];
-        let up = server.back_at <= self.now && self.routers[server.router].start <= self.now;
-        let Some(dispatcher) = server.dispatcher.clone() else {
+        let (now, server) = (self.now, &mut self.servers[index]);
+        let router = &self.routers[server.router];
+        let Some(dispatcher) = &mut server.dispatcher else {
+            let up = server.back_at <= now && router.start <= now;
             if up {
-                let links = [request(Direction::Out, Some(&server.address.clone()), false)];
-                let joined = self.join_core(self.servers[index].router, links);
-                self.servers[index].dispatcher = Some(joined.conn);
+                let peer = identity(PeerKind::TcpDispatcher);
+                let mut endpoint = Endpoint::join(&router.router, peer, Default::default(), now);
+                let [attached] = endpoint.attach([Attach::receiver("requests", &server.address)], now);
+                attached.expect("attached");
+                server.dispatcher = Some(endpoint);
             }
             return up;
         };
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        let taken = dispatcher.mailbox.take(&mut effects, &mut ready);
-        for effect in effects {
-            if let Effect::Push(push) = effect {
-                self.serve(index, &dispatcher, *push);
+        let taken = dispatcher.take();
+        let events: Vec<Event> = std::iter::from_fn(|| dispatcher.next_event()).collect();
+        for event in events {
+            if let Event::Delivery(delivery) = event {
+                self.serve(index, delivery);
             }
         }
         taken
     }
 
     /// A request has come to a server: its connection is opened, as the request's head was sent with it.
-    fn serve(&mut self, server: usize, dispatcher: &ConnHandle, mut push: Push) {
+    fn serve(&mut self, server: usize, mut delivery: Delivery) {
         let router = self.servers[server].router;
         let mut pending = VecDeque::new();
-        let mailbox = Arc::new(Mailbox::default());
-        let reader = reader_of(&mut push, &mailbox);
+        let mailbox = Arc::default();
+        let reader = delivery.take_reader(on_data(&mailbox));
         reader.pull(usize::MAX, &mut pending);
         let head = head::parse(pending.make_contiguous(), false).ok().flatten();
         let reply_to = head.as_ref().and_then(|head| head.reply_to.clone());
         let record = self.flows.iter().position(|flow| Some(&flow.reply_to) == reply_to.as_ref());
         let (Some(head), Some(reply_to), Some(record)) = (head, reply_to, record) else {
             // It was broken off before its head had come this far.
-            let refused = [
-                Action::Sent { delivery: push.id },
-                Action::Update { delivery: Side::Out(push.id), state: Some(modified()), settled: true },
-            ];
-            self.submit(router, dispatcher, refused.into());
-            return;
+            return delivery.settle(modified(), self.now);
         };
         consume(&mut pending, head.len);
-        let links = [request(Direction::In, None, false), request(Direction::Out, None, false)];
-        let joined = self.join_core_at(router, links, mailbox);
-        self.submit(router, &joined.conn, vec![Action::Move { delivery: push.id, link: joined.links[1].0 }]);
-        let request = Request { delivery: push.id, reader, pending };
-        let mut exchange = Exchange::responder(joined.conn, joined.links[0].0, head::server_head(&reply_to), request);
-        exchange.start(Some(reply_to), joined.rest);
+        let mut connection = self.join_core(router, mailbox);
+        let links = [Attach::anonymous_sender("reply"), Attach::unbound_receiver("request")];
+        let opened = &mut vec![Action::Opened(Box::default())];
+        let [into, out_of] = connection.attach(opened, links, self.now).map(|answer| answer.expect("attached").link);
+        let delivery = delivery.move_to(&mut connection, out_of, self.now);
+        let request = Request { delivery, reader, pending };
+        let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
+        exchange.start(into, Some(reply_to), Vec::new());
         if self.flows[record].ends[1].is_some() {
             self.ledger.faults.push(format!("flow {record} came to two servers"));
         }
@@ -322,8 +302,7 @@ impl Sim {
         let asked = std::mem::take(&mut socket.stirred);
         if let Some(running) = task.as_mut().filter(|task| asked || task.is_woken() || due(task)) {
             moved = true;
-            let router = &self.routers[running.router].router;
-            match running.run(router, socket, now) {
+            match running.run(socket, now) {
                 Pause::Asleep => {}
                 Pause::Circles => self.ledger.faults.push(format!("flow {flow} goes in circles at {now:?}")),
                 Pause::Over { in_order } => {
@@ -341,37 +320,8 @@ impl Sim {
         FlowEnd { app: App::new(script, seeds, self.now), socket: Socket::default(), task: Some(task) }
     }
 
-    fn submit(&self, router: usize, conn: &ConnHandle, mut actions: Vec<Action>) {
-        self.routers[router].router.submit(conn.id, &mut actions, &mut Vec::new(), self.now);
-    }
-
-    fn join_core(&self, router: usize, links: impl IntoIterator<Item = AttachRequest>) -> Joined {
-        self.join_core_at(router, links, Arc::default())
-    }
-
-    fn join_core_at(
-        &self,
-        router: usize,
-        links: impl IntoIterator<Item = AttachRequest>,
-        mailbox: Arc<Mailbox>,
-    ) -> Joined {
-        let params = ConnParams::in_process(PeerKind::TcpFlow, LINK_CAPACITY);
-        let conn = self.routers[router].router.connect_at(params, mailbox, self.now);
-        let mut actions = vec![Action::Opened(Box::default())];
-        actions.extend(links.into_iter().map(|link| Action::Attach(Box::new(link))));
-        self.submit(router, &conn, actions);
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        conn.mailbox.take(&mut effects, &mut ready);
-        let (mut links, mut rest) = (Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::AttachReply(reply) => {
-                    links.push((reply.link.expect("attached"), reply.source.and_then(|source| source.address)));
-                }
-                other => rest.push(other),
-            }
-        }
-        Joined { conn, links, rest }
+    fn join_core(&self, router: usize, mailbox: Arc<Mailbox>) -> Connection {
+        Connection::join(&self.routers[router].router, identity(PeerKind::TcpFlow), mailbox, self.now)
     }
 }
 
@@ -388,7 +338,7 @@ impl Task {
     }
 
     /// Does what can be done now.
-    fn run(&mut self, router: &Router, socket: &mut Socket, now: Instant) -> Pause {
+    fn run(&mut self, socket: &mut Socket, now: Instant) -> Pause {
         let waker = Waker::from(Arc::clone(&self.flag));
         let mut cx = Context::from_waker(&waker);
         for _ in 0..MAX_TURNS {
@@ -398,10 +348,10 @@ impl Task {
             if self.exchange.is_over() {
                 let in_order = self.exchange.phase() == Phase::Open && !self.exchange.is_broken();
                 self.exchange.leave();
-                self.exchange.submit(router, || now);
+                self.exchange.submit(|| now);
                 return Pause::Over { in_order };
             }
-            self.exchange.submit(router, || now);
+            self.exchange.submit(|| now);
             let unread_reset = self.exchange.watches_for_reset() && socket.is_reset_by_app();
             if unread_reset || self.is_drain_over(socket, now) {
                 self.exchange.cut();
