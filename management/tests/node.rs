@@ -2,19 +2,22 @@
 
 mod common;
 
-use amqp_core::Value;
 use amqp_core::performative::DeliveryState;
 use amqp_core::value::Map;
+use amqp_core::{Instant, Value};
 use bytes::Bytes;
 use common::{Client, field};
-use management::agent::Agent;
+use management::agent::node::Node;
+use management::agent::{Agent, thread};
 use management::config::{BootPlan, parse};
 use management::log::logger;
 use management::runtime::Runtime;
 use management::runtime::now;
+use router_engine::Router;
 use router_engine::log::{Level, LogModule};
-use router_engine::stream::{Payload, Stream, StreamLimits};
-use router_engine::{Action, Effect, InToken, Router};
+use router_engine::port::local::Event;
+use router_engine::stream::Payload;
+use std::cell::Cell;
 use std::sync::Arc;
 
 fn start() -> Arc<Router> {
@@ -48,16 +51,15 @@ async fn a_request_may_arrive_in_parts() {
     let mut client = Client::attach(&router);
     let properties = Map::new().with("operation", "CREATE").with("type", "dummy").with("name", "d");
     let message = client.message(properties, Map::new().with("arg1", "x".repeat(100_000)).into());
-    let stream = Stream::new(StreamLimits::DEFAULT, None);
-    let feeder = Arc::clone(&stream);
+    let stream = client.stream(false);
     tokio::spawn(async move {
         for chunk in message.chunks(7000) {
-            feeder.push(Bytes::copy_from_slice(chunk));
+            stream.push(Bytes::copy_from_slice(chunk));
             tokio::task::yield_now().await;
         }
-        feeder.finish();
+        stream.finish(now());
     });
-    let reply = client.call(Payload::Stream(stream)).await;
+    let reply = client.answer().await;
     assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(201)));
     assert_eq!(field(&reply, "arg1").as_str().map(str::len), Some(100_000));
 }
@@ -68,12 +70,9 @@ async fn requests_that_are_aborted_leave_nothing_behind() {
     let mut client = Client::attach(&router);
     // More than may wait for the node.
     for _ in 0..300 {
-        let stream = Stream::new(StreamLimits::DEFAULT, None);
-        let id = client.send(true, Payload::Stream(Arc::clone(&stream))).expect("incomplete");
+        let stream = client.stream(true);
         tokio::task::yield_now().await;
-        stream.abort();
-        let mut abort = vec![Action::Complete { delivery: id, aborted: true }];
-        router.submit(client.conn.id, &mut abort, &mut Vec::new(), now());
+        drop(stream);
         tokio::task::yield_now().await;
     }
     let read = client.message(Map::new().with("operation", "READ").with("identity", "router/R"), Value::Null);
@@ -87,30 +86,28 @@ async fn what_arriving_requests_hold_together_has_a_bound() {
     let router = start();
     let mut client = Client::attach(&router);
     let chunk = Bytes::from(vec![0; 1024 * 1024]);
-    let streams: Vec<_> = (0..5).map(|_| Stream::new(StreamLimits::DEFAULT, None)).collect();
+    let mut streams: Vec<_> = (0..5).map(|_| client.stream(false)).collect();
     for stream in &streams {
         for _ in 0..15 {
             stream.push(chunk.clone());
         }
-        client.send(false, Payload::Stream(Arc::clone(stream)));
     }
-    let refused = |effect| match effect {
-        Effect::UpdateIn { token, state: Some(state), settled: true, .. } => Some((token, state)),
+    let refused = |event| match event {
+        Event::Update { token, state: Some(state), settled: true } => Some((token, state)),
         _ => None,
     };
     let refusal = DeliveryState::rejected("amqp:resource-limit-exceeded", "Too many large requests");
-    assert_eq!(client.next(refused).await, (InToken(5), refusal));
+    assert_eq!(client.next(refused).await, (streams[4].token(), refusal));
     // With one of them gone there is room again.
-    streams[0].abort();
+    streams.remove(0);
     let read = client.message(Map::new().with("operation", "READ"), Value::Null);
     client.call(Payload::One(read)).await;
-    let again = Stream::new(StreamLimits::DEFAULT, None);
-    client.send(false, Payload::Stream(Arc::clone(&again)));
+    let again = client.stream(false);
     for _ in 0..17 {
         again.push(chunk.clone());
     }
     let refusal = DeliveryState::rejected("amqp:link:message-size-exceeded", "Request too large");
-    assert_eq!(client.next(refused).await, (InToken(7), refusal));
+    assert_eq!(client.next(refused).await, (again.token(), refusal));
 }
 
 #[tokio::test]
@@ -151,7 +148,8 @@ async fn the_log_tells_the_life_of_profiles() {
 async fn the_log_names_who_cut_a_connection() {
     let router = start();
     let mut client = Client::attach(&router);
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     let properties = Map::new()
         .with("operation", "UPDATE")
         .with("type", "io.skupper.router.connection")
@@ -159,7 +157,7 @@ async fn the_log_names_who_cut_a_connection() {
     let request = client.message(properties, Map::new().with("adminStatus", "deleted").into());
     let reply = client.call(Payload::One(request)).await;
     assert_eq!(reply.application_properties.get("statusCode"), Some(&Value::Int(200)));
-    let requester = client.conn.id.number;
+    let requester = client.number();
     let wanted = format!("[C{victim}] Connection force-closed by request from connection [C{requester}]");
     assert!(logger().recent(0).into_iter().any(|entry| entry.text == wanted));
 }
@@ -250,7 +248,7 @@ async fn the_answer_to_the_creation_of_a_connector_tells_that_it_connects() {
 async fn a_connection_is_shown_as_traced_while_its_frames_are() {
     let router = start();
     let mut client = Client::attach(&router);
-    let number = client.conn.id.number.to_string();
+    let number = client.number().to_string();
     let level = [("operation", "UPDATE"), ("type", "log"), ("identity", "log/PROTOCOL")];
     let connection =
         |operation| [("operation", operation), ("type", "io.skupper.router.connection"), ("identity", &*number)];
@@ -287,4 +285,58 @@ async fn what_a_request_logs_is_written_before_its_answer() {
     }
     assert_eq!(client.status(level, Map::new().with("outputFile", Value::Null)).await.0, Value::Int(200));
     std::fs::remove_file(file).expect("removed");
+}
+
+thread_local! {
+    static FAULT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A clock that is wrong once when told so.
+fn clock() -> Instant {
+    assert!(!FAULT.take(), "on purpose");
+    now()
+}
+
+/// A router without management, a client that waits for it, and the agent.
+fn unmanaged() -> (Arc<Router>, Client, Agent<Runtime>) {
+    let (router, node, agent) = common::join(&tokio::runtime::Handle::current(), "router {\n id: R\n}\n");
+    drop(node);
+    let client = Client::attach(&router);
+    (router, client, agent)
+}
+
+#[tokio::test]
+async fn a_fault_of_the_node_leaves_nothing_behind() {
+    let (router, mut client, agent) = unmanaged();
+    let before = router.population();
+    let node = Node::join(Arc::clone(&router), clock);
+    let task = tokio::spawn(node.run(agent));
+    let arriving = client.stream(false);
+    arriving.push(Bytes::from_static(b"half of"));
+    let read = client.message(Map::new().with("operation", "READ"), Value::Null);
+    client.call(Payload::One(read.clone())).await;
+    FAULT.set(true);
+    client.send(false, Payload::One(read));
+    assert!(task.await.expect_err("no value").is_panic());
+    let failed = |event| match event {
+        Event::Update { token, state, .. } if token == arriving.token() => Some(state),
+        _ => None,
+    };
+    assert_eq!(client.next(failed).await, Some(DeliveryState::failed()));
+    drop(arriving);
+    assert_eq!(router.population(), before);
+}
+
+#[tokio::test]
+async fn a_node_that_is_stopped_leaves_nothing_behind() {
+    let (router, mut client, agent) = unmanaged();
+    let before = router.population();
+    let node = Node::join(Arc::clone(&router), now);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = thread::spawn(node, agent, async { stopped.await.unwrap_or_default() }).expect("a thread");
+    let read = client.message(Map::new().with("operation", "READ"), Value::Null);
+    client.call(Payload::One(read)).await;
+    drop(stop);
+    thread.join().expect("no panic");
+    assert_eq!(router.population(), before);
 }

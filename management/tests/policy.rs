@@ -40,7 +40,8 @@ async fn cut(client: &mut Client, victim: u32) -> (i64, String) {
 async fn only_who_may_cuts_connections() {
     let config = format!("{ENABLED}{}{}", vhost("$default", false), vhost("admin", true));
     let router = start(&Handle::current(), &config);
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     let mut ordinary = Client::attach_as(&router, "elsewhere");
     let forbidden = (403, "You are not allowed to perform this operation.".to_owned());
     assert_eq!(cut(&mut ordinary, victim).await, forbidden);
@@ -52,14 +53,16 @@ async fn only_who_may_cuts_connections() {
 #[tokio::test]
 async fn everybody_cuts_connections_where_policy_is_not_enabled() {
     let router = start(&Handle::current(), &format!("router {{\n id: R\n}}\n{}", vhost("$default", false)));
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     assert_eq!(cut(&mut Client::attach_as(&router, "elsewhere"), victim).await.0, 200);
 }
 
 #[tokio::test]
 async fn rules_change_for_connections_to_come() {
     let router = start(&Handle::current(), &format!("{ENABLED}{}", vhost("v", true)));
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     let mut before = Client::attach_as(&router, "v");
     let settings = Map::new().with("remoteHosts", "*").with("allowAdminStatusUpdate", false);
     let body = Map::new().with("groups", Map::new().with("$default", settings));
@@ -84,7 +87,8 @@ async fn rules_that_make_no_sense_are_refused_and_leave_no_trace() {
     assert_eq!(status(&client.request("READ", "vhost", "w", Map::new()).await), 404);
     let reply = client.request("UPDATE", "vhost", "vhost/v", Map::new().with("groups", Map::new())).await;
     assert_eq!(status(&reply), 500);
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     assert_eq!(cut(&mut Client::attach_as(&router, "v"), victim).await.0, 200);
 }
 
@@ -122,7 +126,8 @@ fn json(groups: &str) -> String {
 async fn files_with_rules() {
     let folder = Folder::with("right", &json(&groups(false)));
     let router = start(&Handle::current(), &folder.config());
-    let victim = Client::attach(&router).conn.id.number;
+    let other = Client::attach(&router);
+    let victim = other.number();
     assert_eq!(cut(&mut Client::attach_as(&router, "elsewhere"), victim).await.0, 403);
     assert!(logger().recent(0).iter().any(|entry| entry.text == "Created policy rules for vhost $default"));
 }

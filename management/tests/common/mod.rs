@@ -4,31 +4,27 @@
 
 use amqp_core::Value;
 use amqp_core::message::{Message, MessageBuilder, Properties};
-use amqp_core::performative::{Source, Target};
 use amqp_core::value::Map;
 use bytes::Bytes;
 use management::agent::node::Node;
 use management::agent::{Agent, thread};
 use management::config::{BootPlan, parse};
 use management::runtime::{Runtime, now};
-use router_engine::annotations::Annotations;
-use router_engine::core::action::{AttachRequest, Direction, PeerOpen};
-use router_engine::core::connection::{ConnHandle, ConnParams, ConnectionRole};
-use router_engine::core::effect::Push;
+use router_engine::core::action::PeerOpen;
+use router_engine::core::connection::ConnectionRole;
 use router_engine::policy::Asked;
+use router_engine::port::local::{Attach, Attached, Delivery, Endpoint, Envelope, Event, Identity, SendStream};
 use router_engine::stream::Payload;
-use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
+use router_engine::{InToken, LinkId, Router};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use tokio::runtime::Handle;
 
 /// A client that has a link to the node and one for replies.
 pub(crate) struct Client {
-    router: Arc<Router>,
-    pub(crate) conn: ConnHandle,
+    endpoint: Endpoint,
     requests: LinkId,
-    pub(crate) replies: LinkId,
+    replies: LinkId,
     pub(crate) reply_to: String,
     sent: u64,
 }
@@ -60,41 +56,17 @@ impl Client {
     }
 
     fn open_to(router: &Arc<Router>, open: PeerOpen, address: &str) -> Self {
-        let conn = router.connect(ConnParams::amqp(ConnectionRole::Normal), now());
-        let attach = |token, direction, source, target| {
-            Action::Attach(Box::new(AttachRequest {
-                token,
-                name: format!("link-{token}"),
-                direction,
-                source: Some(Box::new(source)),
-                target: Some(Box::new(target)),
-                settle_on_send: false,
-            }))
-        };
-        let dynamic = Source { dynamic: true, ..Source::default() };
-        let node = Target { address: Some(address.to_owned()), ..Target::default() };
-        let mut actions = vec![
-            Action::Opened(Box::new(open)),
-            attach(0, Direction::Out, dynamic, Target::default()),
-            attach(1, Direction::In, Source::default(), node),
-        ];
-        router.submit(conn.id, &mut actions, &mut Vec::new(), now());
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
-        conn.mailbox.take(&mut effects, &mut ready);
-        let mut links = [None, None];
-        let mut reply_to = String::new();
-        for effect in effects {
-            if let Effect::AttachReply(reply) = effect {
-                links[reply.token as usize] = reply.link.ok();
-                if reply.token == 0 {
-                    reply_to = reply.source.and_then(|s| s.address).expect("a dynamic address");
-                }
-            }
-        }
-        let [replies, requests] = links.map(|l| l.expect("attached"));
-        let credit = Action::PeerCredit { link: replies, credit: 10, drain: false };
-        router.submit(conn.id, &mut vec![credit], &mut Vec::new(), now());
-        Self { router: Arc::clone(router), conn, requests, replies, reply_to, sent: 0 }
+        let mut endpoint = Endpoint::join(router, Identity::client("127.0.0.1:1", 250), open, now());
+        let links = [Attach::dynamic_receiver("replies").with_credit(10), Attach::sender("requests", address)];
+        let [replies, requests] = endpoint.attach(links, now()).map(|answer| answer.expect("attached"));
+        let Attached { link: replies, source } = replies;
+        let reply_to = source.expect("a dynamic address");
+        Self { endpoint, requests: requests.link, replies, reply_to, sent: 0 }
+    }
+
+    /// Number of its connection.
+    pub(crate) fn number(&self) -> u32 {
+        self.endpoint.id().number
     }
 
     pub(crate) fn message(&self, properties: Map, body: Value) -> Bytes {
@@ -106,22 +78,20 @@ impl Client {
         MessageBuilder::new().properties(&to).application_properties(&properties).value(body)
     }
 
-    /// Sends a request. Returns the core's id of it, when it has one.
-    pub(crate) fn send(&mut self, settled: bool, payload: Payload) -> Option<InId> {
+    /// Sends a request.
+    pub(crate) fn send(&mut self, settled: bool, payload: Payload) -> InToken {
         self.sent += 1;
-        let deliver = Deliver {
-            link: self.requests,
-            token: InToken(self.sent),
-            settled,
-            payload,
-            to: None,
-            annotations: Annotations::default(),
-            priority: 4,
-            state: None,
-        };
-        let mut accepted = Vec::new();
-        self.router.submit(self.conn.id, &mut vec![Action::Deliver(Box::new(deliver))], &mut accepted, now());
-        accepted.first().map(|a| a.id)
+        let envelope = Envelope { settled, ..Envelope::default() };
+        let token = self.endpoint.send(self.requests, payload, envelope);
+        self.endpoint.submit(now());
+        token
+    }
+
+    /// Begins a request that comes in parts.
+    pub(crate) fn stream(&mut self, settled: bool) -> SendStream {
+        self.sent += 1;
+        let envelope = Envelope { settled, ..Envelope::default() };
+        self.endpoint.send_stream(self.requests, envelope, 0, now())
     }
 
     pub(crate) async fn call(&mut self, payload: Payload) -> Message {
@@ -129,12 +99,12 @@ impl Client {
         self.answer().await
     }
 
-    pub(crate) async fn answer(&self) -> Message {
-        let push = self.reply().await;
-        assert_eq!(push.link, self.replies);
-        assert!(push.settled);
-        match push.payload {
-            Payload::One(bytes) => Message::decode(&[bytes]).expect("a message"),
+    pub(crate) async fn answer(&mut self) -> Message {
+        let reply = self.reply().await;
+        assert_eq!(reply.link(), self.replies);
+        assert!(reply.is_settled());
+        match reply.message().expect("no stream") {
+            [bytes] => Message::decode(std::slice::from_ref(bytes)).expect("a message"),
             other => panic!("a reply in one piece, not {other:?}"),
         }
     }
@@ -159,18 +129,14 @@ impl Client {
         reply
     }
 
-    async fn reply(&self) -> Push {
-        self.next(|effect| if let Effect::Push(push) = effect { Some(*push) } else { None }).await
+    async fn reply(&mut self) -> Delivery {
+        self.next(|event| if let Event::Delivery(delivery) = event { Some(delivery) } else { None }).await
     }
 
-    /// Waits for an effect.
-    pub(crate) async fn next<T>(&self, wanted: impl Fn(Effect) -> Option<T>) -> T {
-        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+    /// Waits for an event.
+    pub(crate) async fn next<T>(&mut self, wanted: impl Fn(Event) -> Option<T>) -> T {
         loop {
-            let mailbox = &self.conn.mailbox;
-            poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
-            mailbox.take(&mut effects, &mut ready);
-            if let Some(found) = effects.drain(..).find_map(&wanted) {
+            if let Some(found) = wanted(poll_fn(|cx| self.endpoint.poll_event(cx)).await) {
                 return found;
             }
         }
@@ -201,14 +167,10 @@ pub(crate) fn start(executor: &Handle, config: &str) -> Arc<Router> {
 pub(crate) async fn exchange(router: &Arc<Router>) {
     let router = Arc::clone(router);
     let task = tokio::spawn(async move {
-        let consumer = Client::attach(&router);
-        let producer = Client::attach_to(&router, &consumer.reply_to);
-        let mut producer = producer;
+        let mut consumer = Client::attach(&router);
+        let mut producer = Client::attach_to(&router, &consumer.reply_to);
         producer.send(true, Payload::One(producer.message(Map::new(), Value::Null)));
         consumer.reply().await;
-        for conn in [consumer.conn.id, producer.conn.id] {
-            router.submit(conn, &mut vec![Action::Closed], &mut Vec::new(), now());
-        }
     });
     task.await.expect("no panic");
 }
