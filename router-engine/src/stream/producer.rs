@@ -7,7 +7,11 @@ use std::sync::Arc;
 /// The one who produces a stream. Dropped before the end of the stream, it aborts it: what was not finished on purpose is
 /// not complete.
 #[derive(Debug)]
-pub struct Producer(Arc<Stream>);
+pub struct Producer {
+    stream: Arc<Stream>,
+    /// It was finished or aborted.
+    ended: bool,
+}
 
 // === impl Producer ===
 
@@ -15,13 +19,25 @@ impl Producer {
     /// An empty stream. `notify` is told when room returns after [`super::Pressure::Full`].
     #[must_use]
     pub fn new(limits: StreamLimits, notify: Option<Notify>) -> Self {
-        Self(Stream::new(limits, notify))
+        Self { stream: Stream::new(limits, notify), ended: false }
     }
 
     /// The stream, for those who read it.
     #[must_use]
     pub fn share(&self) -> Arc<Stream> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.stream)
+    }
+
+    /// As [`Stream::finish`].
+    pub fn finish(&mut self) {
+        self.ended = true;
+        self.stream.finish();
+    }
+
+    /// As [`Stream::abort`].
+    pub fn abort(&mut self) {
+        self.ended = true;
+        self.stream.abort();
     }
 }
 
@@ -29,13 +45,15 @@ impl Deref for Producer {
     type Target = Stream;
 
     fn deref(&self) -> &Stream {
-        &self.0
+        &self.stream
     }
 }
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.0.abort();
+        if !self.ended {
+            self.stream.abort();
+        }
     }
 }
 
@@ -49,7 +67,7 @@ mod tests {
     #[test]
     fn a_stream_ends_with_its_producer() {
         for (finished, end) in [(false, Pull::Aborted), (true, Pull::Done)] {
-            let producer = Producer::new(StreamLimits::DEFAULT, None);
+            let mut producer = Producer::new(StreamLimits::DEFAULT, None);
             let reader = producer.share().reader(None);
             producer.push(Bytes::from_static(b"a"));
             if finished {

@@ -97,7 +97,7 @@ impl Delivery {
         self.router.submit(self.conn, &mut actions, &mut Vec::new(), now);
     }
 
-    /// Tells a state without settling, for instance how much was received.
+    /// What tells a state without settling, for instance how much was received.
     #[must_use]
     pub fn update(&self, state: DeliveryState) -> Action {
         Action::Update { delivery: Side::Out(self.id()), state: Some(state), settled: false }

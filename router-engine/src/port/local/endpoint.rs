@@ -108,12 +108,6 @@ impl Endpoint {
         answers
     }
 
-    /// Detaches a link. What came by it and was not settled has failed.
-    pub fn detach(&mut self, link: LinkId) {
-        self.links.retain(|l| l.id != link);
-        self.actions.push(Action::Detached { link, error: None, unsent: Vec::new() });
-    }
-
     /// Messages that may be sent on a link before the network gives more credit. What is sent nevertheless is taken as
     /// far as there is somebody for it, and released otherwise.
     #[must_use]
