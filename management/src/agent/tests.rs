@@ -9,7 +9,6 @@ use router_engine::core::connection::{ConnParams, ConnectionRole, PeerKind};
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 use router_engine::core::{AddressCounters, Totals};
 use router_engine::forward::Treatment;
-use router_engine::port::local::Identity;
 use std::collections::HashSet;
 use std::time::Duration;
 
