@@ -85,20 +85,7 @@ impl<B: Backend> Agent<B> {
         match entity.ty {
             EntityType::ConfigAddress => self.load_address(entity),
             EntityType::AutoLink => self.load_auto_link(entity),
-            EntityType::Log
-            | EntityType::Router
-            | EntityType::Network
-            | EntityType::Policy
-            | EntityType::Site
-            | EntityType::Vhost
-            | EntityType::SslProfile
-            | EntityType::ProxyProfile
-            | EntityType::Listener
-            | EntityType::Connector
-            | EntityType::TcpListener
-            | EntityType::TcpConnector
-            | EntityType::ListenerAddress
-            | EntityType::Dummy => self.add(entity).map(|_| ()),
+            ty if ty.kind().boot_rank().is_some() => self.add(entity).map(|_| ()),
             ty => Err(Failure::internal(
                 "InternalServerErrorStatus",
                 format!("Can't find implementation '{}' for '{ty}'", class_name(ty)),

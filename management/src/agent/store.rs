@@ -58,43 +58,18 @@ impl Store {
 
     /// Sets identity, and name when there is none. What the identity is made of must be there.
     pub(super) fn assign_names(&mut self, ty: EntityType, attributes: &mut Attributes) {
-        let identity = if ty == EntityType::Management {
-            "self".to_owned()
-        } else {
-            format!("{}/{}", ty.identity_prefix(), self.own_id(ty, attributes))
-        };
+        let own_id = ty.kind().own_id(attributes).unwrap_or_else(|| self.next_number(ty).to_string());
+        let identity = ty.kind().identity(ty.identity_prefix(), &own_id);
         attributes.set("identity", identity.as_str());
         if attributes.get("name").is_none() {
-            let name = if ty == EntityType::LogStats { identity.trim_start_matches("logStats/") } else { &identity };
-            attributes.set("name", name);
+            attributes.set("name", ty.kind().default_name(&identity, &own_id));
         }
     }
 
-    /// What identities consist of behind the type (spec `management-protocol.md` 3.7).
-    fn own_id(&mut self, ty: EntityType, a: &Attributes) -> String {
-        let text = |key: &str| a.text(key).unwrap_or("None").to_owned();
-        let named = |head: String| match a.text("name") {
-            Some(name) => format!("{head}:{name}"),
-            None => head,
-        };
-        match ty {
-            EntityType::Listener | EntityType::Connector | EntityType::TcpListener | EntityType::TcpConnector => {
-                named(format!("{}:{}", text("host"), text("port")))
-            }
-            EntityType::ListenerAddress => named(format!("{}:{}", text("listener"), text("address"))),
-            EntityType::Log | EntityType::LogStats => text("module"),
-            EntityType::Router | EntityType::Node => text("id"),
-            EntityType::Policy | EntityType::Site => "None".to_owned(),
-            EntityType::SslProfile | EntityType::ProxyProfile => text("name"),
-            EntityType::Vhost | EntityType::VhostStats => text("hostname"),
-            EntityType::Allocator => text("typeName"),
-            _ => {
-                let next = self.counters.entry(ty).or_default();
-                let id = *next;
-                *next += 1;
-                id.to_string()
-            }
-        }
+    fn next_number(&mut self, ty: EntityType) -> u64 {
+        let next = self.counters.entry(ty).or_default();
+        *next += 1;
+        *next - 1
     }
 
     /// Makes the entities of a type be those of `rows`: present ones are updated in their place.
@@ -107,10 +82,8 @@ impl Store {
                     attributes.set(name, value);
                 }
                 self.assign_names(ty, &mut attributes);
-                // Only needed for the identity.
-                if ty == EntityType::LogStats {
-                    attributes.remove("module");
-                }
+                // What is no attribute was only needed for the identity.
+                attributes.retain(|name, _| ty.attribute(name).is_some());
                 attributes
             })
             .collect();

@@ -2,6 +2,7 @@
 
 use super::{EntityConfig, load_policy_dir};
 use crate::attributes::Attributes;
+use crate::entity::OTHERS;
 use crate::error::RouterError;
 use crate::schema::EntityType;
 use router_engine::log::LogModule;
@@ -17,28 +18,8 @@ pub struct BootPlan {
 
 /// Rank of a type; entities of equal rank keep the order of the file.
 fn rank(ty: EntityType) -> u8 {
-    match ty {
-        // First, so that what follows is logged as configured.
-        EntityType::Log => 0,
-        EntityType::Router => 1,
-        EntityType::Network => 2,
-        EntityType::Policy => 3,
-        EntityType::SslProfile => 4,
-        EntityType::ConfigAddress => 5,
-        EntityType::AutoLink => 6,
-        EntityType::Vhost => 7,
-        // Sockets last, when all that they use is there.
-        EntityType::Connector => 9,
-        EntityType::Listener => 10,
-        EntityType::TcpListener => 11,
-        EntityType::TcpConnector => 12,
-        EntityType::ListenerAddress => 13,
-        _ => 8,
-    }
+    ty.kind().boot_rank().unwrap_or(OTHERS)
 }
-
-/// The rank of vhosts that come from the policy directory.
-const LATE_VHOSTS: u8 = 8;
 
 // === impl BootPlan ===
 
@@ -54,7 +35,8 @@ impl BootPlan {
         let policy = rest.iter().find(|e| e.ty == EntityType::Policy);
         if let Some(dir) = policy.and_then(|p| p.attributes.text("policyDir")).filter(|dir| !dir.is_empty()) {
             let vhosts = load_policy_dir(dir)?;
-            let at = rest.partition_point(|e| rank(e.ty) <= LATE_VHOSTS);
+            // The last before the sockets.
+            let at = rest.partition_point(|e| rank(e.ty) <= OTHERS);
             rest.splice(at..at, vhosts);
         }
         Ok(Self { core, rest })

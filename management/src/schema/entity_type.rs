@@ -1,7 +1,8 @@
 //! Entity types: names, inheritance, effective attributes and operations.
 
+use super::PREFIX;
 use super::attribute::Attribute;
-use super::{PREFIX, address, amqp, base, logging, operational, policy, router, tcp};
+use crate::entity::EntityType;
 
 /// The declaration of an entity type.
 #[derive(Debug)]
@@ -22,92 +23,25 @@ pub struct EntityDef {
     pub attributes: &'static [Attribute],
 }
 
-macro_rules! entity_types {
-    ($($(#[$doc:meta])* $variant:ident => $def:path,)+) => {
-        /// Every entity type, in the order of the schema.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum EntityType {
-            $($(#[$doc])* $variant,)+
-        }
+// === impl EntityDef: what declarations begin with ===
 
-        impl EntityType {
-            /// All types in order.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The declaration.
-            #[must_use]
-            pub const fn def(self) -> &'static EntityDef {
-                match self {
-                    $(Self::$variant => &$def,)+
-                }
-            }
-        }
+impl EntityDef {
+    /// A type that extends none.
+    pub(crate) const ROOT: Self = Self {
+        name: "",
+        extends: None,
+        singleton: false,
+        referential: false,
+        operations: &[],
+        description: "",
+        attributes: &[],
     };
-}
 
-entity_types! {
-    /// Root of all types.
-    Entity => base::ENTITY,
-    /// The standard management node.
-    AmqpManagement => base::AMQP_MANAGEMENT,
-    /// The management node of the router.
-    Management => base::MANAGEMENT,
-    /// Base of what a configuration file may hold.
-    ConfigurationEntity => base::CONFIGURATION_ENTITY,
-    /// Base of live state.
-    OperationalEntity => base::OPERATIONAL_ENTITY,
-    /// Counters of the router.
-    RouterMetrics => router::ROUTER_METRICS,
-    /// The router.
-    Router => router::ROUTER,
-    /// Inter-network identity.
-    Network => router::NETWORK,
-    /// The site.
-    Site => router::SITE,
-    /// TLS settings.
-    SslProfile => amqp::SSL_PROFILE,
-    /// HTTP proxy settings.
-    ProxyProfile => amqp::PROXY_PROFILE,
-    /// AMQP listener.
-    Listener => amqp::LISTENER,
-    /// AMQP connector.
-    Connector => amqp::CONNECTOR,
-    /// TCP listener.
-    TcpListener => tcp::TCP_LISTENER,
-    /// TCP connector.
-    TcpConnector => tcp::TCP_CONNECTOR,
-    /// Address of a multi-address TCP listener.
-    ListenerAddress => tcp::LISTENER_ADDRESS,
-    /// Settings of a log module.
-    Log => logging::LOG,
-    /// Event counts of a log module.
-    LogStats => logging::LOG_STATS,
-    /// Address configuration.
-    ConfigAddress => address::CONFIG_ADDRESS,
-    /// Auto-link.
-    AutoLink => address::AUTO_LINK,
-    /// A link.
-    Link => operational::LINK,
-    /// An address.
-    Address => address::ADDRESS,
-    /// A router of the network.
-    Node => operational::NODE,
-    /// A connection.
-    Connection => operational::CONNECTION,
-    /// A TCP flow; never instantiated.
-    TcpConnection => tcp::TCP_CONNECTION,
-    /// A memory pool.
-    Allocator => operational::ALLOCATOR,
-    /// Router-wide policy.
-    Policy => policy::POLICY,
-    /// Policy of a virtual host.
-    Vhost => policy::VHOST,
-    /// Shape of a user group of a vhost.
-    VhostUserGroupSettings => policy::VHOST_USER_GROUP_SETTINGS,
-    /// Counters of a virtual host.
-    VhostStats => policy::VHOST_STATS,
-    /// For tests of clients.
-    Dummy => base::DUMMY,
+    /// A type that configuration files may use.
+    pub(crate) const CONFIGURATION: Self = Self { extends: Some(EntityType::ConfigurationEntity), ..Self::ROOT };
+
+    /// A type that shows live state.
+    pub(crate) const OPERATIONAL: Self = Self { extends: Some(EntityType::OperationalEntity), ..Self::ROOT };
 }
 
 // === impl EntityType ===
@@ -127,9 +61,15 @@ impl EntityType {
         Self::ALL.iter().copied().find(|t| t.short() == short)
     }
 
+    /// The declaration.
+    #[must_use]
+    pub fn def(self) -> &'static EntityDef {
+        self.kind().def()
+    }
+
     /// The name without prefix.
     #[must_use]
-    pub const fn short(self) -> &'static str {
+    pub fn short(self) -> &'static str {
         self.def().name
     }
 

@@ -1,10 +1,12 @@
-//! Log settings and statistics.
+//! `log`: what a log module writes, and where.
 
-use super::attribute::{flag, gauge, one_of, text};
-use super::entity_type::{EntityDef, EntityType};
+use super::{EntityKind, identity};
+use crate::attributes::Attributes;
+use crate::schema::EntityDef;
+use crate::schema::attribute::{flag, one_of, text};
 
 /// Names of the log modules; a test holds them against [`router_engine::log::LogModule`].
-pub(super) const MODULES: &[&str] = &[
+const MODULES: &[&str] = &[
     "ROUTER",
     "ROUTER_CORE",
     "ROUTER_HELLO",
@@ -30,11 +32,8 @@ pub(super) const MODULES: &[&str] = &[
     "DEFAULT",
 ];
 
-pub(super) static LOG: EntityDef = EntityDef {
+static DEF: EntityDef = EntityDef {
     name: "log",
-    extends: Some(EntityType::ConfigurationEntity),
-    singleton: false,
-    referential: false,
     operations: &["UPDATE"],
     description: "What a log module writes, and where.",
     attributes: &[
@@ -44,21 +43,33 @@ pub(super) static LOG: EntityDef = EntityDef {
         flag("includeSource", "End lines with the place in the source.").update(),
         text("outputFile", "stdout, stderr, syslog, or a file to append to.").update(),
     ],
+    ..EntityDef::CONFIGURATION
 };
 
-pub(super) static LOG_STATS: EntityDef = EntityDef {
-    name: "logStats",
-    extends: Some(EntityType::OperationalEntity),
-    singleton: false,
-    referential: false,
-    operations: &[],
-    description: "How many events a log module saw, written or not.",
-    attributes: &[
-        gauge("debugCount", "Events at level debug."),
-        gauge("infoCount", "Events at level info."),
-        gauge("noticeCount", "Always absent."),
-        gauge("warningCount", "Events at level warning."),
-        gauge("errorCount", "Events at level error."),
-        gauge("criticalCount", "Events at level critical."),
-    ],
-};
+/// See the module documentation.
+pub(super) struct Kind;
+
+impl EntityKind for Kind {
+    fn def(&self) -> &'static EntityDef {
+        &DEF
+    }
+
+    fn boot_rank(&self) -> Option<u8> {
+        Some(0)
+    }
+
+    fn own_id(&self, attributes: &Attributes) -> Option<String> {
+        Some(identity::of(attributes, "module"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use router_engine::log::LogModule;
+
+    #[test]
+    fn log_modules_agree_with_the_facade() {
+        assert!(LogModule::ALL.iter().map(|m| m.name()).eq(MODULES.iter().copied()));
+    }
+}

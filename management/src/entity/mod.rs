@@ -1,0 +1,170 @@
+//! A room for each kind of entity: its schema, its parameters, its identity, when it is made, and what the router does
+//! with it.
+//!
+//! ```text
+//!  config, agent ---> EntityType ---> dyn EntityKind (a room) ---> Runtime: adaptors, core
+//!                     (the table)     schema, identity, rank,
+//!                                     create, update, delete, live attributes
+//! ```
+//!
+//! A new kind of entity is a module here with its `mod` line, and a line in the table below, whose order is that of the
+//! schema. Attributes are only known to the room of their kind.
+
+mod address;
+mod allocator;
+mod auto_link;
+mod base;
+mod config_address;
+mod connection;
+mod connector;
+mod dummy;
+mod endpoint;
+mod identity;
+mod link;
+mod listener;
+mod listener_address;
+mod log;
+mod log_stats;
+mod management;
+mod network;
+mod node;
+mod policy;
+mod proxy_profile;
+mod router;
+mod router_metrics;
+mod site;
+mod ssl_profile;
+mod tcp_connection;
+mod tcp_connector;
+mod tcp_listener;
+mod vhost;
+mod vhost_stats;
+
+use crate::attributes::Attributes;
+use crate::schema::EntityDef;
+
+/// The rank of what may be made at any time before the sockets.
+pub(crate) const OTHERS: u8 = 8;
+
+/// What the router knows of one kind of entity. Only the declaration has to be there.
+pub(crate) trait EntityKind: Sync {
+    /// The declaration.
+    fn def(&self) -> &'static EntityDef;
+
+    /// When entities of a configuration file are made: those of a lower rank first, and those of the same rank in the
+    /// order of the file. `None`: a file cannot have any made.
+    fn boot_rank(&self) -> Option<u8> {
+        None
+    }
+
+    /// What the identity consists of behind the type. `None`: a number in the order of creation.
+    fn own_id(&self, _attributes: &Attributes) -> Option<String> {
+        None
+    }
+
+    /// The whole identity.
+    fn identity(&self, prefix: &str, own_id: &str) -> String {
+        format!("{prefix}/{own_id}")
+    }
+
+    /// The name of an entity that was given none.
+    fn default_name<'a>(&self, identity: &'a str, _own_id: &'a str) -> &'a str {
+        identity
+    }
+}
+
+/// A kind of which the router only has the schema.
+struct SchemaOnly(&'static EntityDef);
+
+impl EntityKind for SchemaOnly {
+    fn def(&self) -> &'static EntityDef {
+        self.0
+    }
+}
+
+macro_rules! entity_types {
+    ($($(#[$doc:meta])* $variant:ident => $kind:path,)+) => {
+        /// Every entity type, in the order of the schema.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EntityType {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl EntityType {
+            /// All types in order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// What the router knows of entities of this type.
+            pub(crate) fn kind(self) -> &'static dyn EntityKind {
+                match self {
+                    $(Self::$variant => &$kind,)+
+                }
+            }
+        }
+    };
+}
+
+entity_types! {
+    /// Root of all types.
+    Entity => base::ENTITY,
+    /// The standard management node.
+    AmqpManagement => base::AMQP_MANAGEMENT,
+    /// The management node of the router.
+    Management => management::Kind,
+    /// Base of what a configuration file may hold.
+    ConfigurationEntity => base::CONFIGURATION_ENTITY,
+    /// Base of live state.
+    OperationalEntity => base::OPERATIONAL_ENTITY,
+    /// Counters of the router.
+    RouterMetrics => router_metrics::Kind,
+    /// The router.
+    Router => router::Kind,
+    /// Inter-network identity.
+    Network => network::Kind,
+    /// The site.
+    Site => site::Kind,
+    /// TLS settings.
+    SslProfile => ssl_profile::Kind,
+    /// HTTP proxy settings.
+    ProxyProfile => proxy_profile::Kind,
+    /// AMQP listener.
+    Listener => listener::Kind,
+    /// AMQP connector.
+    Connector => connector::Kind,
+    /// TCP listener.
+    TcpListener => tcp_listener::Kind,
+    /// TCP connector.
+    TcpConnector => tcp_connector::Kind,
+    /// Address of a multi-address TCP listener.
+    ListenerAddress => listener_address::Kind,
+    /// Settings of a log module.
+    Log => log::Kind,
+    /// Event counts of a log module.
+    LogStats => log_stats::Kind,
+    /// Address configuration.
+    ConfigAddress => config_address::Kind,
+    /// Auto-link.
+    AutoLink => auto_link::Kind,
+    /// A link.
+    Link => link::Kind,
+    /// An address.
+    Address => address::Kind,
+    /// A router of the network.
+    Node => node::Kind,
+    /// A connection.
+    Connection => connection::Kind,
+    /// A TCP flow; never instantiated.
+    TcpConnection => tcp_connection::TCP_CONNECTION,
+    /// A memory pool.
+    Allocator => allocator::Kind,
+    /// Router-wide policy.
+    Policy => policy::Kind,
+    /// Policy of a virtual host.
+    Vhost => vhost::Kind,
+    /// Shape of a user group of a vhost.
+    VhostUserGroupSettings => vhost::group::SETTINGS,
+    /// Counters of a virtual host.
+    VhostStats => vhost_stats::Kind,
+    /// For tests of clients.
+    Dummy => dummy::Kind,
+}
