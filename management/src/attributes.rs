@@ -3,6 +3,7 @@
 use amqp_core::Value;
 use amqp_core::value::Map;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// An attribute name. Names from the schema are borrowed from it.
 pub type Name = Cow<'static, str>;
@@ -59,10 +60,34 @@ impl Attributes {
         self.get(name).and_then(Value::as_str)
     }
 
+    /// As [`Self::text`], as a copy.
+    #[must_use]
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// A copy of the text of an attribute; empty when it has none.
+    #[must_use]
+    pub fn string(&self, name: &str) -> String {
+        self.owned(name).unwrap_or_default()
+    }
+
     /// The number in an attribute that has one.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(Value::as_i64)
+    }
+
+    /// A count; zero when there is none.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.number(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    }
+
+    /// A time in seconds; zero when there is none.
+    #[must_use]
+    pub fn seconds(&self, name: &str) -> Duration {
+        Duration::from_secs(self.count(name))
     }
 
     /// The truth value of an attribute; absent is false.

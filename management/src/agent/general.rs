@@ -116,7 +116,7 @@ impl<B: Backend> Agent<B> {
         // That a router of this mode may have no such entity at all comes before what is wrong with its attributes.
         let misplaced = |error| {
             let show = || LiveEntity(ty, &given).to_string();
-            config::role_error(ty, &given, self.mode(), show).map_or_else(|| Failure::from(error), Failure::from)
+            ty.kind().misplaced(&given, self.mode(), &show).map_or_else(|| Failure::from(error), Failure::from)
         };
         let attributes = validate::complete(ty, given.clone()).map_err(misplaced)?;
         let index = match ty {
@@ -133,21 +133,14 @@ impl<B: Backend> Agent<B> {
             let text = format!("'identity' attribute cannot be specified {}", RawEntity(ty, &entity.attributes));
             return Err(Failure::bad_request(text));
         }
-        if ty == EntityType::Router {
-            check_router_id(&entity.attributes)?;
-        }
         self.store.assign_names(ty, &mut entity.attributes);
         let existing = self.store.iter().map(|e| (e.ty, &e.attributes));
         config::check_singletons_and_names((ty, &entity.attributes), existing)?;
         let show = || LiveEntity(ty, &entity.attributes).to_string();
-        if let Some(error) = config::role_error(ty, &entity.attributes, self.mode(), show) {
+        if let Some(error) = ty.kind().misplaced(&entity.attributes, self.mode(), &show) {
             return Err(error.into());
         }
-        if matches!(ty, EntityType::Listener | EntityType::Connector)
-            && let Some(error) = config::open_properties_error(&entity.attributes)
-        {
-            return Err(error.into());
-        }
+        ty.kind().check(&entity.attributes)?;
         self.backend.create(&entity)?;
         self.store.push(entity);
         Ok(self.store.iter().count() - 1)
@@ -202,17 +195,6 @@ fn check_offered(ty: EntityType, operation: &str) -> Result<(), Failure> {
         "Operation '{operation}' not implemented for '{ty}' {}",
         Names(ty.operations())
     )))
-}
-
-fn check_router_id(attributes: &Attributes) -> Result<(), Failure> {
-    let id = attributes.text("id").unwrap_or_default();
-    match id.chars().find(|c| c.is_control() || c.is_whitespace()) {
-        None => Ok(()),
-        Some(c) => Err(Failure::internal(
-            "AttributeError",
-            format!("Router id attribute containing character '{c}' in id '{id}' is disallowed."),
-        )),
-    }
 }
 
 fn key_list(keys: &[(&str, &str)]) -> String {

@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::{BootPlan, parse};
+use crate::entity::log::LogParams;
 use crate::error::RouterError;
 use crate::notation::Literal;
-use crate::params::{AddressParams, AutoLinkParams, LogParams};
+use crate::params::{AddressParams, AutoLinkParams};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnParams, ConnectionRole};

@@ -7,8 +7,7 @@ mod legacy;
 mod order;
 mod sections;
 
-pub(crate) use check::open_properties_error;
-pub use check::{SetError, check_set, check_singletons_and_names, role_error};
+pub use check::{SetError, check_set, check_singletons_and_names};
 pub use order::BootPlan;
 
 use crate::attributes::Attributes;
@@ -24,6 +23,22 @@ pub struct EntityConfig {
     pub ty: EntityType,
     /// The attributes, `type` included.
     pub attributes: Attributes,
+}
+
+// === impl EntityConfig ===
+
+impl EntityConfig {
+    /// The name; empty before there is one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.attributes.text("name").unwrap_or_default()
+    }
+
+    /// The identity; empty before there is one.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.attributes.text("identity").unwrap_or_default()
+    }
 }
 
 /// Reads a configuration file. The entities are in file order, with the singletons that the file

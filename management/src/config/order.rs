@@ -1,11 +1,9 @@
 //! The order in which the entities of a file are created (spec `management-protocol.md` 7.3).
 
 use super::{EntityConfig, load_policy_dir};
-use crate::attributes::Attributes;
-use crate::entity::OTHERS;
+use crate::entity::{OTHERS, log, router};
 use crate::error::RouterError;
 use crate::schema::EntityType;
-use router_engine::log::LogModule;
 
 /// Entities in the order of their creation, in two parts.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ impl BootPlan {
     /// # Errors
     /// When the policy directory cannot be read.
     pub fn new(entities: Vec<EntityConfig>) -> Result<Self, RouterError> {
-        let mut core = creation_order(with_all_logs(entities));
+        let mut core = creation_order(log::with_all_modules(entities));
         let mut rest = core.split_off(core.partition_point(|e| rank(e.ty) <= rank(EntityType::Network)));
         let policy = rest.iter().find(|e| e.ty == EntityType::Policy);
         if let Some(dir) = policy.and_then(|p| p.attributes.text("policyDir")).filter(|dir| !dir.is_empty()) {
@@ -45,47 +43,13 @@ impl BootPlan {
     /// Worker threads that the router entity asks for, at least one.
     #[must_use]
     pub fn worker_threads(&self) -> usize {
-        /// No router does more with more threads than this.
-        const MOST: usize = 1024;
         let router = self.core.iter().find(|e| e.ty == EntityType::Router);
-        let asked = router.and_then(|r| r.attributes.number("workerThreads")).unwrap_or(1);
-        usize::try_from(asked).unwrap_or(1).clamp(1, MOST)
+        router.map_or(1, |r| router::worker_threads(&r.attributes))
     }
 }
 
 /// Sorts entities of a file into the order of their creation.
 fn creation_order(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
     entities.sort_by_key(|e| rank(e.ty));
-    entities
-}
-
-/// Every log module has an entity; the default module's says what holds when nothing is configured.
-fn with_all_logs(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
-    for module in LogModule::ALL {
-        let is_module =
-            |e: &EntityConfig| e.ty == EntityType::Log && e.attributes.text("module") == Some(module.name());
-        let at = match entities.iter().position(is_module) {
-            Some(at) => at,
-            None => {
-                let ty = EntityType::Log;
-                let attributes = Attributes::new().with("type", ty.full()).with("module", module.name());
-                entities.push(EntityConfig { ty, attributes });
-                entities.len() - 1
-            }
-        };
-        if module == LogModule::Default {
-            let attributes = &mut entities[at].attributes;
-            for (name, value) in [
-                ("enable", "info+".into()),
-                ("includeTimestamp", true.into()),
-                ("includeSource", false.into()),
-                ("outputFile", "stderr".into()),
-            ] {
-                if attributes.get(name).is_none() {
-                    attributes.set(name, amqp_core::Value::clone(&value));
-                }
-            }
-        }
-    }
     entities
 }

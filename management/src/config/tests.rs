@@ -89,19 +89,6 @@ fn trace_is_debug_in_log_levels() {
 }
 
 #[test]
-fn open_properties() {
-    let check = |text: &str| {
-        let entities = parse(text, false).expect("valid");
-        check::open_properties_error(&entities[0].attributes).map(|e| e.0)
-    };
-    assert_eq!(
-        check("listener {\n openProperties: {\n \"product\": 1\n }\n}").as_deref(),
-        Some("Reserved key 'product' not allowed in openProperties")
-    );
-    assert_eq!(check("listener {\n openProperties: {\n \"a\": 1\n }\n}"), None);
-}
-
-#[test]
 fn sockets_are_created_last() {
     let text = "listener {\n}\nconnector {\n}\nsslProfile {\n}\nlog {\n module: AGENT\n}";
     let plan = BootPlan::new(parse(text, false).expect("valid")).expect("no directory is read");

@@ -3,6 +3,7 @@
 use super::EntityKind;
 use crate::schema::EntityDef;
 use crate::schema::attribute::{number, one_of, text};
+use router_engine::forward::Treatment;
 
 /// Distributions an operator can choose.
 pub(super) const DISTRIBUTIONS: &[&str] = &["multicast", "closest", "balanced", "unavailable"];
@@ -30,5 +31,15 @@ impl EntityKind for Kind {
 
     fn boot_rank(&self) -> Option<u8> {
         Some(5)
+    }
+}
+
+/// The treatment that a word stands for; balanced when it is none.
+pub(crate) fn treatment(word: Option<&str>) -> Treatment {
+    match word {
+        Some("multicast") => Treatment::Multicast,
+        Some("closest") => Treatment::Closest,
+        Some("unavailable") => Treatment::Unavailable,
+        _ => Treatment::Balanced,
     }
 }

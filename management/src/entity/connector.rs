@@ -1,9 +1,21 @@
 //! `connector`: an AMQP connection that the router opens and keeps open.
 
-use super::{EntityKind, endpoint, identity};
+use super::column::{self, Column};
+use super::proxy_profile::Proxy;
+use super::refusal::Refusal;
+use super::{EntityKind, endpoint, identity, ssl_profile};
+use crate::agent::Failure;
 use crate::attributes::Attributes;
+use crate::config::{EntityConfig, SetError};
+use crate::error::RouterError;
+use crate::runtime::objects::{Running, TlsUser};
+use crate::runtime::{Boot, Runtime};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, text};
+use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnections, EndpointParams};
+use adaptors::tls::secret::{SecretKind, resolve};
+use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use router_engine::log::{Level, LogModule};
 
 static DEF: EntityDef = EntityDef {
     name: "connector",
@@ -40,6 +52,13 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// Live attributes.
+const COLUMNS: &[Column<ConnectorStatus>] = &[
+    ("failoverUrls", |status| status.failover_urls.as_str().into()),
+    ("connectionStatus", |status| status.state.name().into()),
+    ("connectionMsg", |status| status.message.as_str().into()),
+];
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -55,4 +74,69 @@ impl EntityKind for Kind {
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::joined(["host", "port"], attributes))
     }
+
+    fn misplaced(&self, attributes: &Attributes, mode: &str, show: &dyn Fn() -> String) -> Option<SetError> {
+        endpoint::misplaced(attributes, mode, false, show)
+    }
+
+    fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
+        Ok(endpoint::check_open_properties(attributes)?)
+    }
+
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        let no_profile = "Unable to create connector";
+        create(runtime, entity).map_err(|refusal| refusal.log(LogModule::ConnMgr, "connector", no_profile))
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        if let Some(open) = runtime.objects.remove::<Running<Connector>>(entity.identity()) {
+            open.adaptor.delete();
+        }
+        Ok(())
+    }
+
+    fn live(&self, runtime: &Runtime, entity: &EntityConfig) -> Attributes {
+        let open = runtime.objects.get::<Running<Connector>>(entity.identity());
+        open.map(|open| column::shown(COLUMNS, &open.adaptor.status())).unwrap_or_default()
+    }
+}
+
+impl TlsUser for Connector {
+    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        self.prepare_tls(profile)
+    }
+}
+
+fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
+    let a = &entity.attributes;
+    let mut endpoint = endpoint::params(a)?;
+    endpoint.tls = ssl_profile::used(runtime, a)?;
+    if let Some(proxy) = a.text("proxyProfile") {
+        if runtime.objects.get::<Proxy>(proxy).is_none() {
+            return Err(RouterError::not_found(format!("proxyProfile '{proxy}' not found")).into());
+        }
+        let text = format!("Proxies are not supported yet: connector {} connects directly", endpoint.name);
+        router_engine::log!(LogModule::ConnMgr, Level::Error, "{text}");
+    }
+    let data = runtime.settings.as_ref().map_or(DataConnections::Auto, |settings| settings.data_connections);
+    let connector = Connector::create(params(a, endpoint, data)?, &runtime.engine()?.io)?;
+    connector.activate();
+    if runtime.boot == Boot::First {
+        runtime.boot = Boot::Done;
+    }
+    let ssl_profile = a.owned("sslProfile");
+    runtime.objects.insert(entity.identity(), Running { adaptor: connector, ssl_profile });
+    Ok(())
+}
+
+fn params(a: &Attributes, endpoint: EndpointParams, data: DataConnections) -> Result<ConnectorParams, RouterError> {
+    let password = a.text("saslPassword").map(|p| resolve(p, SecretKind::Sasl)).transpose();
+    Ok(ConnectorParams {
+        verify_hostname: a.flag("verifyHostname"),
+        mechanisms: endpoint::mechanisms(a),
+        sasl_username: a.owned("saslUsername"),
+        sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?,
+        data_connections: data,
+        endpoint,
+    })
 }

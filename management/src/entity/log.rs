@@ -2,8 +2,14 @@
 
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
-use crate::schema::EntityDef;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::log::logger;
+use crate::runtime::Runtime;
 use crate::schema::attribute::{flag, one_of, text};
+use crate::schema::{EntityDef, EntityType};
+use amqp_core::Value;
+use router_engine::log::LogModule;
 
 /// Names of the log modules; a test holds them against [`router_engine::log::LogModule`].
 const MODULES: &[&str] = &[
@@ -46,6 +52,21 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// Settings of a log module. What is `None` follows the default module.
+#[derive(Debug, Clone)]
+pub struct LogParams {
+    /// The module.
+    pub module: LogModule,
+    /// Levels to write.
+    pub enable: Option<String>,
+    /// Begin lines with the time.
+    pub include_timestamp: Option<bool>,
+    /// End lines with the place in the source.
+    pub include_source: Option<bool>,
+    /// Where lines go.
+    pub output_file: Option<String>,
+}
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -61,12 +82,65 @@ impl EntityKind for Kind {
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "module"))
     }
+
+    /// At the start of the router, which does not depend on its log.
+    fn create(&self, _: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        logger().configure_at_start(&LogParams::new(&entity.attributes)?)
+    }
+
+    fn update(&self, _: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        logger().configure(&LogParams::new(&entity.attributes)?)
+    }
+}
+
+impl LogParams {
+    fn new(a: &Attributes) -> Result<Self, RouterError> {
+        let flag = |name| a.get(name).and_then(Value::as_bool);
+        let module = a.text("module").and_then(LogModule::from_name);
+        Ok(Self {
+            module: module.ok_or_else(|| RouterError::value("no such log module"))?,
+            enable: a.owned("enable"),
+            include_timestamp: flag("includeTimestamp"),
+            include_source: flag("includeSource"),
+            output_file: a.owned("outputFile"),
+        })
+    }
+}
+
+/// Every log module has an entity; the default module's says what holds when nothing is configured.
+pub(crate) fn with_all_modules(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
+    for module in LogModule::ALL {
+        let is_module =
+            |e: &EntityConfig| e.ty == EntityType::Log && e.attributes.text("module") == Some(module.name());
+        let at = match entities.iter().position(is_module) {
+            Some(at) => at,
+            None => {
+                let ty = EntityType::Log;
+                let attributes = Attributes::new().with("type", ty.full()).with("module", module.name());
+                entities.push(EntityConfig { ty, attributes });
+                entities.len() - 1
+            }
+        };
+        if module == LogModule::Default {
+            let attributes = &mut entities[at].attributes;
+            for (name, value) in [
+                ("enable", "info+".into()),
+                ("includeTimestamp", true.into()),
+                ("includeSource", false.into()),
+                ("outputFile", "stderr".into()),
+            ] {
+                if attributes.get(name).is_none() {
+                    attributes.set(name, Value::clone(&value));
+                }
+            }
+        }
+    }
+    entities
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use router_engine::log::LogModule;
 
     #[test]
     fn log_modules_agree_with_the_facade() {

@@ -14,7 +14,8 @@ mod address;
 mod allocator;
 mod auto_link;
 mod base;
-mod config_address;
+mod column;
+pub(crate) mod config_address;
 mod connection;
 mod connector;
 mod dummy;
@@ -23,24 +24,33 @@ mod identity;
 mod link;
 mod listener;
 mod listener_address;
-mod log;
+pub(crate) mod log;
 mod log_stats;
 mod management;
 mod network;
 mod node;
 mod policy;
 mod proxy_profile;
-mod router;
+mod refusal;
+pub(crate) mod router;
 mod router_metrics;
 mod site;
 mod ssl_profile;
+mod tcp;
 mod tcp_connection;
 mod tcp_connector;
 mod tcp_listener;
-mod vhost;
+pub(crate) mod vhost;
 mod vhost_stats;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
+use crate::agent::Failure;
 use crate::attributes::Attributes;
+use crate::config::{EntityConfig, SetError};
+use crate::error::RouterError;
+use crate::runtime::Runtime;
 use crate::schema::EntityDef;
 
 /// The rank of what may be made at any time before the sockets.
@@ -60,6 +70,49 @@ pub(crate) trait EntityKind: Sync {
     /// What the identity consists of behind the type. `None`: a number in the order of creation.
     fn own_id(&self, _attributes: &Attributes) -> Option<String> {
         None
+    }
+
+    /// Why a router of that mode cannot have the entity, which is checked before anything else of it. `show`: how it
+    /// looks in the text.
+    fn misplaced(&self, _attributes: &Attributes, _mode: &str, _show: &dyn Fn() -> String) -> Option<SetError> {
+        None
+    }
+
+    /// What the schema cannot express of a new entity and that does not depend on others.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    fn check(&self, _attributes: &Attributes) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Makes what an entity stands for.
+    ///
+    /// # Errors
+    /// When a subsystem refuses; then nothing was made.
+    fn create(&self, _runtime: &mut Runtime, _entity: &EntityConfig) -> Result<(), RouterError> {
+        Ok(())
+    }
+
+    /// Applies changed attributes.
+    ///
+    /// # Errors
+    /// When a subsystem refuses; then nothing has changed.
+    fn update(&self, _runtime: &mut Runtime, _entity: &EntityConfig) -> Result<(), RouterError> {
+        Ok(())
+    }
+
+    /// Removes what an entity stands for.
+    ///
+    /// # Errors
+    /// When a subsystem refuses; then it stays.
+    fn delete(&self, _runtime: &mut Runtime, _entity: &EntityConfig) -> Result<(), RouterError> {
+        Ok(())
+    }
+
+    /// Live attributes, shown over the configured ones.
+    fn live(&self, _runtime: &Runtime, _entity: &EntityConfig) -> Attributes {
+        Attributes::new()
     }
 
     /// The whole identity.

@@ -1,8 +1,12 @@
 //! `network`: which network and tenant the router belongs to.
 
 use super::EntityKind;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::runtime::Runtime;
 use crate::schema::EntityDef;
 use crate::schema::attribute::text;
+use router_engine::log::{Level, LogModule};
 
 static DEF: EntityDef = EntityDef {
     name: "network",
@@ -26,5 +30,20 @@ impl EntityKind for Kind {
 
     fn boot_rank(&self) -> Option<u8> {
         Some(2)
+    }
+
+    /// The router starts once it has its network: the router entity came before.
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        runtime.start(entity.attributes.owned("networkId"), entity.attributes.owned("tenantId"))
+    }
+
+    fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        let id = entity.attributes.text("networkId");
+        if let Some(router) = runtime.router() {
+            router.set_network_id(id);
+        }
+        let shown = id.unwrap_or("0");
+        router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {shown}");
+        Ok(())
     }
 }

@@ -2,8 +2,13 @@
 
 use super::{EntityKind, OTHERS, identity};
 use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::runtime::Runtime;
+use crate::runtime::objects::Object;
 use crate::schema::EntityDef;
 use crate::schema::attribute::{port, text};
+use router_engine::log::{Level, LogModule};
 
 static DEF: EntityDef = EntityDef {
     name: "proxyProfile",
@@ -19,6 +24,11 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// A profile that is there, by its name. Its attributes are for connectors that go through proxies, which none does yet.
+pub(super) struct Proxy;
+
+impl Object for Proxy {}
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -33,5 +43,22 @@ impl EntityKind for Kind {
 
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "name"))
+    }
+
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        runtime.objects.insert(entity.name(), Proxy);
+        router_engine::log!(LogModule::Agent, Level::Info, "Created proxyProfile {}", entity.name());
+        Ok(())
+    }
+
+    fn update(&self, _: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        router_engine::log!(LogModule::Agent, Level::Info, "Updated proxyProfile {}", entity.name());
+        Ok(())
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        runtime.objects.remove::<Proxy>(entity.name());
+        router_engine::log!(LogModule::Agent, Level::Info, "Deleted proxyProfile {}", entity.name());
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::owned;
 use crate::attributes::Attributes;
+use crate::entity::config_address::treatment;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::forward::Treatment;
@@ -48,16 +49,6 @@ pub struct AutoLinkParams {
     pub connection: Option<String>,
     /// The address at the peer.
     pub external_address: Option<String>,
-}
-
-/// The treatment that a word stands for; balanced when it is none.
-pub(super) fn treatment(word: Option<&str>) -> Treatment {
-    match word {
-        Some("multicast") => Treatment::Multicast,
-        Some("closest") => Treatment::Closest,
-        Some("unavailable") => Treatment::Unavailable,
-        _ => Treatment::Balanced,
-    }
 }
 
 // === impl AddressParams ===

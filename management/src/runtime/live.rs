@@ -1,20 +1,13 @@
 //! Live attributes of configuration entities, and entities that come and go by themselves.
 
-use super::entities::key;
 use super::{Runtime, now};
 use crate::attributes::Attributes;
-use crate::config::EntityConfig;
-use crate::schema::EntityType;
+use crate::entity::vhost::Known;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::Mode;
 use router_engine::core::nodes::NodeRow;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Counters that are kept for compatibility only.
-fn bytes_not_counted(attributes: Attributes) -> Attributes {
-    attributes.with("bytesIn", 0_i64).with("bytesOut", 0_i64)
-}
 
 fn counter(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -23,69 +16,7 @@ fn counter(number: u64) -> i64 {
 // === impl Runtime ===
 
 impl Runtime {
-    pub(super) fn live_attributes(&self, entity: &EntityConfig) -> Attributes {
-        match entity.ty {
-            EntityType::Router => Attributes::new().with("hostName", host_name()),
-            EntityType::Connector => self.live_connector(entity),
-            EntityType::TcpListener => self.live_tcp_listener(entity),
-            EntityType::TcpConnector => self.live_tcp_connector(entity),
-            EntityType::ListenerAddress => self.live_listener_address(entity),
-            EntityType::Policy => self.live_policy(),
-            _ => Attributes::new(),
-        }
-    }
-
-    fn live_connector(&self, entity: &EntityConfig) -> Attributes {
-        let Some(open) = self.entities.connectors.get(&key(entity)) else { return Attributes::new() };
-        let status = open.connector.status();
-        Attributes::new()
-            .with("failoverUrls", status.failover_urls)
-            .with("connectionStatus", status.state.name())
-            .with("connectionMsg", status.message)
-    }
-
-    fn live_tcp_listener(&self, entity: &EntityConfig) -> Attributes {
-        let Some(open) = self.entities.tcp_listeners.get(&key(entity)) else { return Attributes::new() };
-        let service = open.listener.service();
-        let (up, message) = open.listener.status();
-        bytes_not_counted(Attributes::new())
-            .with("connectionsOpened", counter(service.opened()))
-            .with("connectionsClosed", counter(service.closed()))
-            .with("operStatus", if up { "up" } else { "down" })
-            .with("connectionMsg", message)
-    }
-
-    fn live_tcp_connector(&self, entity: &EntityConfig) -> Attributes {
-        let Some(open) = self.entities.tcp_connectors.get(&key(entity)) else { return Attributes::new() };
-        let service = open.connector.service();
-        bytes_not_counted(Attributes::new())
-            .with("connectionsOpened", counter(service.opened()))
-            .with("connectionsClosed", counter(service.closed()))
-    }
-
-    fn live_listener_address(&self, entity: &EntityConfig) -> Attributes {
-        let params = self.entities.listener_addresses.get(&key(entity));
-        let opened = params.and_then(|params| {
-            let open = self.entities.tcp_listeners.values().find(|l| l.params.name == params.listener)?;
-            let entry = open.listener.addresses().into_iter().find(|e| e.name == params.name)?;
-            Some(entry.opened)
-        });
-        Attributes::new().with("connectionsOpened", counter(opened.unwrap_or(0)))
-    }
-
-    /// Policy refuses and counts nothing yet.
-    fn live_policy(&self) -> Attributes {
-        let connections = self.router().map_or(0, |r| r.router_row(now()).connections as u64);
-        Attributes::new()
-            .with("connectionsProcessed", counter(connections))
-            .with("connectionsDenied", 0_i64)
-            .with("connectionsCurrent", counter(connections))
-            .with("linksDenied", 0_i64)
-            .with("maxMessageSizeDenied", 0_i64)
-            .with("totalDenials", 0_i64)
-    }
-
-    /// As [`Self::live_policy`]: nothing is counted yet.
+    /// As with the policy: nothing is counted yet.
     pub(super) fn vhost_stats(&self) -> Vec<Attributes> {
         let row = |name: &String| {
             let mut attributes = Attributes::new().with("hostname", name.as_str());
@@ -100,7 +31,7 @@ impl Runtime {
             }
             attributes
         };
-        self.entities.vhosts.iter().map(row).collect()
+        self.objects.get::<Known>("").into_iter().flat_map(|known| &known.0).map(row).collect()
     }
 
     pub(super) fn nodes(&self) -> Vec<Attributes> {
@@ -163,8 +94,4 @@ fn pool(name: &str, size: i64, used: i64) -> Attributes {
         .with("heldByThreads", used)
         .with("batchesRebalancedToThreads", 0_i64)
         .with("batchesRebalancedToGlobal", 0_i64)
-}
-
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

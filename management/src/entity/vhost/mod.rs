@@ -1,11 +1,21 @@
 //! `vhost`: policy of one virtual host.
 
 pub(super) mod group;
+mod hosts;
+mod rules;
+
+#[cfg(test)]
+mod tests;
 
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::runtime::Runtime;
+use crate::runtime::objects::Object;
 use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, map, number, text};
+use router_engine::log::{Level, LogModule};
 
 static DEF: EntityDef = EntityDef {
     name: "vhost",
@@ -32,6 +42,12 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// Names of vhosts there are or were, in the order in which they came: their statistics stay.
+#[derive(Default)]
+pub(crate) struct Known(pub(crate) Vec<String>);
+
+impl Object for Known {}
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -47,4 +63,34 @@ impl EntityKind for Kind {
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "hostname"))
     }
+
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        put(runtime, entity)
+    }
+
+    fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        put(runtime, entity)
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        let name = entity.attributes.text("hostname").unwrap_or_default();
+        if let Some(router) = runtime.router() {
+            router.change_policy(|policy| policy.remove(name));
+        }
+        Ok(())
+    }
+}
+
+fn put(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+    let rules = rules::read(&entity.attributes)?;
+    let name = rules.name().to_owned();
+    let is_new = runtime.engine()?.router.change_policy(|policy| policy.put(rules));
+    let done = if is_new.map_err(|error| RouterError::policy(error.to_string()))? { "Created" } else { "Updated" };
+    router_engine::log!(LogModule::Policy, Level::Info, "{done} policy rules for vhost {name}");
+    let mut known = runtime.objects.remove::<Known>("").unwrap_or_default();
+    if !known.0.contains(&name) {
+        known.0.push(name);
+    }
+    runtime.objects.insert("", known);
+    Ok(())
 }

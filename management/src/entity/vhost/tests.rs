@@ -1,5 +1,6 @@
 use super::*;
 use crate::schema::{EntityType, validate};
+use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
 use router_engine::policy::{Asked, Policy};
@@ -18,13 +19,13 @@ fn with_group(settings: Map) -> EntityConfig {
 }
 
 fn refused(entity: &EntityConfig) -> String {
-    vhost_rules(entity).expect_err("must be refused").to_string()
+    rules::read(&entity.attributes).expect_err("must be refused").to_string()
 }
 
 /// Whether a user who comes from a host may set `adminStatus`.
 fn may_update(entity: &EntityConfig, user: &str, remote_host: &str) -> bool {
     let mut policy = Policy::new(true, false, String::new());
-    policy.put(vhost_rules(entity).expect("accepted")).expect("the only vhost");
+    policy.put(rules::read(&entity.attributes).expect("accepted")).expect("the only vhost");
     let asked = Asked {
         initiator: false,
         role: ConnectionRole::Normal,
@@ -90,7 +91,7 @@ fn all_that_is_configured_for_unknown_users_is_read() {
         ("groups", groups.into()),
     ]);
     assert!(may_update(&entity, "u", "::1"));
-    assert_eq!(vhost_rules(&entity).expect("accepted").aliases(), ["a", "b"]);
+    assert_eq!(rules::read(&entity.attributes).expect("accepted").aliases(), ["a", "b"]);
 }
 
 #[test]

@@ -1,26 +1,20 @@
 //! The rules in a vhost entity (spec `security-and-policy.md` 10.2, 10.3).
 
-mod group;
-mod hosts;
-#[cfg(test)]
-mod tests;
-
+use super::group;
 use crate::attributes::Attributes;
-use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::notation::Plain;
 use amqp_core::Value;
 use router_engine::policy::{Group, Vhost};
 
 /// Connections at a time of whatever kind.
-const MAX_CONNECTIONS: i64 = 65535;
+pub(super) const MAX_CONNECTIONS: i64 = 65535;
 
 /// The rules that a vhost entity stands for. Looks up the names of hosts in them, which may take its time.
 ///
 /// # Errors
 /// When they make no sense.
-pub fn vhost_rules(entity: &EntityConfig) -> Result<Vhost, RouterError> {
-    let a = &entity.attributes;
+pub(super) fn read(a: &Attributes) -> Result<Vhost, RouterError> {
     let name = a.text("hostname").unwrap_or_default();
     let invalid = |detail: String| RouterError::policy(format!("Policy '{name}' is invalid: {detail}"));
     check_numbers(name, a).map_err(invalid)?;
@@ -54,11 +48,11 @@ fn groups(vhost: &str, a: &Attributes) -> Result<Vec<(String, Group)>, String> {
 }
 
 /// Items separated by commas; blanks around them do not count.
-fn items(text: &str) -> Vec<String> {
+pub(super) fn items(text: &str) -> Vec<String> {
     text.split(',').map(|item| item.trim_matches(' ').to_owned()).collect()
 }
 
-fn check_number(value: &Value, max: Option<i64>) -> Result<(), String> {
+pub(super) fn check_number(value: &Value, max: Option<i64>) -> Result<(), String> {
     let shown = Plain(value);
     let number = whole(value).ok_or_else(|| format!("Value '{shown}' does not resolve to an integer."))?;
     if number < 0 {
