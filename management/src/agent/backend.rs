@@ -32,8 +32,7 @@ pub trait Backend: Send {
     /// Live attributes of a configuration entity, set over the configured ones.
     fn live(&self, entity: &EntityConfig) -> Attributes;
 
-    /// The entities of a type that come and go by themselves: router.node (this router first),
-    /// allocator, vhostStats. Without name and identity.
+    /// The entities of a type that come and go by themselves. Without name and identity.
     fn instances(&self, ty: EntityType) -> Vec<Attributes>;
 
     /// Adds an address configuration. False: there is one for the pattern already.

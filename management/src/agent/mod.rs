@@ -37,7 +37,7 @@ use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::schema::EntityType;
 use core_config::CoreConfig;
-use router_engine::log::{Level, LogModule, counts};
+use router_engine::log::{Level, LogModule};
 use store::Store;
 
 /// The agent of one router.
@@ -120,26 +120,13 @@ impl<B: Backend> Agent<B> {
 
     /// Brings the entities that come and go by themselves up to date.
     pub fn refresh(&mut self) {
-        for ty in [EntityType::Node, EntityType::Allocator] {
+        let rank = |ty: &EntityType| ty.kind().report_rank();
+        let mut types: Vec<_> = EntityType::ALL.iter().copied().filter(|ty| rank(ty).is_some()).collect();
+        types.sort_by_key(rank);
+        for ty in types {
             self.store.sync(ty, self.backend.instances(ty));
         }
-        self.store.sync(EntityType::LogStats, log_stats());
-        self.store.sync(EntityType::VhostStats, self.backend.instances(EntityType::VhostStats));
     }
-}
-
-fn log_stats() -> Vec<Attributes> {
-    let row = |module: LogModule| {
-        let [debug, info, warning, error, critical] = counts(module).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        Attributes::new()
-            .with("module", module.name())
-            .with("debugCount", debug)
-            .with("infoCount", info)
-            .with("warningCount", warning)
-            .with("errorCount", error)
-            .with("criticalCount", critical)
-    };
-    LogModule::ALL.into_iter().map(row).collect()
 }
 
 /// What the implementation of a type would be called.

@@ -44,6 +44,7 @@ impl Backend for Fake {
     fn instances(&self, ty: EntityType) -> Vec<Attributes> {
         match ty {
             EntityType::Node => ["R1", "R2"].map(|id| Attributes::new().with("id", id)).to_vec(),
+            EntityType::LogStats => crate::entity::log_stats::all(),
             _ => Vec::new(),
         }
     }

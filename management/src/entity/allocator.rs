@@ -1,7 +1,9 @@
 //! `allocator`: use of memory by one kind of object.
 
+use super::column::{self, Column, counter};
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
+use crate::runtime::{Runtime, now};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, number, text};
 
@@ -23,6 +25,28 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
+/// A kind of object.
+struct Pool {
+    name: &'static str,
+    /// Octets of one.
+    size: u64,
+    /// How many there are.
+    used: usize,
+}
+
+const COLUMNS: &[Column<Pool>] = &[
+    ("typeName", |pool| pool.name.into()),
+    ("typeSize", |pool| counter(pool.size)),
+    ("transferBatchSize", |_| counter(64)),
+    ("localFreeListMax", |_| counter(128)),
+    ("globalFreeListMax", |_| (-1_i64).into()),
+    ("totalAllocFromHeap", |pool| counter(pool.used as u64)),
+    ("totalFreeToHeap", |_| counter(0)),
+    ("heldByThreads", |pool| counter(pool.used as u64)),
+    ("batchesRebalancedToThreads", |_| counter(0)),
+    ("batchesRebalancedToGlobal", |_| counter(0)),
+];
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -33,5 +57,22 @@ impl EntityKind for Kind {
 
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "typeName"))
+    }
+
+    fn report_rank(&self) -> Option<u8> {
+        Some(1)
+    }
+
+    /// Memory is not pooled by type here; what tools expect is shown from the tables of the core.
+    fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
+        let Some(router) = runtime.router() else { return Vec::new() };
+        let row = router.router_row(now());
+        let pools = [
+            Pool { name: "qdr_address_t", size: 400, used: row.addresses },
+            Pool { name: "qdr_link_t", size: 300, used: row.links },
+            Pool { name: "qdr_connection_t", size: 500, used: row.connections },
+            Pool { name: "qd_buffer_t", size: 4096, used: 0 },
+        ];
+        pools.iter().map(|pool| column::shown(COLUMNS, pool)).collect()
     }
 }

@@ -1,9 +1,12 @@
 //! `logStats`: how many events a log module saw.
 
+use super::column::{self, Column, counter};
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
+use crate::runtime::Runtime;
 use crate::schema::EntityDef;
 use crate::schema::attribute::gauge;
+use router_engine::log::{LEVELS, LogModule, counts};
 
 static DEF: EntityDef = EntityDef {
     name: "logStats",
@@ -18,6 +21,17 @@ static DEF: EntityDef = EntityDef {
     ],
     ..EntityDef::OPERATIONAL
 };
+
+/// Of a module and its numbers of events, by level.
+const COLUMNS: &[Column<(LogModule, [u64; LEVELS])>] = &[
+    // No attribute: what the identity is made of.
+    ("module", |(module, _)| module.name().into()),
+    ("debugCount", |(_, [debug, ..])| counter(*debug)),
+    ("infoCount", |(_, [_, info, ..])| counter(*info)),
+    ("warningCount", |(_, [_, _, warning, ..])| counter(*warning)),
+    ("errorCount", |(_, [.., error, _])| counter(*error)),
+    ("criticalCount", |(_, [.., critical])| counter(*critical)),
+];
 
 /// See the module documentation.
 pub(super) struct Kind;
@@ -34,4 +48,17 @@ impl EntityKind for Kind {
     fn default_name<'a>(&self, _identity: &'a str, own_id: &'a str) -> &'a str {
         own_id
     }
+
+    fn report_rank(&self) -> Option<u8> {
+        Some(2)
+    }
+
+    fn instances(&self, _: &Runtime) -> Vec<Attributes> {
+        all()
+    }
+}
+
+/// The statistics of all modules.
+pub(crate) fn all() -> Vec<Attributes> {
+    LogModule::ALL.into_iter().map(|module| column::shown(COLUMNS, &(module, counts(module)))).collect()
 }

@@ -25,7 +25,7 @@ mod link;
 mod listener;
 mod listener_address;
 pub(crate) mod log;
-mod log_stats;
+pub(crate) mod log_stats;
 mod management;
 mod network;
 mod node;
@@ -40,7 +40,7 @@ mod tcp;
 mod tcp_connection;
 mod tcp_connector;
 mod tcp_listener;
-pub(crate) mod vhost;
+mod vhost;
 mod vhost_stats;
 
 #[cfg(test)]
@@ -113,6 +113,16 @@ pub(crate) trait EntityKind: Sync {
     /// Live attributes, shown over the configured ones.
     fn live(&self, _runtime: &Runtime, _entity: &EntityConfig) -> Attributes {
         Attributes::new()
+    }
+
+    /// The order in which the entities are listed that come and go by themselves. `None`: they do not.
+    fn report_rank(&self) -> Option<u8> {
+        None
+    }
+
+    /// The entities that are there now, of a kind that has a rank for them. Without name and identity.
+    fn instances(&self, _runtime: &Runtime) -> Vec<Attributes> {
+        Vec::new()
     }
 
     /// The whole identity.

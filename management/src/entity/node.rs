@@ -1,9 +1,14 @@
 //! `router.node`: a router of the network, this one included.
 
+use super::column::{self, Column, counter};
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
+use crate::runtime::{Runtime, now};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{entity_id, list, number, text};
+use amqp_core::Value;
+use router_engine::core::nodes::NodeRow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 static DEF: EntityDef = EntityDef {
     name: "router.node",
@@ -24,6 +29,24 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
+const COLUMNS: &[Column<NodeRow>] = &[
+    ("id", |row| row.id.as_str().into()),
+    ("index", |row| Value::Long(row.bit.into())),
+    ("protocolVersion", |row| row.version.into()),
+    ("instance", |row| row.instance.unwrap_or(0).into()),
+    ("linkState", |row| texts(&row.peers)),
+    ("nextHop", |row| if is_own(row) { "(self)".into() } else { row.next_hop.as_deref().into() }),
+    ("validOrigins", |row| texts(&row.valid_origins)),
+    ("address", |row| format!("amqp:/_topo/0/{}", row.id).into()),
+];
+
+/// Of this router only.
+const OWN: &[Column<NodeRow>] = &[("lastTopoChange", |row| row.since_change.map_or(Value::Long(0), epoch_before))];
+
+/// Of other routers only.
+const OTHERS: &[Column<NodeRow>] =
+    &[("routerLink", |row| row.link.map(i64::from).into()), ("cost", |row| i64::from(row.cost).into())];
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -35,4 +58,33 @@ impl EntityKind for Kind {
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "id"))
     }
+
+    fn report_rank(&self) -> Option<u8> {
+        Some(0)
+    }
+
+    /// Only an interior router knows routers; itself comes first.
+    fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
+        let rows = runtime.router().map(|router| router.node_rows(now()));
+        rows.iter().flatten().map(shown).collect()
+    }
+}
+
+fn shown(row: &NodeRow) -> Attributes {
+    let own = column::shown(if is_own(row) { OWN } else { OTHERS }, row);
+    column::shown(COLUMNS, row).into_iter().chain(own).collect()
+}
+
+const fn is_own(row: &NodeRow) -> bool {
+    row.bit == 0
+}
+
+fn texts(ids: &[String]) -> Value {
+    Value::List(ids.iter().map(|id| id.as_str().into()).collect())
+}
+
+/// The time so long ago, in seconds since the Unix epoch.
+fn epoch_before(ago: Duration) -> Value {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    counter(since_epoch.saturating_sub(ago).as_secs())
 }

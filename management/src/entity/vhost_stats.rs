@@ -1,9 +1,13 @@
 //! `vhostStats`: how the policy of one virtual host was applied.
 
+use super::column::{self, Column, counter};
+use super::vhost::Known;
 use super::{EntityKind, identity};
 use crate::attributes::Attributes;
+use crate::runtime::Runtime;
 use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, map, text};
+use amqp_core::value::Map;
 
 static DEF: EntityDef = EntityDef {
     name: "vhostStats",
@@ -23,6 +27,20 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
+/// Of the name of a vhost. As with the policy, nothing is counted yet.
+const COLUMNS: &[Column<String>] = &[
+    ("hostname", |name| name.as_str().into()),
+    ("connectionsApproved", |_| counter(0)),
+    ("connectionsDenied", |_| counter(0)),
+    ("connectionsCurrent", |_| counter(0)),
+    ("perUserState", |_| Map::new().into()),
+    ("perHostState", |_| Map::new().into()),
+    ("sessionDenied", |_| counter(0)),
+    ("senderDenied", |_| counter(0)),
+    ("receiverDenied", |_| counter(0)),
+    ("maxMessageSizeDenied", |_| counter(0)),
+];
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -33,5 +51,14 @@ impl EntityKind for Kind {
 
     fn own_id(&self, attributes: &Attributes) -> Option<String> {
         Some(identity::of(attributes, "hostname"))
+    }
+
+    fn report_rank(&self) -> Option<u8> {
+        Some(3)
+    }
+
+    fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
+        let known = runtime.objects.get::<Known>("");
+        known.into_iter().flat_map(|known| &known.0).map(|name| column::shown(COLUMNS, name)).collect()
     }
 }

@@ -39,12 +39,7 @@ impl Backend for Runtime {
     }
 
     fn instances(&self, ty: EntityType) -> Vec<Attributes> {
-        match ty {
-            EntityType::Node => self.nodes(),
-            EntityType::Allocator => self.allocators(),
-            EntityType::VhostStats => self.vhost_stats(),
-            _ => Vec::new(),
-        }
+        ty.kind().instances(self)
     }
 
     fn add_address(&mut self, params: &AddressParams) -> bool {

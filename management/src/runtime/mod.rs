@@ -5,7 +5,6 @@
 
 mod backend;
 mod governor;
-mod live;
 pub(crate) mod objects;
 mod usage;
 
@@ -117,10 +116,6 @@ impl Runtime {
     /// Whether TCP flows are cut when their listener or connector is deleted.
     pub(crate) fn drops_connections(&self) -> bool {
         self.settings.as_ref().is_none_or(|settings| settings.drop_tcp_connections)
-    }
-
-    fn mode(&self) -> Mode {
-        self.settings.as_ref().map(|settings| settings.core.mode).unwrap_or_default()
     }
 }
 

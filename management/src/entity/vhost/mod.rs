@@ -44,7 +44,7 @@ static DEF: EntityDef = EntityDef {
 
 /// Names of vhosts there are or were, in the order in which they came: their statistics stay.
 #[derive(Default)]
-pub(crate) struct Known(pub(crate) Vec<String>);
+pub(super) struct Known(pub(super) Vec<String>);
 
 impl Object for Known {}
 
