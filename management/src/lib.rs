@@ -12,7 +12,6 @@ pub mod error;
 pub mod log;
 pub mod memory;
 pub mod notation;
-pub mod params;
 pub mod runtime;
 pub mod schema;
 

@@ -1,10 +1,10 @@
 //! READ, CREATE, UPDATE and DELETE of entities that the agent keeps (spec
 //! `management-protocol.md` section 3).
 
+use super::Agent;
 use super::backend::Backend;
 use super::failure::{Failure, Status};
 use super::message::{Request, Response, incoming, incoming_map};
-use super::{Agent, core_config};
 use crate::attributes::Attributes;
 use crate::config::{self, EntityConfig};
 use crate::notation::{LiveEntity, MapLiteral, Names, RawEntity};
@@ -119,9 +119,10 @@ impl<B: Backend> Agent<B> {
             ty.kind().misplaced(&given, self.mode(), &show).map_or_else(|| Failure::from(error), Failure::from)
         };
         let attributes = validate::complete(ty, given.clone()).map_err(misplaced)?;
-        let index = match ty {
-            EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
-            _ => self.add(EntityConfig { ty, attributes })?,
+        let entity = EntityConfig { ty, attributes };
+        let index = match ty.kind().copied() {
+            Some(kind) => self.add_copy(kind, entity)?,
+            None => self.add(entity)?,
         };
         Ok(Response::new(Status::Created, self.view(self.store.get(index)).into_map()))
     }
@@ -142,8 +143,7 @@ impl<B: Backend> Agent<B> {
         }
         ty.kind().check(&entity.attributes)?;
         self.backend.create(&entity)?;
-        self.store.push(entity);
-        Ok(self.store.iter().count() - 1)
+        Ok(self.store.push(entity))
     }
 
     fn mode(&self) -> &str {
@@ -175,7 +175,7 @@ impl<B: Backend> Agent<B> {
 
     fn delete(&mut self, target: usize) -> Result<Response, Failure> {
         let entity = self.store.get(target).clone();
-        if !core_config::is_core_copy(entity.ty) {
+        if entity.ty.kind().copied().is_none() {
             self.backend.delete(&entity)?;
         }
         self.store.remove(target);

@@ -13,7 +13,6 @@
 mod backend;
 mod core_agent;
 mod core_config;
-mod core_rows;
 mod failure;
 mod general;
 mod listing;
@@ -23,6 +22,8 @@ mod query;
 mod store;
 pub mod thread;
 
+#[cfg(test)]
+pub(crate) mod fake;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
@@ -34,9 +35,9 @@ pub use message::{Request, Response};
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
+use crate::entity::numbered::Numbered;
 use crate::error::RouterError;
 use crate::schema::EntityType;
-use core_config::CoreConfig;
 use router_engine::log::{Level, LogModule};
 use store::Store;
 
@@ -44,7 +45,7 @@ use store::Store;
 pub struct Agent<B> {
     backend: B,
     store: Store,
-    core_config: CoreConfig,
+    numbered: Numbered,
     profiling: bool,
 }
 
@@ -58,7 +59,7 @@ impl<B: Backend> Agent<B> {
         store.assign_names(EntityType::Management, &mut attributes);
         attributes.set("type", EntityType::Management.full());
         store.push(EntityConfig { ty: EntityType::Management, attributes });
-        Self { backend, store, core_config: CoreConfig::default(), profiling: false }
+        Self { backend, store, numbered: Numbered::default(), profiling: false }
     }
 
     /// The router behind the agent.
@@ -82,15 +83,15 @@ impl<B: Backend> Agent<B> {
     /// # Errors
     /// When it does not fit those that exist, or a subsystem refuses it.
     pub fn load(&mut self, entity: EntityConfig) -> Result<(), Failure> {
-        match entity.ty {
-            EntityType::ConfigAddress => self.load_address(entity),
-            EntityType::AutoLink => self.load_auto_link(entity),
-            ty if ty.kind().boot_rank().is_some() => self.add(entity).map(|_| ()),
-            ty => Err(Failure::internal(
-                "InternalServerErrorStatus",
-                format!("Can't find implementation '{}' for '{ty}'", class_name(ty)),
-            )),
+        let kind = entity.ty.kind();
+        if let Some(kind) = kind.copied() {
+            return self.load_copy(kind, entity);
         }
+        if kind.boot_rank().is_none() {
+            let text = format!("Can't find implementation '{}' for '{}'", class_name(entity.ty), entity.ty);
+            return Err(Failure::internal("InternalServerErrorStatus", text));
+        }
+        self.add(entity).map(drop)
     }
 
     /// Answers a request. `None`: it gets no answer.

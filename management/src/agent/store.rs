@@ -25,8 +25,10 @@ impl Store {
         self.entities.iter().filter(move |e| e.ty == ty)
     }
 
-    pub(super) fn push(&mut self, entity: EntityConfig) {
+    /// Returns the place of the entity.
+    pub(super) fn push(&mut self, entity: EntityConfig) -> usize {
         self.entities.push(entity);
+        self.entities.len() - 1
     }
 
     pub(super) fn get(&self, index: usize) -> &EntityConfig {

@@ -1,8 +1,13 @@
 //! `router.address`: an address that the router knows.
 
-use super::EntityKind;
+use super::column::Column;
+use super::table::{Core, Key, Rows, Table, not_implemented};
+use super::{EntityKind, EntityType};
+use crate::agent::{Request, Response};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, gauge, list, number, one_of, text};
+use amqp_core::Value;
+use router_engine::core::snapshot::{AddressRow, Page};
 
 static DEF: EntityDef = EntityDef {
     name: "router.address",
@@ -42,5 +47,75 @@ pub(super) struct Kind;
 impl EntityKind for Kind {
     fn def(&self) -> &'static EntityDef {
         &DEF
+    }
+
+    fn table(&self) -> Option<&'static dyn Table> {
+        Some(&Self)
+    }
+}
+
+impl Rows for Kind {
+    type Row = AddressRow;
+
+    const TYPE: EntityType = EntityType::Address;
+
+    const COLUMNS: &'static [Column<AddressRow>] = &[
+        ("name", |a| a.key.as_str().into()),
+        ("identity", |a| a.key.as_str().into()),
+        ("type", |_| Self::TYPE.full().into()),
+        ("key", |a| a.key.as_str().into()),
+        ("distribution", |a| a.treatment.as_str().into()),
+        ("inProcess", |a| Value::Uint(a.in_process)),
+        ("subscriberCount", |a| Value::Uint(a.subscribers)),
+        ("remoteCount", |a| Value::Uint(u32::try_from(a.remotes.len()).unwrap_or(u32::MAX))),
+        ("remoteHostRouters", |a| Value::List(a.remotes.iter().map(|id| id.as_str().into()).collect())),
+        ("deliveriesIngress", |a| Value::Ulong(a.counters.ingress)),
+        ("deliveriesEgress", |a| Value::Ulong(a.counters.egress)),
+        ("deliveriesTransit", |a| Value::Ulong(a.counters.transit)),
+        ("deliveriesToContainer", |a| Value::Ulong(a.counters.to_container)),
+        ("deliveriesFromContainer", |a| Value::Ulong(a.counters.from_container)),
+        ("deliveriesEgressRouteContainer", |a| Value::Ulong(a.counters.egress_route_container)),
+        ("deliveriesIngressRouteContainer", |a| Value::Ulong(a.counters.ingress_route_container)),
+        ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
+        ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
+        ("transitOutstanding", |_| Value::Null),
+        ("trackedDeliveries", |a| Value::Long(a.tracked.into())),
+        ("priority", |a| Value::Int(a.priority.map_or(-1, i32::from))),
+        ("deliveriesRedirectedToFallback", |_| Value::Ulong(0)),
+        ("watch", |a| a.watched.into()),
+    ];
+
+    fn page(&self, core: &Core<'_>, page: Page) -> Vec<AddressRow> {
+        core.backend.addresses(page)
+    }
+
+    fn find(&self, core: &Core<'_>, (Key::Identity(key) | Key::Name(key)): Key<'_>) -> Option<AddressRow> {
+        core.backend.address(key)
+    }
+
+    fn create_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
+        not_implemented(Self::TYPE, "CREATE")
+    }
+
+    fn update_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
+        not_implemented(Self::TYPE, "UPDATE")
+    }
+
+    fn delete_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
+        not_implemented(Self::TYPE, "DELETE")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::fake::address;
+    use crate::entity::table::row_map;
+    use router_engine::forward::Treatment;
+
+    #[test]
+    fn unavailable_addresses_say_so() {
+        let row = AddressRow { treatment: Treatment::Unavailable, ..address("Ma") };
+        assert_eq!(row_map::<Kind>(&row).get("distribution").and_then(Value::as_str), Some("unavailable"));
     }
 }

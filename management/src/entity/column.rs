@@ -2,6 +2,7 @@
 
 use crate::attributes::Attributes;
 use amqp_core::Value;
+use std::time::Duration;
 
 /// The name of an attribute, and what it shows.
 pub(super) type Column<T> = (&'static str, fn(&T) -> Value);
@@ -14,4 +15,9 @@ pub(super) fn shown<T>(columns: &[Column<T>], row: &T) -> Attributes {
 /// A counter in an attribute of an entity that the agent keeps.
 pub(super) fn counter(number: u64) -> Value {
     Value::Long(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// Seconds in a column of a table.
+pub(super) fn seconds(duration: Duration) -> Value {
+    Value::Uint(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
 }

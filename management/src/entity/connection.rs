@@ -1,8 +1,18 @@
 //! `connection`: an open connection.
 
-use super::EntityKind;
+use super::column::{Column, seconds};
+use super::table::{Core, Key, Rows, Table, not_implemented, row_map};
+use super::{EntityKind, EntityType};
+use crate::agent::{Failure, Request, Response, Status};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, gauge, map, number, one_of, text};
+use crate::schema::validate;
+use adaptors::amqp::role_name;
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::core::connection::ConnectionRole;
+use router_engine::core::snapshot::{ConnectionRow, Page};
+use router_engine::log::{Level, LogModule};
 
 static DEF: EntityDef = EntityDef {
     name: "connection",
@@ -39,11 +49,236 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
+const NOT_ALLOWED: &str = "You are not allowed to perform this operation.";
+
 /// See the module documentation.
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
     fn def(&self) -> &'static EntityDef {
         &DEF
+    }
+
+    fn table(&self) -> Option<&'static dyn Table> {
+        Some(&Self)
+    }
+}
+
+impl Rows for Kind {
+    type Row = ConnectionRow;
+
+    const TYPE: EntityType = EntityType::Connection;
+
+    const COLUMNS: &'static [Column<ConnectionRow>] = &[
+        ("name", |c| format!("connection/{}", c.params.host).into()),
+        ("identity", |c| c.number.to_string().into()),
+        ("host", |c| c.params.host.as_str().into()),
+        // The sockets of AMQP connections are not shown.
+        ("localSocket", |c| c.params.local_socket.as_deref().filter(|_| is_tcp(c)).into()),
+        ("role", |c| role_name(c.role).into()),
+        ("protocol", |c| c.params.protocol.into()),
+        ("dir", |c| if c.params.initiator { "out" } else { "in" }.into()),
+        ("container", |c| container(c).into()),
+        ("sasl", |c| or_empty(c, mechanism(c))),
+        ("isAuthenticated", |c| (!is_tcp(c) && mechanism(c).is_some()).into()),
+        ("user", |c| or_empty(c, c.peer.as_ref().and_then(|peer| peer.user.as_deref()))),
+        ("isEncrypted", |c| tls_protocol(c).is_some().into()),
+        ("sslProto", |c| tls_protocol(c).into()),
+        ("sslCipher", |c| c.peer.as_ref().and_then(|peer| peer.tls_cipher.as_deref()).into()),
+        ("properties", |c| properties(c.peer.as_ref().map(|peer| &peer.properties))),
+        ("sslSsf", |c| Value::Long(c.peer.as_ref().map_or(0, |peer| peer.tls_ssf.into()))),
+        ("type", |_| Self::TYPE.full().into()),
+        ("ssl", |c| (tls_protocol(c).is_some() || c.params.tls_ordinal.is_some()).into()),
+        ("opened", |c| c.peer.is_some().into()),
+        ("active", |_| true.into()),
+        ("adminStatus", |c| if c.deleted { "deleted" } else { "enabled" }.into()),
+        ("operStatus", |c| if c.deleted { "closing" } else { "up" }.into()),
+        ("uptimeSeconds", |c| seconds(c.uptime)),
+        ("lastDlvSeconds", |c| c.last_delivery.map(seconds).unwrap_or_default()),
+        ("enableProtocolTrace", |c| c.traced.into()),
+        ("meshId", |c| property(c, "qd.edge-mesh-id").and_then(Value::as_str).into()),
+        ("tlsOrdinal", |c| c.params.tls_ordinal.into()),
+        ("groupCorrelationId", |c| group(c).into()),
+        ("groupOrdinal", |c| group(c).map(|_| group_ordinal(c)).into()),
+    ];
+
+    fn page(&self, core: &Core<'_>, page: Page) -> Vec<ConnectionRow> {
+        core.backend.connections(page)
+    }
+
+    fn key<'a>(&self, request: &'a Request) -> Result<Key<'a>, Failure> {
+        let identity = request.text("identity").map(Key::Identity);
+        identity.ok_or_else(|| Failure::bad_request("Name not supported. Identity required"))
+    }
+
+    fn find(&self, core: &Core<'_>, (Key::Identity(number) | Key::Name(number)): Key<'_>) -> Option<ConnectionRow> {
+        core.backend.connection(number.parse().ok()?)
+    }
+
+    fn create_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
+        not_implemented(Self::TYPE, "CREATE")
+    }
+
+    fn update_row(&self, core: &mut Core<'_>, request: &Request) -> Response {
+        update(core, request).unwrap_or_else(Response::from)
+    }
+}
+
+fn is_tcp(c: &ConnectionRow) -> bool {
+    c.params.protocol == "tcp"
+}
+
+/// Flows of the TCP adaptor show empty texts where AMQP connections show nothing.
+fn or_empty(c: &ConnectionRow, text: Option<&str>) -> Value {
+    text.or(is_tcp(c).then_some("")).into()
+}
+
+fn container(c: &ConnectionRow) -> Option<&str> {
+    let id = c.peer.as_ref().map_or(c.params.container.as_str(), |peer| peer.container_id.as_str());
+    Some(id).filter(|id| !id.is_empty())
+}
+
+fn mechanism(c: &ConnectionRow) -> Option<&str> {
+    c.peer.as_ref()?.sasl_mechanism.as_deref()
+}
+
+fn tls_protocol(c: &ConnectionRow) -> Option<&str> {
+    c.peer.as_ref()?.tls_protocol.as_deref()
+}
+
+/// A property of the peer's open.
+fn property<'a>(c: &'a ConnectionRow, key: &str) -> Option<&'a Value> {
+    c.peer.as_ref()?.properties.get(key)
+}
+
+/// What the connections of one connector have in common.
+fn group(c: &ConnectionRow) -> Option<&str> {
+    property(c, "qd.group-correlator").and_then(Value::as_str).or(c.params.group_correlator.as_deref())
+}
+
+fn group_ordinal(c: &ConnectionRow) -> u64 {
+    property(c, "qd.group-ordinal").and_then(Value::as_u64).or(c.params.group_ordinal).unwrap_or(0)
+}
+
+/// What the peer listed in its open: text and whole numbers only, up to the first of another kind.
+fn properties(given: Option<&Map>) -> Value {
+    let mut shown = Map::new();
+    for (key, value) in given.into_iter().flatten() {
+        let Some(key) = key.as_str() else { break };
+        match (value.as_str(), value) {
+            (Some(text), _) => shown.push(key, text),
+            (None, Value::Int(_) | Value::Long(_)) => shown.push(key, value.clone()),
+            _ => break,
+        }
+    }
+    shown.into()
+}
+
+fn update(core: &mut Core<'_>, request: &Request) -> Result<Response, Failure> {
+    let bad_request = || Failure::bad_request(Status::BadRequest.description());
+    let body = request.body.as_map().ok_or_else(bad_request)?;
+    let number: u32 = request.text("identity").and_then(|i| i.parse().ok()).ok_or_else(bad_request)?;
+    // Nothing is done before all is known to make sense.
+    let admin = attribute(body, "adminStatus")?;
+    let trace = attribute(body, "enableProtocolTrace")?;
+    if admin.is_none() && trace.is_none() {
+        return Err(bad_request());
+    }
+    let mut target = core.backend.connection(number).ok_or_else(bad_request)?;
+    if let Some(admin) = admin {
+        // Whoever asks must still be there.
+        let requester = request.requester.filter(|n| core.backend.connection(*n).is_some());
+        let requester = requester.ok_or_else(bad_request)?;
+        if !core.backend.may_update_admin_status(requester) {
+            return Err(not_allowed());
+        }
+        if admin.as_str() == Some("deleted") {
+            cut(core, &mut target, requester)?;
+        }
+    }
+    if let Some(trace) = trace {
+        let on = trace.as_bool() == Some(true);
+        core.backend.trace_connection(number, on);
+        target.traced = on;
+    }
+    Ok(Response::new(Status::Ok, row_map::<Kind>(&target)))
+}
+
+fn cut(core: &mut Core<'_>, target: &mut ConnectionRow, requester: u32) -> Result<(), Failure> {
+    let between_routers = matches!(target.role, ConnectionRole::InterRouter | ConnectionRole::Edge);
+    if between_routers || target.params.host == "egress-dispatch" {
+        return Err(not_allowed());
+    }
+    let number = target.number;
+    router_engine::log!(
+        LogModule::Agent,
+        Level::Info,
+        "[C{number}] Connection force-closed by request from connection [C{requester}]"
+    );
+    target.deleted = true;
+    core.backend.cut_connection(number);
+    Ok(())
+}
+
+fn not_allowed() -> Failure {
+    Failure { status: Status::Forbidden, class: "ForbiddenStatus", text: NOT_ALLOWED.to_owned() }
+}
+
+/// The converted value of an attribute of a connection, if the body has it.
+fn attribute(body: &Map, name: &'static str) -> Result<Option<Value>, Failure> {
+    let ty = Kind::TYPE;
+    let value = body.get(name).filter(|value| !value.is_null());
+    let Some((value, attribute)) = value.zip(ty.attribute(name)) else { return Ok(None) };
+    Ok(Some(validate::value_of(ty, attribute, value.clone())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::fake::{agent, call, call_from, connection, field, refused};
+    use router_engine::core::connection::ConnParams;
+
+    #[test]
+    fn connections_are_cut_and_traced() {
+        let mut agent = agent();
+        let ty = Kind::TYPE.full();
+        let update = |identity| [("operation", "UPDATE"), ("type", ty.as_str()), ("identity", identity)];
+        let deleted = || Map::new().with("adminStatus", "deleted");
+        let cut = call(&mut agent, &update("2"), deleted());
+        assert_eq!(
+            (field(&cut, "adminStatus").as_str(), field(&cut, "operStatus").as_str()),
+            (Some("deleted"), Some("closing"))
+        );
+        assert_eq!(agent.backend().cut, [2]);
+        let of_nobody = call_from(9, &mut agent, &update("2"), deleted());
+        assert_eq!((of_nobody.status.code(), of_nobody.description.as_str()), (400, "Bad Request"));
+        assert_eq!(call_from(1, &mut agent, &update("2"), deleted()).status, Status::Forbidden);
+        assert_eq!(agent.backend().cut, [2]);
+        assert_eq!(
+            refused(&mut agent, &update("1"), deleted()),
+            (403, "You are not allowed to perform this operation.".to_owned())
+        );
+        assert_eq!(refused(&mut agent, &update("9"), deleted()), (400, "Bad Request".to_owned()));
+        assert_eq!(refused(&mut agent, &update("2"), Map::new()), (400, "Bad Request".to_owned()));
+        let traced = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", true));
+        assert_eq!(field(&traced, "enableProtocolTrace"), &Value::Bool(true));
+        let text = call(&mut agent, &update("2"), Map::new().with("enableProtocolTrace", "no"));
+        assert_eq!(field(&text, "enableProtocolTrace"), &Value::Bool(false));
+        let delete = [("operation", "DELETE"), ("type", ty.as_str()), ("identity", "2")];
+        assert_eq!(refused(&mut agent, &delete, Value::Null), (403, "Forbidden".to_owned()));
+        assert_eq!(
+            refused(&mut agent, &[("operation", "READ"), ("type", ty.as_str()), ("name", "x")], Value::Null),
+            (400, "Name not supported. Identity required".to_owned())
+        );
+    }
+
+    #[test]
+    fn local_sockets_are_those_of_tcp_connections() {
+        let shown = |protocol| {
+            let mut row = connection(1, ConnectionRole::Normal);
+            row.params = ConnParams { protocol, local_socket: Some("127.0.0.1:5672".to_owned()), ..row.params };
+            row_map::<Kind>(&row).get("localSocket").cloned()
+        };
+        assert_eq!((shown("amqp"), shown("tcp")), (Some(Value::Null), Some("127.0.0.1:5672".into())));
     }
 }

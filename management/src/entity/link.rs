@@ -1,8 +1,12 @@
 //! `router.link`: a link that is attached to the router.
 
-use super::EntityKind;
+use super::column::{Column, seconds};
+use super::table::{Core, Key, Rows, Table};
+use super::{EntityKind, EntityType};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, list, number, one_of, text};
+use amqp_core::Value;
+use router_engine::core::snapshot::{LinkKey, LinkRow, Page};
 
 static DEF: EntityDef = EntityDef {
     name: "router.link",
@@ -43,5 +47,57 @@ pub(super) struct Kind;
 impl EntityKind for Kind {
     fn def(&self) -> &'static EntityDef {
         &DEF
+    }
+
+    fn table(&self) -> Option<&'static dyn Table> {
+        Some(&Self)
+    }
+}
+
+impl Rows for Kind {
+    type Row = LinkRow;
+
+    const TYPE: EntityType = EntityType::Link;
+
+    const COLUMNS: &'static [Column<LinkRow>] = &[
+        ("name", |l| l.name.as_str().into()),
+        ("identity", |l| l.number.to_string().into()),
+        ("type", |_| Self::TYPE.full().into()),
+        ("linkName", |l| l.name.as_str().into()),
+        ("linkType", |l| l.link_type.into()),
+        ("linkDir", |l| if l.incoming { "in" } else { "out" }.into()),
+        ("owningAddr", |l| l.owning_address.as_deref().into()),
+        ("capacity", |l| Value::Uint(l.capacity)),
+        ("undeliveredCount", |l| Value::Ulong(l.undelivered.into())),
+        ("unsettledCount", |l| Value::Ulong(l.unsettled.into())),
+        ("deliveryCount", |l| Value::Ulong(l.counters.deliveries)),
+        ("connectionId", |l| l.connection.to_string().into()),
+        ("operStatus", |l| if l.up { "up" } else { "down" }.into()),
+        ("presettledCount", |l| Value::Ulong(l.counters.presettled)),
+        ("droppedPresettledCount", |l| Value::Ulong(l.counters.dropped_presettled)),
+        ("acceptedCount", |l| Value::Ulong(l.counters.accepted)),
+        ("rejectedCount", |l| Value::Ulong(l.counters.rejected)),
+        ("releasedCount", |l| Value::Ulong(l.counters.released)),
+        ("modifiedCount", |l| Value::Ulong(l.counters.modified)),
+        ("deliveriesDelayed1Sec", |l| Value::Ulong(l.counters.delayed_1sec)),
+        ("deliveriesDelayed10Sec", |l| Value::Ulong(l.counters.delayed_10sec)),
+        ("deliveriesStuck", |_| Value::Ulong(0)),
+        ("openMovedStreams", |l| Value::Ulong(l.moved_streams.into())),
+        ("ingressHistogram", |_| Value::Null),
+        ("priority", |l| Value::Uint(l.priority.into())),
+        ("settleRate", |_| Value::Uint(0)),
+        ("creditAvailable", |l| Value::Uint(l.credit)),
+        ("zeroCreditSeconds", |l| seconds(l.zero_credit)),
+    ];
+
+    fn page(&self, core: &Core<'_>, page: Page) -> Vec<LinkRow> {
+        core.backend.links(page)
+    }
+
+    fn find(&self, core: &Core<'_>, key: Key<'_>) -> Option<LinkRow> {
+        core.backend.link(match key {
+            Key::Identity(identity) => LinkKey::Number(identity.parse().ok()?),
+            Key::Name(name) => LinkKey::Name(name),
+        })
     }
 }

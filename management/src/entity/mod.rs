@@ -12,7 +12,7 @@
 
 mod address;
 mod allocator;
-mod auto_link;
+pub(crate) mod auto_link;
 mod base;
 mod column;
 pub(crate) mod config_address;
@@ -29,6 +29,7 @@ pub(crate) mod log_stats;
 mod management;
 mod network;
 mod node;
+pub(crate) mod numbered;
 mod policy;
 mod proxy_profile;
 mod refusal;
@@ -36,6 +37,7 @@ pub(crate) mod router;
 mod router_metrics;
 mod site;
 mod ssl_profile;
+pub(crate) mod table;
 mod tcp;
 mod tcp_connection;
 mod tcp_connector;
@@ -52,6 +54,8 @@ use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::schema::EntityDef;
+use numbered::Copied;
+use table::Table;
 
 /// The rank of what may be made at any time before the sockets.
 pub(crate) const OTHERS: u8 = 8;
@@ -123,6 +127,16 @@ pub(crate) trait EntityKind: Sync {
     /// The entities that are there now, of a kind that has a rank for them. Without name and identity.
     fn instances(&self, _runtime: &Runtime) -> Vec<Attributes> {
         Vec::new()
+    }
+
+    /// The table of the core that shows the entities.
+    fn table(&self) -> Option<&'static dyn Table> {
+        None
+    }
+
+    /// Set where entities that the agent keeps are only copies of what the core has numbers for.
+    fn copied(&self) -> Option<&'static dyn Copied> {
+        None
     }
 
     /// The whole identity.

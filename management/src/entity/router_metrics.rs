@@ -1,8 +1,16 @@
 //! `routerMetrics`: totals of the running router.
 
-use super::EntityKind;
+use super::auto_link::AutoLink;
+use super::column::{Column, seconds};
+use super::table::{Core, Key, Rows, Table, forbidden, paged};
+use super::{EntityKind, EntityType};
+use crate::agent::{Failure, Request, Response};
+use crate::memory::{self, Usage};
 use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, map, text};
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::core::snapshot::{Page, RouterRow};
 
 static DEF: EntityDef = EntityDef {
     name: "routerMetrics",
@@ -39,6 +47,17 @@ static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
+/// The type column is a name from long ago.
+const OLD_TYPE: &str = "org.apache.qpid.dispatch.routerMetrics";
+
+/// Figures of the router.
+pub(super) struct Metrics {
+    row: RouterRow,
+    id: String,
+    auto_links: usize,
+    usage: Option<Usage>,
+}
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -46,4 +65,77 @@ impl EntityKind for Kind {
     fn def(&self) -> &'static EntityDef {
         &DEF
     }
+
+    fn table(&self) -> Option<&'static dyn Table> {
+        Some(&Self)
+    }
+}
+
+impl Rows for Kind {
+    type Row = Metrics;
+
+    const TYPE: EntityType = EntityType::RouterMetrics;
+
+    const COLUMNS: &'static [Column<Metrics>] = &[
+        ("identity", |_| "1".into()),
+        ("type", |_| OLD_TYPE.into()),
+        ("id", |m| m.id.as_str().into()),
+        ("addrCount", |m| size(m.row.addresses)),
+        ("linkCount", |m| size(m.row.links)),
+        ("nodeCount", |m| size(m.row.nodes)),
+        ("autoLinkCount", |m| size(m.auto_links)),
+        ("connectionCount", |m| size(m.row.connections)),
+        ("presettledDeliveries", |m| Value::Ulong(m.row.totals.outcomes.presettled)),
+        ("droppedPresettledDeliveries", |m| Value::Ulong(m.row.totals.outcomes.dropped_presettled)),
+        ("acceptedDeliveries", |m| Value::Ulong(m.row.totals.outcomes.accepted)),
+        ("rejectedDeliveries", |m| Value::Ulong(m.row.totals.outcomes.rejected)),
+        ("releasedDeliveries", |m| Value::Ulong(m.row.totals.outcomes.released)),
+        ("modifiedDeliveries", |m| Value::Ulong(m.row.totals.outcomes.modified)),
+        ("deliveriesDelayed1Sec", |m| Value::Ulong(m.row.totals.outcomes.delayed_1sec)),
+        ("deliveriesDelayed10Sec", |m| Value::Ulong(m.row.totals.outcomes.delayed_10sec)),
+        ("deliveriesStuck", |_| Value::Ulong(0)),
+        ("deliveriesIngress", |m| Value::Ulong(m.row.totals.ingress)),
+        ("deliveriesEgress", |m| Value::Ulong(m.row.totals.egress)),
+        ("deliveriesTransit", |m| Value::Ulong(m.row.totals.transit)),
+        ("deliveriesIngressRouteContainer", |m| Value::Ulong(m.row.totals.ingress_route_container)),
+        ("deliveriesEgressRouteContainer", |m| Value::Ulong(m.row.totals.egress_route_container)),
+        ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
+        ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
+        ("deliveriesRedirectedToFallback", |_| Value::Ulong(0)),
+        ("linksBlocked", |_| Value::Uint(0)),
+        ("uptimeSeconds", |m| seconds(m.row.uptime)),
+        ("memoryUsage", |m| m.usage.map(|usage| usage.total).into()),
+        ("residentMemoryUsage", |m| m.usage.map(|usage| usage.resident).into()),
+        ("connectionCounters", |m| service_connections(&m.row.services).into()),
+        ("version", |_| router_engine::VERSION.into()),
+    ];
+
+    fn page(&self, core: &Core<'_>, page: Page) -> Vec<Metrics> {
+        let metrics = Metrics {
+            row: core.backend.totals(),
+            id: core.backend.router_id(),
+            auto_links: core.numbered.all::<AutoLink>().count(),
+            usage: memory::usage(),
+        };
+        paged(std::iter::once(metrics), page)
+    }
+
+    /// They can only be queried.
+    fn find(&self, _: &Core<'_>, _: Key<'_>) -> Option<Metrics> {
+        None
+    }
+
+    fn read_row(&self, _: &Core<'_>, _: &Request) -> Result<Response, Failure> {
+        Ok(forbidden(Value::Null))
+    }
+}
+
+fn size(number: usize) -> Value {
+    Value::Ulong(number as u64)
+}
+
+/// Connections that serve clients, by protocol.
+fn service_connections(services: &[(&str, u64)]) -> Map {
+    let count = |protocol: &str| services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
+    ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
 }

@@ -4,8 +4,8 @@ use super::{Runtime, now};
 use crate::agent::{AutoLinkStatus, Backend};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
+use crate::entity::auto_link::AutoLink;
 use crate::error::RouterError;
-use crate::params::{AddressParams, AutoLinkParams};
 use crate::schema::EntityType;
 use router_engine::core::AddressConfig;
 use router_engine::core::Totals;
@@ -42,19 +42,18 @@ impl Backend for Runtime {
         ty.kind().instances(self)
     }
 
-    fn add_address(&mut self, params: &AddressParams) -> bool {
-        let config = AddressConfig { treatment: params.distribution, priority: u8::try_from(params.priority).ok() };
-        self.router().is_some_and(|router| router.add_address_config(&params.pattern, config).is_ok())
+    fn add_address(&mut self, pattern: &str, config: AddressConfig) -> bool {
+        self.router().is_some_and(|router| router.add_address_config(pattern, config).is_ok())
     }
 
-    fn remove_address(&mut self, params: &AddressParams) {
+    fn remove_address(&mut self, pattern: &str) {
         if let Some(router) = self.router() {
-            router.remove_address_config(&params.pattern);
+            router.remove_address_config(pattern);
         }
     }
 
     // Auto-links wait for the core.
-    fn add_auto_link(&mut self, _number: u64, _params: &AutoLinkParams) {}
+    fn add_auto_link(&mut self, _number: u64, _link: &AutoLink) {}
 
     fn remove_auto_link(&mut self, _number: u64) {}
 
