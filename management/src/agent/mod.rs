@@ -37,8 +37,9 @@ use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::entity::numbered::Numbered;
 use crate::error::RouterError;
-use crate::schema::EntityType;
+use crate::schema::{EntityType, Origin};
 use router_engine::log::{Level, LogModule};
+use std::collections::BTreeSet;
 use store::Store;
 
 /// The agent of one router.
@@ -87,7 +88,7 @@ impl<B: Backend> Agent<B> {
         if let Some(kind) = kind.copied() {
             return self.load_copy(kind, entity);
         }
-        if kind.boot_rank().is_none() {
+        if !matches!(entity.ty.def().origin, Origin::Configured { .. }) {
             let text = format!("Can't find implementation '{}' for '{}'", class_name(entity.ty), entity.ty);
             return Err(Failure::internal("InternalServerErrorStatus", text));
         }
@@ -121,10 +122,11 @@ impl<B: Backend> Agent<B> {
 
     /// Brings the entities that come and go by themselves up to date.
     pub fn refresh(&mut self) {
-        let rank = |ty: &EntityType| ty.kind().report_rank();
-        let mut types: Vec<_> = EntityType::ALL.iter().copied().filter(|ty| rank(ty).is_some()).collect();
-        types.sort_by_key(rank);
-        for ty in types {
+        let reported = EntityType::ALL.iter().filter_map(|&ty| match ty.def().origin {
+            Origin::Reported { rank } => Some((rank, ty)),
+            _ => None,
+        });
+        for (_, ty) in reported.collect::<BTreeSet<_>>() {
             self.store.sync(ty, self.backend.instances(ty));
         }
     }

@@ -3,9 +3,12 @@
 use super::failure::{Failure, Status};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
-use crate::schema::EntityType;
+use crate::schema::{EntityType, Identity};
 use amqp_core::Value;
 use std::collections::HashMap;
+
+/// Stands in identities for what an entity does not have.
+const NONE: &str = "None";
 
 /// Entities in the order in which they came to be.
 #[derive(Debug, Default)]
@@ -60,11 +63,29 @@ impl Store {
 
     /// Sets identity, and name when there is none. What the identity is made of must be there.
     pub(super) fn assign_names(&mut self, ty: EntityType, attributes: &mut Attributes) {
-        let own_id = ty.kind().own_id(attributes).unwrap_or_else(|| self.next_number(ty).to_string());
-        let identity = ty.kind().identity(ty.identity_prefix(), &own_id);
+        let own_id = self.own_id(ty, attributes);
+        let identity = match ty.def().identity {
+            Identity::Text(text) => text.to_owned(),
+            _ => format!("{}/{own_id}", ty.identity_prefix()),
+        };
         attributes.set("identity", identity.as_str());
         if attributes.get("name").is_none() {
-            attributes.set("name", ty.kind().default_name(&identity, &own_id));
+            let name = if matches!(ty.def().identity, Identity::Name(_)) { own_id } else { identity };
+            attributes.set("name", name);
+        }
+    }
+
+    /// What the identity consists of behind the type.
+    fn own_id(&mut self, ty: EntityType, a: &Attributes) -> String {
+        let text = |name| a.text(name).unwrap_or(NONE);
+        match ty.def().identity {
+            Identity::Number => self.next_number(ty).to_string(),
+            Identity::Attribute(name) | Identity::Name(name) => text(name).to_owned(),
+            Identity::Attributes(first, second) => {
+                let name = a.text("name").map(|name| format!(":{name}")).unwrap_or_default();
+                format!("{}:{}{name}", text(first), text(second))
+            }
+            Identity::None | Identity::Text(_) => NONE.to_owned(),
         }
     }
 

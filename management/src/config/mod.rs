@@ -70,8 +70,9 @@ pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
     let json = if is_json { without_comments(text) } else { legacy::to_json(text) };
     let value = json::parse(&json).inspect_err(|_| dump(&json, is_json))?;
     let mut entities = sections::entities(value)?;
-    for ty in [EntityType::Router, EntityType::Network, EntityType::Policy] {
-        if !entities.iter().any(|e| e.ty == ty) {
+    for &ty in EntityType::ALL {
+        let is_needed = ty.def().singleton && ty.is_a(EntityType::ConfigurationEntity);
+        if is_needed && !entities.iter().any(|e| e.ty == ty) {
             entities.push(sections::entity(ty, Attributes::new())?);
         }
     }

@@ -1,9 +1,9 @@
 //! The order in which the entities of a file are created (spec `management-protocol.md` 7.3).
 
 use super::{EntityConfig, load_policy_dir};
-use crate::entity::{OTHERS, log, router};
+use crate::entity::{log, router};
 use crate::error::RouterError;
-use crate::schema::EntityType;
+use crate::schema::{EntityType, OTHERS, Origin};
 
 /// Entities in the order of their creation, in two parts.
 #[derive(Debug)]
@@ -16,7 +16,10 @@ pub struct BootPlan {
 
 /// Rank of a type; entities of equal rank keep the order of the file.
 fn rank(ty: EntityType) -> u8 {
-    ty.kind().boot_rank().unwrap_or(OTHERS)
+    match ty.def().origin {
+        Origin::Configured { rank } => rank,
+        Origin::None | Origin::Reported { .. } => OTHERS,
+    }
 }
 
 // === impl BootPlan ===

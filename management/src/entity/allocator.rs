@@ -1,14 +1,16 @@
 //! `allocator`: use of memory by one kind of object.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::runtime::{Runtime, now};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, number, text};
+use crate::schema::{EntityDef, Identity, Origin};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "allocator",
+    identity: Identity::Attribute("typeName"),
+    origin: Origin::Reported { rank: 1 },
     description: "Use of memory by one kind of object.",
     attributes: &[
         text("typeName", "The kind of object."),
@@ -51,18 +53,6 @@ const COLUMNS: &[Column<Pool>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "typeName"))
-    }
-
-    fn report_rank(&self) -> Option<u8> {
-        Some(1)
-    }
-
     /// Memory is not pooled by type here; what tools expect is shown from the tables of the core.
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
         let Some(router) = runtime.router() else { return Vec::new() };

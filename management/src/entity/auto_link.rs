@@ -6,17 +6,18 @@ use super::table::{Core, Key, Rows, Table, not_implemented, paged};
 use super::{EntityKind, EntityType};
 use crate::agent::{AutoLinkStatus, Backend, Failure, Request, Response};
 use crate::attributes::Attributes;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{one_of, text};
+use crate::schema::{EntityDef, Origin};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::snapshot::Page;
 use router_engine::log::{Level, LogModule};
 use std::marker::PhantomData;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "router.config.autoLink",
     operations: &["CREATE", "DELETE"],
+    origin: Origin::Configured { rank: 6 },
     description: "A link that the router attaches whenever a certain peer is connected.",
     attributes: &[
         text("address", "The address inside the network.").create(),
@@ -65,14 +66,6 @@ pub struct AutoLink {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(6)
-    }
-
     fn table(&self) -> Option<&'static dyn Table> {
         Some(&Self)
     }

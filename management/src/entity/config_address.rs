@@ -6,8 +6,8 @@ use super::table::{Core, Key, Rows, Table, not_implemented, paged};
 use super::{EntityKind, EntityType};
 use crate::agent::{Backend, Failure, Request, Response};
 use crate::attributes::Attributes;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{number, one_of, text};
+use crate::schema::{EntityDef, Origin};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::AddressConfig;
@@ -19,9 +19,10 @@ use std::marker::PhantomData;
 /// Distributions an operator can choose.
 pub(super) const DISTRIBUTIONS: &[&str] = &["multicast", "closest", "balanced", "unavailable"];
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "router.config.address",
     operations: &["CREATE", "DELETE"],
+    origin: Origin::Configured { rank: 5 },
     description: "How messages to a family of addresses are treated.",
     attributes: &[
         text("prefix", "Covers the address and all below it.").create(),
@@ -53,14 +54,6 @@ pub(super) struct ConfigAddress {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(5)
-    }
-
     fn table(&self) -> Option<&'static dyn Table> {
         Some(&Self)
     }

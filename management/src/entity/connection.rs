@@ -14,7 +14,7 @@ use router_engine::core::connection::ConnectionRole;
 use router_engine::core::snapshot::{ConnectionRow, Page};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "connection",
     description: "An open connection.",
     attributes: &[
@@ -55,10 +55,6 @@ const NOT_ALLOWED: &str = "You are not allowed to perform this operation.";
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
     fn table(&self) -> Option<&'static dyn Table> {
         Some(&Self)
     }

@@ -3,23 +3,25 @@
 use super::column::{self, Column};
 use super::proxy_profile::Proxy;
 use super::refusal::Refusal;
-use super::{EntityKind, endpoint, identity, ssl_profile};
+use super::{EntityKind, endpoint, ssl_profile};
 use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnections, EndpointParams};
 use adaptors::tls::secret::{SecretKind, resolve};
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "connector",
     operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 9 },
     description: "An AMQP connection that the router opens and keeps open.",
     attributes: &[
         text("host", "The host to connect to.").or_text("127.0.0.1").create(),
@@ -63,18 +65,6 @@ const COLUMNS: &[Column<ConnectorStatus>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(9)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::joined(["host", "port"], attributes))
-    }
-
     fn misplaced(&self, attributes: &Attributes, mode: &str, show: &dyn Fn() -> String) -> Option<SetError> {
         endpoint::misplaced(attributes, mode, false, show)
     }

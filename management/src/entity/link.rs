@@ -8,7 +8,7 @@ use crate::schema::attribute::{gauge, list, number, one_of, text};
 use amqp_core::Value;
 use router_engine::core::snapshot::{LinkKey, LinkRow, Page};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "router.link",
     description: "A link that is attached to the router.",
     attributes: &[
@@ -45,10 +45,6 @@ static DEF: EntityDef = EntityDef {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
     fn table(&self) -> Option<&'static dyn Table> {
         Some(&Self)
     }

@@ -1,15 +1,15 @@
 //! `listener`: a socket for AMQP clients and other routers.
 
 use super::refusal::Refusal;
-use super::{EntityKind, endpoint, identity, ssl_profile};
+use super::{EntityKind, endpoint, ssl_profile};
 use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, number, path, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{EndpointParams, Listener, ListenerParams};
 use adaptors::sasl::SaslConfig;
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
@@ -19,9 +19,11 @@ use router_engine::log::{Level, LogModule};
 use std::sync::Arc;
 use std::time::Duration;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "listener",
     operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 10 },
     description: "A socket for AMQP or HTTP clients and for other routers.",
     attributes: &[
         text("host", "The address to listen on; all when empty.").or_text("").create(),
@@ -65,18 +67,6 @@ const ORDINARY_LOOKUP: Duration = Duration::from_millis(100);
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(10)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::joined(["host", "port"], attributes))
-    }
-
     fn misplaced(&self, attributes: &Attributes, mode: &str, show: &dyn Fn() -> String) -> Option<SetError> {
         endpoint::misplaced(attributes, mode, true, show)
     }

@@ -1,20 +1,22 @@
 //! `listenerAddress`: one of the addresses of a `tcpListener` that has several.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Object, Running};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{number, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::tcp::{AddressEntry, Strategy, TcpListener};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "listenerAddress",
     operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("listener", "address"),
+    origin: Origin::Configured { rank: 13 },
     description: "One of the addresses of a tcpListener that has several.",
     attributes: &[
         text("address", "The service address.").required().create(),
@@ -41,18 +43,6 @@ impl Object for Assigned {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(13)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::joined(["listener", "address"], attributes))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         assign(runtime, entity).inspect_err(|error| {
             router_engine::log!(LogModule::TcpAdaptor, Level::Error, "Unable to create tcp listener address: {error}");

@@ -1,13 +1,13 @@
 //! `log`: what a log module writes, and where.
 
-use super::{EntityKind, identity};
+use super::EntityKind;
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::log::logger;
 use crate::runtime::Runtime;
 use crate::schema::attribute::{flag, one_of, text};
-use crate::schema::{EntityDef, EntityType};
+use crate::schema::{EntityDef, EntityType, Identity, Origin};
 use amqp_core::Value;
 use router_engine::log::LogModule;
 
@@ -38,9 +38,11 @@ const MODULES: &[&str] = &[
     "DEFAULT",
 ];
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "log",
     operations: &["UPDATE"],
+    identity: Identity::Attribute("module"),
+    origin: Origin::Configured { rank: 0 },
     description: "What a log module writes, and where.",
     attributes: &[
         one_of("module", MODULES, "The module; DEFAULT stands for what others leave open.").required(),
@@ -71,18 +73,6 @@ pub struct LogParams {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(0)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "module"))
-    }
-
     /// At the start of the router, which does not depend on its log.
     fn create(&self, _: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         logger().configure_at_start(&LogParams::new(&entity.attributes)?)

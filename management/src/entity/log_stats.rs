@@ -1,15 +1,17 @@
 //! `logStats`: how many events a log module saw.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::runtime::Runtime;
-use crate::schema::EntityDef;
 use crate::schema::attribute::gauge;
+use crate::schema::{EntityDef, Identity, Origin};
 use router_engine::log::{LEVELS, LogModule, counts};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "logStats",
+    identity: Identity::Name("module"),
+    origin: Origin::Reported { rank: 2 },
     description: "How many events a log module saw, written or not.",
     attributes: &[
         gauge("debugCount", "Events at level debug."),
@@ -37,22 +39,6 @@ const COLUMNS: &[Column<(LogModule, [u64; LEVELS])>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "module"))
-    }
-
-    fn default_name<'a>(&self, _identity: &'a str, own_id: &'a str) -> &'a str {
-        own_id
-    }
-
-    fn report_rank(&self) -> Option<u8> {
-        Some(2)
-    }
-
     fn instances(&self, _: &Runtime) -> Vec<Attributes> {
         all()
     }

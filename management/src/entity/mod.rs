@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!  config, agent ---> EntityType ---> dyn EntityKind (a room) ---> Runtime: adaptors, core
-//!                     (the table)     schema, identity, rank,
-//!                                     create, update, delete, live attributes
+//!                     (the table)     create, update, delete,
+//!                          |          live attributes, rows of a table
+//!                          '------> EntityDef: schema, identity, boot rank
 //! ```
 //!
 //! A new kind of entity is a module here with its `mod` line, and a line in the table below, whose order is that of the
@@ -20,7 +21,6 @@ mod connection;
 mod connector;
 mod dummy;
 mod endpoint;
-mod identity;
 mod link;
 mod listener;
 mod listener_address;
@@ -57,25 +57,8 @@ use crate::schema::EntityDef;
 use numbered::Copied;
 use table::Table;
 
-/// The rank of what may be made at any time before the sockets.
-pub(crate) const OTHERS: u8 = 8;
-
-/// What the router knows of one kind of entity. Only the declaration has to be there.
+/// What the router does with one kind of entity, beside keeping it as it is declared.
 pub(crate) trait EntityKind: Sync {
-    /// The declaration.
-    fn def(&self) -> &'static EntityDef;
-
-    /// When entities of a configuration file are made: those of a lower rank first, and those of the same rank in the
-    /// order of the file. `None`: a file cannot have any made.
-    fn boot_rank(&self) -> Option<u8> {
-        None
-    }
-
-    /// What the identity consists of behind the type. `None`: a number in the order of creation.
-    fn own_id(&self, _attributes: &Attributes) -> Option<String> {
-        None
-    }
-
     /// Why a router of that mode cannot have the entity, which is checked before anything else of it. `show`: how it
     /// looks in the text.
     fn misplaced(&self, _attributes: &Attributes, _mode: &str, _show: &dyn Fn() -> String) -> Option<SetError> {
@@ -119,12 +102,7 @@ pub(crate) trait EntityKind: Sync {
         Attributes::new()
     }
 
-    /// The order in which the entities are listed that come and go by themselves. `None`: they do not.
-    fn report_rank(&self) -> Option<u8> {
-        None
-    }
-
-    /// The entities that are there now, of a kind that has a rank for them. Without name and identity.
+    /// The entities that are there now, of a kind whose entities come and go by themselves. Without name and identity.
     fn instances(&self, _runtime: &Runtime) -> Vec<Attributes> {
         Vec::new()
     }
@@ -138,29 +116,15 @@ pub(crate) trait EntityKind: Sync {
     fn copied(&self) -> Option<&'static dyn Copied> {
         None
     }
-
-    /// The whole identity.
-    fn identity(&self, prefix: &str, own_id: &str) -> String {
-        format!("{prefix}/{own_id}")
-    }
-
-    /// The name of an entity that was given none.
-    fn default_name<'a>(&self, identity: &'a str, _own_id: &'a str) -> &'a str {
-        identity
-    }
 }
 
-/// A kind of which the router only has the schema.
-struct SchemaOnly(&'static EntityDef);
+/// A kind of which the router has the declaration only.
+struct Plain;
 
-impl EntityKind for SchemaOnly {
-    fn def(&self) -> &'static EntityDef {
-        self.0
-    }
-}
+impl EntityKind for Plain {}
 
 macro_rules! entity_types {
-    ($($(#[$doc:meta])* $variant:ident => $kind:path,)+) => {
+    ($($(#[$doc:meta])* $variant:ident => $def:path, $kind:path;)+) => {
         /// Every entity type, in the order of the schema.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum EntityType {
@@ -171,7 +135,15 @@ macro_rules! entity_types {
             /// All types in order.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// What the router knows of entities of this type.
+            /// The declaration.
+            #[must_use]
+            pub const fn def(self) -> &'static EntityDef {
+                match self {
+                    $(Self::$variant => &$def,)+
+                }
+            }
+
+            /// What the router does with entities of this type.
             pub(crate) fn kind(self) -> &'static dyn EntityKind {
                 match self {
                     $(Self::$variant => &$kind,)+
@@ -183,65 +155,65 @@ macro_rules! entity_types {
 
 entity_types! {
     /// Root of all types.
-    Entity => base::ENTITY,
+    Entity => base::ENTITY, Plain;
     /// The standard management node.
-    AmqpManagement => base::AMQP_MANAGEMENT,
+    AmqpManagement => base::AMQP_MANAGEMENT, Plain;
     /// The management node of the router.
-    Management => management::Kind,
+    Management => management::DEF, Plain;
     /// Base of what a configuration file may hold.
-    ConfigurationEntity => base::CONFIGURATION_ENTITY,
+    ConfigurationEntity => base::CONFIGURATION_ENTITY, Plain;
     /// Base of live state.
-    OperationalEntity => base::OPERATIONAL_ENTITY,
+    OperationalEntity => base::OPERATIONAL_ENTITY, Plain;
     /// Counters of the router.
-    RouterMetrics => router_metrics::Kind,
+    RouterMetrics => router_metrics::DEF, router_metrics::Kind;
     /// The router.
-    Router => router::Kind,
+    Router => router::DEF, router::Kind;
     /// Inter-network identity.
-    Network => network::Kind,
+    Network => network::DEF, network::Kind;
     /// The site.
-    Site => site::Kind,
+    Site => site::DEF, Plain;
     /// TLS settings.
-    SslProfile => ssl_profile::Kind,
+    SslProfile => ssl_profile::DEF, ssl_profile::Kind;
     /// HTTP proxy settings.
-    ProxyProfile => proxy_profile::Kind,
+    ProxyProfile => proxy_profile::DEF, proxy_profile::Kind;
     /// AMQP listener.
-    Listener => listener::Kind,
+    Listener => listener::DEF, listener::Kind;
     /// AMQP connector.
-    Connector => connector::Kind,
+    Connector => connector::DEF, connector::Kind;
     /// TCP listener.
-    TcpListener => tcp_listener::Kind,
+    TcpListener => tcp_listener::DEF, tcp_listener::Kind;
     /// TCP connector.
-    TcpConnector => tcp_connector::Kind,
+    TcpConnector => tcp_connector::DEF, tcp_connector::Kind;
     /// Address of a multi-address TCP listener.
-    ListenerAddress => listener_address::Kind,
+    ListenerAddress => listener_address::DEF, listener_address::Kind;
     /// Settings of a log module.
-    Log => log::Kind,
+    Log => log::DEF, log::Kind;
     /// Event counts of a log module.
-    LogStats => log_stats::Kind,
+    LogStats => log_stats::DEF, log_stats::Kind;
     /// Address configuration.
-    ConfigAddress => config_address::Kind,
+    ConfigAddress => config_address::DEF, config_address::Kind;
     /// Auto-link.
-    AutoLink => auto_link::Kind,
+    AutoLink => auto_link::DEF, auto_link::Kind;
     /// A link.
-    Link => link::Kind,
+    Link => link::DEF, link::Kind;
     /// An address.
-    Address => address::Kind,
+    Address => address::DEF, address::Kind;
     /// A router of the network.
-    Node => node::Kind,
+    Node => node::DEF, node::Kind;
     /// A connection.
-    Connection => connection::Kind,
+    Connection => connection::DEF, connection::Kind;
     /// A TCP flow; never instantiated.
-    TcpConnection => tcp_connection::TCP_CONNECTION,
+    TcpConnection => tcp_connection::DEF, Plain;
     /// A memory pool.
-    Allocator => allocator::Kind,
+    Allocator => allocator::DEF, allocator::Kind;
     /// Router-wide policy.
-    Policy => policy::Kind,
+    Policy => policy::DEF, policy::Kind;
     /// Policy of a virtual host.
-    Vhost => vhost::Kind,
+    Vhost => vhost::DEF, vhost::Kind;
     /// Shape of a user group of a vhost.
-    VhostUserGroupSettings => vhost::group::SETTINGS,
+    VhostUserGroupSettings => vhost::group::SETTINGS, Plain;
     /// Counters of a virtual host.
-    VhostStats => vhost_stats::Kind,
+    VhostStats => vhost_stats::DEF, vhost_stats::Kind;
     /// For tests of clients.
-    Dummy => dummy::Kind,
+    Dummy => dummy::DEF, Plain;
 }

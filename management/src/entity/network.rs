@@ -4,14 +4,15 @@ use super::EntityKind;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
-use crate::schema::EntityDef;
 use crate::schema::attribute::text;
+use crate::schema::{EntityDef, Origin};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "network",
     singleton: true,
     operations: &["UPDATE"],
+    origin: Origin::Configured { rank: 2 },
     description: "Which network and tenant the router belongs to.",
     attributes: &[
         text("networkId", "The id of the network.").create().update(),
@@ -24,14 +25,6 @@ static DEF: EntityDef = EntityDef {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(2)
-    }
-
     /// The router starts once it has its network: the router entity came before.
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         runtime.start(entity.attributes.owned("networkId"), entity.attributes.owned("tenantId"))

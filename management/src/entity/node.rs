@@ -1,17 +1,19 @@
 //! `router.node`: a router of the network, this one included.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::runtime::{Runtime, now};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{entity_id, list, number, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use amqp_core::Value;
 use router_engine::core::nodes::NodeRow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "router.node",
+    identity: Identity::Attribute("id"),
+    origin: Origin::Reported { rank: 0 },
     description: "A router of the network, this one included.",
     attributes: &[
         text("id", "The router id."),
@@ -51,18 +53,6 @@ const OTHERS: &[Column<NodeRow>] =
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "id"))
-    }
-
-    fn report_rank(&self) -> Option<u8> {
-        Some(0)
-    }
-
     /// Only an interior router knows routers; itself comes first.
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
         let rows = runtime.router().map(|router| router.node_rows(now()));

@@ -1,19 +1,21 @@
 //! `policy`: policy of the router as a whole.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::{Runtime, now};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, gauge, number, path, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use router_engine::log::{Level, LogModule};
 use router_engine::policy::Policy;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "policy",
     singleton: true,
+    identity: Identity::None,
+    origin: Origin::Configured { rank: 3 },
     description: "Policy of the router as a whole.",
     attributes: &[
         number("maxConnections", "Client connections at a time.").natural().or_number(65535).create(),
@@ -46,18 +48,6 @@ const COLUMNS: &[Column<u64>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(3)
-    }
-
-    fn own_id(&self, _: &Attributes) -> Option<String> {
-        Some(identity::NONE.to_owned())
-    }
-
     /// It comes before all vhosts.
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         let a = &entity.attributes;

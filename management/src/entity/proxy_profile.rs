@@ -1,19 +1,19 @@
 //! `proxyProfile`: an HTTP proxy that connectors name.
 
-use super::{EntityKind, OTHERS, identity};
-use crate::attributes::Attributes;
+use super::EntityKind;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::Object;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{port, text};
+use crate::schema::{EntityDef, Identity};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "proxyProfile",
     referential: true,
     operations: &["CREATE", "UPDATE", "DELETE"],
+    identity: Identity::Attribute("name"),
     description: "An HTTP proxy for connectors to go through.",
     attributes: &[
         text("host", "The host of the proxy.").create().update(),
@@ -33,18 +33,6 @@ impl Object for Proxy {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(OTHERS)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "name"))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         runtime.objects.insert(entity.name(), Proxy);
         router_engine::log!(LogModule::Agent, Level::Info, "Created proxyProfile {}", entity.name());

@@ -1,15 +1,15 @@
 //! `router`: who the router is and how it is tuned.
 
+use super::EntityKind;
 use super::config_address::{DISTRIBUTIONS, treatment};
-use super::{EntityKind, identity};
 use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::log::{TimeFormat, logger};
 use crate::runtime::Runtime;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, number, number_text, one_of, path, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::DataConnections;
 use adaptors::random;
 use router_engine::core::{Mode, RouterConfig};
@@ -17,9 +17,11 @@ use router_engine::log::{Level, LogModule};
 use router_engine::mesh::Timing;
 use router_engine::rng::SecretRng;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "router",
     singleton: true,
+    identity: Identity::Attribute("id"),
+    origin: Origin::Configured { rank: 1 },
     description: "Who the router is and how it is tuned as a whole.",
     attributes: &[
         text("id", "The router id; no two routers of a network may share one. Generated when absent.").create(),
@@ -99,18 +101,6 @@ pub(crate) struct Settings {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(1)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "id"))
-    }
-
     fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
         let id = attributes.text("id").unwrap_or_default();
         match id.chars().find(|c| c.is_control() || c.is_whitespace()) {

@@ -12,7 +12,7 @@ use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::snapshot::{Page, RouterRow};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "routerMetrics",
     description: "Totals of the running router.",
     attributes: &[
@@ -62,10 +62,6 @@ pub(super) struct Metrics {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
     fn table(&self) -> Option<&'static dyn Table> {
         Some(&Self)
     }

@@ -1,12 +1,11 @@
 //! `site`: a site record. Nothing comes of it yet: the record is published with the flow records.
 
-use super::{EntityKind, OTHERS, identity};
-use crate::attributes::Attributes;
-use crate::schema::EntityDef;
 use crate::schema::attribute::text;
+use crate::schema::{EntityDef, Identity};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "site",
+    identity: Identity::None,
     description: "Has the router publish a site record of its own.",
     attributes: &[
         text("location", "The place of the site.").create(),
@@ -17,20 +16,3 @@ static DEF: EntityDef = EntityDef {
     ],
     ..EntityDef::CONFIGURATION
 };
-
-/// See the module documentation.
-pub(super) struct Kind;
-
-impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(OTHERS)
-    }
-
-    fn own_id(&self, _: &Attributes) -> Option<String> {
-        Some(identity::NONE.to_owned())
-    }
-}

@@ -1,14 +1,14 @@
 //! `sslProfile`: TLS settings that listeners and connectors name.
 
+use super::EntityKind;
 use super::refusal::Refusal;
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::objects::Object;
 use crate::runtime::{Boot, Runtime};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{number, path, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::files;
 use adaptors::tls::secret::{SecretKind, os_text, resolve};
 use adaptors::tls::{TlsProfile, TlsUpdate, UidFormat};
@@ -17,10 +17,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::{fs, io};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "sslProfile",
     referential: true,
     operations: &["CREATE", "UPDATE", "DELETE"],
+    identity: Identity::Attribute("name"),
+    origin: Origin::Configured { rank: 4 },
     description: "TLS settings that listeners and connectors name.",
     attributes: &[
         text("ciphers", "Ciphers to allow, as an OpenSSL list.").create().update(),
@@ -51,18 +53,6 @@ impl Object for Profile {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(4)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "name"))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.name();
         // Only the password is looked at now: files are read by whoever uses the profile. But a router does not start
@@ -218,14 +208,14 @@ mod tests {
     fn the_file_with_names_is_read_for_profiles_in_use_only() {
         let a = completed(EntityType::SslProfile, &[("uidNameMappingFile", "/no/such/file".into())]);
         assert!(read(&a, false).is_ok());
-        let error = read(&a, true).err().expect("no file").to_string();
+        let error = read(&a, true).expect_err("no file").to_string();
         assert!(error.starts_with("Configuration: Cannot read uidNameMappingFile '/no/such/file': "), "{error}");
     }
 
     #[test]
     fn a_password_that_is_elsewhere_has_to_be_there() {
         let a = completed(EntityType::SslProfile, &[("password", "env:NO_SUCH_VARIABLE_HERE".into())]);
-        let error = read(&a, false).err().expect("no variable").to_string();
+        let error = read(&a, false).expect_err("no variable").to_string();
         assert!(error.starts_with("Not found: "), "{error}");
     }
 

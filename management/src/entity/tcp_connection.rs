@@ -1,10 +1,9 @@
 //! `tcpConnection`: kept for compatibility: TCP flows show as `connection` entities.
 
-use super::SchemaOnly;
 use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, one_of, text};
 
-pub(super) static TCP_CONNECTION: SchemaOnly = SchemaOnly(&EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "tcpConnection",
     description: "Kept for compatibility: TCP flows show as connection entities.",
     attributes: &[
@@ -18,4 +17,4 @@ pub(super) static TCP_CONNECTION: SchemaOnly = SchemaOnly(&EntityDef {
         gauge("lastOutSeconds", "Seconds since the client was sent something."),
     ],
     ..EntityDef::OPERATIONAL
-});
+};

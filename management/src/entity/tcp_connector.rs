@@ -1,21 +1,23 @@
 //! `tcpConnector`: a server that gets the connections of a service address.
 
 use super::refusal::Refusal;
-use super::{EntityKind, column, identity, ssl_profile, tcp};
+use super::{EntityKind, column, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, gauge, port, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::tcp::{TcpConnector, TcpConnectorParams};
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::LogModule;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "tcpConnector",
     operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 12 },
     description: "A server that gets the connections of a service address.",
     attributes: &[
         text("address", "The service address.").create(),
@@ -37,18 +39,6 @@ static DEF: EntityDef = EntityDef {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(12)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::joined(["host", "port"], attributes))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         create(runtime, entity).map_err(|refusal| {
             let no_profile = format!("tcpConnector {} TLS configuration failed", entity.name());

@@ -3,21 +3,23 @@
 use super::column::{self, Column};
 use super::listener_address::Assigned;
 use super::refusal::Refusal;
-use super::{EntityKind, identity, ssl_profile, tcp};
+use super::{EntityKind, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, gauge, number, one_of, port, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "tcpListener",
     operations: &["CREATE", "UPDATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 11 },
     description: "A socket whose connections are carried to a service address.",
     attributes: &[
         text("address", "The service address.").create(),
@@ -54,18 +56,6 @@ const COLUMNS: &[Column<(bool, String)>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(11)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::joined(["host", "port"], attributes))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         create(runtime, entity).map_err(|refusal| {
             let no_profile = format!("tcpListener {} TLS configuration failed", entity.name());
@@ -164,10 +154,10 @@ mod tests {
         let [port, address] = [("port", "1".into()), ("address", "a".into())];
         let strategy = |word: &str| ("multiAddressStrategy", word.into());
         let refused = |given: &[_]| made(given).expect_err("must be refused");
-        assert_eq!(refused(&[port.clone()]), one);
+        assert_eq!(refused(std::slice::from_ref(&port)), one);
         assert_eq!(refused(&[port.clone(), strategy("none")]), one);
         assert_eq!(refused(&[port.clone(), address.clone(), strategy("weighted")]), one);
-        assert_eq!(refused(&[address.clone()]), "Python: KeyError: ('port',)");
+        assert_eq!(refused(std::slice::from_ref(&address)), "Python: KeyError: ('port',)");
         let chosen = |given: &[_]| made(given).expect("valid").strategy;
         assert_eq!(chosen(&[port.clone(), address]), Strategy::None);
         assert_eq!(chosen(&[port.clone(), strategy("priority")]), Strategy::Priority);

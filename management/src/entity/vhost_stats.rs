@@ -1,16 +1,18 @@
 //! `vhostStats`: how the policy of one virtual host was applied.
 
+use super::EntityKind;
 use super::column::{self, Column, counter};
 use super::vhost::Known;
-use super::{EntityKind, identity};
 use crate::attributes::Attributes;
 use crate::runtime::Runtime;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, map, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use amqp_core::value::Map;
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "vhostStats",
+    identity: Identity::Attribute("hostname"),
+    origin: Origin::Reported { rank: 3 },
     description: "How the policy of one virtual host was applied.",
     attributes: &[
         text("hostname", "The name of the vhost."),
@@ -45,18 +47,6 @@ const COLUMNS: &[Column<String>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "hostname"))
-    }
-
-    fn report_rank(&self) -> Option<u8> {
-        Some(3)
-    }
-
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
         let known = runtime.objects.get::<Known>("");
         known.into_iter().flat_map(|known| &known.0).map(|name| column::shown(COLUMNS, name)).collect()

@@ -17,11 +17,52 @@ pub struct EntityDef {
     pub referential: bool,
     /// Own operations.
     pub operations: &'static [&'static str],
+    /// What identities are made of.
+    pub identity: Identity,
+    /// How entities come to be.
+    pub origin: Origin,
     /// What it is.
     pub description: &'static str,
     /// Own attributes.
     pub attributes: &'static [Attribute],
 }
+
+/// What identities are made of, behind the type (spec `management-protocol.md` 3.7). What is not there is `None` in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// A number in the order of creation.
+    Number,
+    /// An attribute.
+    Attribute(&'static str),
+    /// An attribute, which also is the name.
+    Name(&'static str),
+    /// Two attributes, and the name where there is one.
+    Attributes(&'static str, &'static str),
+    /// Nothing that would tell entities apart.
+    None,
+    /// This text, without the type.
+    Text(&'static str),
+}
+
+/// How entities of a type come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Not as entities that the agent keeps: bases of other types, and what only tables show.
+    None,
+    /// By configuration files and requests.
+    Configured {
+        /// At the start, entities of a lower rank are made first; those of the same rank in the order of the file.
+        rank: u8,
+    },
+    /// By themselves.
+    Reported {
+        /// The order in which types are listed.
+        rank: u8,
+    },
+}
+
+/// The rank of what may be made at any time before the sockets.
+pub(crate) const OTHERS: u8 = 8;
 
 // === impl EntityDef: what declarations begin with ===
 
@@ -33,12 +74,18 @@ impl EntityDef {
         singleton: false,
         referential: false,
         operations: &[],
+        identity: Identity::Number,
+        origin: Origin::None,
         description: "",
         attributes: &[],
     };
 
     /// A type that configuration files may use.
-    pub(crate) const CONFIGURATION: Self = Self { extends: Some(EntityType::ConfigurationEntity), ..Self::ROOT };
+    pub(crate) const CONFIGURATION: Self = Self {
+        extends: Some(EntityType::ConfigurationEntity),
+        origin: Origin::Configured { rank: OTHERS },
+        ..Self::ROOT
+    };
 
     /// A type that shows live state.
     pub(crate) const OPERATIONAL: Self = Self { extends: Some(EntityType::OperationalEntity), ..Self::ROOT };
@@ -61,15 +108,9 @@ impl EntityType {
         Self::ALL.iter().copied().find(|t| t.short() == short)
     }
 
-    /// The declaration.
-    #[must_use]
-    pub fn def(self) -> &'static EntityDef {
-        self.kind().def()
-    }
-
     /// The name without prefix.
     #[must_use]
-    pub fn short(self) -> &'static str {
+    pub const fn short(self) -> &'static str {
         self.def().name
     }
 

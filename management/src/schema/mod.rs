@@ -14,7 +14,8 @@ mod tests;
 
 pub use crate::entity::EntityType;
 pub use attribute::{Attribute, Default, ValueType};
-pub use entity_type::EntityDef;
+pub(crate) use entity_type::OTHERS;
+pub use entity_type::{EntityDef, Identity, Origin};
 
 /// What full type names begin with; a dot follows.
 pub const PREFIX: &str = "io.skupper.router";

@@ -2,17 +2,17 @@
 
 use super::hosts;
 use super::rules::{MAX_CONNECTIONS, check_number, items};
-use crate::entity::SchemaOnly;
 use crate::notation::Plain;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, number, text};
+use crate::schema::{EntityDef, Origin};
 use amqp_core::Value;
 use router_engine::log::{Level, LogModule};
 use router_engine::policy::{Group, Settings};
 use std::sync::Arc;
 
-pub(in crate::entity) static SETTINGS: SchemaOnly = SchemaOnly(&EntityDef {
+pub(in crate::entity) static SETTINGS: EntityDef = EntityDef {
     name: "vhostUserGroupSettings",
+    origin: Origin::None,
     description: "The settings of one user group of a vhost.",
     attributes: &[
         text("users", "The users, separated by commas.").required(),
@@ -35,7 +35,7 @@ pub(in crate::entity) static SETTINGS: SchemaOnly = SchemaOnly(&EntityDef {
         text("targetPattern", "Patterns of addresses to send to.").create(),
     ],
     ..EntityDef::CONFIGURATION
-});
+};
 
 /// Stands for the name of the user in addresses.
 const USER: &str = "${user}";

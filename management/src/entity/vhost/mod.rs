@@ -7,19 +7,20 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use super::{EntityKind, identity};
-use crate::attributes::Attributes;
+use super::EntityKind;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::Object;
-use crate::schema::EntityDef;
 use crate::schema::attribute::{flag, map, number, text};
+use crate::schema::{EntityDef, Identity, Origin};
 use router_engine::log::{Level, LogModule};
 
-static DEF: EntityDef = EntityDef {
+pub(super) static DEF: EntityDef = EntityDef {
     name: "vhost",
     operations: &["CREATE", "UPDATE", "DELETE"],
+    identity: Identity::Attribute("hostname"),
+    origin: Origin::Configured { rank: 7 },
     description: "Policy of one virtual host.",
     attributes: &[
         text("hostname", "The name of the host, or a pattern.").required().create(),
@@ -52,18 +53,6 @@ impl Object for Known {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    fn def(&self) -> &'static EntityDef {
-        &DEF
-    }
-
-    fn boot_rank(&self) -> Option<u8> {
-        Some(7)
-    }
-
-    fn own_id(&self, attributes: &Attributes) -> Option<String> {
-        Some(identity::of(attributes, "hostname"))
-    }
-
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         put(runtime, entity)
     }
