@@ -126,3 +126,24 @@ impl IntoIterator for Attributes {
         self.0.into_iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_takes_the_place_of_the_first() {
+        let attributes = Attributes::new().with("a", 1).with("b", 2).with("a", 3);
+        let shown: Vec<_> = attributes.iter().map(|(name, value)| (name, value.as_i64())).collect();
+        assert_eq!(shown, [("a", Some(3)), ("b", Some(2))]);
+    }
+
+    #[test]
+    fn what_is_not_there_or_of_another_kind_counts_as_nothing() {
+        let attributes = Attributes::new().with("n", -1).with("t", "x").with("s", 3).with("f", true);
+        assert_eq!((attributes.count("n"), attributes.count("t"), attributes.count("none")), (0, 0, 0));
+        assert_eq!((attributes.seconds("s"), attributes.seconds("n")), (Duration::from_secs(3), Duration::ZERO));
+        assert_eq!((attributes.string("t").as_str(), attributes.string("s").as_str()), ("x", ""));
+        assert_eq!((attributes.flag("f"), attributes.flag("t"), attributes.owned("f")), (true, false, None));
+    }
+}

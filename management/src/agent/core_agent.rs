@@ -54,7 +54,7 @@ impl<B: Backend> Agent<B> {
         }
     }
 
-    pub(super) fn core(&mut self) -> Core<'_> {
+    pub(crate) fn core(&mut self) -> Core<'_> {
         Core { backend: &mut self.backend, numbered: &mut self.numbered }
     }
 }

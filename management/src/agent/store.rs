@@ -122,3 +122,86 @@ impl Store {
         self.entities.extend(fresh.into_iter().map(|attributes| EntityConfig { ty, attributes }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EntityType::*;
+
+    fn named(store: &mut Store, ty: EntityType, given: &[(&'static str, &str)]) -> (String, String) {
+        let mut attributes: Attributes = given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        store.assign_names(ty, &mut attributes);
+        (attributes.string("identity"), attributes.string("name"))
+    }
+
+    #[test]
+    fn identities_and_names_of_all_types() {
+        let socket: &[_] = &[("host", "h"), ("port", "1")];
+        for (ty, given, identity) in [
+            (Management, &[][..], "self"),
+            (Router, &[("id", "R")], "router/R"),
+            (Router, &[], "router/None"),
+            (Network, &[], "network/0"),
+            (Site, &[("location", "x")], "site/None"),
+            (SslProfile, &[], "sslProfile/None"),
+            (ProxyProfile, &[], "proxyProfile/None"),
+            (Listener, socket, "listener/h:1"),
+            (Connector, socket, "connector/h:1"),
+            (TcpListener, socket, "tcpListener/h:1"),
+            (TcpConnector, socket, "tcpConnector/h:1"),
+            (Listener, &[("host", ""), ("port", "1")], "listener/:1"),
+            (ListenerAddress, &[("listener", "l"), ("address", "a")], "listenerAddress/l:a"),
+            (Log, &[("module", "AGENT")], "log/AGENT"),
+            (ConfigAddress, &[], "address/0"),
+            (AutoLink, &[], "autoLink/0"),
+            (Node, &[("id", "R")], "router.node/R"),
+            (Allocator, &[("typeName", "t")], "allocator/t"),
+            (Policy, &[], "policy/None"),
+            (Vhost, &[("hostname", "v")], "vhost/v"),
+            (VhostStats, &[("hostname", "v")], "vhostStats/v"),
+            (Dummy, &[], "dummy/0"),
+        ] {
+            let expected = (identity.to_owned(), identity.to_owned());
+            assert_eq!(named(&mut Store::default(), ty, given), expected, "{ty}");
+        }
+        let stats = named(&mut Store::default(), LogStats, &[("module", "AGENT")]);
+        assert_eq!(stats, ("logStats/AGENT".to_owned(), "AGENT".to_owned()));
+    }
+
+    #[test]
+    fn a_name_is_part_of_some_identities() {
+        for (ty, given, identity) in [
+            (Listener, &[("host", "h"), ("port", "1"), ("name", "n")][..], "listener/h:1:n"),
+            (ListenerAddress, &[("listener", "l"), ("address", "a"), ("name", "n")], "listenerAddress/l:a:n"),
+            (SslProfile, &[("name", "n")], "sslProfile/n"),
+            (Router, &[("id", "R"), ("name", "n")], "router/R"),
+            (Dummy, &[("name", "n")], "dummy/0"),
+        ] {
+            let expected = (identity.to_owned(), "n".to_owned());
+            assert_eq!(named(&mut Store::default(), ty, given), expected, "{ty}");
+        }
+    }
+
+    #[test]
+    fn each_type_counts_for_itself_and_never_back() {
+        let mut store = Store::default();
+        let mut next = |ty| named(&mut store, ty, &[]).0;
+        let identities = [next(Dummy), next(Dummy), next(ConfigAddress), next(Dummy)];
+        assert_eq!(identities, ["dummy/0", "dummy/1", "address/0", "dummy/2"]);
+    }
+
+    #[test]
+    fn what_comes_and_goes_keeps_its_place_while_it_is_there() {
+        let mut store = Store::default();
+        let rows = |ids: &[&str]| ids.iter().map(|id| Attributes::new().with("id", *id).with("odd", 1)).collect();
+        for (ids, expected) in
+            [(&["A", "B", "C"][..], "A B C"), (&["D", "C", "A"], "A C D"), (&["D"], "D"), (&[], ""), (&["A"], "A")]
+        {
+            store.sync(Node, rows(ids));
+            let found: Vec<_> = store.of_type(Node).filter_map(|e| e.attributes.text("id")).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+        // What the schema does not know was for the identity only.
+        assert!(store.of_type(Node).all(|e| e.attributes.get("odd").is_none()));
+    }
+}

@@ -111,3 +111,44 @@ fn files_that_are_not_there_or_empty() {
     let missing = load_policy_dir("/nowhere").expect_err("no directory");
     assert_eq!(missing.to_string(), "Python: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'");
 }
+
+#[test]
+fn all_kinds_in_the_order_of_their_creation() {
+    use EntityType::*;
+    let order = [
+        Log,
+        Router,
+        Network,
+        Policy,
+        SslProfile,
+        ConfigAddress,
+        AutoLink,
+        Vhost,
+        Site,
+        ProxyProfile,
+        Dummy,
+        Connector,
+        Listener,
+        TcpListener,
+        TcpConnector,
+        ListenerAddress,
+    ];
+    let mut ranks: Vec<_> = EntityType::ALL.iter().copied().filter(|ty| order.contains(ty)).collect();
+    ranks.sort_by_key(|ty| match ty.def().origin {
+        crate::schema::Origin::Configured { rank } => rank,
+        other => panic!("{ty} {other:?}"),
+    });
+    assert_eq!(ranks, order);
+    let others = EntityType::ALL.iter().filter(|ty| !order.contains(ty));
+    for ty in others {
+        assert!(!matches!(ty.def().origin, crate::schema::Origin::Configured { .. }), "{ty}");
+    }
+}
+
+#[test]
+fn singletons_that_a_file_leaves_out_are_there() {
+    let types = |text: &str| parse(text, false).expect("valid").iter().map(|e| e.ty).collect::<Vec<_>>();
+    use EntityType::{Network, Policy, Router, Site};
+    assert_eq!(types(""), [Router, Network, Policy]);
+    assert_eq!(types("network {\n}\nsite {\n}\n"), [Network, Site, Router, Policy]);
+}

@@ -107,11 +107,32 @@ mod tests {
     use super::*;
     use crate::agent::fake::address;
     use crate::entity::table::row_map;
+    use crate::notation::Literal;
     use router_engine::forward::Treatment;
 
     #[test]
     fn unavailable_addresses_say_so() {
         let row = AddressRow { treatment: Treatment::Unavailable, ..address("Ma") };
         assert_eq!(row_map::<Kind>(&row).get("distribution").and_then(Value::as_str), Some("unavailable"));
+    }
+
+    #[test]
+    fn all_columns() {
+        let mut row = AddressRow { priority: Some(3), in_process: 1, subscribers: 2, tracked: 4, ..address("Ma") };
+        row.watched = true;
+        let c = &mut row.counters;
+        (c.ingress, c.egress, c.transit, c.to_container, c.from_container) = (5, 6, 7, 8, 9);
+        (c.ingress_route_container, c.egress_route_container) = (10, 11);
+        assert_eq!(
+            Literal(&row_map::<Kind>(&row).into()).to_string(),
+            "{'name': 'Ma', 'identity': 'Ma', 'type': 'io.skupper.router.router.address', 'key': 'Ma', 'distribution': \
+             'balanced', 'inProcess': 1, 'subscriberCount': 2, 'remoteCount': 1, 'remoteHostRouters': ['R2'], \
+             'deliveriesIngress': 5, 'deliveriesEgress': 6, 'deliveriesTransit': 7, 'deliveriesToContainer': 8, \
+             'deliveriesFromContainer': 9, 'deliveriesEgressRouteContainer': 11, 'deliveriesIngressRouteContainer': 10, \
+             'deliveriesEgressInterNetwork': 0, 'deliveriesIngressInterNetwork': 0, 'transitOutstanding': None, \
+             'trackedDeliveries': 4, 'priority': 3, 'deliveriesRedirectedToFallback': 0, 'watch': True}"
+        );
+        let none = row_map::<Kind>(&AddressRow { priority: None, ..row });
+        assert_eq!(none.get("priority"), Some(&Value::Int(-1)));
     }
 }

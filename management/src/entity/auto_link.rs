@@ -219,4 +219,55 @@ mod tests {
             "Both connection and containerId cannot be specified. Specify only one"
         );
     }
+
+    use crate::agent::fake::{agent, agent_of, call, field, refused};
+    use crate::agent::{AutoLinkState, Status};
+    use crate::entity::table::row_map;
+    use crate::notation::Literal;
+
+    #[test]
+    fn all_columns() {
+        let body = Map::new().with("direction", "out").with("address", "a").with("containerId", "c");
+        let link = AutoLink::from_body(Some("n"), &body.with("externalAddress", "e")).expect("valid");
+        let status =
+            AutoLinkStatus { link: Some(9), state: AutoLinkState::Failed, last_error: Some("because".to_owned()) };
+        assert_eq!(
+            Literal(&row_map::<Kind>(&(4, link, status)).into()).to_string(),
+            "{'name': 'n', 'identity': '4', 'type': 'io.skupper.router.router.config.autoLink', 'address': 'a', \
+             'direction': 'out', 'connection': None, 'containerId': 'c', 'externalAddress': 'e', 'linkRef': '9', \
+             'operStatus': 'failed', 'lastError': 'because'}"
+        );
+    }
+
+    #[test]
+    fn they_come_and_go_by_their_full_type_name() {
+        let mut agent = agent();
+        let ty = Kind::TYPE.full();
+        let request = |operation, name| [("operation", operation), ("type", ty.as_str()), ("name", name)];
+        let body = || Map::new().with("direction", "in").with("connection", "c0");
+        let created = call(&mut agent, &request("CREATE", "a"), body());
+        // The address in the file has the first number.
+        assert_eq!((created.status, field(&created, "identity").as_str()), (Status::Created, Some("2")));
+        assert_eq!(field(&created, "operStatus").as_str(), Some("inactive"));
+        let taken = (400, "Name conflicts with an existing entity".to_owned());
+        assert_eq!(refused(&mut agent, &request("CREATE", "a"), body()), taken);
+        let metrics = [("operation", "QUERY"), ("entityType", "io.skupper.router.routerMetrics")];
+        let count = Map::new().with("attributeNames", vec!["autoLinkCount".into()]);
+        assert_eq!(Literal(field(&call(&mut agent, &metrics, count), "results")).to_string(), "[[1]]");
+        assert_eq!(call(&mut agent, &request("DELETE", "a"), Map::new()).status, Status::NoContent);
+        assert_eq!(refused(&mut agent, &request("DELETE", "a"), Map::new()), (404, "Not Found".to_owned()));
+        let nameless = [("operation", "DELETE"), ("type", ty.as_str())];
+        assert_eq!(refused(&mut agent, &nameless, Map::new()), (400, "No name or identity provided".to_owned()));
+    }
+
+    #[test]
+    fn one_of_a_file_that_makes_no_sense_leaves_only_its_copy() {
+        let mut agent = agent_of("autoLink {\n direction: out\n}\nautoLink {\n direction: in\n address: a\n}\n");
+        let query = |ty| [("operation", "QUERY"), ("entityType", ty)];
+        let columns = || Map::new().with("attributeNames", vec!["identity".into(), "address".into()]);
+        let table = call(&mut agent, &query("io.skupper.router.router.config.autoLink"), columns());
+        assert_eq!(Literal(field(&table, "results")).to_string(), "[['1', 'a']]");
+        let copies = call(&mut agent, &query("router.config.autoLink"), columns());
+        assert_eq!(Literal(field(&copies, "results")).to_string(), "[['autoLink/0', None], ['autoLink/1', 'a']]");
+    }
 }

@@ -216,7 +216,9 @@ pub(crate) fn treatment(word: Option<&str>) -> Treatment {
 mod tests {
     use super::*;
     use crate::agent::Status;
-    use crate::agent::fake::{agent, call, field, refused};
+    use crate::agent::fake::{agent, agent_of, call, field, refused};
+    use crate::entity::table::row_map;
+    use crate::notation::Literal;
 
     #[test]
     fn bodies_that_make_no_sense() {
@@ -262,5 +264,58 @@ mod tests {
         assert_eq!(call(&mut agent, &request("READ", "address/0"), Value::Null).status, Status::Ok);
         let copy = call(&mut agent, &[("operation", "READ"), ("identity", "address/0")], Value::Null);
         assert_eq!(field(&copy, "prefix").as_str(), Some("multicast"));
+    }
+
+    #[test]
+    fn all_columns() {
+        let shown = |body: Map| {
+            let config = ConfigAddress::from_body(None, &body).expect("valid");
+            Literal(&row_map::<Kind>(&(1, config)).into()).to_string()
+        };
+        assert_eq!(
+            shown(Map::new().with("prefix", "a").with("distribution", "closest").with("priority", 9)),
+            "{'name': None, 'identity': '1', 'type': 'io.skupper.router.router.config.address', 'prefix': 'a', \
+             'distribution': 'closest', 'pattern': None, 'priority': 9}"
+        );
+        assert_eq!(
+            shown(Map::new().with("pattern", "a.#").with("distribution", "unavailable")),
+            "{'name': None, 'identity': '1', 'type': 'io.skupper.router.router.config.address', 'prefix': None, \
+             'distribution': None, 'pattern': 'a.#', 'priority': -1}"
+        );
+    }
+
+    #[test]
+    fn every_distribution_has_its_treatment() {
+        for word in DISTRIBUTIONS {
+            assert_eq!(treatment(Some(word)).as_str(), *word);
+        }
+        assert_eq!(treatment(None), Treatment::Balanced);
+    }
+
+    #[test]
+    fn those_of_a_file_that_make_no_sense_leave_only_copies() {
+        let file = "address {\n prefix: a\n}\naddress {\n prefix: a\n}\naddress {\n}\naddress {\n prefix: b\n \
+                    pattern: c\n}\naddress {\n pattern: /\n}\naddress {\n prefix: d\n priority: 10\n}\n";
+        let mut agent = agent_of(file);
+        let query = |ty| [("operation", "QUERY"), ("entityType", ty)];
+        let columns = || Map::new().with("attributeNames", vec!["identity".into(), "prefix".into()]);
+        let table = call(&mut agent, &query("io.skupper.router.router.config.address"), columns());
+        assert_eq!(Literal(field(&table, "results")).to_string(), "[['1', 'a']]");
+        let copies = call(&mut agent, &query("router.config.address"), columns());
+        assert_eq!(field(&copies, "results").as_list().map(<[_]>::len), Some(6));
+        assert_eq!(agent.backend().patterns.iter().collect::<Vec<_>>(), ["a/#"]);
+    }
+
+    #[test]
+    fn what_is_deleted_may_come_again() {
+        let mut agent = agent();
+        let ty = Kind::TYPE.full();
+        let request = |operation, key, value| [("operation", operation), ("type", ty.as_str()), (key, value)];
+        for number in ["2", "3"] {
+            let created = call(&mut agent, &request("CREATE", "name", "a"), Map::new().with("pattern", "x"));
+            assert_eq!((created.status, field(&created, "identity").as_str()), (Status::Created, Some(number)));
+            let deleted = call(&mut agent, &request("DELETE", "identity", number), Map::new());
+            assert_eq!((deleted.status, agent.backend().patterns.contains("x")), (Status::NoContent, false));
+        }
     }
 }

@@ -97,3 +97,73 @@ impl Rows for Kind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::fake::agent;
+    use crate::entity::table::row_map;
+    use crate::notation::Literal;
+    use std::time::Duration;
+
+    fn row() -> LinkRow {
+        let mut row = LinkRow {
+            number: 1,
+            connection: 2,
+            name: "l".to_owned(),
+            link_type: "endpoint",
+            incoming: true,
+            owning_address: Some("Ma".to_owned()),
+            capacity: 250,
+            undelivered: 3,
+            unsettled: 4,
+            up: true,
+            counters: Default::default(),
+            moved_streams: 14,
+            priority: 5,
+            credit: 15,
+            zero_credit: Duration::from_millis(16900),
+        };
+        let c = &mut row.counters;
+        (c.deliveries, c.presettled, c.dropped_presettled, c.accepted) = (5, 6, 7, 8);
+        (c.rejected, c.released, c.modified, c.delayed_1sec, c.delayed_10sec) = (9, 10, 11, 12, 13);
+        row
+    }
+
+    #[test]
+    fn all_columns() {
+        assert_eq!(
+            Literal(&row_map::<Kind>(&row()).into()).to_string(),
+            "{'name': 'l', 'identity': '1', 'type': 'io.skupper.router.router.link', 'linkName': 'l', 'linkType': \
+             'endpoint', 'linkDir': 'in', 'owningAddr': 'Ma', 'capacity': 250, 'undeliveredCount': 3, 'unsettledCount': \
+             4, 'deliveryCount': 5, 'connectionId': '2', 'operStatus': 'up', 'presettledCount': 6, \
+             'droppedPresettledCount': 7, 'acceptedCount': 8, 'rejectedCount': 9, 'releasedCount': 10, 'modifiedCount': \
+             11, 'deliveriesDelayed1Sec': 12, 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 0, 'openMovedStreams': 14, \
+             'ingressHistogram': None, 'priority': 5, 'settleRate': 0, 'creditAvailable': 15, 'zeroCreditSeconds': 16}"
+        );
+        let other = row_map::<Kind>(&LinkRow { incoming: false, up: false, owning_address: None, ..row() });
+        let shown = ["linkDir", "operStatus", "owningAddr"].map(|name| other.get(name).cloned());
+        assert_eq!(shown, [Some("out".into()), Some("down".into()), Some(Value::Null)]);
+    }
+
+    #[test]
+    fn figures_have_the_types_that_clients_know() {
+        let map = row_map::<Kind>(&row());
+        for (name, _) in Kind::COLUMNS {
+            let value = map.get(name).expect("a column");
+            let is_known = match *name {
+                "capacity" | "priority" | "settleRate" | "creditAvailable" | "zeroCreditSeconds" => {
+                    matches!(value, Value::Uint(_))
+                }
+                "ingressHistogram" => value.is_null(),
+                _ => matches!(value, Value::String(_) | Value::Ulong(_)),
+            };
+            assert!(is_known, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_that_is_no_number_is_that_of_no_link() {
+        assert!(Kind.find(&agent().core(), Key::Identity("l")).is_none());
+    }
+}

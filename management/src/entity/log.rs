@@ -136,4 +136,39 @@ mod tests {
     fn log_modules_agree_with_the_facade() {
         assert!(LogModule::ALL.iter().map(|m| m.name()).eq(MODULES.iter().copied()));
     }
+
+    fn log(module: &str) -> EntityConfig {
+        let ty = EntityType::Log;
+        EntityConfig { ty, attributes: Attributes::new().with("type", ty.full()).with("module", module) }
+    }
+
+    #[test]
+    fn every_module_has_an_entity_once() {
+        let all = with_all_modules(vec![log("AGENT"), log("DEFAULT")]);
+        assert_eq!(all.len(), LogModule::ALL.len());
+        assert_eq!(all[0].attributes.text("module"), Some("AGENT"));
+        assert_eq!(all[0].attributes.text("enable"), None);
+    }
+
+    #[test]
+    fn the_default_module_says_what_holds_when_nothing_is_configured() {
+        let mut given = log("DEFAULT");
+        given.attributes.set("enable", "debug+");
+        let all = with_all_modules(vec![given]);
+        let a = &all[0].attributes;
+        assert_eq!((a.text("enable"), a.text("outputFile")), (Some("debug+"), Some("stderr")));
+        assert_eq!(["includeTimestamp", "includeSource"].map(|name| a.flag(name)), [true, false]);
+    }
+
+    #[test]
+    fn what_is_not_given_is_left_to_the_default_module() {
+        let params = LogParams::new(&log("AGENT").attributes).expect("a module");
+        assert_eq!((params.module, params.enable, params.output_file), (LogModule::Agent, None, None));
+        assert_eq!((params.include_timestamp, params.include_source), (None, None));
+        let given = log("AGENT").attributes.with("includeSource", false).with("outputFile", "x");
+        let params = LogParams::new(&given).expect("a module");
+        assert_eq!((params.include_source, params.output_file.as_deref()), (Some(false), Some("x")));
+        let error = LogParams::new(&log("NONE").attributes).expect_err("no module");
+        assert_eq!(error.to_string(), "Value: no such log module");
+    }
 }

@@ -48,3 +48,28 @@ impl EntityKind for Kind {
 pub(crate) fn all() -> Vec<Attributes> {
     LogModule::ALL.into_iter().map(|module| column::shown(COLUMNS, &(module, counts(module)))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use router_engine::log::Level;
+
+    #[test]
+    fn every_module_counts_what_it_tells_by_level() {
+        let of = |row: &Attributes| {
+            ["debugCount", "infoCount", "warningCount", "errorCount", "criticalCount"].map(|name| row.count(name))
+        };
+        let rows = || all().into_iter().find(|row| row.text("module") == Some("HTTP2_DECODER")).expect("a module");
+        let levels = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+        let before = of(&rows());
+        for (at, level) in levels.into_iter().enumerate() {
+            for _ in 0..=at {
+                router_engine::log!(LogModule::Http2Decoder, level, "of no interest");
+            }
+        }
+        let after = of(&rows());
+        // Whether they were written or not.
+        assert_eq!(std::array::from_fn::<_, 5, _>(|at| after[at] - before[at]), [1, 2, 3, 4, 5]);
+        assert_eq!(all().len(), LogModule::ALL.len());
+    }
+}

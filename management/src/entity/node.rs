@@ -78,3 +78,58 @@ fn epoch_before(ago: Duration) -> Value {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     counter(since_epoch.saturating_sub(ago).as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::MapLiteral;
+
+    fn row(bit: u8) -> NodeRow {
+        NodeRow {
+            bit,
+            id: "R".to_owned(),
+            version: 1,
+            instance: Some(17),
+            peers: vec!["A".to_owned()],
+            next_hop: Some("A".to_owned()),
+            link: Some(2),
+            cost: 3,
+            valid_origins: vec!["B".to_owned()],
+            since_change: Some(Duration::MAX),
+        }
+    }
+
+    #[test]
+    fn this_router_and_others_show_different_things() {
+        let text = |row: &NodeRow| MapLiteral(&shown(row).into_map()).to_string();
+        let common = "'linkState': ['A'], 'nextHop'";
+        assert_eq!(
+            text(&row(0)),
+            format!(
+                "{{'id': 'R', 'index': 0, 'protocolVersion': 1, 'instance': 17, {common}: '(self)', 'validOrigins': \
+                 ['B'], 'address': 'amqp:/_topo/0/R', 'lastTopoChange': 0}}"
+            )
+        );
+        assert_eq!(
+            text(&row(4)),
+            format!(
+                "{{'id': 'R', 'index': 4, 'protocolVersion': 1, 'instance': 17, {common}: 'A', 'validOrigins': ['B'], \
+                 'address': 'amqp:/_topo/0/R', 'routerLink': 2, 'cost': 3}}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_router_that_was_only_heard_of_has_no_instance_and_no_link() {
+        let row = shown(&NodeRow { instance: None, link: None, next_hop: None, ..row(4) });
+        assert_eq!(row.number("instance"), Some(0));
+        assert_eq!([row.get("routerLink"), row.get("nextHop")], [Some(&Value::Null); 2]);
+    }
+
+    #[test]
+    fn times_are_told_since_the_epoch() {
+        let now = epoch_before(Duration::ZERO).as_i64().expect("a number");
+        let before = epoch_before(Duration::from_secs(100)).as_i64().expect("a number");
+        assert!((99..=101).contains(&(now - before)), "{now} {before}");
+    }
+}

@@ -224,4 +224,58 @@ mod tests {
         assert_eq!(periods.map(|p| p.as_secs()), [2, 20, 5]);
         assert_eq!(ages.map(|a| a.as_secs()), [10, 90, 7]);
     }
+
+    fn settings(given: &[(&'static str, Value)]) -> Settings {
+        Settings::new(&completed(EntityType::Router, given))
+    }
+
+    #[test]
+    fn modes_and_distributions() {
+        for (word, mode) in [("standalone", Mode::Standalone), ("interior", Mode::Interior), ("edge", Mode::Edge)] {
+            assert_eq!(settings(&[("mode", word.into())]).core.mode, mode);
+        }
+        for word in DISTRIBUTIONS {
+            let treatment = settings(&[("defaultDistribution", (*word).into())]).core.default_treatment;
+            assert_eq!(treatment.as_str(), *word);
+        }
+    }
+
+    #[test]
+    fn a_router_without_an_id_gets_one() {
+        let id = |mode: &str| settings(&[("mode", mode.into())]).core.id;
+        let (first, second) = (id("interior"), id("interior"));
+        assert_ne!(first, second);
+        let random = first.strip_prefix("Interior_").expect("the mode in front");
+        assert!(random.len() == GENERATED && random.chars().all(|c| c.is_ascii_alphanumeric()), "{first}");
+        assert_eq!(settings(&[("id", "R".into())]).core.id, "R");
+    }
+
+    #[test]
+    fn threads_and_data_connections_are_bounded() {
+        let threads = |n: i64| settings(&[("workerThreads", n.into())]).worker_threads;
+        assert_eq!([0, 1, 7, 1_000_000].map(threads), [1, 1, 7, MAX_WORKERS]);
+        let count = |text: &str| settings(&[("dataConnectionCount", text.into())]).data_connections;
+        use DataConnections::{Auto, Count};
+        assert_eq!(
+            ["auto", "3", " 4 ", "0", "-1", "many"].map(count),
+            [Auto, Count(3), Count(4), Count(0), Count(0), Auto]
+        );
+    }
+
+    #[test]
+    fn ids_with_blanks_are_refused_when_the_entity_is_made() {
+        let check = |id: &str| Kind.check(&completed(EntityType::Router, &[("id", id.into())]));
+        assert_eq!((check("R-1.a"), check("")), (Ok(()), Ok(())));
+        for id in ["a b", "a\tb", "a\u{0}"] {
+            let failure = check(id).expect_err("must be refused");
+            assert_eq!(failure.class, "AttributeError");
+            assert!(failure.text.contains(&format!("in id '{id}' is disallowed")), "{}", failure.text);
+        }
+    }
+
+    #[test]
+    fn the_older_name_of_the_tenant_is_kept_for_the_network() {
+        assert_eq!(settings(&[("vanId", "v".into())]).core.tenant_id.as_deref(), Some("v"));
+        assert_eq!(settings(&[]).core.tenant_id, None);
+    }
 }

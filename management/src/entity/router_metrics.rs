@@ -135,3 +135,55 @@ fn service_connections(services: &[(&str, u64)]) -> Map {
     let count = |protocol: &str| services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
     ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::table::row_map;
+    use crate::notation::Literal;
+    use std::time::Duration;
+
+    fn metrics() -> Metrics {
+        let mut row = RouterRow {
+            connections: 5,
+            services: vec![("amqp", 40), ("tcp", 50), ("other", 60)],
+            links: 2,
+            addresses: 1,
+            nodes: 3,
+            totals: Default::default(),
+            uptime: Duration::from_secs(70),
+        };
+        let o = &mut row.totals.outcomes;
+        (o.presettled, o.dropped_presettled, o.accepted, o.rejected) = (6, 7, 8, 9);
+        (o.released, o.modified, o.delayed_1sec, o.delayed_10sec) = (10, 11, 12, 13);
+        let t = &mut row.totals;
+        (t.ingress, t.egress, t.transit, t.ingress_route_container, t.egress_route_container) = (14, 15, 16, 17, 18);
+        Metrics { row, id: "R".to_owned(), auto_links: 4, usage: Some(Usage { total: 20, resident: 19 }) }
+    }
+
+    #[test]
+    fn all_columns() {
+        assert_eq!(
+            Literal(&row_map::<Kind>(&metrics()).into()).to_string(),
+            format!(
+                "{{'identity': '1', 'type': 'org.apache.qpid.dispatch.routerMetrics', 'id': 'R', 'addrCount': 1, \
+                 'linkCount': 2, 'nodeCount': 3, 'autoLinkCount': 4, 'connectionCount': 5, 'presettledDeliveries': 6, \
+                 'droppedPresettledDeliveries': 7, 'acceptedDeliveries': 8, 'rejectedDeliveries': 9, \
+                 'releasedDeliveries': 10, 'modifiedDeliveries': 11, 'deliveriesDelayed1Sec': 12, \
+                 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 0, 'deliveriesIngress': 14, 'deliveriesEgress': 15, \
+                 'deliveriesTransit': 16, 'deliveriesIngressRouteContainer': 17, 'deliveriesEgressRouteContainer': 18, \
+                 'deliveriesIngressInterNetwork': 0, 'deliveriesEgressInterNetwork': 0, \
+                 'deliveriesRedirectedToFallback': 0, 'linksBlocked': 0, 'uptimeSeconds': 70, 'memoryUsage': 20, \
+                 'residentMemoryUsage': 19, 'connectionCounters': {{'tcp': 50, 'amqp': 40, 'http1': 0, 'http2': 0}}, \
+                 'version': '{}'}}",
+                router_engine::VERSION
+            )
+        );
+    }
+
+    #[test]
+    fn memory_that_the_system_does_not_tell_shows_as_nothing() {
+        let row = row_map::<Kind>(&Metrics { usage: None, ..metrics() });
+        assert_eq!([row.get("memoryUsage"), row.get("residentMemoryUsage")], [Some(&Value::Null); 2]);
+    }
+}

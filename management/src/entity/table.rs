@@ -159,3 +159,73 @@ pub(super) fn logged(ty: EntityType, operation: &str, result: Result<Response, F
         failure.into()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::fake::{agent, call};
+
+    /// What every table answers to what it does not do: the status and whether there is an (empty) map in the answer.
+    #[test]
+    fn what_tables_do_not_do() {
+        const FORBIDDEN: (Status, bool) = (Status::Forbidden, false);
+        const EMPTY: (Status, bool) = (Status::Forbidden, true);
+        const MISSING: (Status, bool) = (Status::NotImplemented, true);
+        let mut agent = agent();
+        for (ty, operation, (status, has_map)) in [
+            (EntityType::RouterMetrics, "READ", FORBIDDEN),
+            (EntityType::RouterMetrics, "CREATE", FORBIDDEN),
+            (EntityType::RouterMetrics, "UPDATE", FORBIDDEN),
+            (EntityType::RouterMetrics, "DELETE", EMPTY),
+            (EntityType::Link, "CREATE", FORBIDDEN),
+            (EntityType::Link, "UPDATE", FORBIDDEN),
+            (EntityType::Link, "DELETE", EMPTY),
+            (EntityType::Address, "CREATE", MISSING),
+            (EntityType::Address, "UPDATE", MISSING),
+            (EntityType::Address, "DELETE", MISSING),
+            (EntityType::Connection, "CREATE", MISSING),
+            (EntityType::Connection, "DELETE", EMPTY),
+            (EntityType::ConfigAddress, "UPDATE", MISSING),
+            (EntityType::AutoLink, "UPDATE", MISSING),
+        ] {
+            let request = [("operation", operation), ("type", &*ty.full()), ("identity", "1")];
+            let response = call(&mut agent, &request, Map::new());
+            assert_eq!((response.status, response.body.as_map().is_some()), (status, has_map), "{operation} {ty}");
+            if status == Status::NotImplemented {
+                assert_eq!(response.description, format!("Operation '{operation}' not implemented on {ty}"));
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_named_by_identity_or_name() {
+        let request = |properties: &[(&str, &str)]| Request {
+            properties: properties.iter().map(|(key, value)| (*key, *value)).collect(),
+            ..Request::default()
+        };
+        let both = request(&[("name", "n"), ("identity", "i")]);
+        assert_eq!(Key::of(&both), Ok(Key::Identity("i")));
+        assert_eq!(Key::of(&request(&[("name", "n")])), Ok(Key::Name("n")));
+        let neither = Key::of(&Request::default()).expect_err("named by nothing");
+        assert_eq!(neither, Failure::bad_request("No name or identity provided"));
+    }
+
+    /// Tables may show more than the schema declares, but nothing by a name that is misspelt.
+    #[test]
+    fn columns_are_attributes_or_known_not_to_be() {
+        for &ty in EntityType::ALL {
+            let Some(table) = ty.kind().table() else { continue };
+            let columns = table.columns();
+            let undeclared: Vec<_> = columns.iter().copied().filter(|name| ty.attribute(name).is_none()).collect();
+            let known: &[&str] = match ty {
+                EntityType::RouterMetrics => &["deliveriesRedirectedToFallback", "linksBlocked"],
+                EntityType::Connection => &["active"],
+                EntityType::Address => &["deliveriesRedirectedToFallback"],
+                _ => &[],
+            };
+            assert_eq!(undeclared, known, "{ty}");
+            let distinct: std::collections::HashSet<_> = columns.iter().collect();
+            assert_eq!(distinct.len(), columns.len(), "{ty}");
+        }
+    }
+}

@@ -21,7 +21,12 @@ use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A client that has a link to the node and one for replies.
 pub(crate) struct Client {
@@ -130,8 +135,11 @@ impl Client {
     }
 
     pub(crate) async fn answer(&self) -> Message {
-        let push = self.reply().await;
+        let push = timeout(LIMIT, self.reply()).await.expect("an answer in time");
         assert_eq!(push.link, self.replies);
+        // Room for the next one.
+        let credit = Action::PeerCredit { link: self.replies, credit: 10, drain: false };
+        self.router.submit(self.conn.id, &mut vec![credit], &mut Vec::new(), now());
         assert!(push.settled);
         match push.payload {
             Payload::One(bytes) => Message::decode(&[bytes]).expect("a message"),
@@ -238,6 +246,11 @@ pub(crate) async fn exchange(router: &Arc<Router>) {
 
 pub(crate) fn field<'a>(message: &'a Message, key: &str) -> &'a Value {
     message.body.as_value().and_then(Value::as_map).and_then(|m| m.get(key)).unwrap_or(&Value::Null)
+}
+
+/// The text of the status.
+pub(crate) fn description(message: &Message) -> &str {
+    message.application_properties.get("statusDescription").and_then(Value::as_str).expect("a description")
 }
 
 pub(crate) fn status(message: &Message) -> i64 {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::schema::{EntityType, validate};
 use crate::attributes::Attributes;
+use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
