@@ -32,6 +32,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::SSL_PROFILE_NAME,
         text("proxyProfile", "The name of the proxyProfile to use.").create(),
         text("saslMechanisms", "SASL mechanisms to use, separated by blanks.").create(),
+        // Not read.
         flag("allowRedirect", "Accepted for compatibility; redirects are never followed.").or_flag(true).create(),
         endpoint::MAX_FRAME_SIZE,
         endpoint::MAX_SESSIONS,

@@ -47,6 +47,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::STRIP_ANNOTATIONS,
         endpoint::LINK_CAPACITY,
         text("failoverUrls", "Other routers that clients are told to turn to.").create(),
+        // What an HTTP listener serves is not read before there are any.
         flag("healthz", "Answer /healthz (HTTP).").or_flag(true).create(),
         flag("metrics", "Answer /metrics (HTTP).").or_flag(true).create(),
         flag("websockets", "Take AMQP over WebSocket (HTTP).").or_flag(true).create(),

@@ -18,6 +18,7 @@ pub(super) static DEF: EntityDef = EntityDef {
     origin: Origin::Configured { rank: 3 },
     description: "Policy of the router as a whole.",
     attributes: &[
+        // Limits are not enforced yet: the first is logged, the second is not read.
         number("maxConnections", "Client connections at a time.").natural().or_number(65535).create(),
         number("maxMessageSize", "Octets in the largest message; 0 is no limit.").natural().or_number(0).create(),
         flag("enableVhostPolicy", "Apply the rules of vhosts.").or_flag(false).create(),

@@ -55,6 +55,7 @@ pub(super) static DEF: EntityDef = EntityDef {
             .or_number(1)
             .create(),
         number("workerThreads", "Threads that do the work.").natural().or_number(4).create(),
+        // Not read: nothing is dumped.
         path("debugDumpFile", "Where debug dumps go.").create(),
         path("saslConfigDir", "The directory of the SASL configuration.").create(),
         text("saslConfigName", "The name of the SASL configuration, without its extension.")

@@ -29,6 +29,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         one_of("multiAddressStrategy", &["none", "priority", "weighted"], "How to choose among several addresses.")
             .or_text("none")
             .create(),
+        // Not read.
         text("siteId", "Not used any more.").create(),
         gauge("connectionsOpened", "Connections taken."),
         gauge("connectionsClosed", "Connections that ended."),
@@ -38,6 +39,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
         one_of("operStatus", &["up", "down"], "Whether connections are taken now."),
         text("connectionMsg", "Why listening failed."),
+        // Not read before there are observers.
         one_of("observer", &["none", "auto", "http1", "http2"], "Which protocol to watch for in the flows.")
             .or_text("auto")
             .create()

@@ -1,6 +1,6 @@
 //! The one table of entity types and attributes.
 //!
-//! Everything that knows the schema derives from the declarations in the rooms of [`crate::entity`]: validation and
+//! Everything that knows the schema derives from the declarations in the rooms of `entity`: validation and
 //! defaults ([`validate`]), the GET-SCHEMA family ([`dump`]), configuration files and the command line tools.
 //! Order matters: it is the order of GET-TYPES, GET-ATTRIBUTES and of QUERY columns.
 
