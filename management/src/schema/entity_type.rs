@@ -61,7 +61,8 @@ pub enum Origin {
     },
 }
 
-/// The rank of what may be made at any time before the sockets.
+/// The rank of what may be made at any time before the sockets. Of a lower rank is what the log and the core are made
+/// from, and what is to be there first; of a higher one are the sockets, which come when all that they use is there.
 pub(crate) const OTHERS: u8 = 8;
 
 // === impl EntityDef: what declarations begin with ===
