@@ -3,6 +3,7 @@
 use amqp_core::Value;
 use amqp_core::value::Map;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// An attribute name. Names from the schema are borrowed from it.
 pub type Name = Cow<'static, str>;
@@ -59,10 +60,34 @@ impl Attributes {
         self.get(name).and_then(Value::as_str)
     }
 
+    /// As [`Self::text`], as a copy.
+    #[must_use]
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// A copy of the text of an attribute; empty when it has none.
+    #[must_use]
+    pub fn string(&self, name: &str) -> String {
+        self.owned(name).unwrap_or_default()
+    }
+
     /// The number in an attribute that has one.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(Value::as_i64)
+    }
+
+    /// A count; zero when there is none.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.number(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    }
+
+    /// A time in seconds; zero when there is none.
+    #[must_use]
+    pub fn seconds(&self, name: &str) -> Duration {
+        Duration::from_secs(self.count(name))
     }
 
     /// The truth value of an attribute; absent is false.
@@ -99,5 +124,26 @@ impl IntoIterator for Attributes {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_takes_the_place_of_the_first() {
+        let attributes = Attributes::new().with("a", 1).with("b", 2).with("a", 3);
+        let shown: Vec<_> = attributes.iter().map(|(name, value)| (name, value.as_i64())).collect();
+        assert_eq!(shown, [("a", Some(3)), ("b", Some(2))]);
+    }
+
+    #[test]
+    fn what_is_not_there_or_of_another_kind_counts_as_nothing() {
+        let attributes = Attributes::new().with("n", -1).with("t", "x").with("s", 3).with("f", true);
+        assert_eq!((attributes.count("n"), attributes.count("t"), attributes.count("none")), (0, 0, 0));
+        assert_eq!((attributes.seconds("s"), attributes.seconds("n")), (Duration::from_secs(3), Duration::ZERO));
+        assert_eq!((attributes.string("t").as_str(), attributes.string("s").as_str()), ("x", ""));
+        assert_eq!((attributes.flag("f"), attributes.flag("t"), attributes.owned("f")), (true, false, None));
     }
 }

@@ -1,17 +1,17 @@
 //! Management: schema, configuration files, logging, and the management agent.
 //!
-//! [`schema`] is the one table that the rest derives from. [`config`] turns a file into validated
-//! entities, [`params`] turns those into typed parameters, [`agent`] answers management requests,
-//! and [`log`] writes what the lower crates log through [`mod@router_engine::log`].
+//! `entity` has a room for each kind of entity; [`schema`] is the one table of them that the rest derives from.
+//! [`config`] turns a file into validated entities, [`runtime`] is what these stand for, [`agent`] answers management
+//! requests, and [`log`] writes what the lower crates log through [`mod@router_engine::log`].
 
 pub mod agent;
 pub mod attributes;
 pub mod config;
+mod entity;
 pub mod error;
 pub mod log;
 pub mod memory;
 pub mod notation;
-pub mod params;
 pub mod runtime;
 pub mod schema;
 

@@ -2,10 +2,11 @@
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
+use crate::entity::auto_link::AutoLink;
 use crate::error::RouterError;
-use crate::params::{AddressParams, AutoLinkParams};
 use crate::schema::EntityType;
 use amqp_core::Value;
+use router_engine::core::AddressConfig;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
 
 /// The router behind the agent. Calls come one at a time, on a thread that moves no traffic: they may take locks and
@@ -32,18 +33,17 @@ pub trait Backend: Send {
     /// Live attributes of a configuration entity, set over the configured ones.
     fn live(&self, entity: &EntityConfig) -> Attributes;
 
-    /// The entities of a type that come and go by themselves: router.node (this router first),
-    /// allocator, vhostStats. Without name and identity.
+    /// The entities of a type that come and go by themselves. Without name and identity.
     fn instances(&self, ty: EntityType) -> Vec<Attributes>;
 
     /// Adds an address configuration. False: there is one for the pattern already.
-    fn add_address(&mut self, params: &AddressParams) -> bool;
+    fn add_address(&mut self, pattern: &str, config: AddressConfig) -> bool;
 
     /// Removes an address configuration.
-    fn remove_address(&mut self, params: &AddressParams);
+    fn remove_address(&mut self, pattern: &str);
 
     /// Adds an auto-link under a number.
-    fn add_auto_link(&mut self, number: u64, params: &AutoLinkParams);
+    fn add_auto_link(&mut self, number: u64, link: &AutoLink);
 
     /// Removes an auto-link.
     fn remove_auto_link(&mut self, number: u64);

@@ -1,10 +1,10 @@
 //! READ, CREATE, UPDATE and DELETE of entities that the agent keeps (spec
 //! `management-protocol.md` section 3).
 
+use super::Agent;
 use super::backend::Backend;
 use super::failure::{Failure, Status};
 use super::message::{Request, Response, incoming, incoming_map};
-use super::{Agent, core_config};
 use crate::attributes::Attributes;
 use crate::config::{self, EntityConfig};
 use crate::notation::{LiveEntity, MapLiteral, Names, RawEntity};
@@ -116,12 +116,13 @@ impl<B: Backend> Agent<B> {
         // That a router of this mode may have no such entity at all comes before what is wrong with its attributes.
         let misplaced = |error| {
             let show = || LiveEntity(ty, &given).to_string();
-            config::role_error(ty, &given, self.mode(), show).map_or_else(|| Failure::from(error), Failure::from)
+            ty.kind().misplaced(&given, self.mode(), &show).map_or_else(|| Failure::from(error), Failure::from)
         };
         let attributes = validate::complete(ty, given.clone()).map_err(misplaced)?;
-        let index = match ty {
-            EntityType::ConfigAddress | EntityType::AutoLink => self.add_core_copy(EntityConfig { ty, attributes })?,
-            _ => self.add(EntityConfig { ty, attributes })?,
+        let entity = EntityConfig { ty, attributes };
+        let index = match ty.kind().copied() {
+            Some(kind) => self.add_copy(kind, entity)?,
+            None => self.add(entity)?,
         };
         Ok(Response::new(Status::Created, self.view(self.store.get(index)).into_map()))
     }
@@ -133,24 +134,16 @@ impl<B: Backend> Agent<B> {
             let text = format!("'identity' attribute cannot be specified {}", RawEntity(ty, &entity.attributes));
             return Err(Failure::bad_request(text));
         }
-        if ty == EntityType::Router {
-            check_router_id(&entity.attributes)?;
-        }
         self.store.assign_names(ty, &mut entity.attributes);
         let existing = self.store.iter().map(|e| (e.ty, &e.attributes));
         config::check_singletons_and_names((ty, &entity.attributes), existing)?;
         let show = || LiveEntity(ty, &entity.attributes).to_string();
-        if let Some(error) = config::role_error(ty, &entity.attributes, self.mode(), show) {
+        if let Some(error) = ty.kind().misplaced(&entity.attributes, self.mode(), &show) {
             return Err(error.into());
         }
-        if matches!(ty, EntityType::Listener | EntityType::Connector)
-            && let Some(error) = config::open_properties_error(&entity.attributes)
-        {
-            return Err(error.into());
-        }
+        ty.kind().check(&entity.attributes)?;
         self.backend.create(&entity)?;
-        self.store.push(entity);
-        Ok(self.store.iter().count() - 1)
+        Ok(self.store.push(entity))
     }
 
     fn mode(&self) -> &str {
@@ -182,7 +175,7 @@ impl<B: Backend> Agent<B> {
 
     fn delete(&mut self, target: usize) -> Result<Response, Failure> {
         let entity = self.store.get(target).clone();
-        if !core_config::is_core_copy(entity.ty) {
+        if entity.ty.kind().copied().is_none() {
             self.backend.delete(&entity)?;
         }
         self.store.remove(target);
@@ -202,17 +195,6 @@ fn check_offered(ty: EntityType, operation: &str) -> Result<(), Failure> {
         "Operation '{operation}' not implemented for '{ty}' {}",
         Names(ty.operations())
     )))
-}
-
-fn check_router_id(attributes: &Attributes) -> Result<(), Failure> {
-    let id = attributes.text("id").unwrap_or_default();
-    match id.chars().find(|c| c.is_control() || c.is_whitespace()) {
-        None => Ok(()),
-        Some(c) => Err(Failure::internal(
-            "AttributeError",
-            format!("Router id attribute containing character '{c}' in id '{id}' is disallowed."),
-        )),
-    }
 }
 
 fn key_list(keys: &[(&str, &str)]) -> String {

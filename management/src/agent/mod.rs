@@ -13,7 +13,6 @@
 mod backend;
 mod core_agent;
 mod core_config;
-mod core_rows;
 mod failure;
 mod general;
 mod listing;
@@ -23,6 +22,8 @@ mod query;
 mod store;
 pub mod thread;
 
+#[cfg(test)]
+pub(crate) mod fake;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
@@ -34,17 +35,18 @@ pub use message::{Request, Response};
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
+use crate::entity::numbered::Numbered;
 use crate::error::RouterError;
-use crate::schema::EntityType;
-use core_config::CoreConfig;
-use router_engine::log::{Level, LogModule, counts};
+use crate::schema::{EntityType, Origin};
+use router_engine::log::{Level, LogModule};
+use std::collections::BTreeSet;
 use store::Store;
 
 /// The agent of one router.
 pub struct Agent<B> {
     backend: B,
     store: Store,
-    core_config: CoreConfig,
+    numbered: Numbered,
     profiling: bool,
 }
 
@@ -58,7 +60,7 @@ impl<B: Backend> Agent<B> {
         store.assign_names(EntityType::Management, &mut attributes);
         attributes.set("type", EntityType::Management.full());
         store.push(EntityConfig { ty: EntityType::Management, attributes });
-        Self { backend, store, core_config: CoreConfig::default(), profiling: false }
+        Self { backend, store, numbered: Numbered::default(), profiling: false }
     }
 
     /// The router behind the agent.
@@ -82,28 +84,15 @@ impl<B: Backend> Agent<B> {
     /// # Errors
     /// When it does not fit those that exist, or a subsystem refuses it.
     pub fn load(&mut self, entity: EntityConfig) -> Result<(), Failure> {
-        match entity.ty {
-            EntityType::ConfigAddress => self.load_address(entity),
-            EntityType::AutoLink => self.load_auto_link(entity),
-            EntityType::Log
-            | EntityType::Router
-            | EntityType::Network
-            | EntityType::Policy
-            | EntityType::Site
-            | EntityType::Vhost
-            | EntityType::SslProfile
-            | EntityType::ProxyProfile
-            | EntityType::Listener
-            | EntityType::Connector
-            | EntityType::TcpListener
-            | EntityType::TcpConnector
-            | EntityType::ListenerAddress
-            | EntityType::Dummy => self.add(entity).map(|_| ()),
-            ty => Err(Failure::internal(
-                "InternalServerErrorStatus",
-                format!("Can't find implementation '{}' for '{ty}'", class_name(ty)),
-            )),
+        let kind = entity.ty.kind();
+        if let Some(kind) = kind.copied() {
+            return self.load_copy(kind, entity);
         }
+        if !matches!(entity.ty.def().origin, Origin::Configured { .. }) {
+            let text = format!("Can't find implementation '{}' for '{}'", class_name(entity.ty), entity.ty);
+            return Err(Failure::internal("InternalServerErrorStatus", text));
+        }
+        self.add(entity).map(drop)
     }
 
     /// Answers a request. `None`: it gets no answer.
@@ -133,26 +122,14 @@ impl<B: Backend> Agent<B> {
 
     /// Brings the entities that come and go by themselves up to date.
     pub fn refresh(&mut self) {
-        for ty in [EntityType::Node, EntityType::Allocator] {
+        let reported = EntityType::ALL.iter().filter_map(|&ty| match ty.def().origin {
+            Origin::Reported { rank } => Some((rank, ty)),
+            _ => None,
+        });
+        for (_, ty) in reported.collect::<BTreeSet<_>>() {
             self.store.sync(ty, self.backend.instances(ty));
         }
-        self.store.sync(EntityType::LogStats, log_stats());
-        self.store.sync(EntityType::VhostStats, self.backend.instances(EntityType::VhostStats));
     }
-}
-
-fn log_stats() -> Vec<Attributes> {
-    let row = |module: LogModule| {
-        let [debug, info, warning, error, critical] = counts(module).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        Attributes::new()
-            .with("module", module.name())
-            .with("debugCount", debug)
-            .with("infoCount", info)
-            .with("warningCount", warning)
-            .with("errorCount", error)
-            .with("criticalCount", critical)
-    };
-    LogModule::ALL.into_iter().map(row).collect()
 }
 
 /// What the implementation of a type would be called.

@@ -1,6 +1,6 @@
 //! Every attribute of every entity against values that do not fit it.
 
-use super::tests::{Fake, agent, agent_of, call};
+use super::fake::{Fake, agent, agent_of, call};
 use super::*;
 use crate::schema::{Attribute, ValueType};
 use amqp_core::Value;

@@ -3,9 +3,12 @@
 use super::failure::{Failure, Status};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
-use crate::schema::EntityType;
+use crate::schema::{EntityType, Identity};
 use amqp_core::Value;
 use std::collections::HashMap;
+
+/// Stands in identities for what an entity does not have.
+const NONE: &str = "None";
 
 /// Entities in the order in which they came to be.
 #[derive(Debug, Default)]
@@ -25,8 +28,10 @@ impl Store {
         self.entities.iter().filter(move |e| e.ty == ty)
     }
 
-    pub(super) fn push(&mut self, entity: EntityConfig) {
+    /// Returns the place of the entity.
+    pub(super) fn push(&mut self, entity: EntityConfig) -> usize {
         self.entities.push(entity);
+        self.entities.len() - 1
     }
 
     pub(super) fn get(&self, index: usize) -> &EntityConfig {
@@ -58,43 +63,36 @@ impl Store {
 
     /// Sets identity, and name when there is none. What the identity is made of must be there.
     pub(super) fn assign_names(&mut self, ty: EntityType, attributes: &mut Attributes) {
-        let identity = if ty == EntityType::Management {
-            "self".to_owned()
-        } else {
-            format!("{}/{}", ty.identity_prefix(), self.own_id(ty, attributes))
+        let own_id = self.own_id(ty, attributes);
+        let identity = match ty.def().identity {
+            Identity::Text(text) => text.to_owned(),
+            _ => format!("{}/{own_id}", ty.identity_prefix()),
         };
         attributes.set("identity", identity.as_str());
         if attributes.get("name").is_none() {
-            let name = if ty == EntityType::LogStats { identity.trim_start_matches("logStats/") } else { &identity };
+            let name = if matches!(ty.def().identity, Identity::Name(_)) { own_id } else { identity };
             attributes.set("name", name);
         }
     }
 
-    /// What identities consist of behind the type (spec `management-protocol.md` 3.7).
+    /// What the identity consists of behind the type.
     fn own_id(&mut self, ty: EntityType, a: &Attributes) -> String {
-        let text = |key: &str| a.text(key).unwrap_or("None").to_owned();
-        let named = |head: String| match a.text("name") {
-            Some(name) => format!("{head}:{name}"),
-            None => head,
-        };
-        match ty {
-            EntityType::Listener | EntityType::Connector | EntityType::TcpListener | EntityType::TcpConnector => {
-                named(format!("{}:{}", text("host"), text("port")))
+        let text = |name| a.text(name).unwrap_or(NONE);
+        match ty.def().identity {
+            Identity::Number => self.next_number(ty).to_string(),
+            Identity::Attribute(name) | Identity::Name(name) => text(name).to_owned(),
+            Identity::Attributes(first, second) => {
+                let name = a.text("name").map(|name| format!(":{name}")).unwrap_or_default();
+                format!("{}:{}{name}", text(first), text(second))
             }
-            EntityType::ListenerAddress => named(format!("{}:{}", text("listener"), text("address"))),
-            EntityType::Log | EntityType::LogStats => text("module"),
-            EntityType::Router | EntityType::Node => text("id"),
-            EntityType::Policy | EntityType::Site => "None".to_owned(),
-            EntityType::SslProfile | EntityType::ProxyProfile => text("name"),
-            EntityType::Vhost | EntityType::VhostStats => text("hostname"),
-            EntityType::Allocator => text("typeName"),
-            _ => {
-                let next = self.counters.entry(ty).or_default();
-                let id = *next;
-                *next += 1;
-                id.to_string()
-            }
+            Identity::None | Identity::Text(_) => NONE.to_owned(),
         }
+    }
+
+    fn next_number(&mut self, ty: EntityType) -> u64 {
+        let next = self.counters.entry(ty).or_default();
+        *next += 1;
+        *next - 1
     }
 
     /// Makes the entities of a type be those of `rows`: present ones are updated in their place.
@@ -107,10 +105,8 @@ impl Store {
                     attributes.set(name, value);
                 }
                 self.assign_names(ty, &mut attributes);
-                // Only needed for the identity.
-                if ty == EntityType::LogStats {
-                    attributes.remove("module");
-                }
+                // What is no attribute was only needed for the identity.
+                attributes.retain(|name, _| ty.attribute(name).is_some());
                 attributes
             })
             .collect();
@@ -124,5 +120,88 @@ impl Store {
             true
         });
         self.entities.extend(fresh.into_iter().map(|attributes| EntityConfig { ty, attributes }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EntityType::*;
+
+    fn named(store: &mut Store, ty: EntityType, given: &[(&'static str, &str)]) -> (String, String) {
+        let mut attributes: Attributes = given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        store.assign_names(ty, &mut attributes);
+        (attributes.string("identity"), attributes.string("name"))
+    }
+
+    #[test]
+    fn identities_and_names_of_all_types() {
+        let socket: &[_] = &[("host", "h"), ("port", "1")];
+        for (ty, given, identity) in [
+            (Management, &[][..], "self"),
+            (Router, &[("id", "R")], "router/R"),
+            (Router, &[], "router/None"),
+            (Network, &[], "network/0"),
+            (Site, &[("location", "x")], "site/None"),
+            (SslProfile, &[], "sslProfile/None"),
+            (ProxyProfile, &[], "proxyProfile/None"),
+            (Listener, socket, "listener/h:1"),
+            (Connector, socket, "connector/h:1"),
+            (TcpListener, socket, "tcpListener/h:1"),
+            (TcpConnector, socket, "tcpConnector/h:1"),
+            (Listener, &[("host", ""), ("port", "1")], "listener/:1"),
+            (ListenerAddress, &[("listener", "l"), ("address", "a")], "listenerAddress/l:a"),
+            (Log, &[("module", "AGENT")], "log/AGENT"),
+            (ConfigAddress, &[], "address/0"),
+            (AutoLink, &[], "autoLink/0"),
+            (Node, &[("id", "R")], "router.node/R"),
+            (Allocator, &[("typeName", "t")], "allocator/t"),
+            (Policy, &[], "policy/None"),
+            (Vhost, &[("hostname", "v")], "vhost/v"),
+            (VhostStats, &[("hostname", "v")], "vhostStats/v"),
+            (Dummy, &[], "dummy/0"),
+        ] {
+            let expected = (identity.to_owned(), identity.to_owned());
+            assert_eq!(named(&mut Store::default(), ty, given), expected, "{ty}");
+        }
+        let stats = named(&mut Store::default(), LogStats, &[("module", "AGENT")]);
+        assert_eq!(stats, ("logStats/AGENT".to_owned(), "AGENT".to_owned()));
+    }
+
+    #[test]
+    fn a_name_is_part_of_some_identities() {
+        for (ty, given, identity) in [
+            (Listener, &[("host", "h"), ("port", "1"), ("name", "n")][..], "listener/h:1:n"),
+            (ListenerAddress, &[("listener", "l"), ("address", "a"), ("name", "n")], "listenerAddress/l:a:n"),
+            (SslProfile, &[("name", "n")], "sslProfile/n"),
+            (Router, &[("id", "R"), ("name", "n")], "router/R"),
+            (Dummy, &[("name", "n")], "dummy/0"),
+        ] {
+            let expected = (identity.to_owned(), "n".to_owned());
+            assert_eq!(named(&mut Store::default(), ty, given), expected, "{ty}");
+        }
+    }
+
+    #[test]
+    fn each_type_counts_for_itself_and_never_back() {
+        let mut store = Store::default();
+        let mut next = |ty| named(&mut store, ty, &[]).0;
+        let identities = [next(Dummy), next(Dummy), next(ConfigAddress), next(Dummy)];
+        assert_eq!(identities, ["dummy/0", "dummy/1", "address/0", "dummy/2"]);
+    }
+
+    #[test]
+    fn what_comes_and_goes_keeps_its_place_while_it_is_there() {
+        let mut store = Store::default();
+        let rows = |ids: &[&str]| ids.iter().map(|id| Attributes::new().with("id", *id).with("odd", 1)).collect();
+        for (ids, expected) in
+            [(&["A", "B", "C"][..], "A B C"), (&["D", "C", "A"], "A C D"), (&["D"], "D"), (&[], ""), (&["A"], "A")]
+        {
+            store.sync(Node, rows(ids));
+            let found: Vec<_> = store.of_type(Node).filter_map(|e| e.attributes.text("id")).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+        // What the schema does not know was for the identity only.
+        assert!(store.of_type(Node).all(|e| e.attributes.get("odd").is_none()));
     }
 }

@@ -4,8 +4,6 @@ use super::EntityConfig;
 use crate::attributes::Attributes;
 use crate::notation::{LiveEntity, RawEntity};
 use crate::schema::EntityType;
-use amqp_core::Value;
-use std::fmt::Display;
 
 /// Why entities cannot be together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +37,7 @@ pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
     let mode = router.and_then(|r| r.attributes.text("mode")).unwrap_or("standalone");
     for entity in entities {
         let show = || RawEntity(entity.ty, &entity.attributes).to_string();
-        if let Some(error) = role_error(entity.ty, &entity.attributes, mode, show) {
+        if let Some(error) = entity.ty.kind().misplaced(&entity.attributes, mode, &show) {
             return Err(error);
         }
     }
@@ -87,45 +85,4 @@ fn check_against<'a>(
         }
     }
     Ok(())
-}
-
-/// Whether the role of a listener or connector fits the mode of the router.
-pub fn role_error<T: Display>(
-    ty: EntityType,
-    attributes: &Attributes,
-    mode: &str,
-    show: impl FnOnce() -> T,
-) -> Option<SetError> {
-    if !matches!(ty, EntityType::Listener | EntityType::Connector) {
-        return None;
-    }
-    let role = attributes.text("role").unwrap_or("normal");
-    if mode == "standalone" && matches!(role, "inter-router" | "edge") {
-        return Some(SetError(
-            "role='standalone' not allowed to connect to or accept connections from other routers.".to_owned(),
-        ));
-    }
-    let interior_only =
-        role == "inter-router" && mode != "interior" || role == "edge" && mode == "edge" && ty == EntityType::Listener;
-    interior_only.then(|| SetError(format!("role='{role}' only allowed with router mode='interior' for {}", show())))
-}
-
-/// Names that `openProperties` may not use.
-const RESERVED: [&str; 5] = ["product", "version", "failover-server-list", "network-host", "port"];
-
-/// Beginnings of names that `openProperties` may not use.
-const RESERVED_PREFIXES: [&str; 2] = ["qd.", "x-opt-qd."];
-
-/// Whether the open properties of a listener or connector are allowed. Checked on creation.
-pub(crate) fn open_properties_error(attributes: &Attributes) -> Option<SetError> {
-    let properties = attributes.get("openProperties").and_then(Value::as_map).filter(|p| !p.is_empty())?;
-    let role = attributes.text("role").unwrap_or("normal");
-    if matches!(role, "inter-router" | "edge") {
-        return Some(SetError(format!("openProperties not allowed for role {role}")));
-    }
-    properties
-        .iter()
-        .filter_map(|(key, _)| key.as_str())
-        .find(|key| RESERVED.contains(key) || RESERVED_PREFIXES.iter().any(|p| key.starts_with(p)))
-        .map(|key| SetError(format!("Reserved key '{key}' not allowed in openProperties")))
 }

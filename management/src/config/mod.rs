@@ -7,8 +7,7 @@ mod legacy;
 mod order;
 mod sections;
 
-pub(crate) use check::open_properties_error;
-pub use check::{SetError, check_set, check_singletons_and_names, role_error};
+pub use check::{SetError, check_set, check_singletons_and_names};
 pub use order::BootPlan;
 
 use crate::attributes::Attributes;
@@ -24,6 +23,22 @@ pub struct EntityConfig {
     pub ty: EntityType,
     /// The attributes, `type` included.
     pub attributes: Attributes,
+}
+
+// === impl EntityConfig ===
+
+impl EntityConfig {
+    /// The name; empty before there is one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.attributes.text("name").unwrap_or_default()
+    }
+
+    /// The identity; empty before there is one.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.attributes.text("identity").unwrap_or_default()
+    }
 }
 
 /// Reads a configuration file. The entities are in file order, with the singletons that the file
@@ -55,8 +70,9 @@ pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
     let json = if is_json { without_comments(text) } else { legacy::to_json(text) };
     let value = json::parse(&json).inspect_err(|_| dump(&json, is_json))?;
     let mut entities = sections::entities(value)?;
-    for ty in [EntityType::Router, EntityType::Network, EntityType::Policy] {
-        if !entities.iter().any(|e| e.ty == ty) {
+    for &ty in EntityType::ALL {
+        let is_needed = ty.def().singleton && ty.is_a(EntityType::ConfigurationEntity);
+        if is_needed && !entities.iter().any(|e| e.ty == ty) {
             entities.push(sections::entity(ty, Attributes::new())?);
         }
     }

@@ -1,10 +1,9 @@
 //! The order in which the entities of a file are created (spec `management-protocol.md` 7.3).
 
 use super::{EntityConfig, load_policy_dir};
-use crate::attributes::Attributes;
+use crate::entity::{log, router};
 use crate::error::RouterError;
-use crate::schema::EntityType;
-use router_engine::log::LogModule;
+use crate::schema::{EntityType, OTHERS, Origin};
 
 /// Entities in the order of their creation, in two parts.
 #[derive(Debug)]
@@ -17,28 +16,11 @@ pub struct BootPlan {
 
 /// Rank of a type; entities of equal rank keep the order of the file.
 fn rank(ty: EntityType) -> u8 {
-    match ty {
-        // First, so that what follows is logged as configured.
-        EntityType::Log => 0,
-        EntityType::Router => 1,
-        EntityType::Network => 2,
-        EntityType::Policy => 3,
-        EntityType::SslProfile => 4,
-        EntityType::ConfigAddress => 5,
-        EntityType::AutoLink => 6,
-        EntityType::Vhost => 7,
-        // Sockets last, when all that they use is there.
-        EntityType::Connector => 9,
-        EntityType::Listener => 10,
-        EntityType::TcpListener => 11,
-        EntityType::TcpConnector => 12,
-        EntityType::ListenerAddress => 13,
-        _ => 8,
+    match ty.def().origin {
+        Origin::Configured { rank } => rank,
+        Origin::None | Origin::Reported { .. } => OTHERS,
     }
 }
-
-/// The rank of vhosts that come from the policy directory.
-const LATE_VHOSTS: u8 = 8;
 
 // === impl BootPlan ===
 
@@ -49,12 +31,13 @@ impl BootPlan {
     /// # Errors
     /// When the policy directory cannot be read.
     pub fn new(entities: Vec<EntityConfig>) -> Result<Self, RouterError> {
-        let mut core = creation_order(with_all_logs(entities));
+        let mut core = creation_order(log::with_all_modules(entities));
         let mut rest = core.split_off(core.partition_point(|e| rank(e.ty) <= rank(EntityType::Network)));
         let policy = rest.iter().find(|e| e.ty == EntityType::Policy);
         if let Some(dir) = policy.and_then(|p| p.attributes.text("policyDir")).filter(|dir| !dir.is_empty()) {
             let vhosts = load_policy_dir(dir)?;
-            let at = rest.partition_point(|e| rank(e.ty) <= LATE_VHOSTS);
+            // The last before the sockets.
+            let at = rest.partition_point(|e| rank(e.ty) <= OTHERS);
             rest.splice(at..at, vhosts);
         }
         Ok(Self { core, rest })
@@ -63,47 +46,13 @@ impl BootPlan {
     /// Worker threads that the router entity asks for, at least one.
     #[must_use]
     pub fn worker_threads(&self) -> usize {
-        /// No router does more with more threads than this.
-        const MOST: usize = 1024;
         let router = self.core.iter().find(|e| e.ty == EntityType::Router);
-        let asked = router.and_then(|r| r.attributes.number("workerThreads")).unwrap_or(1);
-        usize::try_from(asked).unwrap_or(1).clamp(1, MOST)
+        router.map_or(1, |r| router::worker_threads(&r.attributes))
     }
 }
 
 /// Sorts entities of a file into the order of their creation.
 fn creation_order(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
     entities.sort_by_key(|e| rank(e.ty));
-    entities
-}
-
-/// Every log module has an entity; the default module's says what holds when nothing is configured.
-fn with_all_logs(mut entities: Vec<EntityConfig>) -> Vec<EntityConfig> {
-    for module in LogModule::ALL {
-        let is_module =
-            |e: &EntityConfig| e.ty == EntityType::Log && e.attributes.text("module") == Some(module.name());
-        let at = match entities.iter().position(is_module) {
-            Some(at) => at,
-            None => {
-                let ty = EntityType::Log;
-                let attributes = Attributes::new().with("type", ty.full()).with("module", module.name());
-                entities.push(EntityConfig { ty, attributes });
-                entities.len() - 1
-            }
-        };
-        if module == LogModule::Default {
-            let attributes = &mut entities[at].attributes;
-            for (name, value) in [
-                ("enable", "info+".into()),
-                ("includeTimestamp", true.into()),
-                ("includeSource", false.into()),
-                ("outputFile", "stderr".into()),
-            ] {
-                if attributes.get(name).is_none() {
-                    attributes.set(name, amqp_core::Value::clone(&value));
-                }
-            }
-        }
-    }
     entities
 }

@@ -89,19 +89,6 @@ fn trace_is_debug_in_log_levels() {
 }
 
 #[test]
-fn open_properties() {
-    let check = |text: &str| {
-        let entities = parse(text, false).expect("valid");
-        check::open_properties_error(&entities[0].attributes).map(|e| e.0)
-    };
-    assert_eq!(
-        check("listener {\n openProperties: {\n \"product\": 1\n }\n}").as_deref(),
-        Some("Reserved key 'product' not allowed in openProperties")
-    );
-    assert_eq!(check("listener {\n openProperties: {\n \"a\": 1\n }\n}"), None);
-}
-
-#[test]
 fn sockets_are_created_last() {
     let text = "listener {\n}\nconnector {\n}\nsslProfile {\n}\nlog {\n module: AGENT\n}";
     let plan = BootPlan::new(parse(text, false).expect("valid")).expect("no directory is read");
@@ -123,4 +110,45 @@ fn files_that_are_not_there_or_empty() {
     assert_eq!(missing.to_string(), "Not found: Configuration file could not be opened");
     let missing = load_policy_dir("/nowhere").expect_err("no directory");
     assert_eq!(missing.to_string(), "Python: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'");
+}
+
+#[test]
+fn all_kinds_in_the_order_of_their_creation() {
+    use EntityType::*;
+    let order = [
+        Log,
+        Router,
+        Network,
+        Policy,
+        SslProfile,
+        ConfigAddress,
+        AutoLink,
+        Vhost,
+        Site,
+        ProxyProfile,
+        Dummy,
+        Connector,
+        Listener,
+        TcpListener,
+        TcpConnector,
+        ListenerAddress,
+    ];
+    let mut ranks: Vec<_> = EntityType::ALL.iter().copied().filter(|ty| order.contains(ty)).collect();
+    ranks.sort_by_key(|ty| match ty.def().origin {
+        crate::schema::Origin::Configured { rank } => rank,
+        other => panic!("{ty} {other:?}"),
+    });
+    assert_eq!(ranks, order);
+    let others = EntityType::ALL.iter().filter(|ty| !order.contains(ty));
+    for ty in others {
+        assert!(!matches!(ty.def().origin, crate::schema::Origin::Configured { .. }), "{ty}");
+    }
+}
+
+#[test]
+fn singletons_that_a_file_leaves_out_are_there() {
+    let types = |text: &str| parse(text, false).expect("valid").iter().map(|e| e.ty).collect::<Vec<_>>();
+    use EntityType::{Network, Policy, Router, Site};
+    assert_eq!(types(""), [Router, Network, Policy]);
+    assert_eq!(types("network {\n}\nsite {\n}\n"), [Network, Site, Router, Policy]);
 }

@@ -8,8 +8,8 @@ mod writer;
 pub use enable::Enable;
 pub use time::TimeFormat;
 
+use crate::entity::log::LogParams;
 use crate::error::RouterError;
-use crate::params::LogParams;
 use output::Output;
 use parking_lot::{Mutex, RwLock};
 use router_engine::log::{self as facade, Level, LogModule, MODULES, Record, Sink};

@@ -4,29 +4,21 @@
 //! agent's [`Backend`](crate::agent::Backend).
 
 mod backend;
-mod convert;
-mod entities;
 mod governor;
-mod live;
-mod policy;
+pub(crate) mod objects;
 mod usage;
 
+use crate::entity::router::{Settings, mode_name};
 use crate::error::RouterError;
-use crate::log::{TimeFormat, logger};
-use crate::params::{
-    DataConnections, ListenerAddressParams, NetworkParams, ProxyProfileParams, RouterParams, SslProfileParams,
-    TcpConnectorParams, TcpListenerParams,
-};
-use adaptors::amqp::{Connector, Listener};
+use adaptors::amqp::DataConnections;
 use adaptors::random;
 use adaptors::runtime::Io;
-use adaptors::tcp::{TcpConnector, TcpListener};
+use adaptors::sasl::SaslConfig;
 use amqp_core::Instant;
+use objects::Objects;
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::log::{Level, LogModule};
-use router_engine::rng::SecretRng;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
@@ -34,17 +26,17 @@ use tokio::runtime::Handle;
 /// The running router and what its entities stand for. See the module documentation.
 pub struct Runtime {
     handle: Handle,
-    /// The router entity, once it is there.
-    params: Option<RouterParams>,
+    /// What the router entity says, once it is there.
+    pub(crate) settings: Option<Settings>,
     /// The core and its adaptors, once the network entity is there.
     engine: Option<Engine>,
-    entities: Entities,
-    boot: Boot,
+    pub(crate) objects: Objects,
+    pub(crate) boot: Boot,
 }
 
 /// Whether the next listener has to listen: a router whose first way in does not open when it starts is of no use.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Boot {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boot {
     /// No listener or connector was made yet.
     First,
     /// The first one was a listener, and it does not listen.
@@ -54,44 +46,10 @@ enum Boot {
 }
 
 /// The core and its adaptors.
-struct Engine {
-    io: Io,
-    router: Arc<Router>,
+pub(crate) struct Engine {
+    pub(crate) io: Io,
+    pub(crate) router: Arc<Router>,
     tenant: Option<String>,
-}
-
-/// What entities stand for, by identity.
-#[derive(Default)]
-struct Entities {
-    profiles: HashMap<String, SslProfileParams>,
-    proxies: HashMap<String, ProxyProfileParams>,
-    listeners: HashMap<String, OpenListener>,
-    connectors: HashMap<String, OpenConnector>,
-    tcp_listeners: HashMap<String, OpenTcpListener>,
-    tcp_connectors: HashMap<String, OpenTcpConnector>,
-    listener_addresses: HashMap<String, ListenerAddressParams>,
-    /// Names of vhosts there are or were: their statistics stay.
-    vhosts: Vec<String>,
-}
-
-struct OpenListener {
-    listener: Listener,
-    ssl_profile: Option<String>,
-}
-
-struct OpenConnector {
-    connector: Connector,
-    ssl_profile: Option<String>,
-}
-
-struct OpenTcpListener {
-    listener: TcpListener,
-    params: TcpListenerParams,
-}
-
-struct OpenTcpConnector {
-    connector: TcpConnector,
-    params: TcpConnectorParams,
 }
 
 // === impl Runtime ===
@@ -100,7 +58,7 @@ impl Runtime {
     /// Nothing runs yet: entities make it so. `handle` is the executor.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        Self { handle, params: None, engine: None, entities: Entities::default(), boot: Boot::First }
+        Self { handle, settings: None, engine: None, objects: Objects::default(), boot: Boot::First }
     }
 
     /// The core, once the router and network entities are there.
@@ -122,31 +80,19 @@ impl Runtime {
         std::mem::replace(&mut self.boot, Boot::Done) != Boot::Failed
     }
 
-    fn set_router(&mut self, params: RouterParams) {
-        logger().set_time(TimeFormat::new(params.timestamp_format.as_deref(), params.timestamps_in_utc));
-        self.params = Some(params);
-    }
-
     /// Builds the core: the router entity came before.
-    fn start(&mut self, network: NetworkParams) -> Result<(), RouterError> {
-        let params = self.params.as_ref().ok_or_else(|| RouterError::configuration("No router entity"))?;
+    pub(crate) fn start(&mut self, network_id: Option<String>, tenant_id: Option<String>) -> Result<(), RouterError> {
+        let settings = self.settings.as_ref().ok_or_else(|| RouterError::configuration("No router entity"))?;
+        let tenant = tenant_id.or_else(|| settings.core.tenant_id.clone());
+        let config = RouterConfig { network_id, tenant_id: tenant.clone(), ..settings.core.clone() };
+        let (id, mode) = (config.id.clone(), config.mode);
+        log_data_connections(settings);
+        log_start(&id, mode);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let id = params.id.clone().unwrap_or_else(|| generated_id(params.mode));
-        let tenant = network.tenant_id.or_else(|| params.van_id.clone());
-        let config = RouterConfig {
-            id: id.clone(),
-            mode: params.mode,
-            default_treatment: params.default_distribution,
-            network_id: network.network_id,
-            tenant_id: tenant.clone(),
-            timing: params.timing,
-        };
-        log_data_connections(params);
-        log_start(&id, params.mode);
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, random::seed(), instance, now()));
-        log_core(&id, params.mode);
-        let io = Io::new(Arc::clone(&router), self.handle.clone(), params.worker_threads);
+        log_core(&id, mode);
+        let io = Io::new(Arc::clone(&router), self.handle.clone(), settings.worker_threads);
         io.start();
         governor::set_ceiling();
         io.spawn("governor", governor::run(io.clone()));
@@ -154,18 +100,28 @@ impl Runtime {
         Ok(())
     }
 
-    fn engine(&self) -> Result<&Engine, RouterError> {
+    /// The core and its adaptors, for what cannot be without them.
+    pub(crate) fn engine(&self) -> Result<&Engine, RouterError> {
         self.engine.as_ref().ok_or_else(|| RouterError::configuration("The router has not started"))
     }
 
-    fn mode(&self) -> Mode {
-        self.params.as_ref().map(|p| p.mode).unwrap_or_default()
+    /// The SASL configuration that the router entity names.
+    pub(crate) fn sasl(&self) -> SaslConfig {
+        match &self.settings {
+            Some(settings) => SaslConfig::load(settings.sasl_config_dir.as_deref(), &settings.sasl_config_name),
+            None => SaslConfig::load(None, "skrouterd"),
+        }
+    }
+
+    /// Whether TCP flows are cut when their listener or connector is deleted.
+    pub(crate) fn drops_connections(&self) -> bool {
+        self.settings.as_ref().is_none_or(|settings| settings.drop_tcp_connections)
     }
 }
 
 impl Engine {
     /// A service address with the tenant's prefix (spec `tcp-adaptor.md` 2.8).
-    fn service_address(&self, address: &str) -> String {
+    pub(crate) fn service_address(&self, address: &str) -> String {
         match &self.tenant {
             Some(tenant) => format!("{tenant}/{address}"),
             None => address.to_owned(),
@@ -179,29 +135,10 @@ pub fn now() -> Instant {
     adaptors::clock::now()
 }
 
-/// Letters and digits behind the mode in a generated router id.
-const GENERATED: usize = 15;
-
-fn generated_id(mode: Mode) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rng = SecretRng::new(random::seed());
-    let letter = |_| char::from(LETTERS[(rng.next_u64() % LETTERS.len() as u64) as usize]);
-    let random: String = (0..GENERATED).map(letter).collect();
-    format!("{}_{random}", mode_name(mode))
-}
-
-const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Standalone => "Standalone",
-        Mode::Interior => "Interior",
-        Mode::Edge => "Edge",
-    }
-}
-
-fn log_data_connections(params: &RouterParams) {
-    let (how, count) = match params.data_connections {
+fn log_data_connections(settings: &Settings) {
+    let (how, count) = match settings.data_connections {
         DataConnections::Count(count) => ("set to", count as usize),
-        DataConnections::Auto => ("calculated at", params.worker_threads.div_ceil(2)),
+        DataConnections::Auto => ("calculated at", settings.worker_threads.div_ceil(2)),
     };
     router_engine::log!(LogModule::Router, Level::Info, "Inter-router data connections {how} {count}");
 }

@@ -104,107 +104,107 @@ impl Attribute {
         }
     }
 
-    pub(super) const fn create(mut self) -> Self {
+    pub(crate) const fn create(mut self) -> Self {
         self.create = true;
         self
     }
 
-    pub(super) const fn update(mut self) -> Self {
+    pub(crate) const fn update(mut self) -> Self {
         self.update = true;
         self
     }
 
-    pub(super) const fn required(mut self) -> Self {
+    pub(crate) const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    pub(super) const fn unique(mut self) -> Self {
+    pub(crate) const fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    pub(super) const fn hidden(mut self) -> Self {
+    pub(crate) const fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    pub(super) const fn within(mut self, least: i64, most: i64) -> Self {
+    pub(crate) const fn within(mut self, least: i64, most: i64) -> Self {
         self.range = Some((least, most));
         self
     }
 
     /// No negative number.
-    pub(super) const fn natural(self) -> Self {
+    pub(crate) const fn natural(self) -> Self {
         self.within(0, i64::MAX)
     }
 
-    pub(super) const fn default(mut self, value: Default) -> Self {
+    pub(crate) const fn default(mut self, value: Default) -> Self {
         self.default = Some(value);
         self
     }
 
-    pub(super) const fn or_text(self, value: &'static str) -> Self {
+    pub(crate) const fn or_text(self, value: &'static str) -> Self {
         self.default(Default::Text(value))
     }
 
-    pub(super) const fn or_number(self, value: i64) -> Self {
+    pub(crate) const fn or_number(self, value: i64) -> Self {
         self.default(Default::Number(value))
     }
 
-    pub(super) const fn or_flag(self, value: bool) -> Self {
+    pub(crate) const fn or_flag(self, value: bool) -> Self {
         self.default(Default::Flag(value))
     }
 }
 
-pub(super) const fn text(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn text(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::String, description)
 }
 
 /// Text that may also be given as a number.
-pub(super) const fn number_text(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn number_text(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::NumberText, description)
 }
 
-pub(super) const fn port(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn port(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Port, description)
 }
 
-pub(super) const fn path(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn path(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Path, description)
 }
 
-pub(super) const fn entity_id(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn entity_id(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::EntityId, description)
 }
 
-pub(super) const fn number(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn number(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Integer, description)
 }
 
 /// A number that makes sense in a chart.
-pub(super) const fn gauge(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn gauge(name: &'static str, description: &'static str) -> Attribute {
     let mut attribute = Attribute::new(name, ValueType::Integer, description);
     attribute.graph = true;
     attribute
 }
 
-pub(super) const fn flag(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn flag(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Boolean, description)
 }
 
-pub(super) const fn list(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn list(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::List, description)
 }
 
-pub(super) const fn map(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn map(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Map, description)
 }
 
-pub(super) const fn properties(name: &'static str, description: &'static str) -> Attribute {
+pub(crate) const fn properties(name: &'static str, description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Properties, description)
 }
 
-pub(super) const fn one_of(name: &'static str, words: &'static [&'static str], description: &'static str) -> Attribute {
+pub(crate) const fn one_of(name: &'static str, words: &'static [&'static str], description: &'static str) -> Attribute {
     Attribute::new(name, ValueType::Enum(words), description)
 }

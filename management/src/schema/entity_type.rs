@@ -1,7 +1,8 @@
 //! Entity types: names, inheritance, effective attributes and operations.
 
+use super::PREFIX;
 use super::attribute::Attribute;
-use super::{PREFIX, address, amqp, base, logging, operational, policy, router, tcp};
+use crate::entity::EntityType;
 
 /// The declaration of an entity type.
 #[derive(Debug)]
@@ -16,98 +17,79 @@ pub struct EntityDef {
     pub referential: bool,
     /// Own operations.
     pub operations: &'static [&'static str],
+    /// What identities are made of.
+    pub identity: Identity,
+    /// How entities come to be.
+    pub origin: Origin,
     /// What it is.
     pub description: &'static str,
     /// Own attributes.
     pub attributes: &'static [Attribute],
 }
 
-macro_rules! entity_types {
-    ($($(#[$doc:meta])* $variant:ident => $def:path,)+) => {
-        /// Every entity type, in the order of the schema.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum EntityType {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl EntityType {
-            /// All types in order.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The declaration.
-            #[must_use]
-            pub const fn def(self) -> &'static EntityDef {
-                match self {
-                    $(Self::$variant => &$def,)+
-                }
-            }
-        }
-    };
+/// What identities are made of, behind the type (spec `management-protocol.md` 3.7). What is not there is `None` in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// A number in the order of creation.
+    Number,
+    /// An attribute.
+    Attribute(&'static str),
+    /// An attribute, which also is the name.
+    Name(&'static str),
+    /// Two attributes, and the name where there is one.
+    Attributes(&'static str, &'static str),
+    /// Nothing that would tell entities apart.
+    None,
+    /// This text, without the type.
+    Text(&'static str),
 }
 
-entity_types! {
-    /// Root of all types.
-    Entity => base::ENTITY,
-    /// The standard management node.
-    AmqpManagement => base::AMQP_MANAGEMENT,
-    /// The management node of the router.
-    Management => base::MANAGEMENT,
-    /// Base of what a configuration file may hold.
-    ConfigurationEntity => base::CONFIGURATION_ENTITY,
-    /// Base of live state.
-    OperationalEntity => base::OPERATIONAL_ENTITY,
-    /// Counters of the router.
-    RouterMetrics => router::ROUTER_METRICS,
-    /// The router.
-    Router => router::ROUTER,
-    /// Inter-network identity.
-    Network => router::NETWORK,
-    /// The site.
-    Site => router::SITE,
-    /// TLS settings.
-    SslProfile => amqp::SSL_PROFILE,
-    /// HTTP proxy settings.
-    ProxyProfile => amqp::PROXY_PROFILE,
-    /// AMQP listener.
-    Listener => amqp::LISTENER,
-    /// AMQP connector.
-    Connector => amqp::CONNECTOR,
-    /// TCP listener.
-    TcpListener => tcp::TCP_LISTENER,
-    /// TCP connector.
-    TcpConnector => tcp::TCP_CONNECTOR,
-    /// Address of a multi-address TCP listener.
-    ListenerAddress => tcp::LISTENER_ADDRESS,
-    /// Settings of a log module.
-    Log => logging::LOG,
-    /// Event counts of a log module.
-    LogStats => logging::LOG_STATS,
-    /// Address configuration.
-    ConfigAddress => address::CONFIG_ADDRESS,
-    /// Auto-link.
-    AutoLink => address::AUTO_LINK,
-    /// A link.
-    Link => operational::LINK,
-    /// An address.
-    Address => address::ADDRESS,
-    /// A router of the network.
-    Node => operational::NODE,
-    /// A connection.
-    Connection => operational::CONNECTION,
-    /// A TCP flow; never instantiated.
-    TcpConnection => tcp::TCP_CONNECTION,
-    /// A memory pool.
-    Allocator => operational::ALLOCATOR,
-    /// Router-wide policy.
-    Policy => policy::POLICY,
-    /// Policy of a virtual host.
-    Vhost => policy::VHOST,
-    /// Shape of a user group of a vhost.
-    VhostUserGroupSettings => policy::VHOST_USER_GROUP_SETTINGS,
-    /// Counters of a virtual host.
-    VhostStats => policy::VHOST_STATS,
-    /// For tests of clients.
-    Dummy => base::DUMMY,
+/// How entities of a type come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Not as entities that the agent keeps: bases of other types, and what only tables show.
+    None,
+    /// By configuration files and requests.
+    Configured {
+        /// At the start, entities of a lower rank are made first; those of the same rank in the order of the file.
+        rank: u8,
+    },
+    /// By themselves.
+    Reported {
+        /// The order in which types are listed.
+        rank: u8,
+    },
+}
+
+/// The rank of what may be made at any time before the sockets. Of a lower rank is what the log and the core are made
+/// from, and what is to be there first; of a higher one are the sockets, which come when all that they use is there.
+pub(crate) const OTHERS: u8 = 8;
+
+// === impl EntityDef: what declarations begin with ===
+
+impl EntityDef {
+    /// A type that extends none.
+    pub(crate) const ROOT: Self = Self {
+        name: "",
+        extends: None,
+        singleton: false,
+        referential: false,
+        operations: &[],
+        identity: Identity::Number,
+        origin: Origin::None,
+        description: "",
+        attributes: &[],
+    };
+
+    /// A type that configuration files may use.
+    pub(crate) const CONFIGURATION: Self = Self {
+        extends: Some(EntityType::ConfigurationEntity),
+        origin: Origin::Configured { rank: OTHERS },
+        ..Self::ROOT
+    };
+
+    /// A type that shows live state.
+    pub(crate) const OPERATIONAL: Self = Self { extends: Some(EntityType::OperationalEntity), ..Self::ROOT };
 }
 
 // === impl EntityType ===

@@ -2,7 +2,6 @@ use super::validate::complete;
 use super::*;
 use crate::attributes::Attributes;
 use amqp_core::Value;
-use router_engine::log::LogModule;
 use serde_json::Value as Json;
 
 fn error(ty: EntityType, attributes: Attributes) -> String {
@@ -23,11 +22,6 @@ fn names_resolve_with_and_without_prefix() {
     assert_eq!(EntityType::parse("Listener"), None);
     assert_eq!(EntityType::parse_full("listener"), None);
     assert_eq!(EntityType::ConfigAddress.identity_prefix(), "address");
-}
-
-#[test]
-fn log_modules_agree_with_the_facade() {
-    assert!(LogModule::ALL.iter().map(|m| m.name()).eq(logging::MODULES.iter().copied()));
 }
 
 #[test]

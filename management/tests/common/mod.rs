@@ -18,7 +18,12 @@ use router_engine::stream::Payload;
 use router_engine::{InToken, LinkId, Router};
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A client that has a link to the node and one for replies.
 pub(crate) struct Client {
@@ -100,7 +105,7 @@ impl Client {
     }
 
     pub(crate) async fn answer(&mut self) -> Message {
-        let reply = self.reply().await;
+        let reply = timeout(LIMIT, self.reply()).await.expect("an answer in time");
         assert_eq!(reply.link(), self.replies);
         assert!(reply.is_settled());
         match reply.message().expect("no stream") {
@@ -177,6 +182,11 @@ pub(crate) async fn exchange(router: &Arc<Router>) {
 
 pub(crate) fn field<'a>(message: &'a Message, key: &str) -> &'a Value {
     message.body.as_value().and_then(Value::as_map).and_then(|m| m.get(key)).unwrap_or(&Value::Null)
+}
+
+/// The text of the status.
+pub(crate) fn description(message: &Message) -> &str {
+    message.application_properties.get("statusDescription").and_then(Value::as_str).expect("a description")
 }
 
 pub(crate) fn status(message: &Message) -> i64 {

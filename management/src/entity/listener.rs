@@ -1,0 +1,222 @@
+//! `listener`: a socket for AMQP clients and other routers.
+
+use super::refusal::Refusal;
+use super::{EntityKind, endpoint, ssl_profile};
+use crate::agent::Failure;
+use crate::attributes::Attributes;
+use crate::config::{EntityConfig, SetError};
+use crate::error::RouterError;
+use crate::runtime::objects::{Running, TlsUser};
+use crate::runtime::{Boot, Runtime};
+use crate::schema::attribute::{flag, number, path, text};
+use crate::schema::{EntityDef, Identity, Origin};
+use adaptors::amqp::{EndpointParams, Listener, ListenerParams};
+use adaptors::sasl::SaslConfig;
+use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use amqp_core::Value;
+use amqp_core::value::Map;
+use router_engine::log::{Level, LogModule};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) static DEF: EntityDef = EntityDef {
+    name: "listener",
+    operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 10 },
+    description: "A socket for AMQP or HTTP clients and for other routers.",
+    attributes: &[
+        text("host", "The address to listen on; all when empty.").or_text("").create(),
+        endpoint::PORT,
+        endpoint::FAMILY,
+        endpoint::ROLE,
+        endpoint::COST,
+        endpoint::SSL_PROFILE_NAME,
+        text("saslMechanisms", "SASL mechanisms to offer, separated by blanks.").create(),
+        flag("authenticatePeer", "Refuse peers that do not authenticate.").or_flag(false).create(),
+        flag("requireEncryption", "Refuse connections that are not encrypted.").or_flag(false).create(),
+        flag("requireSsl", "Refuse connections without TLS.").or_flag(false).create(),
+        endpoint::MAX_FRAME_SIZE,
+        endpoint::MAX_SESSIONS,
+        endpoint::MAX_SESSION_FRAMES,
+        endpoint::IDLE_TIMEOUT,
+        number("initialHandshakeTimeoutSeconds", "How long a peer may take until it has opened; 0 is any time.")
+            .natural()
+            .or_number(0)
+            .create(),
+        endpoint::STRIP_ANNOTATIONS,
+        endpoint::LINK_CAPACITY,
+        text("failoverUrls", "Other routers that clients are told to turn to.").create(),
+        // What an HTTP listener serves is not read before there are any.
+        flag("healthz", "Answer /healthz (HTTP).").or_flag(true).create(),
+        flag("metrics", "Answer /metrics (HTTP).").or_flag(true).create(),
+        flag("websockets", "Take AMQP over WebSocket (HTTP).").or_flag(true).create(),
+        flag("http", "Take HTTP connections.").or_flag(false).create(),
+        path("httpRootDir", "Directory of files to serve; switches http on.").create(),
+        endpoint::MESSAGE_LOGGING,
+        text("policyVhost", "The vhost whose policy applies, whatever the peer asks for.").create(),
+        endpoint::OPEN_PROPERTIES,
+    ],
+    ..EntityDef::CONFIGURATION
+};
+
+/// How long a request waits for the host of a listener: ordinary names are found at once, so that the socket is open
+/// when the answer comes. Slow ones hold nobody up; their sockets are opened later.
+const ORDINARY_LOOKUP: Duration = Duration::from_millis(100);
+
+/// See the module documentation.
+pub(super) struct Kind;
+
+impl EntityKind for Kind {
+    fn misplaced(&self, attributes: &Attributes, mode: &str, show: &dyn Fn() -> String) -> Option<SetError> {
+        endpoint::misplaced(attributes, mode, true, show)
+    }
+
+    fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
+        Ok(endpoint::check_open_properties(attributes)?)
+    }
+
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        create(runtime, entity).map_err(|refusal| {
+            let no_profile = format!("Failed to configure TLS for Listener {}", entity.name());
+            refusal.log(LogModule::ConnMgr, "listener", &no_profile)
+        })
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        if let Some(open) = runtime.objects.remove::<Running<Listener>>(entity.identity()) {
+            open.adaptor.delete();
+        }
+        Ok(())
+    }
+}
+
+impl TlsUser for Listener {
+    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        self.prepare_tls(profile)
+    }
+}
+
+fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
+    let a = &entity.attributes;
+    let mut endpoint = endpoint::params(a)?;
+    endpoint.tls = ssl_profile::used(runtime, a)?;
+    let address = endpoint.address();
+    if speaks_http(a) {
+        let text = format!("HTTP listeners are not supported yet: {address} stays closed");
+        router_engine::log!(LogModule::Http, Level::Error, "{text}");
+        return Ok(());
+    }
+    let listener = Listener::create(params(a, endpoint, &runtime.sasl())?, &runtime.engine()?.io)?;
+    // Those that could not open their sockets try again now.
+    runtime.objects.all::<Running<Listener>>().for_each(|open| open.adaptor.start());
+    start(runtime, &listener, &address);
+    let ssl_profile = a.owned("sslProfile");
+    runtime.objects.insert(entity.identity(), Running { adaptor: listener, ssl_profile });
+    Ok(())
+}
+
+fn speaks_http(a: &Attributes) -> bool {
+    a.flag("http") || a.text("httpRootDir").is_some()
+}
+
+/// A router needs its first listener; the others open when they can.
+fn start(runtime: &mut Runtime, listener: &Listener, address: &str) {
+    listener.start();
+    let is_required = runtime.boot == Boot::First;
+    let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
+    if !is_required {
+        return;
+    }
+    let failed = matches!(started, Some(Err(_)));
+    runtime.boot = if failed { Boot::Failed } else { Boot::Done };
+    if failed {
+        let text = "Shutting down, required listener failed";
+        router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
+    }
+}
+
+fn params(a: &Attributes, endpoint: EndpointParams, sasl: &SaslConfig) -> Result<ListenerParams, RouterError> {
+    let asked = endpoint::mechanisms(a);
+    Ok(ListenerParams {
+        authenticate_peer: a.flag("authenticatePeer"),
+        require_encryption: a.flag("requireEncryption"),
+        require_ssl: a.flag("requireSsl"),
+        mechanisms: sasl.mechanisms(asked.as_deref()),
+        demand_certificate: asked.is_some_and(|asked| asked.iter().any(|m| m.contains("EXTERNAL"))),
+        handshake_timeout: Some(a.seconds("initialHandshakeTimeoutSeconds")).filter(|limit| !limit.is_zero()),
+        failover_list: a.text("failoverUrls").map(failover_list).transpose()?,
+        access_id: None,
+        authenticator: Some(Arc::new(sasl.users())),
+        endpoint,
+    })
+}
+
+/// `failoverUrls` as the list in the open (spec `amqp-endpoint.md` 4.4).
+fn failover_list(urls: &str) -> Result<Value, RouterError> {
+    let urls: String = urls.chars().filter(|c| !c.is_whitespace()).collect();
+    let mut items = Vec::new();
+    for url in urls.split(',') {
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, url),
+        };
+        let (host, port) = rest.rsplit_once(':').unwrap_or((rest, "5672"));
+        if host.is_empty() {
+            return Err(RouterError::value("No network host in failover item"));
+        }
+        let key = |name: &'static str| Value::symbol(name);
+        let mut item = Map::new().with(key("network-host"), host).with(key("port"), port);
+        if let Some(scheme) = scheme {
+            item.push(key("scheme"), scheme);
+        }
+        items.push(Value::Map(item));
+    }
+    Ok(Value::List(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::EntityType;
+    use crate::entity::testing::completed;
+
+    fn made(given: &[(&'static str, Value)]) -> Result<ListenerParams, RouterError> {
+        let a = completed(EntityType::Listener, given);
+        params(&a, endpoint::params(&a)?, &SaslConfig::load(None, "nothing"))
+    }
+
+    #[test]
+    fn a_root_directory_implies_http() {
+        assert!(speaks_http(&completed(EntityType::Listener, &[("httpRootDir", "/x".into())])));
+        assert!(speaks_http(&completed(EntityType::Listener, &[("http", true.into())])));
+        assert!(!speaks_http(&completed(EntityType::Listener, &[])));
+    }
+
+    #[test]
+    fn a_certificate_is_demanded_where_it_is_how_peers_authenticate() {
+        let demanded =
+            |mechanisms: &str| made(&[("saslMechanisms", mechanisms.into())]).expect("valid").demand_certificate;
+        assert_eq!(["PLAIN", "EXTERNAL", "PLAIN EXTERNAL", ""].map(demanded), [false, true, true, false]);
+    }
+
+    #[test]
+    fn no_time_for_the_handshake_is_any_time() {
+        let limit = |seconds: i64| {
+            made(&[("initialHandshakeTimeoutSeconds", seconds.into())]).expect("valid").handshake_timeout
+        };
+        assert_eq!([0, 3].map(limit), [None, Some(Duration::from_secs(3))]);
+    }
+
+    #[test]
+    fn failover_urls() {
+        let list = |urls: &str| Ok::<_, RouterError>(made(&[("failoverUrls", urls.into())])?.failover_list);
+        let shown = |urls| crate::notation::Literal(&list(urls).expect("valid").expect("a list")).to_string();
+        assert_eq!(
+            shown("amqps://a:5671, b"),
+            "[{'network-host': 'a', 'port': '5671', 'scheme': 'amqps'}, {'network-host': 'b', 'port': '5672'}]"
+        );
+        let refused = list("a,amqp://:5672").expect_err("no host");
+        assert_eq!(refused.to_string(), "Value: No network host in failover item");
+    }
+}

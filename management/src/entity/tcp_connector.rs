@@ -1,0 +1,112 @@
+//! `tcpConnector`: a server that gets the connections of a service address.
+
+use super::refusal::Refusal;
+use super::{EntityKind, column, ssl_profile, tcp};
+use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::runtime::Runtime;
+use crate::runtime::objects::{Running, TlsUser};
+use crate::schema::attribute::{flag, gauge, port, text};
+use crate::schema::{EntityDef, Identity, Origin};
+use adaptors::tcp::{TcpConnector, TcpConnectorParams};
+use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use router_engine::log::LogModule;
+
+pub(super) static DEF: EntityDef = EntityDef {
+    name: "tcpConnector",
+    operations: &["CREATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 12 },
+    description: "A server that gets the connections of a service address.",
+    attributes: &[
+        text("address", "The service address.").create(),
+        text("host", "The host of the server.").or_text("127.0.0.1").create(),
+        port("port", "The port number or service name of the server.").create(),
+        // Neither is read: flow records will need the second.
+        text("siteId", "Not used any more.").create(),
+        text("processId", "The process record that stands for the server.").create(),
+        gauge("connectionsOpened", "Connections made."),
+        gauge("connectionsClosed", "Connections that ended."),
+        gauge("bytesIn", "Not counted."),
+        gauge("bytesOut", "Not counted."),
+        text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
+        flag("verifyHostname", "The name in the server's certificate must be its host.").or_flag(true).create(),
+    ],
+    ..EntityDef::CONFIGURATION
+};
+
+/// See the module documentation.
+pub(super) struct Kind;
+
+impl EntityKind for Kind {
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        create(runtime, entity).map_err(|refusal| {
+            let no_profile = format!("tcpConnector {} TLS configuration failed", entity.name());
+            refusal.log(LogModule::TcpAdaptor, "tcp connector", &no_profile)
+        })
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        if let Some(open) = runtime.objects.remove::<Running<TcpConnector>>(entity.identity()) {
+            open.adaptor.delete(runtime.drops_connections());
+        }
+        Ok(())
+    }
+
+    fn live(&self, runtime: &Runtime, entity: &EntityConfig) -> Attributes {
+        let open = runtime.objects.get::<Running<TcpConnector>>(entity.identity());
+        open.map(|open| column::shown(tcp::COLUMNS, open.adaptor.service())).unwrap_or_default()
+    }
+}
+
+impl TlsUser for TcpConnector {
+    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        self.prepare_tls(profile)
+    }
+}
+
+fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
+    let a = &entity.attributes;
+    let mut params = params(a)?;
+    params.tls = ssl_profile::used(runtime, a)?;
+    let engine = runtime.engine()?;
+    params.address = engine.service_address(&params.address);
+    let connector = TcpConnector::create(params, &engine.io)?;
+    connector.activate();
+    let ssl_profile = a.owned("sslProfile");
+    runtime.objects.insert(entity.identity(), Running { adaptor: connector, ssl_profile });
+    Ok(())
+}
+
+/// The parameters, without what depends on other entities.
+fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
+    let port = tcp::port(a)?;
+    let address = a.owned("address");
+    Ok(TcpConnectorParams {
+        name: a.string("name"),
+        address: address.ok_or_else(|| RouterError::configuration("Address must be set").of_attributes())?,
+        host: a.string("host"),
+        port,
+        tls: None,
+        verify_hostname: a.flag("verifyHostname"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::EntityType;
+    use crate::entity::testing::completed;
+
+    #[test]
+    fn it_has_an_address_and_a_port() {
+        let refused =
+            |given: &[_]| params(&completed(EntityType::TcpConnector, given)).expect_err("refused").to_string();
+        assert_eq!(refused(&[("port", "1".into())]), "Configuration: Address must be set");
+        assert_eq!(refused(&[("address", "a".into())]), "Python: KeyError: ('port',)");
+        let params = params(&completed(EntityType::TcpConnector, &[("port", "1".into()), ("address", "a".into())]));
+        let params = params.expect("valid");
+        assert_eq!((params.host.as_str(), params.verify_hostname), ("127.0.0.1", true));
+    }
+}

@@ -1,0 +1,174 @@
+//! `tcpListener`: a socket whose connections are carried to a service address.
+
+use super::column::{self, Column};
+use super::listener_address::Assigned;
+use super::refusal::Refusal;
+use super::{EntityKind, ssl_profile, tcp};
+use crate::attributes::Attributes;
+use crate::config::EntityConfig;
+use crate::error::RouterError;
+use crate::runtime::Runtime;
+use crate::runtime::objects::{Running, TlsUser};
+use crate::schema::attribute::{flag, gauge, number, one_of, port, text};
+use crate::schema::{EntityDef, Identity, Origin};
+use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
+use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use router_engine::log::{Level, LogModule};
+
+pub(super) static DEF: EntityDef = EntityDef {
+    name: "tcpListener",
+    operations: &["CREATE", "UPDATE", "DELETE"],
+    identity: Identity::Attributes("host", "port"),
+    origin: Origin::Configured { rank: 11 },
+    description: "A socket whose connections are carried to a service address.",
+    attributes: &[
+        text("address", "The service address.").create(),
+        text("host", "The address to listen on; all when empty.").or_text("").create(),
+        number("backlog", "Connections that may wait to be taken; 0 is what the system allows.").or_number(0).create(),
+        port("port", "A port number or service name.").create(),
+        one_of("multiAddressStrategy", &["none", "priority", "weighted"], "How to choose among several addresses.")
+            .or_text("none")
+            .create(),
+        // Not read.
+        text("siteId", "Not used any more.").create(),
+        gauge("connectionsOpened", "Connections taken."),
+        gauge("connectionsClosed", "Connections that ended."),
+        gauge("bytesIn", "Not counted."),
+        gauge("bytesOut", "Not counted."),
+        text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
+        flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
+        one_of("operStatus", &["up", "down"], "Whether connections are taken now."),
+        text("connectionMsg", "Why listening failed."),
+        // Not read before there are observers.
+        one_of("observer", &["none", "auto", "http1", "http2"], "Which protocol to watch for in the flows.")
+            .or_text("auto")
+            .create()
+            .update(),
+    ],
+    ..EntityDef::CONFIGURATION
+};
+
+/// Live attributes beside the counters, of whether it takes connections and why not.
+const COLUMNS: &[Column<(bool, String)>] = &[
+    ("operStatus", |(up, _)| if *up { "up" } else { "down" }.into()),
+    ("connectionMsg", |(_, message)| message.as_str().into()),
+];
+
+/// See the module documentation.
+pub(super) struct Kind;
+
+impl EntityKind for Kind {
+    fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        create(runtime, entity).map_err(|refusal| {
+            let no_profile = format!("tcpListener {} TLS configuration failed", entity.name());
+            refusal.log(LogModule::TcpAdaptor, "tcp listener", &no_profile)
+        })
+    }
+
+    fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        check_unassigned(runtime, entity).inspect_err(|error| {
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "Cannot delete tcp listener: {error}");
+        })?;
+        if let Some(open) = runtime.objects.remove::<Running<TcpListener>>(entity.identity()) {
+            open.adaptor.delete(runtime.drops_connections());
+        }
+        Ok(())
+    }
+
+    fn live(&self, runtime: &Runtime, entity: &EntityConfig) -> Attributes {
+        let Some(open) = runtime.objects.get::<Running<TcpListener>>(entity.identity()) else {
+            return Attributes::new();
+        };
+        let counters = column::shown(tcp::COLUMNS, open.adaptor.service());
+        counters.into_iter().chain(column::shown(COLUMNS, &open.adaptor.status())).collect()
+    }
+}
+
+impl TlsUser for TcpListener {
+    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+        self.prepare_tls(profile)
+    }
+}
+
+fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
+    let a = &entity.attributes;
+    let mut params = params(a)?;
+    params.tls = ssl_profile::used(runtime, a)?;
+    let engine = runtime.engine()?;
+    params.address = a.text("address").map(|address| engine.service_address(address)).unwrap_or_default();
+    let listener = TcpListener::create(params, &engine.io)?;
+    listener.activate();
+    let ssl_profile = a.owned("sslProfile");
+    runtime.objects.insert(entity.identity(), Running { adaptor: listener, ssl_profile });
+    Ok(())
+}
+
+/// The parameters, without what depends on other entities.
+fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
+    let strategy = match a.text("multiAddressStrategy") {
+        Some("priority") => Strategy::Priority,
+        Some("weighted") => Strategy::Weighted,
+        _ => Strategy::None,
+    };
+    let port = tcp::port(a)?;
+    if a.text("address").is_some() != (strategy == Strategy::None) {
+        let text = "Exactly one of the 'address' or 'multiAddressStrategy' field must be set";
+        return Err(RouterError::configuration(text).of_attributes());
+    }
+    Ok(TcpListenerParams {
+        name: a.string("name"),
+        address: String::new(),
+        strategy,
+        host: a.string("host"),
+        port,
+        // Out of range is the system's limit, for which zero stands.
+        backlog: a.number("backlog").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+        tls: None,
+        authenticate_peer: a.flag("authenticatePeer"),
+    })
+}
+
+/// Whether no addresses are left that were assigned to the listener.
+fn check_unassigned(runtime: &Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+    let name = entity.name();
+    let is_open = runtime.objects.get::<Running<TcpListener>>(entity.identity()).is_some();
+    if is_open && runtime.objects.all::<Assigned>().any(|address| address.listener == name) {
+        let text = format!("listenerAddress entities exist for  multi-address listener {name}");
+        return Err(RouterError::value(text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::EntityType;
+    use crate::entity::testing::completed;
+    use amqp_core::Value;
+
+    fn made(given: &[(&'static str, Value)]) -> Result<TcpListenerParams, String> {
+        params(&completed(EntityType::TcpListener, given)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn it_has_an_address_or_a_strategy() {
+        let one = "Configuration: Exactly one of the 'address' or 'multiAddressStrategy' field must be set";
+        let [port, address] = [("port", "1".into()), ("address", "a".into())];
+        let strategy = |word: &str| ("multiAddressStrategy", word.into());
+        let refused = |given: &[_]| made(given).expect_err("must be refused");
+        assert_eq!(refused(std::slice::from_ref(&port)), one);
+        assert_eq!(refused(&[port.clone(), strategy("none")]), one);
+        assert_eq!(refused(&[port.clone(), address.clone(), strategy("weighted")]), one);
+        assert_eq!(refused(std::slice::from_ref(&address)), "Python: KeyError: ('port',)");
+        let chosen = |given: &[_]| made(given).expect("valid").strategy;
+        assert_eq!(chosen(&[port.clone(), address]), Strategy::None);
+        assert_eq!(chosen(&[port.clone(), strategy("priority")]), Strategy::Priority);
+        assert_eq!(chosen(&[port, strategy("weighted")]), Strategy::Weighted);
+    }
+
+    #[test]
+    fn a_backlog_out_of_range_is_what_the_system_allows() {
+        let backlog = |n: i64| made(&[("port", "1".into()), ("address", "a".into()), ("backlog", n.into())]);
+        assert_eq!([0, -1, 7, i64::MAX].map(|n| backlog(n).expect("valid").backlog), [0, 0, 7, 0]);
+    }
+}

@@ -1,0 +1,246 @@
+//! What a running router does with its entities.
+
+mod common;
+
+use amqp_core::Value;
+use amqp_core::value::Map;
+use common::{Client, description, field, start, status};
+use management::EntityType;
+use management::log::logger;
+use tokio::runtime::Handle;
+
+const CONFIG: &str = "router {\n id: R\n mode: interior\n}\n";
+
+/// Entities of all kinds that a file may have.
+const FULL: &str = "router {\n id: R\n mode: interior\n}\nnetwork {\n networkId: N\n}\nsite {\n location: here\n}\n\
+    sslProfile {\n name: profile\n}\nproxyProfile {\n name: proxy\n}\nlistener {\n host: 127.0.0.1\n port: 0\n}\n\
+    connector {\n host: 127.0.0.1\n port: 1\n proxyProfile: proxy\n}\n\
+    tcpListener {\n name: many\n host: 127.0.0.1\n port: 0\n multiAddressStrategy: priority\n}\n\
+    listenerAddress {\n name: one\n address: a\n value: 1\n listener: many\n}\n\
+    tcpConnector {\n host: 127.0.0.1\n port: 1\n address: a\n}\naddress {\n prefix: a\n}\n\
+    autoLink {\n direction: in\n connection: c\n}\nvhost {\n hostname: v\n}\ndummy {\n}\n";
+
+fn map(entries: &[(&str, &str)]) -> Map {
+    entries.iter().map(|(key, value)| (*key, *value)).collect()
+}
+
+/// A socket on this machine, and more.
+fn local(more: &[(&str, &str)]) -> Map {
+    Map(map(&[("host", "127.0.0.1"), ("port", "0")]).0.into_iter().chain(map(more).0).collect())
+}
+
+fn logged(text: &str) -> bool {
+    logger().recent(0).iter().any(|entry| entry.text == text)
+}
+
+/// Has an entity refused that leaves nothing behind. Returns the status and its text.
+async fn refused(client: &mut Client, ty: &str, body: Map) -> (i64, String) {
+    let reply = client.request("CREATE", ty, "n", body).await;
+    assert_eq!(status(&client.request("READ", ty, "n", Map::new()).await), 404, "{ty} {reply:?}");
+    (status(&reply), description(&reply).to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_makes_no_sense_is_refused_and_leaves_nothing() {
+    let router = start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    let one = "CError: Configuration: Exactly one of the 'address' or 'multiAddressStrategy' field must be set";
+    let bounds = "Minimum value is 512 and maximum value is 2147483647";
+    for (ty, body, status, text) in [
+        ("listener", local(&[("cost", "0")]), 400, "Invalid cost (0) specified. Minimum value for cost is 1"),
+        ("listener", local(&[("maxFrameSize", "7")]), 400, bounds),
+        ("listener", local(&[("sslProfile", "x")]), 500, "CError: Not found: sslProfile 'x' not found"),
+        ("listener", local(&[("failoverUrls", "amqp://:5")]), 500, "CError: Value: No network host in failover item"),
+        ("connector", local(&[("sslProfile", "x")]), 500, "CError: Not found: sslProfile 'x' not found"),
+        ("connector", local(&[("proxyProfile", "x")]), 500, "CError: Not found: proxyProfile 'x' not found"),
+        ("tcpListener", local(&[]), 400, &one[8..]),
+        ("tcpListener", local(&[("address", "a"), ("multiAddressStrategy", "weighted")]), 400, &one[8..]),
+        ("tcpListener", map(&[("address", "a")]), 400, "KeyError: ('port',)"),
+        ("tcpListener", local(&[("address", "a"), ("sslProfile", "x")]), 500, "sslProfile 'x' not found"),
+        ("tcpConnector", local(&[]), 400, "Configuration: Address must be set"),
+        ("tcpConnector", local(&[("address", "a"), ("sslProfile", "x")]), 500, "sslProfile 'x' not found"),
+        (
+            "listenerAddress",
+            map(&[("address", "a"), ("value", "1"), ("listener", "x")]),
+            500,
+            "CError: Value: Listener for new address does not exist x",
+        ),
+        ("sslProfile", map(&[("ordinal", "-1")]), 400, "Negative ordinal field values are invalid (sslProfile 'n')"),
+        ("vhost", map(&[("hostname", "v"), ("maxConnections", "70000")]), 500, "is above maximum '65535'"),
+    ] {
+        let shown = format!("{ty} {body:?}");
+        let answer = refused(&mut client, ty, body).await;
+        assert!(answer.0 == status && answer.1.contains(text), "{shown}: {answer:?}");
+    }
+    for line in [
+        "Unable to create listener: Value: No network host in failover item",
+        "Failed to configure TLS for Listener n: Not found: sslProfile 'x' not found",
+        "Unable to create connector: Not found: sslProfile 'x' not found",
+        "tcpListener n TLS configuration failed: Not found: sslProfile 'x' not found",
+        "tcpConnector n TLS configuration failed: Not found: sslProfile 'x' not found",
+        "Unable to create tcp connector: Configuration: Address must be set",
+        "Unable to create tcp listener address: Value: Listener for new address does not exist x",
+    ] {
+        assert!(logged(line), "{line}");
+    }
+}
+
+/// All entities: their types, and the attributes that are not null.
+async fn everything(client: &mut Client) -> Vec<(EntityType, Map)> {
+    let all = client.request("QUERY", "management", "self", Map::new()).await;
+    let columns = field(&all, "attributeNames").as_list().expect("columns");
+    let entity = |row: &Value| {
+        let values = row.as_list().expect("a row").iter().cloned();
+        let shown = columns.iter().cloned().zip(values).filter(|(_, value)| !value.is_null());
+        let attributes = Map(shown.collect());
+        let ty = attributes.get("type").and_then(Value::as_str).and_then(EntityType::parse_full);
+        (ty.expect("a type"), attributes)
+    };
+    field(&all, "results").as_list().expect("rows").iter().map(entity).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn entities_show_attributes_of_their_schema_only() {
+    let router = start(&Handle::current(), FULL);
+    let mut client = Client::attach(&router);
+    let all = everything(&mut client).await;
+    for (ty, attributes) in &all {
+        for (name, _) in attributes.iter() {
+            let name = name.as_str().expect("a name");
+            assert!(ty.attribute(name).is_some(), "{ty}: {name}");
+        }
+    }
+    // In the order in which they came, as documented.
+    let mut types: Vec<_> = all.iter().map(|(ty, _)| *ty).collect();
+    types.dedup();
+    use EntityType::*;
+    assert_eq!(
+        types,
+        [
+            Management,
+            Log,
+            Router,
+            Network,
+            Node,
+            Allocator,
+            LogStats,
+            Policy,
+            SslProfile,
+            ConfigAddress,
+            AutoLink,
+            Vhost,
+            Site,
+            ProxyProfile,
+            Dummy,
+            Connector,
+            Listener,
+            TcpListener,
+            TcpConnector,
+            ListenerAddress,
+            VhostStats
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn live_attributes_are_there_and_have_their_types() {
+    let router = start(&Handle::current(), FULL);
+    let mut client = Client::attach(&router);
+    let all = everything(&mut client).await;
+    let shown = |ty: EntityType| &all.iter().find(|(of, _)| *of == ty).expect("is there").1;
+    for (ty, numbers, texts) in [
+        (EntityType::Router, &[][..], &["hostName"][..]),
+        (EntityType::Connector, &[], &["failoverUrls", "connectionStatus", "connectionMsg"]),
+        (
+            EntityType::TcpListener,
+            &["bytesIn", "bytesOut", "connectionsOpened", "connectionsClosed"],
+            &["operStatus", "connectionMsg"],
+        ),
+        (EntityType::TcpConnector, &["bytesIn", "bytesOut", "connectionsOpened", "connectionsClosed"], &[]),
+        (EntityType::ListenerAddress, &["connectionsOpened"], &[]),
+        (EntityType::Policy, &["connectionsProcessed", "connectionsCurrent", "linksDenied", "totalDenials"], &[]),
+        (EntityType::Node, &["index", "protocolVersion", "instance", "lastTopoChange"], &["id", "nextHop", "address"]),
+        (EntityType::Allocator, &["typeSize", "heldByThreads", "globalFreeListMax"], &["typeName"]),
+        (EntityType::LogStats, &["debugCount", "criticalCount"], &["name"]),
+        (EntityType::VhostStats, &["connectionsApproved", "senderDenied"], &["hostname"]),
+    ] {
+        let attributes = shown(ty);
+        for name in numbers {
+            assert!(attributes.get(name).is_some_and(|value| value.as_i64().is_some()), "{ty}: {name}");
+        }
+        for name in texts {
+            assert!(attributes.get(name).is_some_and(|value| value.as_str().is_some()), "{ty}: {name}");
+        }
+    }
+    assert_eq!(shown(EntityType::Node).get("nextHop").and_then(Value::as_str), Some("(self)"));
+    assert_eq!(shown(EntityType::Policy).get("connectionsDenied").and_then(Value::as_i64), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_listener_with_several_addresses_stays_while_it_has_one() {
+    let router = start(&Handle::current(), FULL);
+    let mut client = Client::attach(&router);
+    client.create("tcpListener", "single", local(&[("address", "a")])).await;
+    let body = |listener: &str| map(&[("address", "b"), ("value", "2"), ("listener", listener)]);
+    let (code, text) = refused(&mut client, "listenerAddress", body("single")).await;
+    let wanted = "CError: Value: Must not assign new address to non multi-address listener single";
+    assert_eq!((code, text.as_str()), (500, wanted));
+    client.create("listenerAddress", "two", body("many")).await;
+    for address in ["one", "two"] {
+        let reply = client.request("DELETE", "tcpListener", "many", Map::new()).await;
+        let wanted = "CError: Value: listenerAddress entities exist for  multi-address listener many";
+        assert_eq!((status(&reply), description(&reply)), (500, wanted));
+        assert_eq!(status(&client.request("DELETE", "listenerAddress", address, Map::new()).await), 204);
+    }
+    assert_eq!(status(&client.request("DELETE", "tcpListener", "many", Map::new()).await), 204);
+    assert!(logged(
+        "Cannot delete tcp listener: Value: listenerAddress entities exist for  multi-address listener many"
+    ));
+    // Without a listener it may still be created and deleted, but not for that one.
+    assert_eq!(refused(&mut client, "listenerAddress", body("many")).await.0, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn profiles_are_known_by_name_until_they_are_deleted() {
+    let router = start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    for (ty, user) in [("sslProfile", "listener"), ("proxyProfile", "connector")] {
+        let missing = (500, format!("CError: Not found: {ty} 'p' not found"));
+        assert_eq!(refused(&mut client, user, local(&[(ty, "p")])).await, missing);
+        client.create(ty, "p", Map::new()).await;
+        assert!(logged(&format!("Created {ty} p")));
+        // A TLS profile that is there has no certificate, which is another matter.
+        let found = client.request("CREATE", user, "u", local(&[(ty, "p")])).await;
+        assert_ne!(description(&found), missing.1);
+        assert_eq!(status(&client.request("DELETE", ty, "p", Map::new()).await), 204);
+        assert!(logged(&format!("Deleted {ty} p")));
+        assert_eq!(refused(&mut client, user, local(&[(ty, "p")])).await, missing);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_not_supported_yet_is_kept_and_said() {
+    let router = start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    client.create("listener", "web", local(&[("http", "yes")])).await;
+    assert!(logged("HTTP listeners are not supported yet: 127.0.0.1:0 stays closed"));
+    client.create("proxyProfile", "p", Map::new()).await;
+    client.create("connector", "c", local(&[("proxyProfile", "p")])).await;
+    assert!(logged("Proxies are not supported yet: connector c connects directly"));
+    for (ty, name) in [("listener", "web"), ("connector", "c")] {
+        assert_eq!(status(&client.request("DELETE", ty, name, Map::new()).await), 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_network_loses_its_id_and_a_vhost_leaves_its_statistics() {
+    let router = start(&Handle::current(), FULL);
+    let mut client = Client::attach(&router);
+    let reply = client.request("UPDATE", "network", "network/0", Map::new().with("networkId", Value::Null)).await;
+    assert_eq!((status(&reply), field(&reply, "networkId")), (200, &Value::Null));
+    assert!(logged("Router's network-id updated to 0"));
+    let reply = client.request("UPDATE", "network", "network/0", map(&[("tenantId", "t")])).await;
+    assert_eq!((status(&reply), description(&reply)), (400, "Cannot update attribute 'tenantId' in UPDATE"));
+    assert_eq!(status(&client.request("DELETE", "vhost", "vhost/v", Map::new()).await), 204);
+    assert_eq!(status(&client.request("READ", "vhostStats", "vhostStats/v", Map::new()).await), 200);
+}
