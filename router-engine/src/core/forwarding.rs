@@ -108,7 +108,7 @@ impl Core {
         let a = &self.addresses[address];
         let known;
         let routers = if a.class() == b'T' {
-            known = self.routing.known();
+            known = self.plane.routing().known();
             &known
         } else {
             &a.remotes
@@ -118,14 +118,14 @@ impl Core {
         }
         let origin = match annotations.ingress.as_deref() {
             None => Some(NodeIndex::OWN),
-            Some(ingress) => self.routing.origin(ingress),
+            Some(ingress) => self.plane.routing().origin(ingress),
         };
         let Some(origin) = origin.or(flood.then_some(NodeIndex::OWN)) else { return Vec::new() };
-        let excluded = self.routing.excluded(&annotations.trace);
+        let excluded = self.plane.routing().excluded(&annotations.trace);
         let mut neighbours = NeighbourSet::EMPTY;
         for node in routers.iter() {
-            let Some(neighbour) = self.routing.neighbour_towards(node) else { continue };
-            let valid = flood || self.routing.is_valid_origin(node, origin);
+            let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
+            let valid = flood || self.plane.routing().is_valid_origin(node, origin);
             if valid && !excluded.contains(neighbour) {
                 neighbours.insert(neighbour);
             }
@@ -173,14 +173,14 @@ impl Core {
     /// The nearest acceptable remote router; among equally near ones the one after the last choice.
     fn closest_remote(&self, route: &Route, address: Slot<Address>, annotations: &Annotations) -> Option<NodeIndex> {
         let a = &self.addresses[address];
-        let origin = self.routing.anycast_origin(annotations);
+        let origin = self.plane.routing().anycast_origin(annotations);
         let mut best: Option<(u32, bool, NodeIndex)> = None;
         for node in a.remotes.iter() {
             if !self.is_usable(route, node, origin) {
                 continue;
             }
             // After the last choice comes first, then wrap around.
-            let key = (self.routing.cost(node), node <= a.last_remote, node);
+            let key = (self.plane.routing().cost(node), node <= a.last_remote, node);
             if best.is_none_or(|b| key < b) {
                 best = Some(key);
             }
@@ -203,15 +203,15 @@ impl Core {
             }
         }
         if !best.is_idle() && !a.remotes.is_empty() {
-            let origin = self.routing.anycast_origin(content.annotations);
+            let origin = self.plane.routing().anycast_origin(content.annotations);
             for node in a.remotes.iter() {
                 if !self.is_usable(route, node, origin) {
                     continue;
                 }
-                let Some(neighbour) = self.routing.neighbour_towards(node) else { continue };
+                let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
                 let load = a.outstanding(neighbour);
                 let capacity = self.neighbours.conn(neighbour).map_or(0, |c| self.conns[c].params.links.capacity);
-                let value = load.saturating_add(self.routing.cost(node));
+                let value = load.saturating_add(self.plane.routing().cost(node));
                 best.offer(Candidate { target: Destination::Remote(node), value, eligible: load < capacity });
             }
         }
@@ -242,7 +242,7 @@ impl Core {
     }
 
     fn push_remote(&mut self, route: &Route, address: Slot<Address>, node: NodeIndex, content: &Content<'_>) -> usize {
-        let Some(neighbour) = self.routing.neighbour_towards(node) else { return 0 };
+        let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { return 0 };
         let Some(conn) = self.neighbours.conn(neighbour) else { return 0 };
         let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
         self.push(route, link, Some(address), Some(neighbour), content);
@@ -250,13 +250,13 @@ impl Core {
     }
 
     fn is_usable(&self, route: &Route, node: NodeIndex, origin: NodeIndex) -> bool {
-        let Some(neighbour) = self.routing.neighbour_towards(node) else { return false };
+        let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { return false };
         let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         self.neighbours.conn(neighbour).is_some()
             && resend.is_none_or(|r| !r.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
-            && (route.any_way || self.routing.is_valid_origin(node, origin))
+            && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
     }
 
     fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
@@ -373,7 +373,7 @@ impl Core {
 
     /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
     pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes) {
-        let Some(address) = self.lookup(to) else { return };
+        let Some(address) = self.addresses.lookup(to) else { return };
         self.addresses[address].counters.from_container += 1;
         let any_way = takes_any_way(to);
         let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4 };

@@ -163,6 +163,10 @@ pub(crate) struct Address {
     pub(crate) consumers: List<Link>,
     /// Incoming links.
     pub(crate) producers: List<Link>,
+    /// Of the consumers, those that other routers attached for their clients.
+    pub(crate) proxied_consumers: u32,
+    /// Of the producers, likewise.
+    pub(crate) proxied_producers: u32,
     /// In-process consumers: outgoing links of internal connections.
     pub(crate) subscribers: Vec<Slot<Link>>,
     /// The core itself consumes messages to this address.
@@ -337,8 +341,8 @@ impl OutgoingDelivery {
 
 impl Conn {
     /// In-process peers of the router itself (the management agent).
-    pub(crate) fn is_internal(&self) -> bool {
-        self.params.kind == PeerKind::Internal
+    pub(crate) const fn is_internal(&self) -> bool {
+        matches!(self.params.kind, PeerKind::Internal)
     }
 
     /// Whether its frames are traced: as was asked for, until the module's setting changes.
@@ -405,6 +409,15 @@ impl Address {
             + self.subscribers.len()
             + usize::from(self.control.is_some())
             + self.remotes.len()
+    }
+
+    /// Something refers to the record.
+    pub(crate) fn is_used(&self) -> bool {
+        self.paths() > 0
+            || !self.producers.is_empty()
+            || !self.watches.is_empty()
+            || self.holds > 0
+            || !self.outstanding.is_empty()
     }
 
     pub(crate) fn outstanding(&self, neighbour: NeighbourIndex) -> u32 {

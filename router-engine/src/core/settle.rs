@@ -323,7 +323,7 @@ impl Core {
                 stream.stop_retaining();
             }
             self.addresses[resend.address].holds -= 1;
-            self.release_address(resend.address);
+            self.addresses.release(resend.address);
         }
     }
 
@@ -412,7 +412,7 @@ impl Core {
             && let Some(a) = self.addresses.get_mut(address)
         {
             a.add_outstanding(neighbour, false);
-            self.release_address(address);
+            self.addresses.release(address);
         }
         if self.outgoing[slot].stream && !self.outgoing[slot].sent {
             self.stream_link_idle(link);

@@ -38,7 +38,7 @@ impl Core {
         }
         let address = match l.address {
             Some(address) => Some(address),
-            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.lookup(to)),
+            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.addresses.lookup(to)),
         };
         let complete = !matches!(&payload, Payload::Stream(s) if !s.is_finished());
         let early_credit = settled || self.credit_at_forward(link);
@@ -73,7 +73,7 @@ impl Core {
             self.address_request_passes(address);
         }
         let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority };
-        let within_radius = annotations.trace.count() <= self.routing.radius + 1;
+        let within_radius = annotations.trace.count() <= self.plane.routing().radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
             _ => 0,
@@ -140,8 +140,7 @@ impl Core {
             return self.addresses[slot].treatment == Treatment::Unavailable;
         }
         let Some(to) = to.and_then(|to| std::str::from_utf8(to).ok()) else { return false };
-        let key = self.key_of(to);
-        self.configured(&key).0 == Treatment::Unavailable
+        self.addresses.is_unavailable(to)
     }
 
     fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>) {
