@@ -1,9 +1,11 @@
 //! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
 
 use super::action::Deliver;
+use super::deliveries::{IncomingDelivery, Resend};
 use super::effect::Effect;
-use super::forwarding::{Route, takes_any_way};
-use super::objects::{Address, Conn, IncomingDelivery, Link, LinkKind, Resend};
+use super::forwarding::Route;
+use super::objects::{Address, Conn, Link, LinkKind};
+use super::send::takes_any_way;
 use super::table::{Hook, Slot};
 use super::{Accepted, Core};
 use crate::annotations::flags;
