@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use tokio::sync::Notify;
 
-/// Capacity of the adaptor's links (spec `tcp-adaptor.md` 2.5).
-
 /// Counters and live flows of one tcpListener or tcpConnector.
 #[derive(Debug, Default)]
 pub struct Service {

@@ -25,7 +25,7 @@ pub(super) struct Joined {
     pub(super) rest: Vec<Effect>,
 }
 
-/// Credit of a flow's links, deliveries (spec `tcp-adaptor.md` 2.5).
+/// Capacity of the adaptor's links, deliveries (spec `tcp-adaptor.md` 2.5).
 const LINK_CAPACITY: u32 = 5;
 
 /// What the core is told of a flow of a listener, or (`initiator`) of a connector.
