@@ -72,8 +72,10 @@ impl Core {
         // What is queued will use the credit; the peer's next flow tells the exact figure.
         l.use_credit(1, self.now);
         l.outgoing.push_back(&mut self.outgoing, slot);
-        l.undelivered += u32::from(self.outgoing[slot].waits());
-        l.queued_whole += u64::from(!(stream || settled));
+        // Of these the port tells when they have left.
+        let waits = stream || settled;
+        l.undelivered += u32::from(waits);
+        l.queued_whole += u64::from(!waits);
         if let Some((address, neighbour)) = counted.zip(neighbour) {
             self.addresses[address].add_outstanding(neighbour, true);
         }

@@ -30,9 +30,8 @@ impl Core {
         if l.streaming {
             annotations.flags |= flags::STREAMING;
         }
-        if settled && self.is_ingress(link) {
-            self.totals.outcomes.presettled += 1;
-        }
+        let enters = self.is_ingress(link);
+        self.totals.outcomes.presettled += u64::from(settled && enters);
         let l = &self.links[link];
         let targeted = l.address.is_some();
         if let Some(text) = l.terminus.as_ref().filter(|_| targeted) {
@@ -44,7 +43,7 @@ impl Core {
         };
         let complete = !matches!(&payload, Payload::Stream(s) if !s.is_finished());
         let early_credit = settled || self.credit_at_forward(link);
-        self.count_ingress(conn, link, address);
+        self.count_ingress(conn, link, address, enters);
 
         // A settled message that is complete has no future: nothing remembers it.
         let delivery = (!(settled && complete)).then(|| {
@@ -145,8 +144,8 @@ impl Core {
         self.addresses.is_unavailable(to)
     }
 
-    fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>) {
-        let enters = self.is_ingress(link);
+    /// Counts a delivery that `enters` the network here, or does not.
+    fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>, enters: bool) {
         let conn = &self.conns[conn];
         let container = u64::from(enters && conn.role.is_route_container());
         self.totals.ingress += u64::from(enters);
