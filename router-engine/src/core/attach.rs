@@ -112,14 +112,14 @@ impl Core {
         loop {
             let discriminator = name::discriminator(&mut self.rng);
             let text = match request.direction {
-                Direction::Out => self.names.dynamic_source(self.config.tenant_id.as_deref(), &discriminator),
+                Direction::Out => self.addresses.names.dynamic_source(self.config.tenant_id.as_deref(), &discriminator),
                 Direction::In => name::dynamic_target(&discriminator),
             };
-            let key = self.key_of(&text);
-            if self.by_key.contains_key(&key) {
+            let key = self.addresses.key_of(&text);
+            if self.addresses.with_key(&key).is_some() {
                 continue;
             }
-            let address = self.create_address(key, Treatment::Balanced, None);
+            let address = self.addresses.create(key, Treatment::Balanced, None);
             match request.direction {
                 Direction::Out => request.source.get_or_insert_default().address = Some(text.clone()),
                 Direction::In => request.target.get_or_insert_default().address = Some(text.clone()),
@@ -135,28 +135,28 @@ impl Core {
         text: &str,
         grant: Grant,
     ) -> Result<Grant, Error> {
-        let key = self.key_of(text);
+        let key = self.addresses.key_of(text);
         if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
             return Err(no_route());
         }
-        let (treatment, priority) = self.configured(&key);
-        let address = match self.by_key.get(&key) {
+        let (treatment, priority) = self.addresses.configured(&key);
+        let address = match self.addresses.with_key(&key) {
             // Somebody only waits for it to become available.
-            Some(&slot)
+            Some(slot)
                 if self.addresses[slot].treatment == Treatment::Unavailable && !self.conns[conn].is_internal() =>
             {
                 return Err(not_found());
             }
-            Some(&slot) => {
+            Some(slot) => {
                 self.addresses[slot].priority = priority;
                 slot
             }
             // What the router itself consumes is there whatever the configuration says of addresses.
             None if treatment == Treatment::Unavailable && self.conns[conn].is_internal() => {
-                self.create_address(key, Treatment::Closest, priority)
+                self.addresses.create(key, Treatment::Closest, priority)
             }
             None if treatment == Treatment::Unavailable => return Err(not_found()),
-            None => self.create_address(key, treatment, priority),
+            None => self.addresses.create(key, treatment, priority),
         };
         Ok(Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(text.as_bytes())), ..grant })
     }
@@ -329,55 +329,6 @@ impl Core {
             self.telemetry.detached(&self.conns[link.conn], &link);
             report::closed(self.conns[link.conn].id, &link, how);
         }
-    }
-
-    /// Makes a link a consumer or producer of an address.
-    pub(super) fn bind(&mut self, slot: Slot<Link>, address: Slot<Address>) {
-        let link = &mut self.links[slot];
-        link.address = Some(address);
-        let direction = link.direction;
-        let internal = self.conns[link.conn].is_internal();
-        let a = &mut self.addresses[address];
-        let first_path = a.paths() == 0;
-        match direction {
-            Direction::In => a.producers.push_back(&mut self.links, slot),
-            Direction::Out if internal => {
-                // In-process consumers come first, which only closest knows (spec `amqp-endpoint.md` 12.2).
-                if !a.treatment.is_multicast() {
-                    a.treatment = Treatment::Closest;
-                }
-                a.subscribers.push(slot);
-            }
-            Direction::Out => a.consumers.push_back(&mut self.links, slot),
-        }
-        if direction == Direction::Out {
-            if first_path {
-                self.restart_producers(address);
-            }
-            if !internal && self.addresses[address].consumers.len() == 1 {
-                self.local_destination_changed(address, true);
-            }
-        }
-        self.notify_watches(address);
-    }
-
-    pub(super) fn unbind(&mut self, slot: Slot<Link>) {
-        let link = &mut self.links[slot];
-        let Some(address) = link.address.take() else { return };
-        let direction = link.direction;
-        let internal = self.conns[link.conn].is_internal();
-        let a = &mut self.addresses[address];
-        let had_consumers = !a.consumers.is_empty();
-        match direction {
-            Direction::In => a.producers.remove(&mut self.links, slot),
-            Direction::Out if internal => a.subscribers.retain(|&l| l != slot),
-            Direction::Out => a.consumers.remove(&mut self.links, slot),
-        }
-        if had_consumers && self.addresses[address].consumers.is_empty() {
-            self.local_destination_changed(address, false);
-        }
-        self.notify_watches(address);
-        self.release_address(address);
     }
 }
 

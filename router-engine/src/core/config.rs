@@ -1,6 +1,5 @@
 //! Configuration of the core.
 
-use super::Core;
 use super::Router;
 use crate::address::name::AddressContext;
 use crate::forward::Treatment;
@@ -54,7 +53,7 @@ impl Router {
     pub fn set_network_id(&self, id: Option<&str>) {
         self.with(|core| {
             core.config.network_id = id.map(str::to_owned);
-            core.names.set_network(id);
+            core.addresses.names.set_network(id);
         });
     }
 
@@ -69,7 +68,7 @@ impl Router {
     /// When the same pattern (after normalisation) exists already.
     pub fn add_address_config(&self, pattern: &str, config: AddressConfig) -> Result<(), AddressConfig> {
         self.with(|core| {
-            core.patterns.insert(pattern, config)?;
+            core.addresses.patterns.insert(pattern, config)?;
             core.reconsider_unavailable();
             Ok(())
         })
@@ -79,25 +78,9 @@ impl Router {
     /// back.
     pub fn remove_address_config(&self, pattern: &str) -> Option<AddressConfig> {
         self.with(|core| {
-            let removed = core.patterns.remove(pattern);
+            let removed = core.addresses.patterns.remove(pattern);
             core.reconsider_unavailable();
             removed
         })
-    }
-}
-
-// === impl Core ===
-
-impl Core {
-    /// Treatment and priority of an address by its key; only mobile addresses are configurable.
-    pub(super) fn configured(&self, key: &str) -> (Treatment, Option<u8>) {
-        match key.as_bytes().first() {
-            Some(b'M') => match self.patterns.best_match(&key[1..]) {
-                Some(config) => (config.treatment, config.priority),
-                None => (self.config.default_treatment, None),
-            },
-            Some(b'R') => (Treatment::Closest, None),
-            _ => (Treatment::Balanced, None),
-        }
     }
 }

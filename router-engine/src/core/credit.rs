@@ -26,13 +26,13 @@ impl Core {
     pub(super) fn give_credit(&mut self, slot: Slot<Link>, credit: u32) {
         let link = &mut self.links[slot];
         if link.credit_due == 0 {
-            self.dirty_links.push(slot);
+            self.due.links.push(slot);
         }
         link.credit_due += credit;
     }
 
     pub(super) fn flush_credit(&mut self) {
-        while let Some(slot) = self.dirty_links.pop() {
+        while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
             if credit > 0 {

@@ -1,13 +1,13 @@
 //! Forwarding: from an address to outgoing links (spec `inter-router-protocol.md` section 10).
 
 use super::Core;
-use super::effect::{Effect, Push};
-use super::objects::{Address, Conn, IncomingDelivery, Link, LinkKind, OutgoingDelivery};
-use super::table::{Hook, Slot};
+use super::deliveries::IncomingDelivery;
+use super::objects::{Address, Conn, Link};
+use super::table::Slot;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
 use crate::forward::choose::{Balanced, Candidate};
-use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex};
+use crate::index::{NeighbourSet, NodeIndex};
 use crate::stream::Payload;
 use amqp_core::performative::DeliveryState;
 
@@ -27,13 +27,13 @@ pub(super) struct Route {
 }
 
 /// The content of a delivery on its way out.
-struct Content<'a> {
-    payload: &'a Payload,
-    annotations: &'a Annotations,
-    state: Option<&'a DeliveryState>,
+pub(super) struct Content<'a> {
+    pub(super) payload: &'a Payload,
+    pub(super) annotations: &'a Annotations,
+    pub(super) state: Option<&'a DeliveryState>,
     /// The stream needs a reader at once: more copies than one are made, or this is not the first and what the others
     /// have read goes when the first reader comes.
-    reader: bool,
+    pub(super) reader: bool,
 }
 
 /// A chosen destination.
@@ -108,7 +108,7 @@ impl Core {
         let a = &self.addresses[address];
         let known;
         let routers = if a.class() == b'T' {
-            known = self.routing.known();
+            known = self.plane.routing().known();
             &known
         } else {
             &a.remotes
@@ -118,14 +118,14 @@ impl Core {
         }
         let origin = match annotations.ingress.as_deref() {
             None => Some(NodeIndex::OWN),
-            Some(ingress) => self.routing.origin(ingress),
+            Some(ingress) => self.plane.routing().origin(ingress),
         };
         let Some(origin) = origin.or(flood.then_some(NodeIndex::OWN)) else { return Vec::new() };
-        let excluded = self.routing.excluded(&annotations.trace);
+        let excluded = self.plane.routing().excluded(&annotations.trace);
         let mut neighbours = NeighbourSet::EMPTY;
         for node in routers.iter() {
-            let Some(neighbour) = self.routing.neighbour_towards(node) else { continue };
-            let valid = flood || self.routing.is_valid_origin(node, origin);
+            let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
+            let valid = flood || self.plane.routing().is_valid_origin(node, origin);
             if valid && !excluded.contains(neighbour) {
                 neighbours.insert(neighbour);
             }
@@ -173,14 +173,14 @@ impl Core {
     /// The nearest acceptable remote router; among equally near ones the one after the last choice.
     fn closest_remote(&self, route: &Route, address: Slot<Address>, annotations: &Annotations) -> Option<NodeIndex> {
         let a = &self.addresses[address];
-        let origin = self.routing.anycast_origin(annotations);
+        let origin = self.plane.routing().anycast_origin(annotations);
         let mut best: Option<(u32, bool, NodeIndex)> = None;
         for node in a.remotes.iter() {
             if !self.is_usable(route, node, origin) {
                 continue;
             }
             // After the last choice comes first, then wrap around.
-            let key = (self.routing.cost(node), node <= a.last_remote, node);
+            let key = (self.plane.routing().cost(node), node <= a.last_remote, node);
             if best.is_none_or(|b| key < b) {
                 best = Some(key);
             }
@@ -203,15 +203,15 @@ impl Core {
             }
         }
         if !best.is_idle() && !a.remotes.is_empty() {
-            let origin = self.routing.anycast_origin(content.annotations);
+            let origin = self.plane.routing().anycast_origin(content.annotations);
             for node in a.remotes.iter() {
                 if !self.is_usable(route, node, origin) {
                     continue;
                 }
-                let Some(neighbour) = self.routing.neighbour_towards(node) else { continue };
+                let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
                 let load = a.outstanding(neighbour);
                 let capacity = self.neighbours.conn(neighbour).map_or(0, |c| self.conns[c].params.links.capacity);
-                let value = load.saturating_add(self.routing.cost(node));
+                let value = load.saturating_add(self.plane.routing().cost(node));
                 best.offer(Candidate { target: Destination::Remote(node), value, eligible: load < capacity });
             }
         }
@@ -242,7 +242,7 @@ impl Core {
     }
 
     fn push_remote(&mut self, route: &Route, address: Slot<Address>, node: NodeIndex, content: &Content<'_>) -> usize {
-        let Some(neighbour) = self.routing.neighbour_towards(node) else { return 0 };
+        let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { return 0 };
         let Some(conn) = self.neighbours.conn(neighbour) else { return 0 };
         let Some(link) = self.router_link(conn, route, address, content.payload) else { return 0 };
         self.push(route, link, Some(address), Some(neighbour), content);
@@ -250,157 +250,17 @@ impl Core {
     }
 
     fn is_usable(&self, route: &Route, node: NodeIndex, origin: NodeIndex) -> bool {
-        let Some(neighbour) = self.routing.neighbour_towards(node) else { return false };
+        let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { return false };
         let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         self.neighbours.conn(neighbour).is_some()
             && resend.is_none_or(|r| !r.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
-            && (route.any_way || self.routing.is_valid_origin(node, origin))
+            && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
     }
 
     fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
         let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }
-
-    /// The link of a neighbour connection for a delivery: control, by priority, or a streaming link.
-    fn router_link(
-        &mut self,
-        conn: Slot<Conn>,
-        route: &Route,
-        address: Slot<Address>,
-        payload: &Payload,
-    ) -> Option<Slot<Link>> {
-        let router = self.conns[conn].router.as_ref()?;
-        if route.control {
-            return router.control_out;
-        }
-        if is_incomplete(payload) {
-            return self.streaming_link(conn);
-        }
-        let priority = usize::from(self.addresses[address].priority.unwrap_or(route.priority).min(9));
-        router.data_out[..=priority].iter().rev().find_map(|l| *l)
-    }
-
-    /// Queues a copy on a link. `neighbour` is the one that was chosen, if it was one out of several destinations.
-    fn push(
-        &mut self,
-        route: &Route,
-        link: Slot<Link>,
-        address: Option<Slot<Address>>,
-        neighbour: Option<NeighbourIndex>,
-        content: &Content<'_>,
-    ) {
-        let base = link;
-        let link = self.stream_moved(link, content.payload);
-        let l = &self.links[link];
-        let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
-        let settled = route.settled || settle_on_send;
-        let counted = address
-            .filter(|&a| neighbour.is_some() && !route.settled && self.addresses[a].treatment == Treatment::Balanced);
-        let stream = matches!(content.payload, Payload::Stream(_));
-        let reader = match content.payload {
-            Payload::Stream(stream) if content.reader => Some(stream.reader(None)),
-            _ => None,
-        };
-        // The receiver that wants settled deliveries answers nothing: sending counts as its acceptance.
-        let origin = route.origin;
-        let slot = self.outgoing.insert_with(|id| OutgoingDelivery {
-            id,
-            link,
-            hook: Hook::default(),
-            origin,
-            at: origin.map_or(0, |origin| self.incoming[origin].copies.len() as u32),
-            presettled: settled,
-            sent: false,
-            stream,
-            outcome: None,
-            neighbour,
-            outstanding: counted,
-            born: self.now,
-        });
-        let l = &mut self.links[link];
-        // What is queued will use the credit; the peer's next flow tells the exact figure.
-        l.use_credit(1, self.now);
-        l.outgoing.push_back(&mut self.outgoing, slot);
-        l.undelivered += u32::from(self.outgoing[slot].waits());
-        l.queued_whole += u64::from(!(stream || settled));
-        if let Some((address, neighbour)) = counted.zip(neighbour) {
-            self.addresses[address].add_outstanding(neighbour, true);
-        }
-        if let Some(origin) = origin {
-            self.incoming[origin].copies.push(slot);
-            self.incoming[origin].undecided += 1;
-        }
-        let id = self.outgoing[slot].id;
-        let from = route.conn.map(|c| self.conns[c].id.number);
-        self.count_egress(link, address);
-        debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
-        self.stage(
-            conn,
-            Effect::Push(Box::new(Push {
-                link: link_id,
-                id,
-                from,
-                settled,
-                payload: content.payload.clone(),
-                reader,
-                annotations: content.annotations.clone(),
-                state: content.state.cloned(),
-            })),
-        );
-    }
-
-    fn count_egress(&mut self, link: Slot<Link>, address: Option<Slot<Address>>) {
-        let Link { conn, kind, .. } = self.links[link];
-        let conn = &mut self.conns[conn];
-        conn.last_delivery = Some(self.now);
-        let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
-        if conn.role.is_inter_router() {
-            a.counters.transit += 1;
-            self.totals.transit += u64::from(kind != LinkKind::Control);
-        } else if conn.is_internal() {
-            a.counters.to_container += 1;
-        } else {
-            let container = u64::from(conn.role.is_route_container());
-            a.counters.egress += 1;
-            a.counters.egress_route_container += container;
-            self.totals.egress += 1;
-            self.totals.egress_route_container += container;
-        }
-    }
-
-    /// Sends a message of the core's own, pre-settled, on control links. `to` is its address text.
-    pub(super) fn send_control(&mut self, to: &str, payload: bytes::Bytes) {
-        let Some(address) = self.lookup(to) else { return };
-        self.addresses[address].counters.from_container += 1;
-        let any_way = takes_any_way(to);
-        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4 };
-        self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
-    }
-
-    /// The streaming link that takes an incomplete message instead of `link`, or `link` itself.
-    fn stream_moved(&mut self, link: Slot<Link>, payload: &Payload) -> Slot<Link> {
-        let l = &self.links[link];
-        let conn = l.conn;
-        if l.kind != LinkKind::Endpoint || l.streaming || !is_incomplete(payload) || !self.conns[conn].streaming_links {
-            return link;
-        }
-        let base = l.id;
-        let Some(moved) = self.streaming_link(conn) else { return link };
-        self.links[moved].moved_from = Some(base);
-        self.links[link].moved_streams += 1;
-        moved
-    }
-}
-
-/// Whether a message on control links goes where it can. Not so requests for addresses and their answers: that they go
-/// where payload goes tells that payload would arrive (see [`crate::mesh::MeshOutput::Reachable`]).
-pub(super) fn takes_any_way(to: &str) -> bool {
-    !to.ends_with("/qdrouter.ma")
-}
-
-fn is_incomplete(payload: &Payload) -> bool {
-    matches!(payload, Payload::Stream(stream) if !stream.is_finished())
 }

@@ -1,6 +1,7 @@
 //! Identifiers of core objects: a slot to find the object and a number that is never reused.
 
-use super::objects::{Address, Conn, IncomingDelivery, Link, OutgoingDelivery};
+use super::deliveries::{IncomingDelivery, OutgoingDelivery};
+use super::objects::{Address, Conn, Link};
 use super::table::{Identity, Slot};
 
 macro_rules! id {

@@ -11,12 +11,14 @@
 //! ```
 
 pub mod action;
+mod addresses;
 mod attach;
 mod config;
 pub mod connection;
-mod control;
 mod credit;
+mod deliveries;
 pub mod effect;
+mod ending;
 mod forwarding;
 mod gauge;
 pub mod ids;
@@ -24,10 +26,14 @@ mod lifecycle;
 mod neighbours;
 pub mod nodes;
 mod objects;
+mod plane;
 mod population;
+mod reach;
 mod report;
+mod resend;
 mod role;
 mod routing;
+mod send;
 mod settle;
 pub mod snapshot;
 mod streaming;
@@ -47,20 +53,19 @@ pub use population::Population;
 pub use watch::WatchId;
 
 use crate::Mailbox;
-use crate::address::name::AddressContext;
-use crate::address::pattern::PatternTree;
-use crate::mesh::Mesh;
 use crate::policy::{Asked, Decision, Policy};
 use crate::rng::{SecretRng, Seed};
 use crate::telemetry::Sink;
 use action::{Action, InToken};
+use addresses::AddressTable;
 use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
+use deliveries::{IncomingDelivery, OutgoingDelivery};
 use effect::Effect;
 use ids::{ConnId, InId};
-use objects::{Address, Conn, IncomingDelivery, Link, OutgoingDelivery};
+use objects::{Conn, Link};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use plane::Plane;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -80,37 +85,33 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct Core {
     config: RouterConfig,
-    names: AddressContext,
     rng: SecretRng,
     conns: Table<Conn>,
     links: Table<Link>,
-    addresses: Table<Address>,
-    by_key: HashMap<String, Slot<Address>>,
+    addresses: AddressTable,
     incoming: Table<IncomingDelivery>,
     outgoing: Table<OutgoingDelivery>,
-    patterns: PatternTree<AddressConfig>,
-    mesh: Option<Mesh>,
-    routing: routing::RoutingTable,
+    plane: Plane,
     neighbours: neighbours::Neighbours,
-    unavailable: unavailable::Unavailable,
-    totals: Totals,
     telemetry: telemetry::Telemetry,
-    next_watch: u64,
     /// Idle streaming links that a connection keeps.
     pool_kept: usize,
     started: Instant,
     /// Time of the running batch.
     now: Instant,
     next_tick: Instant,
-    last_topology_change: Option<Instant>,
+    due: Due,
+}
+
+/// What is to be done at the end of the running batch.
+#[derive(Debug, Default)]
+struct Due {
     /// Connections with staged effects.
-    dirty_conns: Vec<Slot<Conn>>,
-    /// Incoming links with credit due.
-    dirty_links: Vec<Slot<Link>>,
+    conns: Vec<Slot<Conn>>,
+    /// Incoming links with credit to grant.
+    links: Vec<Slot<Link>>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
-    /// Reused for address keys.
-    scratch: String,
 }
 
 /// Router-wide counters (spec `amqp-endpoint.md` 18.2).
@@ -239,7 +240,7 @@ impl Router {
         let result = f(&mut core);
         core.flush();
         // Swapping would lose the buffer's capacity to this call; wakers are few, so they are moved out.
-        let wakers = std::mem::take(&mut core.wakers);
+        let wakers = std::mem::take(&mut core.due.wakers);
         drop(core);
         wakers.into_iter().for_each(Waker::wake);
         result
@@ -250,37 +251,26 @@ impl Router {
 
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
-        let names = config.address_context();
-        let mesh = (config.mode == Mode::Interior).then(|| Mesh::new(&config.id, instance, config.timing));
         let mut core = Self {
-            names,
             rng: SecretRng::new(seed),
             conns: Table::default(),
             links: Table::default(),
-            addresses: Table::default(),
-            by_key: HashMap::new(),
+            addresses: AddressTable::new(&config),
             incoming: Table::default(),
             outgoing: Table::default(),
-            patterns: PatternTree::default(),
-            mesh,
-            routing: routing::RoutingTable::default(),
+            plane: Plane::new(&config, instance),
             neighbours: neighbours::Neighbours::default(),
-            unavailable: unavailable::Unavailable::default(),
-            totals: Totals::default(),
             telemetry: telemetry::Telemetry::default(),
-            next_watch: 0,
             pool_kept: streaming::POOL_KEPT,
             started: now,
             now,
             next_tick: now + TICK,
-            last_topology_change: None,
-            dirty_conns: Vec::new(),
-            dirty_links: Vec::new(),
-            wakers: Vec::new(),
-            scratch: String::new(),
+            due: Due::default(),
             config,
         };
-        core.create_control_addresses();
+        if core.plane.mesh().is_some() {
+            core.create_control_addresses();
+        }
         core
     }
 
@@ -331,7 +321,7 @@ impl Core {
     fn stage(&mut self, conn: Slot<Conn>, effect: Effect) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         if c.staged.is_empty() {
-            self.dirty_conns.push(conn);
+            self.due.conns.push(conn);
         }
         c.staged.push(effect);
     }
@@ -341,9 +331,9 @@ impl Core {
         self.flush_credit();
         // What has a later number has not reached its port.
         let mark = self.outgoing.last_number();
-        while let Some(slot) = self.dirty_conns.pop() {
+        while let Some(slot) = self.due.conns.pop() {
             if let Some(conn) = self.conns.get_mut(slot) {
-                self.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark));
+                self.due.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark));
             }
         }
     }

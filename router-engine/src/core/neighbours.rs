@@ -200,7 +200,7 @@ impl Core {
             self.activate_neighbour(conn);
         }
         if direction == Direction::Out
-            && let Some(hello) = self.by_key.get("Lqdhello").copied()
+            && let Some(hello) = self.addresses.with_key("Lqdhello")
         {
             self.bind(slot, hello);
         }

@@ -40,7 +40,7 @@ impl Router {
     #[must_use]
     pub fn node_rows(&self, now: Instant) -> Vec<NodeRow> {
         let core = self.core.lock();
-        let Some(mesh) = &core.mesh else { return Vec::new() };
+        let Some(mesh) = core.plane.mesh() else { return Vec::new() };
         let own = NodeRow {
             index: NodeIndex::OWN,
             id: mesh.id().to_owned(),

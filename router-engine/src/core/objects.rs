@@ -1,20 +1,19 @@
 //! The objects of the core.
 
-use super::action::{Direction, InToken, PeerOpen};
+use super::action::{Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole, PeerKind};
+use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
-use super::ids::{AddressId, ConnId, InId, LinkId, OutId};
+use super::ids::{AddressId, ConnId, LinkId};
 use super::streaming::LinkPool;
-use super::table::{Entry, Hook, List, Listed, Slot};
+use super::table::{Hook, List, Slot, entry, listed};
 use crate::Mailbox;
-use crate::annotations::Annotations;
 use crate::forward::Treatment;
-use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
+use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log::{self, Level, LogModule};
-use crate::stream::{Notify, Payload};
+use crate::stream::Notify;
 use amqp_core::Instant;
-use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -163,6 +162,10 @@ pub(crate) struct Address {
     pub(crate) consumers: List<Link>,
     /// Incoming links.
     pub(crate) producers: List<Link>,
+    /// Of the consumers, those that other routers attached for their clients.
+    pub(crate) proxied_consumers: u32,
+    /// Of the producers, likewise.
+    pub(crate) proxied_producers: u32,
     /// In-process consumers: outgoing links of internal connections.
     pub(crate) subscribers: Vec<Slot<Link>>,
     /// The core itself consumes messages to this address.
@@ -214,100 +217,12 @@ pub(crate) struct Watch {
     pub(crate) notify: Notify,
 }
 
-/// A delivery that came in.
-#[derive(Debug)]
-pub(crate) struct IncomingDelivery {
-    pub(crate) id: InId,
-    pub(crate) link: Slot<Link>,
-    pub(crate) hook: Hook<Self>,
-    pub(crate) token: InToken,
-    pub(crate) presettled: bool,
-    /// All frames are received.
-    pub(crate) complete: bool,
-    /// When it came; none for a stream, which may take its time.
-    pub(crate) born: Option<Instant>,
-    pub(crate) multicast: bool,
-    /// The copies that are still open.
-    pub(crate) copies: SmallVec<[Slot<OutgoingDelivery>; 1]>,
-    /// How many of them have no outcome yet.
-    pub(crate) undecided: u32,
-    /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
-    pub(crate) state: Option<DeliveryState>,
-    /// A credit is owed to the link when the delivery is settled.
-    pub(crate) credit_at_settlement: bool,
-    pub(crate) resend: Option<Box<Resend>>,
-}
-
-/// What is needed to forward a released delivery again (spec `amqp-endpoint.md` 14.6).
-#[derive(Debug)]
-pub(crate) struct Resend {
-    /// Where to; the record is held.
-    pub(crate) address: Slot<Address>,
-    pub(crate) payload: Payload,
-    pub(crate) annotations: Annotations,
-    pub(crate) priority: u8,
-    pub(crate) state: Option<DeliveryState>,
-    /// Links that released it.
-    pub(crate) links: SmallVec<[LinkId; 2]>,
-    /// Neighbours that released it.
-    pub(crate) neighbours: NeighbourSet,
-}
-
-/// A copy of a delivery that goes out.
-#[derive(Debug)]
-pub(crate) struct OutgoingDelivery {
-    pub(crate) id: OutId,
-    pub(crate) link: Slot<Link>,
-    pub(crate) hook: Hook<Self>,
-    /// The incoming delivery, while it lives.
-    pub(crate) origin: Option<Slot<IncomingDelivery>>,
-    /// Index in the incoming delivery's `copies`.
-    pub(crate) at: u32,
-    pub(crate) presettled: bool,
-    /// Known to have left completely, and counted: reported for streams and pre-settled ones, concluded for others.
-    pub(crate) sent: bool,
-    pub(crate) stream: bool,
-    /// A terminal state was seen from the receiver.
-    pub(crate) outcome: Option<DeliveryState>,
-    /// The neighbour that was chosen, on whichever connection of its group.
-    pub(crate) neighbour: Option<NeighbourIndex>,
-    /// The address that counts it as outstanding at the neighbour.
-    pub(crate) outstanding: Option<Slot<Address>>,
-    pub(crate) born: Instant,
-}
-
 // === impls ===
-
-macro_rules! entry {
-    ($type:ident, $id:ident) => {
-        impl Entry for $type {
-            type Id = $id;
-
-            fn id(&self) -> $id {
-                self.id
-            }
-        }
-    };
-}
-
-macro_rules! listed {
-    ($type:ident) => {
-        impl Listed for $type {
-            fn hook(&mut self) -> &mut Hook<Self> {
-                &mut self.hook
-            }
-        }
-    };
-}
 
 entry!(Conn, ConnId);
 entry!(Link, LinkId);
 entry!(Address, AddressId);
-entry!(IncomingDelivery, InId);
-entry!(OutgoingDelivery, OutId);
 listed!(Link);
-listed!(IncomingDelivery);
-listed!(OutgoingDelivery);
 
 impl LinkKind {
     /// The rank of a link of this kind among those of its connection.
@@ -328,17 +243,10 @@ impl LinkKind {
     }
 }
 
-impl OutgoingDelivery {
-    /// Whether it is known not to have left yet; of unsettled ones without a stream that is not known.
-    pub(crate) const fn waits(&self) -> bool {
-        (self.stream || self.presettled) && !self.sent
-    }
-}
-
 impl Conn {
     /// In-process peers of the router itself (the management agent).
-    pub(crate) fn is_internal(&self) -> bool {
-        self.params.kind == PeerKind::Internal
+    pub(crate) const fn is_internal(&self) -> bool {
+        matches!(self.params.kind, PeerKind::Internal)
     }
 
     /// Whether its frames are traced: as was asked for, until the module's setting changes.
@@ -405,6 +313,15 @@ impl Address {
             + self.subscribers.len()
             + usize::from(self.control.is_some())
             + self.remotes.len()
+    }
+
+    /// Something refers to the record.
+    pub(crate) fn is_used(&self) -> bool {
+        self.paths() > 0
+            || !self.producers.is_empty()
+            || !self.watches.is_empty()
+            || self.holds > 0
+            || !self.outstanding.is_empty()
     }
 
     pub(crate) fn outstanding(&self, neighbour: NeighbourIndex) -> u32 {

@@ -27,10 +27,10 @@ impl Router {
         Population {
             connections: core.conns.len(),
             links: core.links.len(),
-            addresses: core.addresses.len(),
+            addresses: core.addresses.records().len(),
             incoming: core.incoming.len(),
             outgoing: core.outgoing.len(),
-            watches: core.addresses.iter().map(|address| address.watches.len()).sum(),
+            watches: core.addresses.records().iter().map(|address| address.watches.len()).sum(),
         }
     }
 }

@@ -28,6 +28,7 @@ struct Traits {
     router: bool,
     inter_router: bool,
     joins_network: bool,
+    attaches_for_others: bool,
     connector_policed: bool,
     access_id: bool,
     annotations_version: bool,
@@ -41,6 +42,7 @@ const PEER: Traits = Traits {
     router: false,
     inter_router: false,
     joins_network: false,
+    attaches_for_others: false,
     connector_policed: false,
     access_id: false,
     annotations_version: false,
@@ -62,9 +64,10 @@ impl ConnectionRole {
             Self::InterRouter => Traits { name: "inter-router", joins_network: true, access_id: true, ..INTER_ROUTER },
             Self::InterRouterData => Traits { name: "inter-router-data", ..INTER_ROUTER },
             Self::Edge => {
-                Traits { name: "edge", joins_network: true, access_id: true, annotations_version: true, ..ROUTER }
+                let edge = Traits { joins_network: true, access_id: true, annotations_version: true, ..ROUTER };
+                Traits { name: "edge", attaches_for_others: true, ..edge }
             }
-            Self::InterEdge => Traits { name: "inter-edge", access_id: true, ..ROUTER },
+            Self::InterEdge => Traits { name: "inter-edge", attaches_for_others: true, access_id: true, ..ROUTER },
             Self::InterNetwork => Traits { name: "inter-network", connector_policed: true, path: false, ..ROUTER },
         }
     }
@@ -126,6 +129,12 @@ impl ConnectionRole {
     #[must_use]
     pub const fn joins_network(self) -> bool {
         self.traits().joins_network
+    }
+
+    /// Its links are attached on behalf of clients of the router at the other end.
+    #[must_use]
+    pub const fn attaches_for_others(self) -> bool {
+        self.traits().attaches_for_others
     }
 
     /// Policy for connectors applies where it is configured (spec `security-and-policy.md` 10.7).

@@ -2,19 +2,25 @@
 //! (spec `inter-router-protocol.md` section 10.2).
 
 use crate::annotations::{Annotations, Trace};
-use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
+use crate::index::{NeighbourIndex, NeighbourSet, NodeIndex, NodeSet};
+use rustc_hash::FxBuildHasher;
 use std::collections::HashMap;
 
 /// What forwarding needs to know of the network.
 #[derive(Debug)]
 pub(super) struct RoutingTable {
+    /// By index.
     nodes: Vec<Option<RemoteRouter>>,
-    by_id: HashMap<Box<[u8]>, NodeIndex>,
+    /// Routers choose their ids, but nobody else does.
+    by_id: HashMap<Box<[u8]>, NodeIndex, FxBuildHasher>,
     /// Routers to and from which flows can be carried.
     pub(super) reachable: NodeSet,
     /// Largest hop count to a reachable router.
     pub(super) radius: u32,
 }
+
+/// The routing table of a router that is in no network.
+pub(super) static NO_ROUTES: RoutingTable = RoutingTable::EMPTY;
 
 /// A remote router.
 #[derive(Debug, Clone, Default)]
@@ -36,13 +42,11 @@ pub(super) struct Route {
 
 // === impl RoutingTable ===
 
-impl Default for RoutingTable {
-    fn default() -> Self {
-        Self { nodes: vec![None; MAX_ROUTERS], by_id: HashMap::new(), reachable: NodeSet::EMPTY, radius: 0 }
-    }
-}
-
 impl RoutingTable {
+    /// Of no network.
+    pub(super) const EMPTY: Self =
+        Self { nodes: Vec::new(), by_id: HashMap::with_hasher(FxBuildHasher), reachable: NodeSet::EMPTY, radius: 0 };
+
     fn node(&self, node: NodeIndex) -> Option<&RemoteRouter> {
         self.nodes.get(node.get()).and_then(Option::as_ref)
     }
@@ -55,10 +59,11 @@ impl RoutingTable {
     }
 
     pub(super) fn add_node(&mut self, node: NodeIndex, id: &str) {
-        if let Some(place) = self.nodes.get_mut(node.get()) {
-            *place = Some(RemoteRouter { id: id.to_owned(), route: Route::default() });
-            self.by_id.insert(id.as_bytes().into(), node);
+        if self.nodes.len() <= node.get() {
+            self.nodes.resize_with(node.get() + 1, || None);
         }
+        self.nodes[node.get()] = Some(RemoteRouter { id: id.to_owned(), route: Route::default() });
+        self.by_id.insert(id.as_bytes().into(), node);
     }
 
     pub(super) fn remove_node(&mut self, node: NodeIndex) -> Option<String> {

@@ -208,14 +208,14 @@ impl Router {
     /// As [`Self::address_rows`], a part of it.
     #[must_use]
     pub fn address_page(&self, page: Page) -> Vec<AddressRow> {
-        self.rows(page, |core| &core.addresses, |_, _| true, address_row)
+        self.rows(page, |core| core.addresses.records(), |_, _| true, address_row)
     }
 
     /// The address record with that key.
     #[must_use]
     pub fn address_row(&self, key: &str) -> Option<AddressRow> {
         let core = self.core.lock();
-        core.by_key.get(key).map(|&slot| address_row(&core, &core.addresses[slot]))
+        core.addresses.with_key(key).map(|slot| address_row(&core, &core.addresses[slot]))
     }
 
     /// Router-wide figures. What this costs does not depend on how many objects there are.
@@ -226,9 +226,9 @@ impl Router {
             connections: core.telemetry.connections,
             services: core.telemetry.services(),
             links: core.telemetry.links,
-            addresses: core.addresses.len(),
-            nodes: core.routing.count(),
-            totals: core.totals,
+            addresses: core.addresses.records().len(),
+            nodes: core.plane.routing().count(),
+            totals: core.telemetry.totals,
             uptime: now.since(core.started),
         }
     }
@@ -259,7 +259,7 @@ impl Router {
 }
 
 fn address_row(core: &Core, a: &Address) -> AddressRow {
-    let remotes = if a.class() == b'T' { core.routing.known() } else { a.remotes.clone() };
+    let remotes = if a.class() == b'T' { core.plane.routing().known() } else { a.remotes.clone() };
     AddressRow {
         key: a.key.clone(),
         treatment: a.treatment,
@@ -267,7 +267,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         in_process: a.subscribers.len() as u32 + u32::from(a.control.is_some()),
         subscribers: a.consumers.len(),
         producers: a.producers.len(),
-        remotes: remotes.iter().filter_map(|node| core.routing.name(node)).collect(),
+        remotes: remotes.iter().filter_map(|node| core.plane.routing().name(node)).collect(),
         watched: !a.watches.is_empty(),
         counters: a.counters,
         tracked: a.outstanding.iter().map(|(_, count)| count).sum(),

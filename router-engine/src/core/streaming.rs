@@ -3,8 +3,8 @@
 
 use super::Core;
 use super::action::Direction;
-use super::effect::SessionClass;
-use super::ids::LinkId;
+use super::effect::{Effect, SessionClass};
+use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkKind, RouterConn};
 use super::report;
 use super::table::Slot;
@@ -92,6 +92,27 @@ impl Core {
         }
         *next_member = (*next_member + 1) % members.len();
         members[*next_member]
+    }
+
+    /// A port takes an outgoing stream over to a link of its own (spec `tcp-adaptor.md` 7.2).
+    pub(super) fn on_move(&mut self, conn: Slot<Conn>, delivery: OutId, link: LinkId) {
+        let (Some(slot), Some(to)) = (self.outgoing.find(delivery), self.links.find(link)) else {
+            // It was taken away in the meantime, and whoever had it was told: so must be who asks for it now.
+            self.stage(conn, Effect::AbortOut { link, id: delivery });
+            return;
+        };
+        let from = self.outgoing[slot].link;
+        if self.links[to].conn != conn || from == to || self.links[to].moved_from.is_some() {
+            return;
+        }
+        let waiting = u32::from(self.outgoing[slot].waits());
+        self.links[from].outgoing.remove(&mut self.outgoing, slot);
+        self.links[from].undelivered -= waiting;
+        self.links[from].moved_streams += 1;
+        self.links[to].moved_from = Some(self.links[from].id);
+        self.links[to].outgoing.push_back(&mut self.outgoing, slot);
+        self.links[to].undelivered += waiting;
+        self.outgoing[slot].link = to;
     }
 
     /// A stream has left a streaming link: the link waits for the next one.

@@ -54,6 +54,32 @@ pub(crate) struct Table<T> {
     last_number: u32,
 }
 
+/// Says what the objects of a type are called.
+macro_rules! entry {
+    ($type:ident, $id:ident) => {
+        impl $crate::core::table::Entry for $type {
+            type Id = $id;
+
+            fn id(&self) -> $id {
+                self.id
+            }
+        }
+    };
+}
+
+/// Says that the objects of a type are in lists.
+macro_rules! listed {
+    ($type:ident) => {
+        impl $crate::core::table::Listed for $type {
+            fn hook(&mut self) -> &mut $crate::core::table::Hook<Self> {
+                &mut self.hook
+            }
+        }
+    };
+}
+
+pub(super) use {entry, listed};
+
 // === impl Slot ===
 
 impl<T> Slot<T> {

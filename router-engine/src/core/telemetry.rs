@@ -1,5 +1,6 @@
 //! What the core counts and tells as objects come and go.
 
+use super::Totals;
 use super::connection::PeerKind;
 use super::objects::{Conn, Link};
 use crate::telemetry::{Event, Sink};
@@ -9,6 +10,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Telemetry {
     pub(super) sink: Option<Arc<dyn Sink>>,
+    /// Of deliveries.
+    pub(super) totals: Totals,
     /// Connections.
     pub(super) connections: usize,
     /// Of these, of ordinary peers, by kind.

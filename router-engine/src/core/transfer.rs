@@ -1,9 +1,11 @@
 //! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
 
 use super::action::Deliver;
+use super::deliveries::{IncomingDelivery, Resend};
 use super::effect::Effect;
-use super::forwarding::{Route, takes_any_way};
-use super::objects::{Address, Conn, IncomingDelivery, Link, LinkKind, Resend};
+use super::forwarding::Route;
+use super::objects::{Address, Conn, Link, LinkKind};
+use super::send::takes_any_way;
 use super::table::{Hook, Slot};
 use super::{Accepted, Core};
 use crate::annotations::flags;
@@ -28,9 +30,8 @@ impl Core {
         if l.streaming {
             annotations.flags |= flags::STREAMING;
         }
-        if settled && self.is_ingress(link) {
-            self.totals.outcomes.presettled += 1;
-        }
+        let enters = self.is_ingress(link);
+        self.telemetry.totals.outcomes.presettled += u64::from(settled && enters);
         let l = &self.links[link];
         let targeted = l.address.is_some();
         if let Some(text) = l.terminus.as_ref().filter(|_| targeted) {
@@ -38,11 +39,11 @@ impl Core {
         }
         let address = match l.address {
             Some(address) => Some(address),
-            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.lookup(to)),
+            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.addresses.lookup(to)),
         };
         let complete = !matches!(&payload, Payload::Stream(s) if !s.is_finished());
         let early_credit = settled || self.credit_at_forward(link);
-        self.count_ingress(conn, link, address);
+        self.count_ingress(conn, link, address, enters);
 
         // A settled message that is complete has no future: nothing remembers it.
         let delivery = (!(settled && complete)).then(|| {
@@ -73,7 +74,7 @@ impl Core {
             self.address_request_passes(address);
         }
         let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority };
-        let within_radius = annotations.trace.count() <= self.routing.radius + 1;
+        let within_radius = annotations.trace.count() <= self.plane.routing().radius + 1;
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
             _ => 0,
@@ -113,7 +114,7 @@ impl Core {
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
         if delivery.is_none_or(|slot| self.incoming[slot].presettled) {
             self.links[link].counters.dropped_presettled += 1;
-            self.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
+            self.telemetry.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
         }
         // While it has a path the address only has no way for the moment: nothing would tell when it is back.
         let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
@@ -140,16 +141,15 @@ impl Core {
             return self.addresses[slot].treatment == Treatment::Unavailable;
         }
         let Some(to) = to.and_then(|to| std::str::from_utf8(to).ok()) else { return false };
-        let key = self.key_of(to);
-        self.configured(&key).0 == Treatment::Unavailable
+        self.addresses.is_unavailable(to)
     }
 
-    fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>) {
-        let enters = self.is_ingress(link);
+    /// Counts a delivery that `enters` the network here, or does not.
+    fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>, enters: bool) {
         let conn = &self.conns[conn];
         let container = u64::from(enters && conn.role.is_route_container());
-        self.totals.ingress += u64::from(enters);
-        self.totals.ingress_route_container += container;
+        self.telemetry.totals.ingress += u64::from(enters);
+        self.telemetry.totals.ingress_route_container += container;
         // What has nowhere to go on a link with an address is not one of that address's deliveries.
         let targeted = self.links[link].address.is_some();
         let Some(a) = address.map(|a| &mut self.addresses[a]).filter(|a| !targeted || a.paths() > 0) else { return };

@@ -50,14 +50,14 @@ impl Core {
             if self.addresses[slot].treatment != Treatment::Unavailable {
                 continue;
             }
-            let (treatment, priority) = self.configured(&self.addresses[slot].key);
+            let (treatment, priority) = self.addresses.configured(&self.addresses[slot].key);
             if treatment != Treatment::Unavailable {
                 let address = &mut self.addresses[slot];
                 (address.treatment, address.priority) = (treatment, priority);
                 self.notify_watches(slot);
             }
         }
-        for (key, routers) in std::mem::take(&mut self.unavailable.by_key) {
+        for (key, routers) in std::mem::take(&mut self.addresses.unavailable.by_key) {
             for (node, hint) in routers {
                 self.map_address(node, key.clone(), hint);
             }

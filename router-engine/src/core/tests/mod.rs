@@ -7,6 +7,7 @@ mod lines;
 mod links;
 mod loss;
 mod multicast;
+mod reach;
 mod resend;
 mod streams;
 mod telemetry;

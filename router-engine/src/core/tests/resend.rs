@@ -3,9 +3,8 @@
 use super::super::AddressConfig;
 use super::super::action::{Action, Direction, Side};
 use super::super::effect::Push;
-use super::world::{NOW, Peer, message, router, stream};
+use super::world::{NODE, NOW, Peer, message, router, stream};
 use crate::forward::Treatment;
-use crate::index::NodeSet;
 use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -22,7 +21,7 @@ fn an_address_lives_as_long_as_a_delivery_may_be_sent_to_it_again() {
     let unsent = vec![rx.push().id];
     rx.submit(Action::Detached { link: queue, error: None, unsent });
     assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
-    assert!(router.address_rows().is_empty(), "nothing refers to the address any more");
+    assert!(router.address_row("Mq").is_none(), "nothing refers to the address any more");
 }
 
 #[test]
@@ -35,14 +34,12 @@ fn an_address_that_a_neighbour_withdraws_is_still_known_to_what_it_has_not_settl
     tx.send_resend(link, "q", message());
     let push = b.push();
     router.with(|core| {
-        for slot in core.addresses.slots() {
-            core.addresses[slot].remotes = NodeSet::EMPTY;
-            core.release_address(slot);
-        }
+        let address = core.addresses.lookup("q").expect("known");
+        core.map_remote(address, NODE, false);
     });
     b.answer(&push, DeliveryState::Released, true);
     assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
-    assert!(router.address_rows().is_empty());
+    assert!(router.address_row("Mq").is_none());
 }
 
 #[test]

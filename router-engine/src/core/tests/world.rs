@@ -1,4 +1,4 @@
-//! The fixture: a router without a mesh, whose network the test makes up.
+//! The fixture: a router whose network the test makes up.
 
 use super::super::action::{Action, AttachRequest, Deliver, Direction, InToken, PeerOpen, Side};
 use super::super::connection::{
@@ -6,8 +6,8 @@ use super::super::connection::{
 };
 use super::super::effect::{Effect, Push};
 use super::super::ids::{InId, LinkId};
-use super::super::routing::Route;
-use super::super::{Accepted, Mode, Router, RouterConfig};
+use super::super::routing::{Route, RoutingTable};
+use super::super::{Accepted, Core, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::stream::{Payload, Stream, StreamLimits};
@@ -19,7 +19,7 @@ use bytes::Bytes;
 pub(super) const NOW: Instant = Instant::from_micros(0);
 
 /// The only remote router.
-const NODE: NodeIndex = NodeIndex::at(1);
+pub(super) const NODE: NodeIndex = NodeIndex::at(1);
 
 /// The connection to it.
 const NEIGHBOUR: NeighbourIndex = NeighbourIndex::at(0);
@@ -33,7 +33,11 @@ pub(super) struct Peer<'a> {
 }
 
 pub(super) fn router() -> Router {
-    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    router_of(Mode::Interior)
+}
+
+pub(super) fn router_of(mode: Mode) -> Router {
+    let config = RouterConfig { id: "R".into(), mode, ..RouterConfig::default() };
     Router::new(config, crate::rng::Seed::from(1), 1, NOW)
 }
 
@@ -52,6 +56,10 @@ fn control_params(ordinal: u64) -> ConnParams {
     let mut params = params(ConnectionRole::InterRouter);
     params.trunk.ordinal = Some(ordinal);
     params
+}
+
+fn routing(core: &mut Core) -> &mut RoutingTable {
+    &mut core.plane.interior_mut().expect("of an interior router").routing
 }
 
 /// The way to the remote router, if it is `open`.
@@ -76,7 +84,7 @@ impl<'a> Peer<'a> {
         Self::open(router, control_params(ordinal), "")
     }
 
-    fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
+    pub(super) fn with_role(router: &'a Router, role: ConnectionRole) -> Self {
         Self::open(router, params(role), "")
     }
 
@@ -104,16 +112,11 @@ impl<'a> Peer<'a> {
         let mut peer = Self::with_role(router, ConnectionRole::InterRouter);
         peer.attach_all();
         router.with(|core| {
-            core.routing.add_node(NODE, "B");
-            core.routing.set_route(NODE, route(true));
-            let key = core.key_of(address);
-            let slot = match core.by_key.get(&key) {
-                Some(&slot) => slot,
-                None => {
-                    let (treatment, priority) = core.configured(&key);
-                    core.create_address(key, treatment, priority)
-                }
-            };
+            let routing = routing(core);
+            routing.add_node(NODE, "B");
+            routing.set_route(NODE, route(true));
+            let key = core.addresses.key_of(address);
+            let slot = core.addresses.with_key_or_new(key);
             core.addresses[slot].remotes.insert(NODE);
         });
         peer
@@ -121,7 +124,7 @@ impl<'a> Peer<'a> {
 
     /// Whether the neighbour of a control connection can be reached.
     pub(super) fn way(&self, open: bool) {
-        self.router.with(|core| core.routing.set_route(NODE, route(open)));
+        self.router.with(|core| routing(core).set_route(NODE, route(open)));
     }
 
     /// A data connection of the neighbour.

@@ -1,0 +1,88 @@
+//! Deliveries that the core remembers.
+
+use super::action::InToken;
+use super::ids::{InId, LinkId, OutId};
+use super::objects::{Address, Link};
+use super::table::{Hook, Slot, entry, listed};
+use crate::annotations::Annotations;
+use crate::index::{NeighbourIndex, NeighbourSet};
+use crate::stream::Payload;
+use amqp_core::Instant;
+use amqp_core::performative::DeliveryState;
+use smallvec::SmallVec;
+
+/// A delivery that came in.
+#[derive(Debug)]
+pub(crate) struct IncomingDelivery {
+    pub(crate) id: InId,
+    pub(crate) link: Slot<Link>,
+    pub(crate) hook: Hook<Self>,
+    pub(crate) token: InToken,
+    pub(crate) presettled: bool,
+    /// All frames are received.
+    pub(crate) complete: bool,
+    /// When it came; none for a stream, which may take its time.
+    pub(crate) born: Option<Instant>,
+    pub(crate) multicast: bool,
+    /// The copies that are still open.
+    pub(crate) copies: SmallVec<[Slot<OutgoingDelivery>; 1]>,
+    /// How many of them have no outcome yet.
+    pub(crate) undecided: u32,
+    /// The last state told to the sender, or, for multicast, the aggregated outcome so far.
+    pub(crate) state: Option<DeliveryState>,
+    /// A credit is owed to the link when the delivery is settled.
+    pub(crate) credit_at_settlement: bool,
+    pub(crate) resend: Option<Box<Resend>>,
+}
+
+/// What is needed to forward a released delivery again (spec `amqp-endpoint.md` 14.6).
+#[derive(Debug)]
+pub(crate) struct Resend {
+    /// Where to; the record is held.
+    pub(crate) address: Slot<Address>,
+    pub(crate) payload: Payload,
+    pub(crate) annotations: Annotations,
+    pub(crate) priority: u8,
+    pub(crate) state: Option<DeliveryState>,
+    /// Links that released it.
+    pub(crate) links: SmallVec<[LinkId; 2]>,
+    /// Neighbours that released it.
+    pub(crate) neighbours: NeighbourSet,
+}
+
+/// A copy of a delivery that goes out.
+#[derive(Debug)]
+pub(crate) struct OutgoingDelivery {
+    pub(crate) id: OutId,
+    pub(crate) link: Slot<Link>,
+    pub(crate) hook: Hook<Self>,
+    /// The incoming delivery, while it lives.
+    pub(crate) origin: Option<Slot<IncomingDelivery>>,
+    /// Index in the incoming delivery's `copies`.
+    pub(crate) at: u32,
+    pub(crate) presettled: bool,
+    /// Known to have left completely, and counted: reported for streams and pre-settled ones, concluded for others.
+    pub(crate) sent: bool,
+    pub(crate) stream: bool,
+    /// A terminal state was seen from the receiver.
+    pub(crate) outcome: Option<DeliveryState>,
+    /// The neighbour that was chosen, on whichever connection of its group.
+    pub(crate) neighbour: Option<NeighbourIndex>,
+    /// The address that counts it as outstanding at the neighbour.
+    pub(crate) outstanding: Option<Slot<Address>>,
+    pub(crate) born: Instant,
+}
+
+entry!(IncomingDelivery, InId);
+entry!(OutgoingDelivery, OutId);
+listed!(IncomingDelivery);
+listed!(OutgoingDelivery);
+
+// === impl OutgoingDelivery ===
+
+impl OutgoingDelivery {
+    /// Whether it is known not to have left yet; of unsettled ones without a stream that is not known.
+    pub(crate) const fn waits(&self) -> bool {
+        (self.stream || self.presettled) && !self.sent
+    }
+}

@@ -1,0 +1,213 @@
+//! The plane of an interior router: joins the mesh state machine to addresses, links and connections.
+
+use super::super::Core;
+use super::super::action::Direction;
+use super::super::forwarding;
+use super::super::objects::{Address, ControlAddress, Link};
+use super::super::reach::{LocalChange, ReachChange};
+use super::super::routing::{Route, RoutingTable};
+use super::super::table::Slot;
+use crate::forward::Treatment;
+use crate::index::{NeighbourIndex, NodeIndex};
+use crate::log;
+use crate::log::{Level, LogModule};
+use crate::mesh::{self, Mesh, MeshOutput};
+use crate::stream::Payload;
+use amqp_core::Instant;
+
+/// What an interior router knows of its network.
+#[derive(Debug)]
+pub(in crate::core) struct Interior {
+    pub(in crate::core) mesh: Mesh,
+    pub(in crate::core) routing: RoutingTable,
+}
+
+// === impl Interior ===
+
+impl Interior {
+    pub(super) fn new(mesh: Mesh) -> Self {
+        Self { mesh, routing: RoutingTable::EMPTY }
+    }
+
+    /// Advertises the address while there are consumers here.
+    pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address) {
+        let Some(local) = change.local().filter(|_| is_propagated(&address.key)) else { return };
+        match local {
+            LocalChange::Gained => {
+                let producers = change.after.producers.total();
+                self.mesh.local_added(&address.key, address.treatment.code(), producers);
+            }
+            LocalChange::Lost => self.mesh.local_removed(&address.key),
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// The core itself consumes what neighbours send to the addresses of the routing protocol.
+    pub(in crate::core) fn create_control_addresses(&mut self) {
+        use ControlAddress::{Hello, Router};
+        for (key, treatment, control) in [
+            ("Lqdhello", Treatment::Flood, Hello),
+            ("Lqdrouter", Treatment::Flood, Router),
+            ("Tqdrouter", Treatment::Flood, Router),
+            ("Lqdrouter.ma", Treatment::Multicast, Router),
+            ("Tqdrouter.ma", Treatment::Multicast, Router),
+        ] {
+            self.addresses.create_control(key, treatment, control);
+        }
+    }
+
+    pub(in crate::core) fn mesh_link_lost(&mut self, neighbour: NeighbourIndex) {
+        self.drive_mesh(|mesh, _| mesh.link_lost(neighbour));
+    }
+
+    /// A message to one of the control addresses, from a neighbour.
+    pub(in crate::core) fn on_control_message(
+        &mut self,
+        _address: ControlAddress,
+        route: &forwarding::Route,
+        payload: &Payload,
+    ) {
+        let Some(conn) = route.conn.map(|c| &self.conns[c]) else { return };
+        let Some(from) = conn.router.as_ref() else { return };
+        let link = from.neighbour.map(|neighbour| (neighbour, from.cost));
+        let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
+            log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            return;
+        };
+        // A message of an old, retired connection of a neighbour says nothing about a link.
+        self.drive_mesh(|mesh, now| mesh.handle_message(&opcode, &body, link, now));
+    }
+
+    pub(in crate::core) fn drive_mesh(&mut self, input: impl FnOnce(&mut Mesh, Instant)) {
+        let now = self.now;
+        let Some(interior) = self.plane.interior_mut() else { return };
+        input(&mut interior.mesh, now);
+        // Outputs may lead back here (a message of our own is never looped to ourselves, but
+        // routes change credit); each is taken singly so that the mesh is never borrowed meanwhile.
+        while let Some(output) = self.plane.interior_mut().and_then(|interior| interior.mesh.poll_output()) {
+            self.on_mesh_output(output);
+        }
+    }
+
+    pub(in crate::core) fn on_mesh_output(&mut self, output: MeshOutput) {
+        match output {
+            MeshOutput::Send { to, payload, .. } => self.send_control(&to, payload),
+            MeshOutput::NodeAdded { node, id } => self.add_node(node, &id),
+            MeshOutput::NodeRemoved { node } => self.remove_node(node),
+            MeshOutput::Route { node, next_hop, link, cost, valid_origins } => {
+                let route = Route { next_hop, link, cost, valid_origins };
+                self.change_routing(|routing| routing.set_route(node, route));
+            }
+            MeshOutput::Reachable { node, reachable } => self.on_reachable(node, reachable),
+            MeshOutput::Radius(radius) => {
+                self.change_routing(|routing| routing.radius = radius);
+            }
+            MeshOutput::MapAddress { node, key, treatment } => self.map_address(node, key, treatment),
+            MeshOutput::UnmapAddress { node, key } => self.unmap_address(node, &key),
+            MeshOutput::FlushNode { node } => self.flush_node(node, false),
+            // Who wants to know asks the mesh.
+            MeshOutput::TopologyChanged => {}
+        }
+    }
+
+    fn change_routing<T>(&mut self, change: impl FnOnce(&mut RoutingTable) -> T) -> Option<T> {
+        self.plane.interior_mut().map(|interior| change(&mut interior.routing))
+    }
+
+    fn add_node(&mut self, node: NodeIndex, id: &str) {
+        self.change_routing(|routing| routing.add_node(node, id));
+        self.addresses.names.add_router(id);
+        let address = self.addresses.with_key_or_new(format!("R{id}"));
+        self.claim_producers(id, address);
+        self.map_remote(address, node, true);
+    }
+
+    fn remove_node(&mut self, node: NodeIndex) {
+        self.flush_node(node, true);
+        if let Some(id) = self.change_routing(|routing| routing.remove_node(node)).flatten() {
+            self.addresses.names.remove_router(&id);
+        }
+    }
+
+    pub(in crate::core) fn map_address(&mut self, node: NodeIndex, key: String, hint: u8) {
+        let Some(address) = self.addresses.advertised(key, node, hint) else { return };
+        let a = &self.addresses[address];
+        log!(
+            LogModule::RouterMa,
+            Level::Debug,
+            "MAU: Router '{}' added to address '{}', treatment: {}",
+            self.plane.routing().name(node).unwrap_or_default(),
+            a.key,
+            a.treatment.code()
+        );
+        self.map_remote(address, node, true);
+    }
+
+    fn unmap_address(&mut self, node: NodeIndex, key: &str) {
+        self.addresses.unavailable.remove(key, node);
+        if let Some(address) = self.addresses.with_key(key) {
+            let router = || self.plane.routing().name(node).unwrap_or_default();
+            log!(LogModule::RouterMa, Level::Debug, "MAU: Router '{}' removed from address '{key}'", router());
+            self.map_remote(address, node, false);
+        }
+    }
+
+    /// Binds links to the address of a router whose id has slashes if they meant it all along: until it was known, their
+    /// address was taken to name the router, or something on this one, of which the id is the text up to a slash.
+    fn claim_producers(&mut self, id: &str, address: Slot<Address>) {
+        if !id.contains('/') {
+            return;
+        }
+        let of_routers = |a: Slot<Address>| a != address && matches!(self.addresses[a].class(), b'L' | b'R');
+        let is_candidate = |link: &Link| link.direction == Direction::In && link.address.is_some_and(of_routers);
+        let candidates: Vec<Slot<Link>> =
+            self.links.entries().filter(|(_, link)| is_candidate(link)).map(|(slot, _)| slot).collect();
+        for slot in candidates {
+            let terminus = self.links[slot].terminus.clone();
+            let text = terminus.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            if text.is_some_and(|text| self.addresses.lookup(text) == Some(address)) {
+                self.unbind(slot);
+                self.bind(slot, address);
+            }
+        }
+    }
+
+    /// Tells the watches of what a router advertises.
+    fn on_reachable(&mut self, node: NodeIndex, reachable: bool) {
+        self.change_routing(|routing| routing.reachable.set(node, reachable));
+        for address in self.addresses.slots() {
+            if self.addresses[address].remotes.contains(node) {
+                self.notify_watches(address);
+            }
+        }
+    }
+
+    /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
+    pub(in crate::core) fn address_request_passes(&mut self, address: Slot<Address>) {
+        let a = &self.addresses[address];
+        if a.class() == b'R'
+            && let Some(node) = a.remotes.sole()
+        {
+            self.drive_mesh(|mesh, _| mesh.request_passes(node));
+        }
+    }
+
+    /// Unmaps what a router advertised, with its own `R` address only when it is forgotten.
+    fn flush_node(&mut self, node: NodeIndex, forgotten: bool) {
+        self.addresses.unavailable.forget_node(node);
+        for address in self.addresses.slots() {
+            let a = &self.addresses[address];
+            if a.remotes.contains(node) && (forgotten || a.class() != b'R') {
+                self.map_remote(address, node, false);
+            }
+        }
+    }
+}
+
+/// Whether an address of this key is advertised to other routers (spec `inter-router-protocol.md` 8.1).
+fn is_propagated(key: &str) -> bool {
+    matches!(key.as_bytes().first(), Some(b'M' | b'N' | b'H')) && key != "M$management" && !key.starts_with("M_$qd.")
+}

@@ -1,0 +1,71 @@
+//! What a router does for the network that it is part of, by its mode.
+
+pub(super) mod edge;
+pub(super) mod interior;
+
+use super::objects::Address;
+use super::reach::ReachChange;
+use super::routing::{NO_ROUTES, RoutingTable};
+use crate::core::RouterConfig;
+use crate::mesh::Mesh;
+use crate::mode::Mode;
+use edge::Edge;
+use interior::Interior;
+
+/// The part that the router plays, with what it knows for that.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and every message asks it")]
+pub(super) enum Plane {
+    /// There is no network.
+    Standalone,
+    /// Link-state routing.
+    Interior(Interior),
+    /// The network is what an interior router makes reachable.
+    Edge(Edge),
+}
+
+// === impl Plane ===
+
+impl Plane {
+    /// The plane of a router; `instance` is its boot time in seconds since the Unix epoch.
+    pub(super) fn new(config: &RouterConfig, instance: i64) -> Self {
+        match config.mode {
+            Mode::Standalone => Self::Standalone,
+            Mode::Interior => Self::Interior(Interior::new(Mesh::new(&config.id, instance, config.timing))),
+            Mode::Edge => Self::Edge(Edge),
+        }
+    }
+
+    /// The ways to other routers; there are none but of interior routers.
+    pub(super) const fn routing(&self) -> &RoutingTable {
+        match self {
+            Self::Interior(interior) => &interior.routing,
+            Self::Standalone | Self::Edge(_) => &NO_ROUTES,
+        }
+    }
+
+    /// The mesh of an interior router.
+    pub(super) const fn mesh(&self) -> Option<&Mesh> {
+        match self {
+            Self::Interior(interior) => Some(&interior.mesh),
+            Self::Standalone | Self::Edge(_) => None,
+        }
+    }
+
+    pub(super) const fn interior_mut(&mut self) -> Option<&mut Interior> {
+        match self {
+            Self::Interior(interior) => Some(interior),
+            Self::Standalone | Self::Edge(_) => None,
+        }
+    }
+
+    /// Who can be reached at `address` has changed.
+    pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address) {
+        match self {
+            Self::Standalone => {}
+            Self::Interior(interior) => interior.on_reach_change(change, address),
+            // What stands for the address at the interior router is to come or go here.
+            Self::Edge(Edge) => {}
+        }
+    }
+}
