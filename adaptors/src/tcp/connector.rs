@@ -238,7 +238,7 @@ async fn serve(shared: Arc<Shared>, router: Arc<Router>, dispatcher: ConnHandle,
         Ok(head) => head,
         Err(HeadError::Malformed) => return client.claim.refuse(DeliveryState::Rejected(None)),
         Err(error @ HeadError::WrongEncapsulation) => {
-            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] {error}");
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "{error}");
             return client.claim.refuse(DeliveryState::Released);
         }
     };
@@ -370,13 +370,13 @@ impl Drop for Presence {
 async fn open(shared: &Shared, conn: ConnId, alpn: Option<&str>) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
     let session = make_session(shared, alpn).inspect_err(|error| {
-        router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] Failed to create TLS session: {error}");
+        router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "Failed to create TLS session: {error}");
     });
     let session = session.ok()?;
     let params = &shared.params;
     let stream = connect(shared).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
-        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "[C{conn}] Connection failed: {text}");
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, conn = conn, "Connection failed: {text}");
     });
     let stream = stream.ok()?;
     Some(match session {

@@ -303,7 +303,7 @@ impl Flow {
             log_tls_failure(self.conn.id, error);
         } else {
             let (id, role) = (self.conn.id, self.role);
-            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{id}] {role:?} side failed: {error}");
+            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, conn = id, "{role:?} side failed: {error}");
         }
     }
 
@@ -333,8 +333,8 @@ impl Drop for Flow {
             router_engine::log!(
                 LogModule::TcpAdaptor,
                 Level::Error,
-                "[C{}] {:?} side was cut by a fault of its task",
-                self.conn.id,
+                conn = self.conn.id,
+                "{:?} side was cut by a fault of its task",
                 self.role
             );
         }

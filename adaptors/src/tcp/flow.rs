@@ -106,7 +106,7 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
         TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
         TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
     };
-    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
+    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = conn, "TLS connection failed: {text}");
 }
 
 // === impl Flow ===
@@ -334,7 +334,7 @@ impl Flow {
             }
             Err(error) => {
                 if error == HeadError::WrongEncapsulation {
-                    router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.conn.id);
+                    router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = self.conn.id, "{error}");
                 }
                 self.settle_outbound(DeliveryState::Rejected(None));
                 self.fate = Fate::Cut;

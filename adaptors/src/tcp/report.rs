@@ -33,7 +33,7 @@ pub(super) fn denied(listener: &str, host: &str, port: &str) {
 pub(super) fn not_observed(conn: ConnId) {
     if enabled(LogModule::TcpAdaptor, Level::Debug) {
         let text = "on_accept, no protocol observer setup for this connection";
-        log!(LogModule::TcpAdaptor, Level::Debug, "[C{conn}] {text}");
+        log!(LogModule::TcpAdaptor, Level::Debug, conn = conn, "{text}");
     }
 }
 
@@ -61,7 +61,8 @@ fn connection_opened(conn: ConnId, direction: &str, host: &str, encrypted: &str)
     log!(
         LogModule::RouterCore,
         Level::Debug,
-        "[C{conn}] Connection Opened: dir={direction} host={host} encrypted={encrypted} auth=no user=(null) container_id={} props={}",
+        conn = conn,
+        "Connection Opened: dir={direction} host={host} encrypted={encrypted} auth=no user=(null) container_id={} props={}",
         open.container_id,
         open.properties
     );
@@ -70,32 +71,26 @@ fn connection_opened(conn: ConnId, direction: &str, host: &str, encrypted: &str)
 /// What was told as opened has left the core.
 pub(super) fn connection_closed(conn: ConnId) {
     if enabled(LogModule::RouterCore, Level::Debug) {
-        log!(LogModule::RouterCore, Level::Debug, "[C{conn}] Connection Closed");
+        log!(LogModule::RouterCore, Level::Debug, conn = conn, "Connection Closed");
     }
 }
 
 /// What a test's thread logs.
 #[cfg(test)]
 pub(super) mod capture {
-    use router_engine::log::{LogModule, Record, Sink, set_mask, set_sink};
+    use router_engine::log::{LogModule, observe, set_mask};
     use std::cell::RefCell;
 
     thread_local! {
         static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     }
 
-    struct Keeper;
-
-    impl Sink for Keeper {
-        fn write(&self, record: &Record<'_>) {
-            let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
-            LINES.with_borrow_mut(|lines| lines.push(line));
-        }
-    }
-
     /// Keeps what the thread logs from now on.
     pub(in super::super) fn start() {
-        set_sink(Box::new(Keeper));
+        observe(|record| {
+            let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text());
+            LINES.with_borrow_mut(|lines| lines.push(line));
+        });
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, u8::MAX));
     }
 

@@ -241,7 +241,8 @@ impl<B: Backend> Agent<B> {
         router_engine::log!(
             LogModule::Agent,
             Level::Info,
-            "[C{number}] Connection force-closed by request from connection [C{requester}]"
+            conn = number,
+            "Connection force-closed by request from connection [C{requester}]"
         );
         target.deleted = true;
         self.backend.cut_connection(number);

@@ -41,7 +41,7 @@ impl Core {
         let Some(from) = conn.router.as_ref() else { return };
         let (bit, cost) = (from.bit, from.cost);
         let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
-            log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            log!(LogModule::Router, Level::Error, conn = conn.id, "Received a malformed routing message");
             return;
         };
         let now = route.now;
