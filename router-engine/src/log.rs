@@ -2,8 +2,10 @@
 //!
 //! Nothing here does input or output. A crate that logs writes
 //!
-//! ```ignore
-//! log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address}");
+//! ```
+//! # use router_engine::log::{Level, LogModule};
+//! # let (id, address) = (1_u32, "localhost");
+//! router_engine::log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address}");
 //! ```
 //!
 //! Every use is counted. When the module has the level enabled, it becomes a `tracing` event with the target [`TARGET`],

@@ -16,7 +16,8 @@ impl Notation for Json {
     const FORMAT: Format = Format::Json;
 
     fn line(&self, record: &Record, at: SystemTime, destination: &Destination) -> String {
-        let mut line = begin(destination.timestamp.then_some(at), record.module, record.level, &record.message);
+        let time = destination.timestamp.then_some(at);
+        let mut line = begin(time, record.module, record.level, bounded(&record.message));
         for (name, number) in [("conn", record.conn), ("link", record.link), ("delivery", record.delivery)] {
             if let Some(number) = number {
                 let _ = write!(line, r#","{name}":{number}"#);
@@ -43,16 +44,12 @@ fn begin(at: Option<SystemTime>, module: LogModule, level: Level, message: &str)
         let time = DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Micros, true);
         let _ = write!(line, r#""timestamp":"{time}","#);
     }
-    let _ = write!(
-        line,
-        r#""module":"{}","level":"{}","message":{}"#,
-        module.name(),
-        level.name(),
-        quoted(bounded(message))
-    );
+    let (module, level, message) = (module.name(), level.name(), quoted(message));
+    let _ = write!(line, r#""module":"{module}","level":"{level}","message":{message}"#);
     line
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // Only maps and numbers can be without a form in JSON.
+    serde_json::to_string(text).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use super::format::{Format, Formats};
 use super::json::Json;
-use super::recent::Memory;
+use super::recent::Entry;
 use super::text::Text;
 use super::{Destination, Logger};
 use router_engine::log::{Record, is_log};
@@ -21,7 +21,8 @@ pub(super) trait Notation {
     fn line(&self, record: &Record, at: SystemTime, destination: &Destination) -> String;
 }
 
-/// Writes events to the outputs that have a format.
+/// Writes events to the outputs that have a format, and keeps them for GET-LOG. Each event has one output, so that exactly
+/// one of these layers takes it.
 pub(super) struct Lines<N> {
     pub(super) logger: &'static Logger,
     pub(super) notation: N,
@@ -35,16 +36,17 @@ struct OwnEvents;
 pub(super) fn all(logger: &'static Logger, formats: &Formats) -> impl Subscriber + Send + Sync + use<> {
     let text = formats.uses(Format::Text).then_some(Lines { logger, notation: Text(logger) });
     let json = formats.uses(Format::Json).then_some(Lines { logger, notation: Json });
-    tracing_subscriber::registry().with(Memory(logger)).with(text).with(json).with(OwnEvents)
+    tracing_subscriber::registry().with(text).with(json).with(OwnEvents)
 }
 
 impl<N: Notation + 'static, S: Subscriber> Layer<S> for Lines<N> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let Some(record) = Record::read(event) else { return };
-        let Some(destination) = self.logger.destination(record.module) else { return };
+        let destination = self.logger.destination(record.module);
         if destination.output.format() == N::FORMAT {
-            let line = self.notation.line(&record, SystemTime::now(), &destination);
-            destination.output.write(record.level, line);
+            let at = SystemTime::now();
+            destination.output.write(record.level, self.notation.line(&record, at, &destination));
+            self.logger.recent.push(Entry::new(&record, at));
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The log: where events of [`mod@router_engine::log`] go, how lines look, and the recent ones.
 //!
 //! ```text
-//!  log! --> tracing --+--> Memory                              GET-LOG
-//!  (event)            +--> Lines<Text> --+--> Output (queue) --> writer's thread --> file, syslog, stderr
-//!                     +--> Lines<Json> --+
+//!  log! --> tracing --+--> Lines<Text> --+--> Output (queue) --> writer's thread --> file, syslog, stderr
+//!  (event)            +--> Lines<Json> --+--> Recent (GET-LOG)
 //! ```
 //!
 //! An event becomes a line of the format that the output of its module has. Events that libraries give to `tracing`
@@ -204,12 +203,12 @@ impl Logger {
         }
     }
 
-    fn destination(&self, module: LogModule) -> Option<Destination> {
+    fn destination(&self, module: LogModule) -> Destination {
         let modules = self.modules.read();
         let (own, default) = (&modules[module as usize], &modules[LogModule::Default as usize]);
-        let output = own.output.as_ref().or(default.output.as_ref()).map(Arc::clone)?;
+        let output = own.output.as_ref().or(default.output.as_ref()).map_or_else(Output::stderr, Arc::clone);
         let timestamp = !output.has_own_time() && own.timestamp.or(default.timestamp).unwrap_or(true);
-        Some(Destination { output, timestamp, source: own.source.or(default.source).unwrap_or(false) })
+        Destination { output, timestamp, source: own.source.or(default.source).unwrap_or(false) }
     }
 }
 

@@ -1,13 +1,11 @@
 //! The last events, for GET-LOG.
 
-use super::{Logger, bounded};
+use super::bounded;
 use parking_lot::Mutex;
 use router_engine::log::{Level, LogModule, Record};
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::time::SystemTime;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
 
 /// How many events are kept.
 const KEPT: usize = 1000;
@@ -32,26 +30,22 @@ pub struct Entry {
 /// The entries that are kept, oldest first.
 pub(super) struct Recent(Mutex<VecDeque<Entry>>);
 
-/// Keeps events, whatever becomes of their lines.
-pub(super) struct Memory(pub(super) &'static Logger);
-
-impl<S: Subscriber> Layer<S> for Memory {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if let Some(record) = Record::read(event) {
-            self.0.recent.push(Entry::of(record, SystemTime::now()));
-        }
-    }
-}
-
 // === impl Entry ===
 
 impl Entry {
-    fn of(record: Record, at: SystemTime) -> Self {
-        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut text = record.text().to_string();
+    pub(super) fn new(record: &Record, at: SystemTime) -> Self {
+        let mut text = String::with_capacity(record.message.len() + 16);
+        let _ = write!(text, "{}", record.text());
         text.truncate(bounded(&text).len());
-        let Record { module, level, file, line, .. } = record;
-        Self { module, level, text, file, line, seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self {
+            module: record.module,
+            level: record.level,
+            text,
+            file: record.file,
+            line: record.line,
+            seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        }
     }
 }
 
@@ -71,7 +65,7 @@ impl Recent {
         entries.iter().skip(skip).cloned().collect()
     }
 
-    fn push(&self, entry: Entry) {
+    pub(super) fn push(&self, entry: Entry) {
         let mut entries = self.0.lock();
         if entries.len() == KEPT {
             entries.pop_front();

@@ -191,6 +191,13 @@ fn each_output_gets_its_own_format_and_the_memory_everything() {
     assert_eq!(logger.recent(1)[0].text, "three");
 }
 
+#[test]
+fn only_this_crate_builds_layers() {
+    for manifest in [include_str!("../../../router-engine/Cargo.toml"), include_str!("../../../adaptors/Cargo.toml")] {
+        assert!(!manifest.contains("tracing-subscriber"), "{manifest}");
+    }
+}
+
 /// A layer with a fault.
 struct Faulty;
 

@@ -8,6 +8,9 @@ use tracing::{Event, Metadata};
 /// What can stand between the prefix and the message in the known text format.
 const SEPARATORS: [&str; 3] = [" ", ": ", ":"];
 
+/// Octets for which messages have room from the start.
+const USUAL: usize = 128;
+
 /// An event, read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -50,7 +53,7 @@ impl Record {
             conn: None,
             link: None,
             delivery: None,
-            message: String::new(),
+            message: String::with_capacity(USUAL),
             file: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),
             separator: SEPARATORS[0],
@@ -62,9 +65,9 @@ impl Record {
     /// The message in the known text format: behind a prefix of the connection, link and delivery that it is about.
     pub fn text(&self) -> impl Display + '_ {
         fmt::from_fn(|f| {
-            let places = [('C', self.conn), ('L', self.link), ('D', self.delivery)];
-            for (letter, number) in places.iter().filter_map(|(letter, number)| Some((letter, (*number)?))) {
-                write!(f, "[{letter}{number}]")?;
+            let places = [("[C", self.conn), ("[L", self.link), ("[D", self.delivery)];
+            for (begin, number) in places.iter().filter_map(|(begin, number)| Some((begin, (*number)?))) {
+                write!(f, "{begin}{number}]")?;
             }
             if places.iter().any(|(_, number)| number.is_some()) {
                 f.write_str(self.separator)?;
