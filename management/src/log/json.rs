@@ -15,7 +15,7 @@ pub(super) struct Json;
 impl Notation for Json {
     const FORMAT: Format = Format::Json;
 
-    fn line(&self, record: &Record, at: SystemTime, destination: &Destination) -> String {
+    fn line(&self, record: &Record, _: &str, at: SystemTime, destination: &Destination) -> String {
         let time = destination.timestamp.then_some(at);
         let mut line = begin(time, record.module, record.level, bounded(&record.message));
         for (name, number) in [("conn", record.conn), ("link", record.link), ("delivery", record.delivery)] {

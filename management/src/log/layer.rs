@@ -17,8 +17,8 @@ pub(super) trait Notation {
     /// Which outputs have it.
     const FORMAT: Format;
 
-    /// The line of an event, with its end.
-    fn line(&self, record: &Record, at: SystemTime, destination: &Destination) -> String;
+    /// The line of an event with that known text, with its end.
+    fn line(&self, record: &Record, text: &str, at: SystemTime, destination: &Destination) -> String;
 }
 
 /// Writes events to the outputs that have a format, and keeps them for GET-LOG. Each event has one output, so that exactly
@@ -45,8 +45,9 @@ impl<N: Notation + 'static, S: Subscriber> Layer<S> for Lines<N> {
         let destination = self.logger.destination(record.module);
         if destination.output.format() == N::FORMAT {
             let at = SystemTime::now();
-            destination.output.write(record.level, self.notation.line(&record, at, &destination));
-            self.logger.recent.push(Entry::new(&record, at));
+            let entry = Entry::new(&record, at);
+            destination.output.write(record.level, self.notation.line(&record, &entry.text, at, &destination));
+            self.logger.recent.push(entry);
         }
     }
 }

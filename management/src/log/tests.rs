@@ -99,7 +99,8 @@ fn record(text: &str) -> Record {
 
 fn line(notation: &impl Notation, text: &str, timestamp: bool, source: bool) -> String {
     let destination = Destination { output: Output::stderr(), timestamp, source };
-    notation.line(&record(text), then(), &destination)
+    let record = record(text);
+    notation.line(&record, &Entry::new(&record, then()).text, then(), &destination)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::format::Format;
 use super::layer::Notation;
-use super::{Destination, Logger, bounded};
+use super::{Destination, Logger};
 use router_engine::log::Record;
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -13,16 +13,13 @@ pub(super) struct Text(pub(super) &'static Logger);
 impl Notation for Text {
     const FORMAT: Format = Format::Text;
 
-    fn line(&self, record: &Record, at: SystemTime, destination: &Destination) -> String {
-        let mut line = String::with_capacity(record.message.len() + 96);
+    fn line(&self, record: &Record, text: &str, at: SystemTime, destination: &Destination) -> String {
+        let mut line = String::with_capacity(text.len() + 96);
         if destination.timestamp {
             self.0.time.lock().format(at, &mut line);
             line.push(' ');
         }
-        line.extend([record.module.name(), " (", record.level.name(), ") "]);
-        let begin = line.len();
-        let _ = write!(line, "{}", record.text());
-        line.truncate(begin + bounded(&line[begin..]).len());
+        line.extend([record.module.name(), " (", record.level.name(), ") ", text]);
         if destination.source {
             let _ = write!(line, " ({}:{})", record.file, record.line);
         }
