@@ -27,6 +27,10 @@ struct Router {
 
 impl Router {
     fn start(test: &str, output: &str, stdout: Stdio, stderr: Stdio) -> Self {
+        Self::start_with_format(test, output, "", stdout, stderr)
+    }
+
+    fn start_with_format(test: &str, output: &str, format: &str, stdout: Stdio, stderr: Stdio) -> Self {
         let folder = std::env::temp_dir().join(format!("logging-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -39,6 +43,7 @@ impl Router {
         std::fs::write(folder.join("router.conf"), config).unwrap();
         let mut command = Command::new(ROUTER);
         command.arg("-c").arg(folder.join("router.conf")).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        command.env("SKUPPER_ROUTER_LOG_FORMAT", format);
         let router = Self { folder, process: command.spawn().unwrap(), port };
         eventually("the router listens", || TcpStream::connect(("127.0.0.1", port)).is_ok_and(is_served));
         router
@@ -154,4 +159,21 @@ fn a_reader_that_stalls_does_not_hold_up_the_end() {
     let mut router = Router::start("end", "stdout", Stdio::piped(), Stdio::null());
     (0..CLIENTS).for_each(|_| router.serve());
     assert_eq!(router.stop(), Some(0));
+}
+
+#[test]
+fn lines_are_objects_where_json_is_asked_for() {
+    let file = "FOLDER/router.log";
+    let mut router = Router::start_with_format("json", file, "json,stderr=text,x", Stdio::null(), Stdio::piped());
+    router.serve();
+    assert_eq!(router.stop(), Some(0));
+    let log = std::fs::read_to_string(router.folder.join("router.log")).unwrap();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let accepted = |e: &&serde_json::Value| e["message"].as_str().unwrap().starts_with("Accepted connection to ");
+    let event = events.iter().find(accepted).unwrap();
+    assert_eq!((&event["module"], &event["level"]), (&"SERVER".into(), &"info".into()));
+    assert!(event["conn"].is_u64() && event.get("link").is_none() && event["timestamp"].is_string(), "{event}");
+    let text = stderr(&mut router);
+    let complaint = "ROUTER (warning) SKUPPER_ROUTER_LOG_FORMAT: 'x' is ignored; formats are text and json\n";
+    assert!(text.contains(complaint), "{text}");
 }

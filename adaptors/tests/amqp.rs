@@ -224,16 +224,12 @@ struct Lines;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-impl log::Sink for Lines {
-    fn write(&self, record: &log::Record<'_>) {
-        let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
-        LINES.lock().unwrap().push(line);
-    }
-}
-
 impl Lines {
     fn keep() {
-        log::set_sink(Box::new(Self));
+        log::observe(|record| {
+            let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text());
+            LINES.lock().unwrap().push(line);
+        });
         for module in log::LogModule::ALL {
             log::set_mask(module, u8::MAX);
         }

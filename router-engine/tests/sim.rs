@@ -4,7 +4,7 @@
 
 use router_engine::core::AddressConfig;
 use router_engine::forward::Treatment;
-use router_engine::log::{Level, LogModule, Record, Sink, set_mask, set_sink};
+use router_engine::log::{Level, LogModule, Record, observe, set_mask};
 use router_engine::sim::scenario::{Params, Summary, run};
 use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check, service_scenario};
 use router_engine::stream::Notify;
@@ -12,12 +12,8 @@ use router_engine::{Effect, Mailbox};
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Printer;
-
-impl Sink for Printer {
-    fn write(&self, record: &Record<'_>) {
-        println!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
-    }
+fn print(record: &Record) {
+    println!("{} ({}) {}", record.module.name(), record.level.name(), record.text());
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -26,7 +22,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// The seeds that the environment chooses, or `count` of them.
 fn seeds(count: u64) -> std::ops::Range<u64> {
-    if std::env::var_os("SIM_LOG").is_some() && set_sink(Box::new(Printer)) {
+    if std::env::var_os("SIM_LOG").is_some() && observe(print) {
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, Level::Debug.and_above()));
     }
     let (first, count) = match number("SIM_SEED") {

@@ -314,7 +314,7 @@ impl Sub {
         self.ended.send_replace(true);
         if let Some(conn) = *self.conn.lock() {
             if expired {
-                log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+                log!(LogModule::Server, Level::Debug, conn = conn, "Closing due to expired TLS ordinal");
             }
             io.router().close_connection(conn, None, false);
         }
@@ -373,7 +373,7 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
 /// What a connection came to whose task panicked.
 fn crashed(sub: &Sub) -> Attempt {
     if let Some(id) = *sub.conn.lock() {
-        log!(LogModule::Error, Level::Error, "[C{id}] Internal error: the connection is lost and will be made anew");
+        log!(LogModule::Error, Level::Error, conn = id, "Internal error: the connection is lost and will be made anew");
     }
     Attempt { opened: false, failure: Some(failure("amqp:internal-error", "connection lost")) }
 }
@@ -386,7 +386,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
     *sub.conn.lock() = Some(id);
-    log!(LogModule::Server, Level::Debug, "[C{id}] Connecting to {address}");
+    log!(LogModule::Server, Level::Debug, conn = id, "Connecting to {address}");
     let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
         Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, target).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
@@ -401,7 +401,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
         let text = format!("{} {}", failure.condition, failure.description);
         let text = format!("Connection to {address} failed: {}", text.trim_end());
         if text != *last_failure {
-            log!(LogModule::Server, Level::Error, "[C{id}] {text}");
+            log!(LogModule::Server, Level::Error, conn = id, "{text}");
             *last_failure = text;
         }
     }

@@ -16,6 +16,7 @@ use crate::tasks::blocking::PASSWORD_CHECKS;
 use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
+use router_engine::emit;
 use router_engine::log::{self, Level, LogModule};
 use router_engine::port::{AmqpPort, PlainCredentials, PortError, PortState};
 use std::future::Future;
@@ -282,13 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn trace(&mut self) {
         for line in self.port.take_trace() {
             log::count(LogModule::Protocol, Level::Debug);
-            log::write(&log::Record {
-                module: LogModule::Protocol,
-                level: Level::Debug,
-                text: format_args!("[C{}]:FRAME: {line}", self.id),
-                file: file!(),
-                line: line!(),
-            });
+            emit!(LogModule::Protocol, Level::Debug, conn = self.id, separator = ":", "FRAME: {line}");
         }
     }
 

@@ -202,7 +202,7 @@ fn load(profile: &TlsProfile, params: &ListenerParams) -> Result<TlsServer, TlsC
 }
 
 fn log_expired(conn: ConnId) {
-    log!(LogModule::Server, Level::Debug, "[C{conn}] Closing due to expired TLS ordinal");
+    log!(LogModule::Server, Level::Debug, conn = conn, "Closing due to expired TLS ordinal");
 }
 
 // === impl Secured ===
@@ -370,15 +370,15 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let address = shared.params.endpoint.address();
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
-    log!(LogModule::Server, Level::Debug, "[C{id}]: Accepting incoming connection to '{address}'");
+    log!(LogModule::Server, Level::Debug, conn = id, separator = ": ", "Accepting incoming connection to '{address}'");
     if shared.params.endpoint.tls.is_some() {
-        log!(LogModule::Server, Level::Debug, "[C{id}] Configuring SSL on {address}");
+        log!(LogModule::Server, Level::Debug, conn = id, "Configuring SSL on {address}");
     }
-    log!(LogModule::Server, Level::Info, "[C{id}] Accepted connection to {address} from {peer}");
+    log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
         ended = run(&shared, stream, conn, registration) => ended,
         () = shared.owner.stopped() => {
-            log!(LogModule::Server, Level::Info, "[C{id}] Closing connection on shutdown");
+            log!(LogModule::Server, Level::Info, conn = id, "Closing connection on shutdown");
             return;
         }
     };
@@ -390,7 +390,7 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
         }
         let text = format!("{} {}", failure.condition, failure.description);
         let text = text.trim_end();
-        log!(LogModule::Server, Level::Error, "[C{id}] Connection from {peer} (to {address}) failed: {text}");
+        log!(LogModule::Server, Level::Error, conn = id, "Connection from {peer} (to {address}) failed: {text}");
     }
 }
 

@@ -276,7 +276,7 @@ async fn admit(client: &mut ClientStream) -> Result<(String, Option<String>), De
         HeadError::Malformed => DeliveryState::Rejected(None),
         HeadError::WrongEncapsulation => {
             let conn = client.delivery.connection();
-            router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] {error}");
+            router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "{error}");
             DeliveryState::Released
         }
     })?;
@@ -342,13 +342,15 @@ impl Start {
 async fn open(shared: &Shared, conn: ConnId, alpn: Option<&str>) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
     let session = make_session(shared, alpn).inspect_err(|error| {
-        router_engine::log!(LogModule::TcpAdaptor, Level::Error, "[C{conn}] Failed to create TLS session: {error}");
+        router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "Failed to create TLS session: {error}");
     });
     let session = session.ok()?;
     let params = &shared.params;
     let stream = connect(shared).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
-        router_engine::log!(LogModule::TcpAdaptor, Level::Info, "[C{conn}] Connection failed: {text}");
+        router_engine::log!(LogModule::TcpAdaptor, Level::Info, conn = conn, "Connection failed: {text}");
+        #[cfg(test)]
+        report::capture::trip("Connection failed");
     });
     let stream = stream.ok()?;
     Some(match session {

@@ -1,6 +1,6 @@
 //! Faults in the tasks of TCP services: none leaves anything behind in the core, and both sockets are reset.
 //!
-//! A task is made to panic in the midst of a line that it logs.
+//! A task is made to panic where it logs something.
 
 use super::report::capture;
 use super::tests::{client, eventually, io, listener, read_to_reset, reset, router};
@@ -40,10 +40,10 @@ impl Bed {
         Self { router, listener, connector, port, before }
     }
 
-    /// Has a task panic that logs these words.
-    fn arm(words: &'static str) {
+    /// Has the task panic that comes to this place.
+    fn arm(place: &'static str) {
         capture::start();
-        capture::fail_at(words);
+        capture::fail_at(place);
     }
 
     /// Waits until there are no flows, and ends the service.
@@ -80,7 +80,7 @@ async fn flowing(bed: &Bed, server: &tokio::net::TcpListener) -> (TcpStream, Tcp
 async fn of_the_listener_as_a_flow_begins() {
     let (_server, at) = server().await;
     let bed = Bed::new(at);
-    Bed::arm("Connection Opened: dir=in host=127");
+    Bed::arm("in");
     let mut near = client(bed.port).await;
     read_to_reset(&mut near).await;
     bed.nothing_is_left().await;
@@ -101,7 +101,7 @@ async fn of_a_client_streams_start_without_a_server() {
 async fn of_a_client_streams_start_with_a_server() {
     let (server, at) = server().await;
     let bed = Bed::new(at);
-    Bed::arm("Connection Opened: dir=out host=127");
+    Bed::arm("out");
     let mut near = client(bed.port).await;
     let (mut far, _) = server.accept().await.expect("connected");
     read_to_reset(&mut near).await;
@@ -114,7 +114,7 @@ async fn of_a_flow_at_the_clients_side() {
     let (server, at) = server().await;
     let bed = Bed::new(at);
     let (near, mut far) = flowing(&bed, &server).await;
-    Bed::arm("Listener side failed");
+    Bed::arm("Listener");
     reset(near);
     read_to_reset(&mut far).await;
     bed.nothing_is_left().await;
@@ -125,7 +125,7 @@ async fn of_a_flow_at_the_servers_side() {
     let (server, at) = server().await;
     let bed = Bed::new(at);
     let (mut near, far) = flowing(&bed, &server).await;
-    Bed::arm("Connector side failed");
+    Bed::arm("Connector");
     reset(far);
     read_to_reset(&mut near).await;
     bed.nothing_is_left().await;

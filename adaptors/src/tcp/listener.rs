@@ -465,7 +465,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
             hang_up(transport.socket());
             let (id, limit) = (number(&shared, client), HANDSHAKE_LIMIT.as_secs());
             let text = "TLS connection failed: no handshake within";
-            router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{id}] {text} {limit} seconds");
+            router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = id, "{text} {limit} seconds");
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn denied(listener: &str, host: &str, port: &str) {
 pub(super) fn not_observed(conn: ConnId) {
     if enabled(LogModule::TcpAdaptor, Level::Debug) {
         let text = "on_accept, no protocol observer setup for this connection";
-        log!(LogModule::TcpAdaptor, Level::Debug, "[C{conn}] {text}");
+        log!(LogModule::TcpAdaptor, Level::Debug, conn = conn, "{text}");
     }
 }
 
@@ -58,11 +58,14 @@ pub(super) fn dispatcher_opened(conn: ConnId, host: &str) {
 
 /// In the words that are known of AMQP connections. Only users of those are known.
 fn connection_opened(conn: ConnId, direction: &str, host: &str, encrypted: &str) {
+    #[cfg(test)]
+    capture::trip(direction);
     let open = setup::open();
     log!(
         LogModule::RouterCore,
         Level::Debug,
-        "[C{conn}] Connection Opened: dir={direction} host={host} encrypted={encrypted} auth=no user=(null) container_id={} props={}",
+        conn = conn,
+        "Connection Opened: dir={direction} host={host} encrypted={encrypted} auth=no user=(null) container_id={} props={}",
         open.container_id,
         open.properties
     );
@@ -71,14 +74,14 @@ fn connection_opened(conn: ConnId, direction: &str, host: &str, encrypted: &str)
 /// What was told as opened has left the core.
 pub(super) fn connection_closed(conn: ConnId) {
     if enabled(LogModule::RouterCore, Level::Debug) {
-        log!(LogModule::RouterCore, Level::Debug, "[C{conn}] Connection Closed");
+        log!(LogModule::RouterCore, Level::Debug, conn = conn, "Connection Closed");
     }
 }
 
 /// What a test's thread logs.
 #[cfg(test)]
 pub(crate) mod capture {
-    use router_engine::log::{LogModule, Record, Sink, set_mask, set_sink};
+    use router_engine::log::{LogModule, observe, set_mask};
     use std::cell::{Cell, RefCell};
     use std::pin::pin;
     use tokio::sync::Notify;
@@ -90,30 +93,27 @@ pub(crate) mod capture {
         static FAULT: Cell<Option<&str>> = const { Cell::new(None) };
     }
 
-    struct Keeper;
-
-    impl Sink for Keeper {
-        fn write(&self, record: &Record<'_>) {
-            let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text);
-            let fails = FAULT.get().is_some_and(|words| line.contains(words));
-            LINES.with_borrow_mut(|lines| lines.push(line));
-            LOGGED.notify_waiters();
-            if fails {
-                FAULT.set(None);
-                panic!("on purpose");
-            }
-        }
-    }
-
     /// Keeps what the thread logs from now on.
     pub(crate) fn start() {
-        set_sink(Box::new(Keeper));
+        observe(|record| {
+            let line = format!("{} ({}) {}", record.module.name(), record.level.name(), record.text());
+            LINES.with_borrow_mut(|lines| lines.push(line));
+            LOGGED.notify_waiters();
+        });
         LogModule::ALL.into_iter().for_each(|module| set_mask(module, u8::MAX));
     }
 
-    /// Makes the task panic that logs these words next.
-    pub(in super::super) fn fail_at(words: &'static str) {
-        FAULT.set(Some(words));
+    /// Makes the task panic that comes to the place of that name next.
+    pub(in super::super) fn fail_at(place: &'static str) {
+        FAULT.set(Some(place));
+    }
+
+    /// A place where a task may be told to panic.
+    pub(in super::super) fn trip(place: &str) {
+        if FAULT.get() == Some(place) {
+            FAULT.set(None);
+            panic!("on purpose");
+        }
     }
 
     /// Whether a task has panicked as it was told.

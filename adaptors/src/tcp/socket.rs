@@ -27,7 +27,7 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
         TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
         TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
     };
-    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, "[C{conn}] TLS connection failed: {text}");
+    router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = conn, "TLS connection failed: {text}");
 }
 
 /// The side of the service, as logs name it.
@@ -51,7 +51,9 @@ impl Socket {
             log_tls_failure(self.conn, error);
         } else {
             let (id, side) = (self.conn, side(self.role));
-            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, "[C{id}] {side} side failed: {error}");
+            router_engine::log!(LogModule::TcpAdaptor, Level::Debug, conn = id, "{side} side failed: {error}");
+            #[cfg(test)]
+            super::report::capture::trip(side);
         }
     }
 

@@ -210,7 +210,8 @@ fn cut(core: &mut Core<'_>, target: &mut ConnectionRow, requester: u32) -> Resul
     router_engine::log!(
         LogModule::Agent,
         Level::Info,
-        "[C{number}] Connection force-closed by request from connection [C{requester}]"
+        conn = number,
+        "Connection force-closed by request from connection [C{requester}]"
     );
     target.deleted = true;
     core.backend.cut_connection(number);

@@ -1,24 +1,35 @@
 //! The log: where events of [`mod@router_engine::log`] go, how lines look, and the recent ones.
+//!
+//! ```text
+//!  log! --> tracing --+--> Lines<Text> --+--> Output (queue) --> writer's thread --> file, syslog, stderr
+//!  (event)            +--> Lines<Json> --+--> Recent (GET-LOG)
+//! ```
+//!
+//! An event becomes a line of the format that the output of its module has. Events that libraries give to `tracing`
+//! are ignored.
 
 mod enable;
+mod format;
+mod json;
+mod layer;
 mod output;
+mod recent;
+mod text;
 mod time;
 mod writer;
 
 pub use enable::Enable;
+pub use recent::Entry;
 pub use time::TimeFormat;
 
-use crate::entity::log::LogParams;
+pub use crate::entity::log::LogParams;
 use crate::error::RouterError;
 use output::Output;
 use parking_lot::{Mutex, RwLock};
-use router_engine::log::{self as facade, Level, LogModule, MODULES, Record, Sink};
-use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
-
-/// How many emitted events are kept for GET-LOG.
-const RECENT: usize = 1000;
+use recent::Recent;
+use router_engine::log::{self as facade, Level, LogModule, MODULES};
+use std::sync::{Arc, Once, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Longest text of a line, octets.
 const MAX_TEXT: usize = 2047;
@@ -29,28 +40,11 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// What the enable mask of the default module starts as.
 const DEFAULT_MASK: u8 = Level::Info.and_above();
 
-/// An event that was emitted.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The module.
-    pub module: LogModule,
-    /// The level.
-    pub level: Level,
-    /// The text.
-    pub text: String,
-    /// Source file.
-    pub file: &'static str,
-    /// Source line.
-    pub line: u32,
-    /// Seconds since the Unix epoch.
-    pub seconds: i64,
-}
-
 /// The log of the process.
 pub struct Logger {
     modules: RwLock<[Module; MODULES]>,
     time: Mutex<TimeFormat>,
-    recent: Mutex<VecDeque<Entry>>,
+    recent: Recent,
 }
 
 /// Settings of a module; what is not set follows the default module.
@@ -62,23 +56,46 @@ struct Module {
     output: Option<Arc<Output>>,
 }
 
-/// The sink that lower crates write to.
-struct Handle(&'static Logger);
+/// Where lines of a module go, and what they have.
+struct Destination {
+    output: Arc<Output>,
+    timestamp: bool,
+    source: bool,
+}
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// The log of the process, installed on first use: `info` and above to stderr.
 pub fn logger() -> &'static Logger {
+    static INSTALLED: Once = Once::new();
     let logger = LOGGER.get_or_init(Logger::new);
-    if facade::set_sink(Box::new(Handle(logger))) {
-        logger.publish_masks();
-    }
+    INSTALLED.call_once(|| install(logger));
     logger
+}
+
+fn install(logger: &'static Logger) {
+    if tracing::subscriber::set_global_default(layer::all(logger, format::formats())).is_err() {
+        return;
+    }
+    logger.publish_masks();
+    for word in &format::formats().refused {
+        let name = format::VARIABLE;
+        router_engine::log!(
+            LogModule::Router,
+            Level::Warning,
+            "{name}: '{word}' is ignored; formats are text and json"
+        );
+    }
 }
 
 /// Writes a line to stderr, behind what was logged there before. Never waits.
 pub fn to_stderr(text: &str) {
-    Output::stderr().write(Level::Critical, format!("{text}\n"));
+    Output::stderr().notice(Level::Critical, text);
+}
+
+/// What of a text is written.
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 // === impl Logger ===
@@ -92,11 +109,7 @@ impl Logger {
             source: Some(false),
             output: Some(Output::stderr()),
         };
-        Self {
-            modules: RwLock::new(modules),
-            time: Mutex::new(TimeFormat::default()),
-            recent: Mutex::new(VecDeque::with_capacity(RECENT)),
-        }
+        Self { modules: RwLock::new(modules), time: Mutex::new(TimeFormat::default()), recent: Recent::default() }
     }
 
     /// Applies the settings of a module; it takes effect with the next event. What is not given
@@ -152,9 +165,7 @@ impl Logger {
     /// The newest `limit` emitted events, oldest first; all that are kept when `limit` is zero.
     #[must_use]
     pub fn recent(&self, limit: usize) -> Vec<Entry> {
-        let recent = self.recent.lock();
-        let skip = if limit == 0 { 0 } else { recent.len().saturating_sub(limit) };
-        recent.iter().skip(skip).cloned().collect()
+        self.recent.newest(limit)
     }
 
     /// The output of that name, if a module uses it already.
@@ -192,56 +203,12 @@ impl Logger {
         }
     }
 
-    fn emit(&self, record: &Record<'_>) {
-        let mut text = record.text.to_string();
-        if text.len() > MAX_TEXT {
-            text.truncate(text.floor_char_boundary(MAX_TEXT));
-        }
-        let now = SystemTime::now();
-        let (timestamp, source, output) = {
-            let modules = self.modules.read();
-            let (own, default) = (&modules[record.module as usize], &modules[LogModule::Default as usize]);
-            let output = own.output.as_ref().or(default.output.as_ref()).map(Arc::clone);
-            let own_time = output.as_ref().is_some_and(|o| o.has_own_time());
-            let timestamp = !own_time && own.timestamp.or(default.timestamp).unwrap_or(true);
-            (timestamp, own.source.or(default.source).unwrap_or(false), output)
-        };
-        let mut line = String::with_capacity(text.len() + 64);
-        if timestamp {
-            self.time.lock().format(now, &mut line);
-            line.push(' ');
-        }
-        line.extend([record.module.name(), " (", record.level.name(), ") ", text.as_str()]);
-        if source {
-            line.push_str(&format!(" ({}:{})", record.file, record.line));
-        }
-        line.push('\n');
-        if let Some(output) = output {
-            output.write(record.level, line);
-        }
-        self.remember(record, text, now);
-    }
-
-    fn remember(&self, record: &Record<'_>, text: String, now: SystemTime) {
-        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let mut recent = self.recent.lock();
-        if recent.len() == RECENT {
-            recent.pop_front();
-        }
-        recent.push_back(Entry {
-            module: record.module,
-            level: record.level,
-            text,
-            file: record.file,
-            line: record.line,
-            seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
-        });
-    }
-}
-
-impl Sink for Handle {
-    fn write(&self, record: &Record<'_>) {
-        self.0.emit(record);
+    fn destination(&self, module: LogModule) -> Destination {
+        let modules = self.modules.read();
+        let (own, default) = (&modules[module as usize], &modules[LogModule::Default as usize]);
+        let output = own.output.as_ref().or(default.output.as_ref()).map_or_else(Output::stderr, Arc::clone);
+        let timestamp = !output.has_own_time() && own.timestamp.or(default.timestamp).unwrap_or(true);
+        Destination { output, timestamp, source: own.source.or(default.source).unwrap_or(false) }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! A slow or stalled reader, a full disk or a file that cannot be opened therefore costs lines, and nobody's time.
 
-use super::writer;
+use super::format::{Format, formats};
+use super::{json, writer};
 use parking_lot::{Condvar, Mutex};
 use router_engine::log::Level;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Octets of lines that wait for an output at most; what comes beyond is dropped and counted.
 pub(super) const QUEUE: usize = 8 << 20;
@@ -18,6 +19,7 @@ const STDERR_NAME: &str = "stderr";
 /// A file, a standard stream, or syslog. When it is dropped, what waits is still written.
 pub(super) struct Output {
     name: String,
+    format: Format,
     queue: Arc<Queue>,
 }
 
@@ -86,22 +88,38 @@ impl Output {
         if name == STDERR_NAME { Self::stderr() } else { Self::unopened(name) }
     }
 
+    /// One whose lines have a format, whatever the environment says.
+    #[cfg(test)]
+    pub(super) fn formatted(name: &str, format: Format) -> Arc<Self> {
+        let queue = Arc::<Queue>::default();
+        writer::spawn(name, None, Arc::clone(&queue)).expect("a thread");
+        Arc::new(Self { name: name.to_owned(), format, queue })
+    }
+
     fn unopened(name: &str) -> Arc<Self> {
         Self::start(name, None).unwrap_or_else(|_| {
             let closed = State { closed: true, ..State::default() };
             let queue = Queue { state: Mutex::new(closed), ..Queue::default() };
-            Arc::new(Self { name: name.to_owned(), queue: Arc::new(queue) })
+            Self::of(name, Arc::new(queue))
         })
     }
 
     fn start(name: &str, target: Option<writer::Target>) -> io::Result<Arc<Self>> {
         let queue = Arc::<Queue>::default();
         writer::spawn(name, target, Arc::clone(&queue))?;
-        Ok(Arc::new(Self { name: name.to_owned(), queue }))
+        Ok(Self::of(name, queue))
+    }
+
+    fn of(name: &str, queue: Arc<Queue>) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), format: formats().of(name), queue })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.format
     }
 
     /// Whether whoever takes the lines adds the time.
@@ -112,6 +130,15 @@ impl Output {
     /// Has a line written. Never waits; the line is dropped when too many wait already.
     pub(super) fn write(&self, level: Level, text: String) {
         self.queue.push(Line { level, text });
+    }
+
+    /// Has a text written that is no event.
+    pub(super) fn notice(&self, level: Level, text: &str) {
+        let line = match self.format {
+            Format::Text => format!("{text}\n"),
+            Format::Json => json::notice(SystemTime::now(), level, text),
+        };
+        self.write(level, line);
     }
 
     /// Waits until what was logged before is written. Does not wait for an output that cannot be written.

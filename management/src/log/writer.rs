@@ -101,7 +101,7 @@ fn complain(name: &str, failure: &Failure) {
         Failure::Open(error) => ("Failed to open log file", error),
         Failure::Write(error) => ("Cannot write log output to", error),
     };
-    stderr.write(Level::Error, format!("{what} '{name}': {error}; the router goes on and tries again\n"));
+    stderr.notice(Level::Error, &format!("{what} '{name}': {error}; the router goes on and tries again"));
 }
 
 // === impl Failure ===

@@ -139,7 +139,8 @@ impl Governor {
             router_engine::log!(
                 LogModule::Router,
                 LogLevel::Error,
-                "[C{conn}] Closing connection: it makes the router hold {shown} and memory is short"
+                conn = conn,
+                "Closing connection: it makes the router hold {shown} and memory is short"
             );
             let description = format!("memory is short, and {octets} octets are held for this connection");
             let error = Error::new("amqp:resource-limit-exceeded", description);

@@ -69,8 +69,8 @@ impl Core {
             crate::log!(
                 LogModule::RouterCore,
                 Level::Error,
-                "[C{}] Endpoint attach forbidden on inter-router connection",
-                c.id
+                conn = c.id,
+                "Endpoint attach forbidden on inter-router connection"
             );
             return Err(Error::new("qd:connection-role", "Link attach forbidden on inter-router connection"));
         }
@@ -99,8 +99,8 @@ impl Core {
             crate::log!(
                 LogModule::RouterCore,
                 Level::Error,
-                "[C{}] Router attach forbidden on non-inter-router connection",
-                self.conns[conn].id
+                conn = self.conns[conn].id,
+                "Router attach forbidden on non-inter-router connection"
             );
             return Err(Error::new("qd:forbidden", "Connectivity to the node is forbidden"));
         }

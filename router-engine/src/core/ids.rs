@@ -34,6 +34,12 @@ macro_rules! id {
                 self.number.fmt(f)
             }
         }
+
+        impl From<$name> for u64 {
+            fn from(id: $name) -> Self {
+                id.number.into()
+            }
+        }
     };
 }
 

@@ -40,7 +40,9 @@ pub(super) fn attached(
     log!(
         CORE,
         Level::Debug,
-        "[C{conn}][L{link}] Link attached: dir={} source={} target={}",
+        conn = conn,
+        link = link,
+        "Link attached: dir={} source={} target={}",
         if direction == Direction::In { "in" } else { "out" },
         shown(source.map(Terminus::from)),
         shown(target.map(Terminus::from))
@@ -48,7 +50,7 @@ pub(super) fn attached(
 }
 
 pub(super) fn detaching(conn: ConnId, link: LinkId) {
-    log!(CORE, Level::Debug, "[C{conn}][L{link}] Sending link detach");
+    log!(CORE, Level::Debug, conn = conn, link = link, "Sending link detach");
 }
 
 /// A link is gone; `how` it went.
@@ -57,8 +59,9 @@ pub(super) fn closed(conn: ConnId, link: &Link, how: &str) {
     log!(
         CORE,
         Level::Debug,
-        "[C{conn}][L{}] {how}: del={} presett={} psdrop={} acc={} rej={} rel={} mod={} delay1={} delay10={} blocked=no",
-        link.id,
+        conn = conn,
+        link = link.id,
+        "{how}: del={} presett={} psdrop={} acc={} rej={} rel={} mod={} delay1={} delay10={} blocked=no",
         c.deliveries + link.left_whole(),
         c.presettled,
         c.dropped_presettled,
@@ -76,13 +79,13 @@ pub(super) fn control_link(conn: ConnId, link: &Link, attaching: bool) {
     if link.kind == LinkKind::Control {
         let what = if attaching { "Attaching" } else { "Detaching" };
         let direction = if link.direction == Direction::In { "incoming" } else { "outgoing" };
-        log!(CORE, Level::Debug, "[C{conn}] {what} {direction} router control link [L{}]", link.id);
+        log!(CORE, Level::Debug, conn = conn, "{what} {direction} router control link [L{}]", link.id);
     }
 }
 
 /// What becomes of a streaming link.
 pub(super) fn streaming_link(conn: ConnId, link: &Link, (before, behind): (&str, &str)) {
-    log!(CORE, Level::Debug, "[C{conn}][L{}] {before} {}{behind}", link.id, link.name);
+    log!(CORE, Level::Debug, conn = conn, link = link.id, "{before} {}{behind}", link.name);
 }
 
 /// What [`streaming_link`] says of links that are made, taken, given back and given up.
@@ -197,7 +200,7 @@ pub(super) fn no_neighbour_left() {
 
 /// Traffic moves to a connection of newer credentials.
 pub(super) fn upgraded(old: ConnId, new: ConnId) {
-    log!(CORE, Level::Debug, "[C{new}] Upgrading to primary router control connection, downgrading [C{old}]");
+    log!(CORE, Level::Debug, conn = new, "Upgrading to primary router control connection, downgrading [C{old}]");
 }
 
 /// Something that happens to a connection group, with what it is about.

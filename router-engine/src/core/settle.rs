@@ -111,10 +111,10 @@ impl Core {
         crate::log!(
             LogModule::RouterCore,
             Level::Warning,
-            "[C{}][L{}][D{}] Transactions are not supported for multicast messages",
-            self.conns[link.conn].id,
-            link.id.number,
-            delivery.id.number
+            conn = self.conns[link.conn].id,
+            link = link.id,
+            delivery = delivery.id,
+            "Transactions are not supported for multicast messages"
         );
     }
 

@@ -440,7 +440,7 @@ impl Exchange {
             Ok(Pulled::Aborted) => self.on_receiving_aborted(),
             Err(error) => {
                 if error == HeadError::WrongEncapsulation {
-                    crate::log!(LogModule::TcpAdaptor, Level::Error, "[C{}] {error}", self.connection.id());
+                    crate::log!(LogModule::TcpAdaptor, Level::Error, conn = self.connection.id(), "{error}");
                 }
                 self.receiving.finish(DeliveryState::Rejected(None), &mut self.actions);
                 self.cut();

@@ -402,7 +402,8 @@ fn oversize_control(conn: ConnId) -> Refusal {
     crate::log!(
         LogModule::Router,
         Level::Error,
-        "[C{conn}] Received a routing message of more than {CONTROL_MAX} octets"
+        conn = conn,
+        "Received a routing message of more than {CONTROL_MAX} octets"
     );
     refusal("amqp:link:message-size-exceeded", "routing protocol message too large")
 }

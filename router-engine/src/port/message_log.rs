@@ -104,7 +104,7 @@ impl AmqpPort {
 
 fn report(conn: ConnId, direction: Direction, what: impl Display) {
     let verb = if direction == Direction::In { "Received" } else { "Sent" };
-    log!(LogModule::Message, Level::Debug, "[C{conn}]: {verb} {what}");
+    log!(LogModule::Message, Level::Debug, conn = conn, separator = ": ", "{verb} {what}");
 }
 
 fn shown<'a>(fields: MessageFields, map: &'a SectionMap, chunks: &'a [Bytes]) -> impl Display + 'a {

@@ -10,7 +10,7 @@ use amqp_core::Value;
 
 pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
     if let Some(user) = &peer.user {
-        log!(LogModule::Server, Level::Debug, "[C{id}] User id is '{user}'");
+        log!(LogModule::Server, Level::Debug, conn = id, "User id is '{user}'");
     }
     if conn.role.joins_network()
         && let Some(Value::Int(version)) = peer.properties.get("qd.annotations-version")
@@ -20,7 +20,8 @@ pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
     log!(
         LogModule::RouterCore,
         level(conn.role),
-        "[C{id}] Connection Opened: dir={} host={} encrypted={} auth={} user={} container_id={} props={}",
+        conn = id,
+        "Connection Opened: dir={} host={} encrypted={} auth={} user={} container_id={} props={}",
         if conn.initiator { "out" } else { "in" },
         conn.facts.host,
         peer.tls_protocol.as_deref().unwrap_or("no"),
@@ -32,7 +33,7 @@ pub(super) fn opened(id: ConnId, conn: &ConnParams, peer: &PeerOpen) {
 }
 
 pub(super) fn closed(id: ConnId, role: ConnectionRole) {
-    log!(LogModule::RouterCore, level(role), "[C{id}] Connection Closed");
+    log!(LogModule::RouterCore, level(role), conn = id, "Connection Closed");
 }
 
 /// A message is refused before the core sees it.
@@ -41,13 +42,13 @@ pub(super) fn refused(conn: ConnId, link: LinkId, condition: &str, description: 
     match condition {
         "amqp:invalid-field" => {
             let what = "Message rejected - invalid router annotations section";
-            log!(module, Level::Warning, "[C{conn}][L{link}] {what}: {description}");
+            log!(module, Level::Warning, conn = conn, link = link, "{what}: {description}");
         }
         "amqp:precondition-failed" => {
-            log!(module, Level::Debug, "[C{conn}][L{link}] Message rejected - no address present");
+            log!(module, Level::Debug, conn = conn, link = link, "Message rejected - no address present");
         }
         "amqp:decode-error" => {
-            log!(module, Level::Debug, "[C{conn}][L{link}] Incoming message validation failed - rejected");
+            log!(module, Level::Debug, conn = conn, link = link, "Incoming message validation failed - rejected");
         }
         _ => {}
     }

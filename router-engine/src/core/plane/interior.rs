@@ -74,7 +74,7 @@ impl Core {
         let Some(from) = conn.router.as_ref() else { return };
         let link = from.neighbour.map(|neighbour| (neighbour, from.cost));
         let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
-            log!(LogModule::Router, Level::Error, "[C{}] Received a malformed routing message", conn.id);
+            log!(LogModule::Router, Level::Error, conn = conn.id, "Received a malformed routing message");
             return;
         };
         // A message of an old, retired connection of a neighbour says nothing about a link.
