@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release demo test test-rust lint format check-scripts tools peers hostile fuzz-smoke clean
+.PHONY: help build release demo test test-rust lint format check-scripts tools peers loom hostile fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
 	@echo 'make format      formats the sources'
+	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
 	@echo 'make hostile     ten minutes of hostile input'
 	@echo 'make fuzz-smoke  one minute per fuzz target (needs cargo-fuzz and a nightly toolchain)'
 
@@ -76,6 +77,12 @@ test-rust:
 	    set -x; $(CARGO) test --workspace --locked $(FEATURES) --no-fail-fast -- --test-threads $(TEST_THREADS); \
 	fi
 	@[ -n "$$UPSTREAM_SKROUTERD" ] || echo 'note: tests beside the C router were left out: UPSTREAM_SKROUTERD is not set'
+
+# Other code is compiled with this flag, so it has a place of its own.
+loom: export CARGO_TARGET_DIR := $(TARGET)/loom
+loom: export RUSTFLAGS := --cfg loom
+loom:
+	$(CARGO) test --locked --package router-engine --test loom
 
 hostile: export INTEROP_HOSTILE_SECONDS ?= 600
 hostile:

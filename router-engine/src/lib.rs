@@ -19,6 +19,7 @@ pub mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stream;
+mod sync;
 
 pub use crate::core::action::{Action, Deliver, InToken, Side};
 pub use crate::core::effect::Effect;
