@@ -10,6 +10,8 @@ mod connector;
 mod encap;
 mod ending;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod listener;
 mod report;
 mod service;
