@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Result<Value, Complaint> {
     reader.skip_blanks();
     let value = reader.value()?;
     reader.skip_blanks();
-    if reader.at < text.len() { Err(reader.complaint("Extra data", reader.at)) } else { Ok(value) }
+    if reader.at < text.len() { Err(complaint("Extra data", reader.at)) } else { Ok(value) }
 }
 
 /// Parses the value that the text begins with, and tells its length. Comments from `#` to the end of the line, and a
@@ -48,7 +48,7 @@ pub(super) fn unquoted(text: &str) -> Result<String, Complaint> {
     loop {
         match reader.character(0)? {
             Piece::Character(c) => out.push(c),
-            Piece::Quote => return Err(reader.complaint("Expecting '\\' before '\"'", reader.at - 1)),
+            Piece::Quote => return Err(complaint("Expecting '\\' before '\"'", reader.at - 1)),
             Piece::End => return Ok(out),
         }
     }
@@ -61,8 +61,8 @@ pub(super) fn map(members: impl IntoIterator<Item = (String, Value)>) -> Map {
     for (name, value) in members {
         match places.entry(name) {
             Entry::Occupied(place) => {
-                let slot: &mut (Value, Value) = &mut map.0[*place.get()];
-                slot.1 = value;
+                let place: usize = *place.get();
+                map.0[place].1 = value;
             }
             Entry::Vacant(place) => {
                 map.push(place.key().clone(), value);
@@ -71,6 +71,10 @@ pub(super) fn map(members: impl IntoIterator<Item = (String, Value)>) -> Map {
         }
     }
     map
+}
+
+fn complaint(what: &'static str, at: usize) -> Complaint {
+    Complaint { what, at }
 }
 
 struct Reader<'a> {
@@ -109,10 +113,6 @@ impl Reader<'_> {
         }
     }
 
-    fn complaint(&self, what: &'static str, at: usize) -> Complaint {
-        Complaint { what, at }
-    }
-
     fn value(&mut self) -> Result<Value, Complaint> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
@@ -125,7 +125,7 @@ impl Reader<'_> {
 
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Complaint>) -> Result<T, Complaint> {
         if self.depth == MAX_DEPTH {
-            return Err(self.complaint(TOO_DEEP, self.at));
+            return Err(complaint(TOO_DEEP, self.at));
         }
         self.depth += 1;
         self.at += 1;
@@ -143,7 +143,7 @@ impl Reader<'_> {
                 return Ok(value);
             }
         }
-        Err(self.complaint("Expecting value", self.at))
+        Err(complaint("Expecting value", self.at))
     }
 
     fn number(&mut self) -> Result<Value, Complaint> {
@@ -161,7 +161,7 @@ impl Reader<'_> {
         if self.peek() == Some(b'0') {
             self.at += 1;
         } else if digits(self) == 0 {
-            return Err(self.complaint("Expecting value", start));
+            return Err(complaint("Expecting value", start));
         }
         let mut whole = true;
         for marks in [&b"."[..], b"eE"] {
@@ -212,12 +212,12 @@ impl Reader<'_> {
 
     fn member(&mut self) -> Result<(String, Value), Complaint> {
         if self.peek() != Some(b'"') {
-            return Err(self.complaint("Expecting property name enclosed in double quotes", self.at));
+            return Err(complaint("Expecting property name enclosed in double quotes", self.at));
         }
         let name = self.string()?;
         self.skip_blanks();
         if !self.skip(b':') {
-            return Err(self.complaint("Expecting ':' delimiter", self.at));
+            return Err(complaint("Expecting ':' delimiter", self.at));
         }
         self.skip_blanks();
         Ok((name, self.value()?))
@@ -230,7 +230,7 @@ impl Reader<'_> {
             return Ok(true);
         }
         if !self.skip(b',') {
-            return Err(self.complaint("Expecting ',' delimiter", self.at));
+            return Err(complaint("Expecting ',' delimiter", self.at));
         }
         self.skip_blanks();
         Ok(self.relaxed && self.skip(bracket))
@@ -251,7 +251,7 @@ impl Reader<'_> {
             match self.character(start)? {
                 Piece::Character(c) => out.push(c),
                 Piece::Quote => return Ok(out),
-                Piece::End => return Err(self.complaint("Unterminated string starting at", start)),
+                Piece::End => return Err(complaint("Unterminated string starting at", start)),
             }
         }
     }
@@ -264,14 +264,14 @@ impl Reader<'_> {
         match c {
             '"' => Ok(Piece::Quote),
             '\\' => self.escape(start, at).map(Piece::Character),
-            c if (c as u32) < 0x20 => Err(self.complaint("Invalid control character at", at)),
+            c if (c as u32) < 0x20 => Err(complaint("Invalid control character at", at)),
             c => Ok(Piece::Character(c)),
         }
     }
 
     fn escape(&mut self, start: usize, at: usize) -> Result<char, Complaint> {
         let Some(c) = self.rest().chars().next() else {
-            return Err(self.complaint("Unterminated string starting at", start));
+            return Err(complaint("Unterminated string starting at", start));
         };
         self.at += c.len_utf8();
         Ok(match c {
@@ -282,7 +282,7 @@ impl Reader<'_> {
             'r' => '\r',
             't' => '\t',
             'u' => return self.code_point(),
-            _ => return Err(self.complaint("Invalid \\escape", at)),
+            _ => return Err(complaint("Invalid \\escape", at)),
         })
     }
 
@@ -305,7 +305,7 @@ impl Reader<'_> {
     fn four_digits(&mut self) -> Result<u32, Complaint> {
         let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|d| u32::from_str_radix(d, 16).ok()) else {
-            return Err(self.complaint("Invalid \\uXXXX escape", self.at));
+            return Err(complaint("Invalid \\uXXXX escape", self.at));
         };
         self.at += 4;
         Ok(code)
