@@ -42,8 +42,10 @@ fn alike(value: &Value, other: &serde_json::Value) -> bool {
         (Value::Bool(a), Json::Bool(b)) => a == b,
         (Value::String(a), Json::String(b)) => a == b,
         (Value::Long(a), Json::Number(b)) => b.as_i64().map_or(b.as_f64() == Some(*a as f64), |b| *a == b),
-        // The other one rounds the last digit as it pleases.
-        (Value::Double(a), Json::Number(b)) => b.as_f64().is_some_and(|b| (a - b).abs() <= a.abs() * 1e-15),
+        // The other one rounds the last digits as it pleases.
+        (Value::Double(a), Json::Number(b)) => {
+            b.as_f64().is_some_and(|b| (a - b).abs() <= a.abs() * 1e-14 + f64::MIN_POSITIVE)
+        }
         (Value::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
         (Value::Map(a), Json::Object(b)) => {
             let same = |((k, a), (l, b)): (&(Value, Value), (&String, &Json))| k.as_str() == Some(l) && alike(a, b);
