@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release demo test test-rust lint format check-scripts tools peers hostile fuzz-smoke clean
+.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
@@ -32,8 +32,12 @@ help:
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
 	@echo 'make format      formats the sources'
+	@echo 'make sans-io     fails when the protocol crates reach for the operating system; part of make lint'
+	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
+	@echo 'make wasm        the protocol crates for a platform without an operating system (WASM_FLAGS: see there)'
 	@echo 'make hostile     ten minutes of hostile input'
-	@echo 'make fuzz-smoke  one minute per fuzz target (needs cargo-fuzz and a nightly toolchain)'
+	@echo 'make fuzz-smoke  one minute per fuzz target: AMQP, the port, TLS, certificates, heads of TCP'
+	@echo '                 streams, configuration and SASL files (needs cargo-fuzz and a nightly toolchain)'
 
 build:
 	$(CARGO) build --workspace --locked
@@ -49,7 +53,7 @@ test: tools peers lint test-rust
 
 # --- lints
 
-lint: check-scripts
+lint: check-scripts sans-io
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked $(FEATURES) -- $(CLIPPY_FLAGS)
 
@@ -59,6 +63,16 @@ format:
 check-scripts:
 	$(PYTHON) -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' $(PEERS)/*.py
 	for script in $(PEERS)/rhea/*.js; do $(NODE) --check $$script || exit 1; done
+
+# The compiler's own lints (clippy.toml of these crates) name the place; this sees what they cannot.
+sans-io:
+	CARGO='$(CARGO)' .ci/sans-io
+
+# Where rustup cannot get the target, a compiler that comes with the source of its standard library does as well:
+# RUSTC=... RUSTC_BOOTSTRAP=1 WASM_FLAGS='-Z build-std=std,panic_abort'.
+WASM_FLAGS ?=
+wasm:
+	$(CARGO) check --locked --target wasm32-unknown-unknown $(WASM_FLAGS) --package amqp-core --package router-engine
 
 # --- tests
 
@@ -76,6 +90,12 @@ test-rust:
 	    set -x; $(CARGO) test --workspace --locked $(FEATURES) --no-fail-fast -- --test-threads $(TEST_THREADS); \
 	fi
 	@[ -n "$$UPSTREAM_SKROUTERD" ] || echo 'note: tests beside the C router were left out: UPSTREAM_SKROUTERD is not set'
+
+# Other code is compiled with this flag, so it has a place of its own.
+loom: export CARGO_TARGET_DIR := $(TARGET)/loom
+loom: export RUSTFLAGS := --cfg loom
+loom:
+	$(CARGO) test --locked --package router-engine --test loom
 
 hostile: export INTEROP_HOSTILE_SECONDS ?= 600
 hostile:

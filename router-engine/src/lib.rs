@@ -22,6 +22,7 @@ pub mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stream;
+mod sync;
 pub mod telemetry;
 
 pub use crate::core::action::{Action, Deliver, InToken, Side};

@@ -1,8 +1,8 @@
 //! Where the core and body streams leave work for a port.
 
 use crate::core::effect::{AttachReply, Effect};
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Mutex};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 /// The inbox of one port. Filled by the core (under the core's lock) and by streams; emptied by

@@ -1,6 +1,7 @@
 //! Random networks of routers and clients. `SIM_SEED` runs one seed only, `SIM_FIRST` and
 //! `SIM_COUNT` choose which seeds run, `SIM_VERBOSE` tells what happened in each, and `SIM_LOG`
 //! prints what the routers log.
+#![expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
 
 use router_engine::core::AddressConfig;
 use router_engine::forward::Treatment;

@@ -1,6 +1,9 @@
 //! SASL configuration as existing deployments have it: a Cyrus configuration file and a sasldb of
 //! users (spec `security-and-policy.md` 7.3, 7.4), read without the Cyrus library.
 
+mod cyrus;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod sasldb;
 
 pub use sasldb::SaslDb;
@@ -35,28 +38,31 @@ impl SaslConfig {
             Some(list) => list.split(':').collect(),
             None => vec!["/etc/sasl2", "/usr/lib/sasl2"],
         };
-        let text = directories
-            .iter()
-            .find_map(|directory| std::fs::read_to_string(Path::new(directory).join(format!("{name}.conf"))).ok());
-        Self::parse(&text.unwrap_or_default())
-    }
-
-    fn parse(text: &str) -> Self {
-        let mut config = Self { mechanisms: None, database: "/etc/sasldb2".to_owned() };
-        for line in text.lines() {
-            let Some((key, value)) = line.split_once(':') else { continue };
-            let value = value.trim();
-            match key.trim() {
-                "mech_list" => {
-                    config.mechanisms = Some(value.split_whitespace().map(str::to_ascii_uppercase).collect())
-                }
-                "sasldb_path" => value.clone_into(&mut config.database),
-                "pwcheck_method" if value != "auxprop" => unsupported("pwcheck_method", value),
-                "auxprop_plugin" if value != "sasldb" => unsupported("auxprop_plugin", value),
-                _ => {}
-            }
+        let read = |directory: &&str| {
+            let path = Path::new(directory).join(format!("{name}.conf"));
+            Some((std::fs::read_to_string(&path).ok()?, path))
+        };
+        let Some((text, path)) = directories.iter().find_map(read) else { return Self::parse("").0 };
+        let (config, fault) = Self::parse(&text);
+        if let Some(fault) = fault {
+            log!(LogModule::Server, Level::Warning, "SASL configuration {}: {fault}", path.display());
         }
         config
+    }
+
+    /// What a text says, and what is wrong with it. Keys are of any case, and the first of equal ones holds, as the
+    /// library has it.
+    fn parse(text: &str) -> (Self, Option<cyrus::Fault>) {
+        let (options, fault) = cyrus::options(text);
+        let value = |key: &str| options.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, value)| *value);
+        for (key, supported) in [("pwcheck_method", "auxprop"), ("auxprop_plugin", "sasldb")] {
+            if let Some(other) = value(key).filter(|value| *value != supported) {
+                log!(LogModule::Server, Level::Warning, "SASL configuration: {key} '{other}' is not supported");
+            }
+        }
+        let words = |list: &str| list.split_whitespace().map(str::to_ascii_uppercase).collect();
+        let mechanisms = value("mech_list").map(words);
+        (Self { mechanisms, database: value("sasldb_path").unwrap_or("/etc/sasldb2").to_owned() }, fault)
     }
 
     /// The mechanisms for a listener, in order: those of the configuration that the router knows and
@@ -76,10 +82,6 @@ impl SaslConfig {
     pub fn users(&self) -> SaslDb {
         SaslDb::new(&self.database)
     }
-}
-
-fn unsupported(key: &str, value: &str) {
-    log!(LogModule::Server, Level::Warning, "SASL configuration: {key} '{value}' is not supported");
 }
 
 impl Authenticator for SaslDb {
@@ -112,13 +114,14 @@ mod tests {
     #[test]
     fn configuration() {
         let text = "# comment\npwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: users.db\n\
-                    mech_list: ANONYMOUS DIGEST-MD5 EXTERNAL PLAIN\nsql_select: dummy\n";
-        let config = SaslConfig::parse(text);
+                    Mech_List: ANONYMOUS DIGEST-MD5 EXTERNAL PLAIN\nsql_select: dummy\nmech_list: GSSAPI\n";
+        let (config, fault) = SaslConfig::parse(text);
+        assert_eq!(fault, None);
         assert_eq!(config.database, "users.db");
         assert_eq!(config.mechanisms(None), ["ANONYMOUS", "EXTERNAL", "PLAIN"]);
         let listed = ["plain".to_owned(), "ANONYMOUS".to_owned()];
         assert_eq!(config.mechanisms(Some(&listed)), ["ANONYMOUS", "PLAIN"]);
-        assert_eq!(SaslConfig::parse("").mechanisms(None), KNOWN);
+        assert_eq!(SaslConfig::parse("").0.mechanisms(None), KNOWN);
         assert_eq!(SaslConfig::load(Some("/no/such"), "x").database, "/etc/sasldb2");
     }
 }

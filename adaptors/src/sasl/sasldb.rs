@@ -59,7 +59,7 @@ impl SaslDb {
 }
 
 /// The data of a key; the outer `None` when the file is not a hash database.
-fn find<'a>(file: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
+pub(super) fn find<'a>(file: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
     let swapped = match number32(file, offset::MAGIC, false)? {
         HASH_MAGIC => false,
         magic if magic.swap_bytes() == HASH_MAGIC => true,

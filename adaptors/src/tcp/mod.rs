@@ -9,6 +9,8 @@ mod addresses;
 mod connector;
 mod ending;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod listener;
 mod report;
 mod service;

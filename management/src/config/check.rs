@@ -4,11 +4,15 @@ use super::EntityConfig;
 use crate::attributes::Attributes;
 use crate::notation::{LiveEntity, RawEntity};
 use crate::schema::EntityType;
+use std::collections::HashMap;
 
 /// Why entities cannot be together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SetError(pub String);
+
+/// Attributes of which no two entities may have the same.
+const UNIQUE: [&str; 2] = ["name", "identity"];
 
 /// How entities show in error texts: as raw maps while a file is read, by kind in a running router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +26,10 @@ enum Show {
 /// # Errors
 /// Tells the first rule that is broken.
 pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
-    let mut seen: Vec<(EntityType, &Attributes)> = Vec::with_capacity(entities.len());
-    for entity in entities {
-        let entity = (entity.ty, &entity.attributes);
-        check_against(entity, seen.iter().copied(), Show::Raw)?;
-        seen.push(entity);
+    let mut seen = Seen::default();
+    for (index, entity) in entities.iter().enumerate() {
+        let rival = seen.add(index, entity).map(|first| &entities[first]).map(|e| (e.ty, &e.attributes));
+        check_against((entity.ty, &entity.attributes), rival.into_iter(), Show::Raw)?;
     }
     let router = entities.iter().find(|e| e.ty == EntityType::Router);
     if let Some(id) = router.and_then(|r| r.attributes.text("id"))
@@ -42,6 +45,23 @@ pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
         }
     }
     Ok(())
+}
+
+/// The entities so far by what no other may have: where the first stands.
+#[derive(Default)]
+struct Seen<'a> {
+    singletons: HashMap<EntityType, usize>,
+    texts: HashMap<(&'static str, &'a str), usize>,
+}
+
+impl<'a> Seen<'a> {
+    /// Adds an entity. Returns the first one that it cannot be together with.
+    fn add(&mut self, index: usize, entity: &'a EntityConfig) -> Option<usize> {
+        let texts = UNIQUE.into_iter().filter_map(|key| Some((key, entity.attributes.text(key)?)));
+        let same_text = texts.map(|text| *self.texts.entry(text).or_insert(index));
+        let same_type = entity.ty.def().singleton.then(|| *self.singletons.entry(entity.ty).or_insert(index));
+        same_text.chain(same_type).min().filter(|first| *first < index)
+    }
 }
 
 /// Checks a new entity of a running router against those that exist.
@@ -73,7 +93,7 @@ fn check_against<'a>(
                 text(old)
             )));
         }
-        for key in ["name", "identity"] {
+        for key in UNIQUE {
             let value = new.1.get(key);
             if value.is_some() && value == old.1.get(key) {
                 return Err(SetError(format!(

@@ -3,51 +3,42 @@
 //! The router itself takes files as they are; container images expand them before they start it
 //! (spec `skupper-controller-contract.md` 2.3).
 
+use nom::branch::alt;
+use nom::bytes::complete::take_while1;
+use nom::character::complete::char;
+use nom::sequence::{delimited, preceded};
+use nom::{IResult, Parser};
+
 /// Replaces `$NAME` and `${NAME}` on every line that does not begin with `#`. Unknown names and
 /// malformed references stay as they are.
 #[must_use]
 pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
-    text.split_inclusive('\n')
-        .map(
-            |line| {
-                if line.starts_with('#') || !line.contains('$') { line.to_owned() } else { expand_line(line, &lookup) }
-            },
-        )
-        .collect()
-}
-
-fn expand_line(line: &str, lookup: &impl Fn(&str) -> Option<String>) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let reference = reference(&rest[at..]);
-        match reference.and_then(|(name, len)| Some((lookup(name)?, len))) {
-            Some((value, len)) => {
-                out.push_str(&value);
-                rest = &rest[at + len..];
-            }
-            None => {
-                out.push('$');
-                rest = &rest[at + 1..];
-            }
-        }
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if line.starts_with('#') { out.push_str(line) } else { expand_line(line, &lookup, &mut out) }
     }
-    out.push_str(rest);
     out
 }
 
-/// The name in the reference that `text` begins with, and the length of the reference.
-fn reference(text: &str) -> Option<(&str, usize)> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let text = text.strip_prefix('$')?;
-    if let Some(braced) = text.strip_prefix('{') {
-        let end = braced.find('}')?;
-        let name = &braced[..end];
-        return (!name.is_empty() && name.chars().all(is_name)).then_some((name, end + 3));
+fn expand_line(line: &str, lookup: &impl Fn(&str) -> Option<String>, out: &mut String) {
+    let mut rest = line;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let found = reference(&rest[at..]).ok().and_then(|(behind, name)| Some((behind, lookup(name)?)));
+        let (behind, value) = found.unwrap_or_else(|| (&rest[at + 1..], "$".to_owned()));
+        out.push_str(&value);
+        rest = behind;
     }
-    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
-    (end > 0).then_some((&text[..end], end + 1))
+    out.push_str(rest);
+}
+
+/// The name in the reference that `text` begins with.
+fn reference(text: &str) -> IResult<&str, &str> {
+    preceded(char('$'), alt((delimited(char('{'), name, char('}')), name))).parse(text)
+}
+
+fn name(text: &str) -> IResult<&str, &str> {
+    take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_').parse(text)
 }
 
 #[cfg(test)]

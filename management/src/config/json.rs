@@ -3,28 +3,93 @@
 //! It yields AMQP values, keeps the order of members (the last of equal names wins, in the place of
 //! the first), and words its complaints as operators know them from Python.
 
+use super::complaint::Complaint;
 use amqp_core::Value;
 use amqp_core::value::Map;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-/// Arrays and objects may nest this deep.
-const MAX_DEPTH: usize = 200;
+/// Arrays, objects and blocks may nest this deep.
+pub(super) const MAX_DEPTH: usize = 200;
+
+/// The complaint about what nests deeper.
+pub(super) const TOO_DEEP: &str = "maximum recursion depth exceeded";
 
 /// Parses a document.
 ///
 /// # Errors
-/// A complaint with its position: `Expecting ',' delimiter: line 2 column 10 (char 23)`.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+/// When it is not JSON.
+pub(super) fn parse(text: &str) -> Result<Value, Complaint> {
+    let mut reader = Reader { text, at: 0, depth: 0, relaxed: false };
     reader.skip_blanks();
     let value = reader.value()?;
     reader.skip_blanks();
-    if reader.at < text.len() { Err(reader.complaint("Extra data", reader.at)) } else { Ok(value) }
+    if reader.at < text.len() { Err(complaint("Extra data", reader.at)) } else { Ok(value) }
+}
+
+/// Parses the value that the text begins with, and tells its length. Comments from `#` to the end of the line, and a
+/// comma behind the last item, are let pass.
+///
+/// # Errors
+/// When there is no such value.
+pub(super) fn value(text: &str) -> Result<(Value, usize), Complaint> {
+    let mut reader = Reader { text, at: 0, depth: 0, relaxed: true };
+    let value = reader.value()?;
+    Ok((value, reader.at))
+}
+
+/// What stands for `text` when it is between quotes.
+///
+/// # Errors
+/// When it cannot be there as it is.
+pub(super) fn unquoted(text: &str) -> Result<String, Complaint> {
+    let mut reader = Reader { text, at: 0, depth: 0, relaxed: true };
+    let mut out = String::with_capacity(text.len());
+    loop {
+        match reader.character(0)? {
+            Piece::Character(c) => out.push(c),
+            Piece::Quote => return Err(complaint("Expecting '\\' before '\"'", reader.at - 1)),
+            Piece::End => return Ok(out),
+        }
+    }
+}
+
+/// The members of an object. The last of equal names wins, in the place of the first.
+pub(super) fn map(members: impl IntoIterator<Item = (String, Value)>) -> Map {
+    let mut map = Map::new();
+    let mut places = HashMap::new();
+    for (name, value) in members {
+        match places.entry(name) {
+            Entry::Occupied(place) => {
+                let place: usize = *place.get();
+                map.0[place].1 = value;
+            }
+            Entry::Vacant(place) => {
+                map.push(place.key().clone(), value);
+                place.insert(map.0.len() - 1);
+            }
+        }
+    }
+    map
+}
+
+fn complaint(what: &'static str, at: usize) -> Complaint {
+    Complaint { what, at }
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// Whether comments and surplus commas may be there.
+    relaxed: bool,
+}
+
+/// What comes next in a string.
+enum Piece {
+    Character(char),
+    Quote,
+    End,
 }
 
 impl Reader<'_> {
@@ -37,19 +102,18 @@ impl Reader<'_> {
     }
 
     fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                Some(b'#') if self.relaxed => {
+                    self.at += self.rest().find(['\n', '\r']).unwrap_or(self.rest().len());
+                }
+                _ => return,
+            }
         }
     }
 
-    fn complaint(&self, what: &str, at: usize) -> String {
-        let before = &self.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        format!("{what}: line {line} column {column} (char {})", before.chars().count())
-    }
-
-    fn value(&mut self) -> Result<Value, String> {
+    fn value(&mut self) -> Result<Value, Complaint> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
             Some(b'{') => self.nested(Self::object).map(Value::Map),
@@ -59,9 +123,9 @@ impl Reader<'_> {
         }
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Complaint>) -> Result<T, Complaint> {
         if self.depth == MAX_DEPTH {
-            return Err("maximum recursion depth exceeded".to_owned());
+            return Err(complaint(TOO_DEEP, self.at));
         }
         self.depth += 1;
         self.at += 1;
@@ -71,7 +135,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn word(&mut self) -> Result<Value, String> {
+    fn word(&mut self) -> Result<Value, Complaint> {
         let words = [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))];
         for (word, value) in words {
             if self.rest().starts_with(word) {
@@ -79,10 +143,10 @@ impl Reader<'_> {
                 return Ok(value);
             }
         }
-        Err(self.complaint("Expecting value", self.at))
+        Err(complaint("Expecting value", self.at))
     }
 
-    fn number(&mut self) -> Result<Value, String> {
+    fn number(&mut self) -> Result<Value, Complaint> {
         let start = self.at;
         let digits = |r: &mut Self| {
             let from = r.at;
@@ -97,7 +161,7 @@ impl Reader<'_> {
         if self.peek() == Some(b'0') {
             self.at += 1;
         } else if digits(self) == 0 {
-            return Err(self.complaint("Expecting value", start));
+            return Err(complaint("Expecting value", start));
         }
         let mut whole = true;
         for marks in [&b"."[..], b"eE"] {
@@ -120,84 +184,94 @@ impl Reader<'_> {
         Ok(integer.unwrap_or_else(|| Value::Double(text.parse().unwrap_or(f64::NAN))))
     }
 
-    fn array(&mut self) -> Result<Vec<Value>, String> {
+    fn array(&mut self) -> Result<Vec<Value>, Complaint> {
         let mut items = Vec::new();
-        if self.peek() == Some(b']') {
-            self.at += 1;
+        if self.skip(b']') {
             return Ok(items);
         }
         loop {
             items.push(self.value()?);
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(items);
-                }
-                _ => return Err(self.complaint("Expecting ',' delimiter", self.at)),
+            if self.ends(b']')? {
+                return Ok(items);
             }
-            self.skip_blanks();
         }
     }
 
-    fn object(&mut self) -> Result<Map, String> {
-        let mut map = Map::new();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(map);
+    fn object(&mut self) -> Result<Map, Complaint> {
+        let mut members = Vec::new();
+        if self.skip(b'}') {
+            return Ok(Map::new());
         }
         loop {
-            if self.peek() != Some(b'"') {
-                return Err(self.complaint("Expecting property name enclosed in double quotes", self.at));
+            members.push(self.member()?);
+            if self.ends(b'}')? {
+                return Ok(map(members));
             }
-            let key = self.string()?;
-            self.skip_blanks();
-            if self.peek() != Some(b':') {
-                return Err(self.complaint("Expecting ':' delimiter", self.at));
-            }
-            self.at += 1;
-            self.skip_blanks();
-            let value = self.value()?;
-            match map.0.iter_mut().find(|(k, _)| k.as_str() == Some(&key)) {
-                Some((_, slot)) => *slot = value,
-                None => map.push(key, value),
-            }
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(map);
-                }
-                _ => return Err(self.complaint("Expecting ',' delimiter", self.at)),
-            }
-            self.skip_blanks();
         }
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    fn member(&mut self) -> Result<(String, Value), Complaint> {
+        if self.peek() != Some(b'"') {
+            return Err(complaint("Expecting property name enclosed in double quotes", self.at));
+        }
+        let name = self.string()?;
+        self.skip_blanks();
+        if !self.skip(b':') {
+            return Err(complaint("Expecting ':' delimiter", self.at));
+        }
+        self.skip_blanks();
+        Ok((name, self.value()?))
+    }
+
+    /// Goes on behind an item: to the next one, or behind the end of the array or object.
+    fn ends(&mut self, bracket: u8) -> Result<bool, Complaint> {
+        self.skip_blanks();
+        if self.skip(bracket) {
+            return Ok(true);
+        }
+        if !self.skip(b',') {
+            return Err(complaint("Expecting ',' delimiter", self.at));
+        }
+        self.skip_blanks();
+        Ok(self.relaxed && self.skip(bracket))
+    }
+
+    /// Steps over `octet` if it is next.
+    fn skip(&mut self, octet: u8) -> bool {
+        let there = self.peek() == Some(octet);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn string(&mut self) -> Result<String, Complaint> {
         let start = self.at;
         self.at += 1;
         let mut out = String::new();
         loop {
-            let Some(c) = self.rest().chars().next() else {
-                return Err(self.complaint("Unterminated string starting at", start));
-            };
-            let at = self.at;
-            self.at += c.len_utf8();
-            match c {
-                '"' => return Ok(out),
-                '\\' => out.push(self.escape(start, at)?),
-                c if (c as u32) < 0x20 => return Err(self.complaint("Invalid control character at", at)),
-                c => out.push(c),
+            match self.character(start)? {
+                Piece::Character(c) => out.push(c),
+                Piece::Quote => return Ok(out),
+                Piece::End => return Err(complaint("Unterminated string starting at", start)),
             }
         }
     }
 
-    fn escape(&mut self, start: usize, at: usize) -> Result<char, String> {
+    /// The next piece of the string that began at `start`.
+    fn character(&mut self, start: usize) -> Result<Piece, Complaint> {
+        let Some(c) = self.rest().chars().next() else { return Ok(Piece::End) };
+        let at = self.at;
+        self.at += c.len_utf8();
+        match c {
+            '"' => Ok(Piece::Quote),
+            '\\' => self.escape(start, at).map(Piece::Character),
+            c if (c as u32) < 0x20 => Err(complaint("Invalid control character at", at)),
+            c => Ok(Piece::Character(c)),
+        }
+    }
+
+    fn escape(&mut self, start: usize, at: usize) -> Result<char, Complaint> {
         let Some(c) = self.rest().chars().next() else {
-            return Err(self.complaint("Unterminated string starting at", start));
+            return Err(complaint("Unterminated string starting at", start));
         };
         self.at += c.len_utf8();
         Ok(match c {
@@ -208,12 +282,12 @@ impl Reader<'_> {
             'r' => '\r',
             't' => '\t',
             'u' => return self.code_point(),
-            _ => return Err(self.complaint("Invalid \\escape", at)),
+            _ => return Err(complaint("Invalid \\escape", at)),
         })
     }
 
     /// Behind `\u`; a pair of surrogates makes one character, a lone one is replaced.
-    fn code_point(&mut self) -> Result<char, String> {
+    fn code_point(&mut self) -> Result<char, Complaint> {
         let high = self.four_digits()?;
         if (0xd800..0xdc00).contains(&high) && self.rest().starts_with("\\u") {
             let back = self.at;
@@ -228,10 +302,10 @@ impl Reader<'_> {
         Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn four_digits(&mut self) -> Result<u32, String> {
+    fn four_digits(&mut self) -> Result<u32, Complaint> {
         let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|d| u32::from_str_radix(d, 16).ok()) else {
-            return Err(self.complaint("Invalid \\uXXXX escape", self.at));
+            return Err(complaint("Invalid \\uXXXX escape", self.at));
         };
         self.at += 4;
         Ok(code)
@@ -239,37 +313,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values() {
-        let value =
-            parse(r#" {"a": [1, -2.5, true, null, "x\u00e9\ud83d\ude00\n"], "b": {}, "a2": 1e3} "#).expect("JSON");
-        let map = value.as_map().expect("a map");
-        let list = map.get("a").and_then(Value::as_list).expect("a list");
-        assert_eq!(list[..4], [Value::Long(1), Value::Double(-2.5), Value::Bool(true), Value::Null]);
-        assert_eq!(list[4].as_str(), Some("x\u{e9}\u{1f600}\n"));
-        assert_eq!(map.get("a2"), Some(&Value::Double(1000.0)));
-    }
-
-    #[test]
-    fn the_last_of_equal_names_wins() {
-        let value = parse(r#"{"a": 1, "b": 2, "a": 3}"#).expect("JSON");
-        assert_eq!(value, Value::Map(Map::new().with("a", 3_i64).with("b", 2_i64)));
-    }
-
-    #[test]
-    fn complaints_tell_the_place() {
-        let complaint = |text| parse(text).expect_err("must be refused");
-        assert_eq!(complaint(""), "Expecting value: line 1 column 1 (char 0)");
-        assert_eq!(complaint("[1 2]"), "Expecting ',' delimiter: line 1 column 4 (char 3)");
-        assert_eq!(complaint("{\n 1}"), "Expecting property name enclosed in double quotes: line 2 column 2 (char 3)");
-        assert_eq!(complaint(r#"{"a" 1}"#), "Expecting ':' delimiter: line 1 column 6 (char 5)");
-        assert_eq!(complaint("[] x"), "Extra data: line 1 column 4 (char 3)");
-        assert_eq!(complaint("\"a\nb\""), "Invalid control character at: line 1 column 3 (char 2)");
-        assert_eq!(complaint(r#""\q""#), "Invalid \\escape: line 1 column 2 (char 1)");
-        assert_eq!(complaint("\"a"), "Unterminated string starting at: line 1 column 1 (char 0)");
-        assert!(complaint(&"[".repeat(1000)).contains("recursion"));
-    }
-}
+mod tests;

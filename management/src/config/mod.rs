@@ -1,9 +1,12 @@
 //! Configuration files: from text to validated entities.
 
 mod check;
+mod complaint;
+mod conf;
 pub mod env;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod json;
-mod legacy;
 mod order;
 mod sections;
 
@@ -13,6 +16,8 @@ pub use order::BootPlan;
 use crate::attributes::Attributes;
 use crate::error::{ErrorClass, RouterError};
 use crate::schema::EntityType;
+use amqp_core::Value;
+use complaint::Complaint;
 use router_engine::log::{Level, LogModule};
 use std::path::Path;
 
@@ -67,8 +72,7 @@ fn read(path: &str) -> Result<String, RouterError> {
 /// # Errors
 /// A text that says what is wrong.
 pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
-    let json = if is_json { without_comments(text) } else { legacy::to_json(text) };
-    let value = json::parse(&json).inspect_err(|_| dump(&json, is_json))?;
+    let value = if is_json { json_sections(text) } else { conf_sections(text) }?;
     let mut entities = sections::entities(value)?;
     for &ty in EntityType::ALL {
         let is_needed = ty.def().singleton && ty.is_a(EntityType::ConfigurationEntity);
@@ -78,6 +82,22 @@ pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
     }
     check::check_set(&entities).map_err(|e| e.0)?;
     Ok(entities)
+}
+
+fn json_sections(text: &str) -> Result<Value, String> {
+    let text = without_comments(text);
+    json::parse(&text).map_err(|complaint| {
+        dump(&text, " json-format");
+        complaint.within(&text)
+    })
+}
+
+fn conf_sections(text: &str) -> Result<Value, String> {
+    conf::parse(text).map_err(|complaint| {
+        warn_of(complaint, text);
+        dump(text, "");
+        complaint.within(text)
+    })
 }
 
 /// The vhosts in the JSON files of a policy directory, by file name. Other entities there are ignored.
@@ -106,21 +126,39 @@ pub fn load_policy_dir(dir: &str) -> Result<Vec<EntityConfig>, RouterError> {
         let broken =
             |text: String| RouterError::python(format!("Exception: Cannot load configuration file {name}: {text}"));
         let text = std::fs::read_to_string(&file).map_err(|e| broken(e.to_string()))?;
-        let value = json::parse(&without_comments(&text)).map_err(broken)?;
+        let text = without_comments(&text);
+        let value = json::parse(&text).map_err(|complaint| broken(complaint.within(&text)))?;
         vhosts.extend(sections::entities(value).map_err(broken)?.into_iter().filter(|e| e.ty == EntityType::Vhost));
     }
     Ok(vhosts)
 }
 
-/// The text without lines whose first character is `#`, blanks aside.
+/// The text with blank lines for those whose first character is `#`, blanks aside.
 fn without_comments(text: &str) -> String {
-    text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with('#')).collect()
+    text.split_inclusive('\n').map(|line| if line.trim_start().starts_with('#') { "\n" } else { line }).collect()
 }
 
-fn dump(json: &str, is_json: bool) {
-    let form = if is_json { " json-format" } else { "" };
+/// Says what operators look for when a file is refused.
+fn warn_of(complaint: Complaint, text: &str) {
+    let number = complaint.line(text);
+    match text.lines().nth(number - 1) {
+        Some(line) if complaint.at < text.len() => router_engine::log!(
+            LogModule::Agent,
+            Level::Warning,
+            "Invalid config file syntax (line {number}):\n>>> {}",
+            line.trim()
+        ),
+        _ => router_engine::log!(
+            LogModule::Agent,
+            Level::Warning,
+            "Configuration file: invalid entity nesting detected."
+        ),
+    }
+}
+
+fn dump(text: &str, form: &str) {
     router_engine::log!(LogModule::Agent, Level::Error, "Contents of failed{form} config file");
-    for (index, line) in json.lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         router_engine::log!(LogModule::Agent, Level::Error, "Line {} |{line}", index + 1);
     }
 }

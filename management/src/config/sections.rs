@@ -32,6 +32,7 @@ fn malformed() -> String {
 
 fn attributes(ty: EntityType, map: Map) -> Attributes {
     let mut attributes = Attributes::new();
+    let mut refused = false;
     for (key, value) in map.0 {
         let Value::String(key) = key else { continue };
         let name = camel_case(&key);
@@ -40,6 +41,8 @@ fn attributes(ty: EntityType, map: Map) -> Attributes {
             Value::String(text) if ty == EntityType::Log && name == "enable" => text.replace("trace", "debug").into(),
             value => match ty.attribute(&name) {
                 Some(attribute) => meant(attribute.ty, value),
+                // The first that the type does not have is enough to refuse the entity.
+                None if value.is_null() || std::mem::replace(&mut refused, true) => continue,
                 None => value,
             },
         };

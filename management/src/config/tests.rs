@@ -58,7 +58,10 @@ fn refusals_have_known_texts() {
         refused("router {\n bogus: 1\n}"),
         "io.skupper.router.router: Unknown attribute 'bogus' for 'io.skupper.router.router'"
     );
-    assert_eq!(refused("router {\n mode: interior"), "Expecting ',' delimiter: line 2 column 19 (char 32)");
+    assert_eq!(
+        refused("router {\n mode: interior"),
+        "Expecting an attribute, as in 'port: 5672', or '}': line 2 column 16 (char 24)"
+    );
     assert_eq!(
         refused("router {\n id: a$b\n}"),
         "Router ID \"a$b\" containes at least one illegal character (\"|$\")."
@@ -151,4 +154,26 @@ fn singletons_that_a_file_leaves_out_are_there() {
     use EntityType::{Network, Policy, Router, Site};
     assert_eq!(types(""), [Router, Network, Policy]);
     assert_eq!(types("network {\n}\nsite {\n}\n"), [Network, Site, Router, Policy]);
+}
+
+/// Seconds, where it would be many minutes if time grew faster than with the size.
+#[test]
+fn large_files_are_read_in_time() {
+    const MANY: usize = 100_000;
+    let began = std::time::Instant::now();
+    let numbered = |line: &dyn Fn(usize) -> String| (0..MANY).map(line).collect::<String>();
+    let attributes = format!("router {{\n{}}}\n", numbered(&|n| format!("a{n}: b\n")));
+    let members = format!("vhost {{\n hostname: h\n groups: {{\n{}}}\n}}\n", numbered(&|n| format!("\"a{n}\": 1,\n")));
+    let entities = numbered(&|n| format!("address {{\n name: a{n}\n prefix: a{n}\n}}\n"));
+    assert!(refused(&attributes).contains("Unknown attribute 'a0'"));
+    assert_eq!(parse(&members, false).expect("valid").len(), 4);
+    assert_eq!(parse(&entities, false).expect("valid").len(), MANY + 3);
+    for scrap in
+        ["{", "a: {\n", "[", "[\"a\",", "#\n", "\n ", "a: b#", "\"", "\\u0041", "}", "$", "${a", "router {\n}\n#"]
+    {
+        let text = scrap.repeat(MANY);
+        let _ = (parse(&text, false), parse(&text, true), parse(&format!("router {{\n a: {text}\n}}"), false));
+        assert_eq!(env::expand(&text, |_| None), text);
+    }
+    assert!(began.elapsed().as_secs() < 120);
 }

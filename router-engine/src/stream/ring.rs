@@ -14,8 +14,8 @@
 
 use crate::Mailbox;
 use crate::memory::{BUDGET, Level};
+use crate::sync::Mutex;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;

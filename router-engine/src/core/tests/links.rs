@@ -46,6 +46,7 @@ fn links_go_in_any_order_and_the_others_keep_their_turn() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "measures")]
 fn many_links_of_one_connection_and_address_go_fast() {
     let router = router();
     let mut peer = Peer::new(&router);

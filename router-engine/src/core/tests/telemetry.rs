@@ -86,6 +86,7 @@ fn figures_and_events_agree_with_what_is_there_after_any_history() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "measures")]
 fn totals_cost_the_same_with_ten_links_and_with_a_hundred_thousand() {
     let cost = |links: u32| {
         let router = router();
