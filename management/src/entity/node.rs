@@ -49,7 +49,7 @@ const OWN: &[Column<NodeRow>] = &[("lastTopoChange", |row| row.since_change.map_
 /// Of other routers only.
 const OTHERS: &[Column<NodeRow>] = &[
     ("routerLink", |row| row.link.map(|link| column::counter(link.get() as u64)).into()),
-    ("cost", |row| i64::from(row.cost).into()),
+    ("cost", |row| (row.cost > 0).then(|| i64::from(row.cost)).into()),
 ];
 
 /// See the module documentation.
@@ -128,6 +128,12 @@ mod tests {
         let row = shown(&NodeRow { instance: None, link: None, next_hop: None, ..row(4) });
         assert_eq!(row.number("instance"), Some(0));
         assert_eq!([row.get("routerLink"), row.get("nextHop")], [Some(&Value::Null); 2]);
+    }
+
+    #[test]
+    fn a_router_has_a_cost_once_there_is_a_way_to_it() {
+        let row = shown(&NodeRow { cost: 0, ..row(4) });
+        assert_eq!(row.get("cost"), Some(&Value::Null));
     }
 
     #[test]
