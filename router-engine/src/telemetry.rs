@@ -13,7 +13,7 @@
 use crate::core::action::Direction;
 use crate::core::connection::{ConnectionRole, PeerKind};
 use crate::exchange::Role;
-use crate::{ConnId, LinkId};
+use crate::{ConnId, LinkId, Router};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub enum Event {
         /// The link.
         link: LinkId,
     },
-    /// A listener or connector was created.
+    /// A listener or connector was configured.
     ServiceStarted {
         /// What it is.
         service: Service,
@@ -123,6 +123,24 @@ struct Queue {
     events: VecDeque<Event>,
     lost: u64,
     waker: Option<Waker>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Tells whoever collects it that one was configured.
+    pub fn started(self, router: &Router, name: &str) {
+        if let Some(sink) = router.telemetry() {
+            sink.tell(Event::ServiceStarted { service: self, name: name.into() });
+        }
+    }
+
+    /// Tells whoever collects it that one was deleted.
+    pub fn stopped(self, router: &Router, name: &str) {
+        if let Some(sink) = router.telemetry() {
+            sink.tell(Event::ServiceStopped { service: self, name: name.into() });
+        }
+    }
 }
 
 // === impl FlowOctets ===

@@ -22,6 +22,7 @@ use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, PortParams, SaslParams};
+use router_engine::telemetry;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,6 +152,7 @@ impl Connector {
             subs: Vec::new(),
         };
         let owner = io.carrier(format!("connector {}", params.endpoint.name));
+        telemetry::Service::AmqpConnector.started(io.router(), &params.endpoint.name);
         let shared = Shared { params, io: io.clone(), owner, correlator, state: Mutex::new(state) };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -172,6 +174,7 @@ impl Connector {
     pub fn delete(&self) {
         self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
+        telemetry::Service::AmqpConnector.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
         let subs = {
             let mut state = self.shared.state.lock();
             state.status = ConnectorState::Closing;

@@ -20,6 +20,7 @@ use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
+use router_engine::telemetry;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -112,6 +113,7 @@ impl Listener {
             attempted: Condvar::new(),
             again: Notify::new(),
         };
+        telemetry::Service::AmqpListener.started(io.router(), &shared.params.endpoint.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -179,6 +181,7 @@ impl Listener {
     pub fn delete(&self) {
         self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", self.shared.params.endpoint.describe());
+        telemetry::Service::AmqpListener.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
     }
 
     /// Loads new values of the TLS profile. Applied, they hold for new connections, and connections whose

@@ -23,6 +23,7 @@ use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::{Attach, Closer, Connection, Delivery, Endpoint, Event};
 use router_engine::stream::{Pull, Reader};
+use router_engine::telemetry;
 use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::collections::VecDeque;
 use std::io;
@@ -127,6 +128,7 @@ impl TcpConnector {
             tls: Mutex::new(tls),
             params,
         };
+        telemetry::Service::TcpConnector.started(&shared.router, &shared.params.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -181,6 +183,7 @@ impl TcpConnector {
         self.shared.service.close(drop_connections);
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
+        telemetry::Service::TcpConnector.stopped(&self.shared.router, &self.shared.params.name);
     }
 }
 

@@ -22,6 +22,7 @@ use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::{Attach, Attached, Connection};
 use router_engine::stream::Notify;
+use router_engine::telemetry;
 use router_engine::{Effect, Mailbox, Router};
 use std::io;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ impl TcpListener {
             params,
         };
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Configured TcpListener for {}", shared.describe());
+        telemetry::Service::TcpListener.started(&shared.router, &shared.params.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -194,6 +196,7 @@ impl TcpListener {
         self.drain();
         self.shared.service.close(drop_connections);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
+        telemetry::Service::TcpListener.stopped(&self.shared.router, &self.shared.params.name);
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
     use super::super::{TcpConnector, TcpConnectorParams};
     use super::capture;
     use router_engine::exchange::Role;
-    use router_engine::telemetry::{Event, EventQueue};
+    use router_engine::telemetry::{Event, EventQueue, Service};
     use std::collections::VecDeque;
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -205,6 +205,17 @@ mod tests {
         });
         let expected = [(Role::Requester, "l".to_owned(), (4, 0)), (Role::Responder, "c".to_owned(), (0, 4))];
         assert_eq!(started.collect::<Vec<_>>(), expected);
+        let services: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::ServiceStarted { service, name } => Some((true, *service, name.to_string())),
+                Event::ServiceStopped { service, name } => Some((false, *service, name.to_string())),
+                _ => None,
+            })
+            .collect();
+        let (listener, connector) = (Service::TcpListener, Service::TcpConnector);
+        let expected = [(true, listener, "l"), (true, connector, "c"), (false, connector, "c")];
+        assert_eq!(services, expected.map(|(started, service, name)| (started, service, name.to_owned())));
         let ended = events.iter().filter(|event| matches!(event, Event::FlowEnded { in_order: true, .. }));
         assert_eq!(ended.count(), 2, "{events:?}");
     }
