@@ -15,6 +15,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -224,7 +225,8 @@ impl Drop for Flow {
     /// exchange sees to that, and its socket is reset.
     fn drop(&mut self) {
         if self.exchange.phase() != Phase::Left {
-            self.tell_end(false);
+            // What made the task panic may do so again, and would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell_end(false)));
         }
     }
 }

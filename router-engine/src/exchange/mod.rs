@@ -317,6 +317,8 @@ impl Exchange {
                 self.receiving.reader = Some(push.take_reader(on_data(self.connection.mailbox())));
             }
             Effect::UpdateIn { state, settled, .. } => self.on_receiver_update(state, settled),
+            // Somebody else may have sent a message here, which was released, and speak of that.
+            Effect::UpdateOut { id, .. } | Effect::AbortOut { id, .. } if self.receiving.delivery != Some(id) => {}
             Effect::UpdateOut { settled: true, .. } => self.receiving.settled = true,
             Effect::Weigh => self.connection.mailbox().set_load(self.receiving.weight()),
             Effect::AbortOut { .. } | Effect::Close { .. } => self.cut(),

@@ -65,8 +65,9 @@ impl Connection {
 
     /// As [`Router::submit`]. A batch that ends with [`Action::Closed`] ends the connection.
     pub fn submit(&mut self, actions: &mut Vec<Action>, accepted: &mut Vec<Accepted>, now: Instant) {
-        self.left |= matches!(actions.last(), Some(Action::Closed));
+        let leaves = matches!(actions.last(), Some(Action::Closed));
         self.router.submit(self.id, actions, accepted, now);
+        self.left |= leaves;
     }
 
     /// Attaches links in one batch with `actions`, which it drains. The core answers within the call; what else it tells
