@@ -250,7 +250,13 @@ fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
 /// One client stream: reads its head, opens the server socket, then copies. Whatever ends it before that fails the
 /// stream.
 async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
-    let (reply_to, alpn) = match admit(&mut client).await {
+    // Of a stream that goes nowhere since the dispatcher has left, nothing more comes, not even its end.
+    let admitted = tokio::select! {
+        biased;
+        admitted = admit(&mut client) => admitted,
+        () = shared.service.owner().draining() => Err(DeliveryState::Released),
+    };
+    let (reply_to, alpn) = match admitted {
         Ok(admitted) => admitted,
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };

@@ -4,7 +4,7 @@ use super::ending::DELIVERY_LIMIT;
 use super::flow::Flow;
 use super::setup;
 use super::socket::Socket;
-use super::{Strategy, TcpListener, TcpListenerParams};
+use super::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use crate::clock;
 use crate::runtime::Io;
 use crate::tls::Session;
@@ -14,10 +14,10 @@ use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::exchange::{Exchange, Role, consume, head, modified};
-use router_engine::port::local::{Attach, Connection, Delivery, Endpoint, Envelope, Event};
+use router_engine::exchange::{Exchange, REPORT_EVERY, Role, consume, head, modified};
+use router_engine::port::local::{Attach, Connection, Delivery, Endpoint, Envelope, Event, Identity};
 use router_engine::stream::{Payload, Pressure, Pull, Reader, Stream, StreamLimits};
-use router_engine::{LinkId, Router};
+use router_engine::{Action, InToken, LinkId, Router};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -246,6 +246,60 @@ async fn a_head_in_pieces_is_put_together() {
     let mut greeting = [0; 5];
     timeout(PATIENCE, client.read_exact(&mut greeting)).await.expect("in time").expect("received");
     assert_eq!(&greeting, b"hello");
+}
+
+/// A message of somebody else to the reply address is released; what its sender does then is none of the flow's.
+#[tokio::test]
+async fn what_strangers_send_to_a_flow_does_not_stop_its_reports() {
+    let router = router();
+    let (_listener, port) = listener(&router);
+    let far = FarEnd::new(&router);
+    let mut client = client(port).await;
+    let served = far.serve().await;
+    served.answer.push(served.head());
+    far.answer(&served);
+    served.answer.push(Bytes::from_static(b"hello"));
+    timeout(PATIENCE, client.read_exact(&mut [0; 5])).await.expect("in time").expect("received");
+    let mut stranger = Connection::join(&router, Identity::client("stranger", 10), Arc::default(), clock::now());
+    let actions = &mut vec![setup::opened()];
+    let [link] =
+        stranger.attach(actions, [Attach::anonymous_sender("in")], clock::now()).map(|a| a.expect("attached").link);
+    actions.push(Envelope::to(&served.reply_to).deliver(link, InToken(0), Payload::One(served.head())));
+    // The message and its sender's end come to the flow at once.
+    actions.push(Action::Detached { link, error: None, unsent: Vec::new() });
+    stranger.submit(actions, &mut Vec::new(), clock::now());
+    let mut rest = vec![0; REPORT_EVERY as usize];
+    for piece in rest.chunks(64 * 1024) {
+        served.answer.push(Bytes::copy_from_slice(piece));
+    }
+    timeout(PATIENCE, client.read_exact(&mut rest)).await.expect("in time").expect("received");
+    let reported = |event| match event {
+        Event::Update { state: Some(DeliveryState::Received { section_offset, .. }), .. } => Some(section_offset),
+        _ => None,
+    };
+    assert!(far.next(reported).await >= REPORT_EVERY);
+}
+
+#[tokio::test]
+async fn a_client_stream_without_its_whole_head_does_not_outlive_the_connector() {
+    let router = router();
+    let params = TcpConnectorParams {
+        name: "c".into(),
+        address: ADDRESS.into(),
+        host: "127.0.0.1".into(),
+        port: "1".into(),
+        tls: None,
+        verify_hostname: true,
+    };
+    let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
+    connector.activate();
+    let mut sender = Endpoint::join(&router, Identity::client("sender", 10), setup::open(), clock::now());
+    let [link] = sender.attach([Attach::sender("in", ADDRESS)], clock::now()).map(|a| a.expect("attached").link);
+    let stream = sender.send_stream(link, Envelope::default().streaming(), 0, clock::now());
+    stream.push(head::client_head(ADDRESS, "reply", None).slice(..20));
+    eventually(async || (stream.buffered() == 0).then_some(())).await;
+    connector.delete(false);
+    timeout(PATIENCE, connector.service().owner().left()).await.expect("no task is left");
 }
 
 #[tokio::test]
