@@ -54,7 +54,7 @@ pub enum Pressure {
     Open,
     /// Stop; the producer's [`Notify`] fires when there is room.
     Full,
-    /// No reader is left, or the readers were told to discard: what is pushed goes nowhere.
+    /// No reader is left, or the stream has ended: what is pushed goes nowhere.
     Discarded,
 }
 
@@ -96,7 +96,6 @@ struct Inner {
     readers: SmallVec<[Option<Cursor>; 1]>,
     /// Whether a first reader was ever attached; before that nothing counts as discarded.
     attached: bool,
-    discard: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +150,6 @@ impl Stream {
                 producer,
                 readers: SmallVec::new(),
                 attached: false,
-                discard: false,
             }),
             limits,
         })
@@ -253,18 +251,22 @@ impl Stream {
         Some(Reader { stream: Arc::clone(self), index })
     }
 
-    /// Throws away what is held and what will come; the producer is never stalled again.
+    /// Throws away what is held and what will come; the producer is never stalled again. To those who still read it the
+    /// stream is aborted.
     pub fn discard(&self) {
-        let waker = {
+        let mut wakers = SmallVec::<[Waker; 2]>::new();
+        {
             let mut inner = self.inner.lock();
-            inner.discard = true;
+            // Also when it was finished: what is thrown away is missing.
+            inner.end = Some(End::Aborted);
             inner.chunks.clear();
             inner.buffered = 0;
             inner.passed = 0;
             inner.retain = false;
-            inner.unstall()
-        };
-        waker.into_iter().for_each(Waker::wake);
+            wakers.extend(inner.unstall());
+            inner.wake_readers(&mut wakers);
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Attaches a reader at the beginning of what is held. `notify` may be set later.
@@ -301,7 +303,7 @@ impl Inner {
     }
 
     fn discards(&self) -> bool {
-        self.discard || (self.attached && !self.retain && self.readers.iter().all(Option::is_none))
+        self.attached && !self.retain && self.readers.iter().all(Option::is_none)
     }
 
     fn wake_readers(&mut self, wakers: &mut SmallVec<[Waker; 2]>) {
@@ -447,5 +449,39 @@ mod tests {
             assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Aborted);
             assert_eq!(out.make_contiguous().concat(), b"ab");
         }
+    }
+
+    #[test]
+    fn readers_of_a_stream_that_is_discarded_learn_that_nothing_more_comes() {
+        let mailbox = Arc::<Mailbox>::default();
+        let notify = |key| Some(Notify { mailbox: Arc::clone(&mailbox), key });
+        let stream = Stream::new(StreamLimits::DEFAULT, notify(0));
+        stream.retain();
+        let readers = [1, 2].map(|key| stream.reader(notify(key)));
+        stream.push(Bytes::from_static(b"a"));
+        let mut out = VecDeque::new();
+        assert_eq!(readers[0].pull(usize::MAX, &mut out), Pull::Data);
+        assert_eq!(readers[0].pull(usize::MAX, &mut out), Pull::Empty);
+        stream.discard();
+        let mut ready = Vec::new();
+        mailbox.take(&mut Vec::new(), &mut ready);
+        assert_eq!(ready, [1], "the other one did not wait");
+        assert_eq!(stream.push(Bytes::from_static(b"b")), Pressure::Discarded);
+        stream.finish();
+        for reader in readers {
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Aborted, "there should have been more");
+        }
+        assert!(stream.reader_anew().is_none());
+        assert_eq!((out.make_contiguous().concat(), stream.buffered()), (b"a".to_vec(), 0));
+    }
+
+    #[test]
+    fn a_stream_that_is_discarded_after_its_end_is_not_taken_for_a_shorter_one() {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        let reader = stream.reader(None);
+        stream.push(Bytes::from_static(b"a"));
+        stream.finish();
+        stream.discard();
+        assert_eq!(reader.pull(usize::MAX, &mut VecDeque::new()), Pull::Aborted);
     }
 }
