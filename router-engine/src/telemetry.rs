@@ -20,10 +20,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-/// Whom events are told. Some are told under the core's lock: [`Self::tell`] must note the event and return.
+/// Whom events are told.
 pub trait Sink: std::fmt::Debug + Send + Sync {
-    /// Something has happened.
-    fn tell(&self, event: Event);
+    /// Notes that something has happened, and returns whom to wake once no lock is held: the core's is held during the call.
+    #[must_use = "wake the collector after releasing locks"]
+    fn note(&self, event: Event) -> Option<Waker>;
+
+    /// Tells of something that has happened, where no lock is held.
+    fn tell(&self, event: Event) {
+        self.note(event).into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Something that happened. The end of what was told to begin is always told, and after its beginning.
@@ -190,17 +196,14 @@ impl EventQueue {
 }
 
 impl Sink for EventQueue {
-    fn tell(&self, event: Event) {
-        let waker = {
-            let mut queue = self.inner.lock();
-            if queue.events.len() < self.capacity {
-                queue.events.push_back(event);
-            } else {
-                queue.lost += 1;
-            }
-            queue.waker.take()
-        };
-        waker.into_iter().for_each(Waker::wake);
+    fn note(&self, event: Event) -> Option<Waker> {
+        let mut queue = self.inner.lock();
+        if queue.events.len() < self.capacity {
+            queue.events.push_back(event);
+        } else {
+            queue.lost += 1;
+        }
+        queue.waker.take()
     }
 }
 

@@ -259,7 +259,7 @@ impl Core {
             gauge,
         });
         self.conns[conn].links.push(slot);
-        self.telemetry.attached(&self.conns[conn], &self.links[slot]);
+        self.due.wakers.extend(self.telemetry.attached(&self.conns[conn], &self.links[slot]));
         slot
     }
 
@@ -326,7 +326,7 @@ impl Core {
         }
         self.stream_moved_back(slot);
         if let Some(link) = self.links.remove(slot) {
-            self.telemetry.detached(&self.conns[link.conn], &link);
+            self.due.wakers.extend(self.telemetry.detached(&self.conns[link.conn], &link));
             report::closed(self.conns[link.conn].id, &link, how);
         }
     }

@@ -126,7 +126,7 @@ impl Core {
         }
         let role = conn.role;
         conn.peer = Some(peer);
-        self.telemetry.opened(&self.conns[slot]);
+        self.due.wakers.extend(self.telemetry.opened(&self.conns[slot]));
         if role.has_control_links() {
             self.control_connection_opened(slot);
         } else if role.is_data_only() {
@@ -155,7 +155,7 @@ impl Core {
             self.drop_link(link, &[], "Link closed due to connection loss");
         }
         if let Some(conn) = self.conns.remove(slot) {
-            self.telemetry.closed(&conn);
+            self.due.wakers.extend(self.telemetry.closed(&conn));
         }
         self.conns.shrink();
         self.links.shrink();

@@ -5,8 +5,9 @@ use super::connection::PeerKind;
 use super::objects::{Conn, Link};
 use crate::telemetry::{Event, Sink};
 use std::sync::Arc;
+use std::task::Waker;
 
-/// How many objects there are that operators are shown, and who is told of each.
+/// How many objects there are that operators are shown, and who is told of each. What tells of one returns whom to wake.
 #[derive(Debug, Default)]
 pub(super) struct Telemetry {
     pub(super) sink: Option<Arc<dyn Sink>>,
@@ -36,50 +37,48 @@ impl Telemetry {
     }
 
     /// A connection has its peer's open.
-    pub(super) fn opened(&mut self, conn: &Conn) {
+    pub(super) fn opened(&mut self, conn: &Conn) -> Option<Waker> {
         if !conn.is_shown() {
-            return;
+            return None;
         }
         self.connections += 1;
         if conn.role.is_client() {
             self.clients[conn.params.kind as usize] += 1;
         }
-        self.tell(|| Event::ConnectionOpened { conn: conn.id, peer: conn.params.kind, role: conn.role });
+        self.note(|| Event::ConnectionOpened { conn: conn.id, peer: conn.params.kind, role: conn.role })
     }
 
     /// A connection is gone.
-    pub(super) fn closed(&mut self, conn: &Conn) {
+    pub(super) fn closed(&mut self, conn: &Conn) -> Option<Waker> {
         if !conn.is_shown() {
-            return;
+            return None;
         }
         self.connections -= 1;
         if conn.role.is_client() {
             self.clients[conn.params.kind as usize] -= 1;
         }
-        self.tell(|| Event::ConnectionClosed { conn: conn.id });
+        self.note(|| Event::ConnectionClosed { conn: conn.id })
     }
 
     /// A link was made on a connection.
-    pub(super) fn attached(&mut self, conn: &Conn, link: &Link) {
+    pub(super) fn attached(&mut self, conn: &Conn, link: &Link) -> Option<Waker> {
         if conn.is_internal() {
-            return;
+            return None;
         }
         self.links += 1;
-        self.tell(|| Event::LinkAttached { link: link.id, conn: conn.id, direction: link.direction });
+        self.note(|| Event::LinkAttached { link: link.id, conn: conn.id, direction: link.direction })
     }
 
     /// A link of a connection is gone.
-    pub(super) fn detached(&mut self, conn: &Conn, link: &Link) {
+    pub(super) fn detached(&mut self, conn: &Conn, link: &Link) -> Option<Waker> {
         if conn.is_internal() {
-            return;
+            return None;
         }
         self.links -= 1;
-        self.tell(|| Event::LinkDetached { link: link.id });
+        self.note(|| Event::LinkDetached { link: link.id })
     }
 
-    fn tell(&self, event: impl FnOnce() -> Event) {
-        if let Some(sink) = &self.sink {
-            sink.tell(event());
-        }
+    fn note(&self, event: impl FnOnce() -> Event) -> Option<Waker> {
+        self.sink.as_ref()?.note(event())
     }
 }

@@ -8,6 +8,8 @@ use crate::telemetry::{Event, EventQueue};
 use crate::{ConnId, LinkId};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::time::{Duration, Instant};
 
 /// What has begun and has not ended, from what was told.
@@ -83,6 +85,37 @@ fn figures_and_events_agree_with_what_is_there_after_any_history() {
     peers.drain(..).for_each(|(mut peer, _)| peer.submit(Action::Closed));
     told.hear(&queue);
     assert_eq!((told.conns.len(), told.links.len(), count(&router)), (0, 0, (0, 0, 0)));
+}
+
+/// A collector that wants to know something of the router whenever it is woken.
+struct Curious {
+    router: Arc<Router>,
+    queue: Arc<EventQueue>,
+    asked: AtomicUsize,
+}
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {
+        assert!(self.router.core.try_lock().is_some(), "the core is locked");
+        assert_eq!(self.queue.take(&mut VecDeque::new()), 0);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let waker = Arc::clone(&self).into();
+        assert!(self.queue.park(&waker));
+    }
+}
+
+#[test]
+fn who_collects_events_may_ask_the_core_when_it_is_woken() {
+    let (router, queue) = (Arc::new(router()), Arc::new(EventQueue::new(10)));
+    assert!(router.set_telemetry(Arc::clone(&queue) as _));
+    let asked = AtomicUsize::new(0);
+    let curious = Arc::new(Curious { router: Arc::clone(&router), queue: Arc::clone(&queue), asked });
+    assert!(queue.park(&Arc::clone(&curious).into()));
+    let mut peer = Peer::new(&router);
+    let link = peer.receiver("q");
+    peer.detached(link);
+    peer.submit(Action::Closed);
+    assert_eq!(curious.asked.load(Ordering::Relaxed), 4);
 }
 
 #[test]
