@@ -55,6 +55,8 @@ pub(crate) struct Resend {
 pub(crate) struct OutgoingDelivery {
     pub(crate) id: OutId,
     pub(crate) link: Slot<Link>,
+    /// The link that was chosen. A stream may have been moved from it, and that other link may carry another one by now.
+    pub(crate) chosen: LinkId,
     pub(crate) hook: Hook<Self>,
     /// The incoming delivery, while it lives.
     pub(crate) origin: Option<Slot<IncomingDelivery>>,

@@ -11,14 +11,14 @@ use crate::stream::Payload;
 impl Core {
     /// Sends a released delivery to somebody else. False when nobody is left, or its beginning.
     pub(super) fn forward_again(&mut self, slot: Slot<OutgoingDelivery>, origin: Slot<IncomingDelivery>) -> bool {
-        let link = self.outgoing[slot].link;
+        let OutgoingDelivery { link, chosen, neighbour, .. } = self.outgoing[slot];
         let conn = self.links[link].conn;
-        let base = self.links[link].moved_from.unwrap_or(self.links[link].id);
-        let neighbour = self.outgoing[slot].neighbour;
         let Some(resend) = self.incoming[origin].resend.as_mut() else { return false };
         match neighbour {
             Some(neighbour) => resend.neighbours.insert(neighbour),
-            None => resend.links.push(base),
+            None => {
+                resend.links.push(chosen);
+            }
         }
         let (address, priority) = (resend.address, resend.priority);
         let (payload, annotations, state) = (resend.payload.clone(), resend.annotations.clone(), resend.state.clone());

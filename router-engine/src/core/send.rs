@@ -40,7 +40,7 @@ impl Core {
         neighbour: Option<NeighbourIndex>,
         content: &Content<'_>,
     ) {
-        let base = link;
+        let chosen = self.links[link].id;
         let link = self.stream_moved(link, content.payload);
         let l = &self.links[link];
         let (conn, link_id, settle_on_send) = (l.conn, l.id, l.settle_on_send);
@@ -57,6 +57,7 @@ impl Core {
         let slot = self.outgoing.insert_with(|id| OutgoingDelivery {
             id,
             link,
+            chosen,
             hook: Hook::default(),
             origin,
             at: origin.map_or(0, |origin| self.incoming[origin].copies.len() as u32),
@@ -86,7 +87,6 @@ impl Core {
         let id = self.outgoing[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(link, address);
-        debug_assert!(self.links.get(base).is_some(), "the base link outlives the push");
         self.stage(
             conn,
             Effect::Push(Box::new(Push {

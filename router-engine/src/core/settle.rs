@@ -69,10 +69,11 @@ impl Core {
         state: Option<DeliveryState>,
         settled: bool,
     ) {
-        if let Some(state) = &state
+        // How much was received is no outcome: it may still be released.
+        if let Some(outcome) = state.as_ref().filter(|state| state.is_terminal())
             && self.incoming[origin].resend.is_some()
         {
-            if *state == DeliveryState::Released && self.forward_again(slot, origin) {
+            if *outcome == DeliveryState::Released && self.forward_again(slot, origin) {
                 return;
             }
             self.end_resend(origin);

@@ -82,23 +82,41 @@ fn a_stream_that_all_consumers_of_a_connection_lose_leaves_no_link() {
 }
 
 #[test]
-fn a_stream_that_is_being_received_is_not_kept_to_be_sent_again() {
+fn a_stream_that_was_received_in_part_may_still_be_released() {
     let router = router();
-    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
-    rx.receiver("q");
+    let (mut tx, mut a, mut b) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+    a.receiver("q");
     let link = tx.attach(Direction::In, None);
     let Payload::Stream(stream) = stream() else { unreachable!() };
     tx.send_resend(link, "q", Payload::Stream(stream.clone()));
-    let push = rx.push();
+    let push = a.push();
+    b.receiver("q");
     let (reader, mut out) = (stream.reader(None), VecDeque::new());
     stream.push(Bytes::from_static(b"head"));
     assert_eq!(reader.pull(100, &mut out), Pull::Data);
-    assert_ne!(stream.buffered(), 0);
-    rx.answer(&push, DeliveryState::Received { section_number: 0, section_offset: 4 }, false);
-    assert_eq!(stream.buffered(), 0);
-    rx.answer(&push, DeliveryState::Released, true);
     let received = DeliveryState::Received { section_number: 0, section_offset: 4 };
-    assert_eq!(tx.outcomes(), [(Some(received), false), (Some(DeliveryState::Released), true)]);
+    a.answer(&push, received.clone(), false);
+    a.answer(&push, DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(received), false)]);
+    let again = b.push().reader.expect("a place of its own");
+    out.clear();
+    assert_eq!(again.pull(100, &mut out), Pull::Data);
+    assert_eq!(out, [Bytes::from_static(b"head")]);
+}
+
+#[test]
+fn who_releases_a_stream_after_it_has_left_does_not_get_it_again() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let queue = rx.receiver("q");
+    let link = tx.attach(Direction::In, None);
+    tx.send_resend(link, "q", stream());
+    let push = rx.push();
+    assert_ne!(push.link, queue, "it has a link of its own");
+    rx.submit(Action::Sent { delivery: push.id });
+    rx.answer(&push, DeliveryState::Released, true);
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert!(rx.pushes().is_empty());
 }
 
 #[test]
