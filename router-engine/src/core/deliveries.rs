@@ -9,7 +9,9 @@ use crate::index::{NeighbourIndex, NeighbourSet};
 use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 
 /// A delivery that came in.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) struct Resend {
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
     /// Links that released it.
-    pub(crate) links: SmallVec<[LinkId; 2]>,
+    pub(crate) links: HashSet<LinkId, FxBuildHasher>,
     /// Neighbours that released it.
     pub(crate) neighbours: NeighbourSet,
 }

@@ -259,7 +259,8 @@ impl Core {
             && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
     }
 
-    fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
+    /// Whether the link has released the delivery before.
+    pub(super) fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
         let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         resend.is_some_and(|r| r.links.contains(&self.links[link].id))
     }

@@ -148,9 +148,12 @@ impl Core {
 
     /// Tears a connection down; also when it never opened.
     pub(super) fn close(&mut self, slot: Slot<Conn>) {
-        // First of all nothing is forwarded by this connection any more; but a stream that its consumer has lost may
-        // still get a link for the next consumer here.
+        // First of all nothing is forwarded by this connection any more: what one of its consumers has lost would else go
+        // to the next one here, and from there to the next.
         self.router_connection_closed(slot);
+        for at in 0..self.conns[slot].links.len() {
+            self.unbind(self.conns[slot].links[at]);
+        }
         while let Some(link) = self.conns[slot].links.pop() {
             self.drop_link(link, &[], "Link closed due to connection loss");
         }

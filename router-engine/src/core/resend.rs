@@ -17,7 +17,7 @@ impl Core {
         match neighbour {
             Some(neighbour) => resend.neighbours.insert(neighbour),
             None => {
-                resend.links.push(chosen);
+                resend.links.insert(chosen);
             }
         }
         let (address, priority) = (resend.address, resend.priority);

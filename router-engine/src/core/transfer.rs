@@ -14,6 +14,7 @@ use crate::index::NeighbourSet;
 use crate::stream::Payload;
 use amqp_core::performative::DeliveryState;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 
 impl Core {
     pub(super) fn on_deliver(&mut self, conn: Slot<Conn>, deliver: Deliver, accepted: &mut Vec<Accepted>) {
@@ -92,7 +93,7 @@ impl Core {
                 && !settled
                 && !self.incoming[slot].multicast
             {
-                let (links, neighbours) = (SmallVec::new(), NeighbourSet::EMPTY);
+                let (links, neighbours) = (HashSet::default(), NeighbourSet::EMPTY);
                 let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
                 self.begin_resend(slot, resend);
             }

@@ -3,13 +3,17 @@
 use super::super::AddressConfig;
 use super::super::action::{Action, Direction, Side};
 use super::super::effect::Push;
+use super::super::forwarding::Route;
+use super::super::table::{Identity, Slot};
 use super::world::{NODE, NOW, Peer, message, router, stream};
+use crate::LinkId;
 use crate::forward::Treatment;
 use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[test]
 fn an_address_lives_as_long_as_a_delivery_may_be_sent_to_it_again() {
@@ -117,6 +121,50 @@ fn who_releases_a_stream_after_it_has_left_does_not_get_it_again() {
     rx.answer(&push, DeliveryState::Released, true);
     assert_eq!(tx.outcomes(), [(Some(DeliveryState::Released), true)]);
     assert!(rx.pushes().is_empty());
+}
+
+#[test]
+fn what_a_connection_loses_is_sent_again_once_however_many_consumers_it_had() {
+    let router = router();
+    let (mut tx, mut rx, mut other) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+    for _ in 0..50 {
+        rx.receiver("q");
+    }
+    let link = tx.attach(Direction::In, None);
+    for _ in 0..100 {
+        tx.send_resend(link, "q", message());
+    }
+    other.receiver("q");
+    rx.submit(Action::Closed);
+    assert_eq!(other.pushes().len(), 100);
+    assert_eq!(router.address_row("Mq").map(|row| row.counters.egress), Some(200));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn to_find_out_who_has_released_a_message_costs_the_same_however_many_have() {
+    let cost = |released: u32| {
+        let router = router();
+        let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+        let (queue, link) = (rx.receiver("q").slot(), tx.attach(Direction::In, None));
+        let id = tx.send_resend(link, "q", message());
+        router.with(|core| {
+            let origin = core.incoming.find(id);
+            let resend = origin.and_then(|origin| core.incoming[origin].resend.as_mut()).expect("kept");
+            resend.links.extend((1000..1000 + released).map(|n| LinkId::new(Slot::from_bits(n), n)));
+            let route = Route { origin, conn: None, control: false, any_way: false, settled: false, priority: 4 };
+            let ask = || {
+                let begun = Instant::now();
+                (0..1000).for_each(|_| assert!(!core.is_invalidated(&route, queue)));
+                begun.elapsed()
+            };
+            // The quickest of several: others may use the machine.
+            (0..20).map(|_| ask()).min().expect("asked")
+        })
+    };
+    let (few, many) = (cost(10), cost(10_000));
+    // Looking at each would cost hundreds of times as much.
+    assert!(many < 20 * few, "{many:?}, {few:?}");
 }
 
 #[test]
