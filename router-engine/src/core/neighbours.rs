@@ -184,18 +184,29 @@ impl Core {
         let link = &self.links[slot];
         let (conn, direction, kind) = (link.conn, link.direction, link.kind);
         report::control_link(self.conns[conn].id, link, true);
-        let Some(router) = self.conns[conn].router.as_mut() else { return };
         match (kind, direction) {
-            (LinkKind::Control, Direction::In) => router.control_in = Some(slot),
-            (LinkKind::Control, Direction::Out) => router.control_out = Some(slot),
+            (LinkKind::Control, _) => self.control_link_up(slot),
             (LinkKind::Data(priority), Direction::Out) => {
-                router.data_out[usize::from(priority).min(PRIORITIES - 1)] = Some(slot);
+                if let Some(router) = self.conns[conn].router.as_mut() {
+                    router.data_out[usize::from(priority).min(PRIORITIES - 1)] = Some(slot);
+                }
             }
             _ => {}
         }
-        if kind != LinkKind::Control {
+    }
+
+    /// The first control link of each direction is the neighbour's; of others nothing depends.
+    fn control_link_up(&mut self, slot: Slot<Link>) {
+        let Link { conn, direction, .. } = self.links[slot];
+        let Some(router) = self.conns[conn].router.as_mut() else { return };
+        let place = match direction {
+            Direction::In => &mut router.control_in,
+            Direction::Out => &mut router.control_out,
+        };
+        if place.is_some() {
             return;
         }
+        *place = Some(slot);
         if router.control_in.is_some() && router.control_out.is_some() {
             self.activate_neighbour(conn);
         }
@@ -278,15 +289,16 @@ impl Core {
 
     pub(super) fn router_link_lost(&mut self, slot: Slot<Link>) {
         let link = &self.links[slot];
-        let (conn, kind) = (link.conn, link.kind);
+        let conn = link.conn;
         report::control_link(self.conns[conn].id, link, false);
         let Some(router) = self.conns[conn].router.as_mut() else { return };
+        let was_neighbours = [router.control_in, router.control_out].contains(&Some(slot));
         for place in router.data_out.iter_mut().chain([&mut router.control_in, &mut router.control_out]) {
             if *place == Some(slot) {
                 *place = None;
             }
         }
-        if kind == LinkKind::Control {
+        if was_neighbours {
             self.neighbour_lost(conn);
         }
     }

@@ -1,6 +1,6 @@
 //! Connection groups: a control connection and the data connections beside it.
 
-use super::super::action::Action;
+use super::super::action::{Action, Direction};
 use super::super::effect::Effect;
 use super::super::objects::Conn;
 use super::super::table::{Identity, Slot};
@@ -57,6 +57,29 @@ fn a_newer_generation_takes_over_from_one_that_is_not_active_yet() {
     assert_eq!(active(&fourth), Some(fourth.conn.id.slot()));
     fourth.submit(Action::Closed);
     assert_eq!(router.with(|core| core.neighbours.conn(NeighbourIndex::at(0))), None);
+}
+
+#[test]
+fn a_control_link_too_many_makes_no_difference() {
+    let router = router();
+    let (mut tx, mut neighbour) = (Peer::new(&router), Peer::neighbour(&router, "q"));
+    let mut data = Peer::data(&router);
+    let (link, own) = (tx.sender("q"), neighbour.links()[0]);
+    for direction in [Direction::In, Direction::Out] {
+        let surplus = neighbour.attach_control(direction);
+        assert_eq!(router.address_row("Lqdhello").map(|row| row.subscribers), Some(1), "HELLO is sent once");
+        neighbour.detached(surplus);
+        assert_eq!(active(&neighbour), Some(neighbour.conn.id.slot()));
+        tx.deliver(link, None, stream(), Annotations::default(), true);
+        data.push();
+    }
+    let surplus = neighbour.attach_control(Direction::In);
+    neighbour.detached(own);
+    assert_eq!(active(&neighbour), None, "the first one counts");
+    neighbour.detached(surplus);
+    neighbour.attach_control(Direction::In);
+    assert_eq!(active(&neighbour), Some(neighbour.conn.id.slot()));
+    data.submit(Action::Closed);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The fixture: a router whose network the test makes up.
 
 use super::super::action::{Action, AttachRequest, Deliver, Direction, InToken, PeerOpen, Side};
+use super::super::attach::CAP_ROUTER;
 use super::super::connection::{
     CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, PeerKind, STREAMING_LINKS,
 };
@@ -177,12 +178,22 @@ impl<'a> Peer<'a> {
 
     /// Attaches a link; the answer stays in the mailbox.
     pub(super) fn attach_unanswered(&mut self, direction: Direction, address: Option<&str>) {
+        self.request(direction, address, Vec::new());
+    }
+
+    /// Attaches a control link, as the routers that connect do.
+    pub(super) fn attach_control(&mut self, direction: Direction) -> LinkId {
+        self.request(direction, None, vec![Symbol::from_static(CAP_ROUTER)]);
+        self.attached()
+    }
+
+    fn request(&mut self, direction: Direction, address: Option<&str>, capabilities: Vec<Symbol>) {
         self.token += 1;
         let address = address.map(str::to_owned);
         let (mut source, mut target) = (Source::default(), Target::default());
         match direction {
-            Direction::In => target.address = address,
-            Direction::Out => source.address = address,
+            Direction::In => (target.address, target.capabilities) = (address, capabilities),
+            Direction::Out => (source.address, source.capabilities) = (address, capabilities),
         }
         self.submit(Action::Attach(Box::new(AttachRequest {
             token: 0,
@@ -196,6 +207,11 @@ impl<'a> Peer<'a> {
 
     pub(super) fn attach(&mut self, direction: Direction, address: Option<&str>) -> LinkId {
         self.attach_unanswered(direction, address);
+        self.attached()
+    }
+
+    /// The link that was asked for last.
+    fn attached(&self) -> LinkId {
         let reply = self.effects().into_iter().find_map(|e| match e {
             Effect::AttachReply(reply) => Some(*reply),
             _ => None,
