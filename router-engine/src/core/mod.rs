@@ -209,7 +209,7 @@ impl Router {
     /// As [`Self::connect`], for a port that brings its mailbox.
     pub fn connect_at(&self, params: ConnParams, mailbox: Arc<Mailbox>, now: Instant) -> ConnHandle {
         let mut core = self.core.lock();
-        core.now = now;
+        core.advance(now);
         core.connect(params, mailbox)
     }
 
@@ -279,7 +279,7 @@ impl Core {
             actions.clear();
             return;
         };
-        self.now = now;
+        self.advance(now);
         for action in actions.drain(..) {
             match action {
                 Action::Opened(peer) => self.on_opened(conn, *peer),
@@ -307,11 +307,16 @@ impl Core {
         actions.clear();
     }
 
+    /// The time is `now`, or later: who looked at the clock first need not get the lock first.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         if now < self.next_tick {
             return;
         }
-        self.now = now;
+        self.advance(now);
         // A late tick is not made up for: the next one counts from now.
         self.next_tick = now + TICK;
         self.tick();

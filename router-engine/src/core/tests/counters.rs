@@ -89,9 +89,10 @@ fn late_outcomes_are_counted() {
     let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
     let queue = rx.receiver("q");
     let link = tx.sender("q");
-    for seconds in [1, 2, 10, 11] {
-        tx.send(link);
-        let delivery = Side::Out(rx.push().id);
+    let seconds = [1, 2, 10, 11];
+    seconds.iter().for_each(|_| assert!(tx.send(link).is_some()));
+    for (push, seconds) in rx.pushes().iter().zip(seconds) {
+        let delivery = Side::Out(push.id);
         let action = Action::Update { delivery, state: Some(DeliveryState::Accepted), settled: true };
         rx.submit_at(action, NOW + Duration::from_secs(seconds));
     }

@@ -11,5 +11,6 @@ mod reach;
 mod resend;
 mod streams;
 mod telemetry;
+mod time;
 mod unavailable;
 mod world;
