@@ -3,7 +3,7 @@
 use super::{Connection, tell_dropped};
 use crate::core::effect::Push;
 use crate::core::ids::ConnId;
-use crate::stream::{Notify, Payload, Reader};
+use crate::stream::{Notify, Payload, Producer, Reader, StreamLimits};
 use crate::{Action, LinkId, OutId, Router, Side};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -21,6 +21,8 @@ pub struct Delivery {
     push: Box<Push>,
     /// It came as a stream, so the core wants to know when nothing more of it is read.
     stream: bool,
+    /// Its octets were taken as a stream.
+    taken: bool,
     /// There is nothing to tell of it any more.
     concluded: bool,
 }
@@ -30,7 +32,8 @@ pub struct Delivery {
 impl Delivery {
     pub(super) fn new(connection: &Connection, push: Box<Push>) -> Self {
         let stream = matches!(push.payload, Payload::Stream(_));
-        Self { router: Arc::clone(connection.router()), conn: connection.id(), push, stream, concluded: false }
+        let (router, conn) = (Arc::clone(connection.router()), connection.id());
+        Self { router, conn, push, stream, taken: false, concluded: false }
     }
 
     /// The router that it came through.
@@ -69,25 +72,31 @@ impl Delivery {
         self.push.settled
     }
 
-    /// The octets of a whole message, without the router annotations section; none of a stream.
+    /// The octets of a whole message, without the router annotations section; none of a stream, or of what was taken as
+    /// one.
     #[must_use]
     pub fn message(&self) -> Option<&[Bytes]> {
         match &self.push.payload {
+            _ if self.taken => None,
             Payload::One(octets) => Some(std::slice::from_ref(octets)),
             Payload::Many(chunks) => Some(chunks),
             Payload::Stream(_) => None,
         }
     }
 
-    /// Takes the octets as a stream, whatever form they came in. There are none a second time.
+    /// Takes the octets as a stream, whatever form they came in. A second time there are none, and the stream is aborted.
     #[must_use]
     pub fn take_reader(&mut self, notify: Notify) -> Reader {
+        if std::mem::replace(&mut self.taken, true) {
+            return Producer::new(StreamLimits::DEFAULT, None).share().reader(Some(notify));
+        }
         self.push.take_reader(notify)
     }
 
     /// The message has come as a whole by now.
     pub(super) fn complete(&mut self, message: Vec<Bytes>) {
         self.push.payload = Payload::Many(message.into());
+        self.taken = false;
     }
 
     /// Settles the delivery. Nothing more of it is read.

@@ -1,10 +1,11 @@
 //! Whole messages: requests with replies, and messages that arrive in parts.
 
 use super::super::{Attach, Attached, Envelope, Event, Excess, GatherLimits};
-use super::{NOW, attach, delivery, endpoint, events, linked, message, outcomes, router};
-use crate::stream::CHUNK_COST;
+use super::{NOW, attach, delivery, endpoint, events, linked, message, outcomes, router, send};
+use crate::stream::{CHUNK_COST, Pull};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
+use std::collections::VecDeque;
 
 #[test]
 fn a_reply_finds_the_address_that_was_made_up() {
@@ -90,4 +91,24 @@ fn what_is_gathered_has_bounds() {
     assert_eq!(oversized(0, 100), [Excess::Message]);
     drop(streams);
     assert_eq!(outcomes(&mut tx).len(), 2);
+}
+
+#[test]
+fn what_was_taken_as_a_stream_is_no_whole_message_any_more() {
+    let router = router();
+    let (mut tx, to) = linked(&router, Attach::sender("to", "q"));
+    let (mut rx, _) = linked(&router, Attach::receiver("of", "q"));
+    send(&mut tx, to);
+    let mut taken = delivery(&mut rx);
+    assert!(taken.message().is_some());
+    let reader = taken.take_reader(rx.notify(1));
+    let mut octets = VecDeque::new();
+    assert_eq!(reader.pull(usize::MAX, &mut octets), Pull::Done);
+    assert_eq!(octets, [Bytes::from_static(b"m")]);
+    assert_eq!(taken.message(), None);
+    let nothing = taken.take_reader(rx.notify(2));
+    assert_eq!(nothing.pull(usize::MAX, &mut octets), Pull::Aborted, "not an empty message");
+    rx.settle(taken, DeliveryState::Accepted);
+    rx.submit(NOW);
+    assert_eq!(outcomes(&mut tx), [DeliveryState::Accepted]);
 }
