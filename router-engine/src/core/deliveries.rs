@@ -65,7 +65,8 @@ pub(crate) struct OutgoingDelivery {
     /// Index in the incoming delivery's `copies`.
     pub(crate) at: u32,
     pub(crate) presettled: bool,
-    /// Known to have left completely, and counted: reported for streams and pre-settled ones, concluded for others.
+    /// Nothing more of it will leave: reported for streams and pre-settled ones, concluded for others, and for streams of
+    /// which the reader is gone.
     pub(crate) sent: bool,
     pub(crate) stream: bool,
     /// A terminal state was seen from the receiver.

@@ -60,7 +60,9 @@ impl Core {
                 next = self.outgoing[slot].hook.next();
                 let copy = &self.outgoing[slot];
                 if copy.waits() && !(copy.presettled || copy.id.is_after(taken, last)) {
-                    self.on_sent(copy.id);
+                    // It has not left completely, so it is not counted as delivered.
+                    self.outgoing[slot].sent = true;
+                    self.links[link].undelivered -= 1;
                 }
             }
         }

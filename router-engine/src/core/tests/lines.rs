@@ -3,8 +3,10 @@
 use super::super::effect::Effect;
 use super::super::report;
 use super::super::table::Identity;
-use super::world::{Peer, router};
+use super::world::{Peer, router, stream};
+use crate::annotations::Annotations;
 use crate::log::{Level, LogModule, capture};
+use amqp_core::performative::DeliveryState;
 
 fn core() -> Vec<&'static str> {
     capture::texts(LogModule::RouterCore)
@@ -43,6 +45,21 @@ fn the_end_of_a_link_tells_what_has_left_by_it() {
     rx.detached(link);
     let line = core().into_iter().find(|line| line.contains("Link closed")).expect("the line");
     assert!(line.contains("del=1 presett=0"), "{line}");
+}
+
+#[test]
+fn a_stream_of_which_the_reader_is_lost_has_not_left() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::in_process(&router));
+    rx.receiver("q");
+    let link = tx.sender("q");
+    tx.deliver(link, None, stream(), Annotations::default(), false);
+    rx.push();
+    capture::start();
+    router.abandon(rx.conn.id);
+    let line = core().into_iter().find(|line| line.contains("Link closed")).expect("the line");
+    assert!(line.contains("del=0 presett=0 psdrop=0 acc=0 rej=0 rel=0 mod=1"), "{line}");
+    assert_eq!(tx.outcomes(), [(Some(DeliveryState::failed()), true)]);
 }
 
 #[test]
