@@ -6,7 +6,7 @@ use super::config::{AddressConfig, RouterConfig};
 use super::ids::AddressId;
 use super::objects::{Address, AddressCounters, ControlAddress, Link};
 use super::reach::{Holder, ReachChange};
-use super::table::{List, Slot, Table};
+use super::table::{List, Slot, Table, shrink_map};
 use super::unavailable::Unavailable;
 use crate::address::name::AddressContext;
 use crate::address::pattern::PatternTree;
@@ -132,6 +132,13 @@ impl AddressTable {
         {
             self.by_key.remove(&address.key);
         }
+    }
+
+    /// Gives unused room back when there is much more of it than addresses.
+    pub(super) fn shrink(&mut self) {
+        self.records.shrink();
+        shrink_map(&mut self.by_key);
+        self.unavailable.shrink();
     }
 }
 
@@ -259,5 +266,27 @@ impl std::ops::Index<Slot<Address>> for AddressTable {
 impl std::ops::IndexMut<Slot<Address>> for AddressTable {
     fn index_mut(&mut self, slot: Slot<Address>) -> &mut Address {
         &mut self.records[slot]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_came_and_went_leave_no_room_behind() {
+        let mut table = AddressTable::new(&RouterConfig::default());
+        let stays = table.with_key_or_new("Mstays".into());
+        table[stays].holds = 1;
+        for n in 0..10_000 {
+            table.with_key_or_new(format!("M{n}"));
+            table.unavailable.add(format!("M{n}"), NodeIndex::at(1), 0);
+        }
+        table.slots().into_iter().for_each(|slot| table.release(slot));
+        table.unavailable.forget_node(NodeIndex::at(1));
+        table.shrink();
+        assert_eq!(table.with_key("Mstays"), Some(stays));
+        let room = [table.records.capacity(), table.by_key.capacity(), table.unavailable.capacity()];
+        assert!(room.iter().all(|&room| room < 256), "{room:?}");
     }
 }

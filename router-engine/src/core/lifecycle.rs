@@ -160,14 +160,21 @@ impl Core {
         if let Some(conn) = self.conns.remove(slot) {
             self.due.wakers.extend(self.telemetry.closed(&conn));
         }
-        self.conns.shrink();
-        self.links.shrink();
-        self.incoming.shrink();
-        self.outgoing.shrink();
     }
 
     pub(super) fn tick(&mut self) {
         self.trim_pools();
+        self.shrink();
         self.drive_mesh(|mesh, now| mesh.tick(now));
+    }
+
+    /// Gives back what tables needed when there was more in them. That may cost as much as the table is large, so it is
+    /// not done as often as something goes.
+    fn shrink(&mut self) {
+        self.conns.shrink();
+        self.links.shrink();
+        self.incoming.shrink();
+        self.outgoing.shrink();
+        self.addresses.shrink();
     }
 }

@@ -4,7 +4,9 @@
 //! for it that the object lives. Ports are given ids instead, which tell a stale place from a live one.
 
 use slab::Slab;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 
 /// A place in the table of the objects of type `T`.
@@ -255,11 +257,16 @@ impl<T> Table<T> {
         self.slab.get_mut(slot.index())
     }
 
-    /// Gives unused room back when the table has become much larger than its content.
+    /// Gives unused room back when the table has become much larger than its content, as far as it is at the end.
     pub(crate) fn shrink(&mut self) {
-        if self.slab.capacity() > 256 && self.slab.len() < self.slab.capacity() / 4 {
+        if is_mostly_empty(self.slab.len(), self.slab.capacity()) {
             self.slab.shrink_to_fit();
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slab.capacity()
     }
 }
 
@@ -293,4 +300,15 @@ impl<T> std::ops::IndexMut<Slot<T>> for Table<T> {
     fn index_mut(&mut self, slot: Slot<T>) -> &mut T {
         &mut self.slab[slot.index()]
     }
+}
+
+/// Gives unused room back when a map has become much larger than its content.
+pub(super) fn shrink_map<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
+    if is_mostly_empty(map.len(), map.capacity()) {
+        map.shrink_to_fit();
+    }
+}
+
+const fn is_mostly_empty(len: usize, capacity: usize) -> bool {
+    capacity > 256 && len < capacity / 4
 }

@@ -2,6 +2,7 @@
 //! remembered until the configuration gives them a treatment.
 
 use super::Core;
+use super::table::shrink_map;
 use crate::forward::Treatment;
 use crate::index::NodeIndex;
 use smallvec::SmallVec;
@@ -37,6 +38,16 @@ impl Unavailable {
             routers.retain(|(known, _)| *known != node);
             !routers.is_empty()
         });
+    }
+
+    /// Gives unused room back.
+    pub(super) fn shrink(&mut self) {
+        shrink_map(&mut self.by_key);
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.by_key.capacity()
     }
 }
 
