@@ -157,6 +157,7 @@ impl Sim {
         let reply_to = reply.source.expect("an address");
         let mut exchange = Exchange::requester(connection, head::client_head(address, &reply_to, None));
         exchange.start(into.link, None, Vec::new());
+        exchange.submit(|| self.now);
         let end = self.flow_end(index, Role::Requester, client, Task::new(router, None, exchange));
         let (address, ends) = (address.to_owned(), [Some(end), None]);
         self.flows.push(FlowRecord { address, probe, reply_to, server_script: server, ends });
@@ -285,6 +286,7 @@ impl Sim {
         let request = Request { delivery, reader, pending };
         let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
         exchange.start(into, Some(reply_to), Vec::new());
+        exchange.submit(|| self.now);
         if self.flows[record].ends[1].is_some() {
             self.ledger.faults.push(format!("flow {record} came to two servers"));
         }
