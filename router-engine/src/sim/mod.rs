@@ -14,6 +14,7 @@
 mod app;
 pub mod check;
 mod client;
+mod history;
 mod ledger;
 mod network;
 mod run;

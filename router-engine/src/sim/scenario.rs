@@ -1,7 +1,8 @@
 //! Random networks with random histories, and what must be true of them.
 
 use super::client::{LinkSpec, Plan};
-use super::network::{RouterSpec, Sim, TrunkSpec};
+use super::history::{add_trunk, await_topology, choose_frame_size, disturb, fail, inject_network, recover};
+use super::network::{RouterSpec, Sim};
 use super::{check, ledger::Outcome};
 use crate::core::AddressConfig;
 use crate::forward::Treatment;
@@ -10,10 +11,6 @@ use std::time::Duration;
 
 /// Addresses in use: closest, balanced and multicast by their first token.
 const ADDRESSES: [&str; 7] = ["c/one", "c/two", "b/one", "b/two", "b/three", "m/one", "m/two"];
-
-/// Longest time to agree on the network after the last fault. A router that missed the news asks
-/// again at the latest when it hears the next advertisement.
-const SETTLE: Duration = Duration::from_secs(60);
 
 /// How a run goes.
 #[derive(Debug, Clone, Copy)]
@@ -57,13 +54,11 @@ pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
     let mut sim = build(seed, params);
     let mut summary = Summary::default();
     await_topology(&mut sim, "at the start")?;
-    disturb(&mut sim, params);
-    // A mute connection is noticed after 16 s, and made anew.
-    let start = sim.now;
-    await_topology(&mut sim, "after the faults")?;
-    sim.run(Duration::from_secs(20));
-    await_topology(&mut sim, "after the idle timeout")?;
-    summary.settled = sim.now - start;
+    disturb(&mut sim, (params.faults, inject), (params.messages, send_any));
+    for client in 0..sim.clients.len() {
+        sim.stall_client(client, false);
+    }
+    summary.settled = recover(&mut sim)?;
     finish_messages(&mut sim)?;
     probe(&mut sim)?;
     sim.close_clients();
@@ -79,14 +74,9 @@ pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
     Ok(summary)
 }
 
-pub(super) fn fail(when: &str, faults: Vec<String>) -> Result<(), String> {
-    if faults.is_empty() { Ok(()) } else { Err(format!("{when}:\n{}", faults.join("\n"))) }
-}
-
 fn build(seed: u64, params: Params) -> Sim {
     let mut sim = Sim::new(seed);
-    // The smallest one cuts routing messages in pieces too.
-    sim.max_frame_size = [512, 4096, 16384][sim.rng.below(3) as usize];
+    choose_frame_size(&mut sim);
     let routers = 2 + sim.rng.below(params.routers.saturating_sub(1) as u64) as usize;
     for index in 0..routers {
         let config = |treatment| AddressConfig { treatment, priority: None };
@@ -116,18 +106,6 @@ fn build(seed: u64, params: Params) -> Sim {
     sim
 }
 
-/// Connects two routers. When they are connected already, the second connection costs the same:
-/// the cost that counts is that of the one which was there first.
-pub(super) fn add_trunk(sim: &mut Sim, a: usize, b: usize) {
-    let twin = sim.trunks.iter().find(|t| t.spec.ends.contains(&a) && t.spec.ends.contains(&b));
-    let cost = match twin {
-        Some(twin) => twin.spec.cost,
-        None => 1 + sim.rng.below(3) as u32,
-    };
-    let delay = Duration::from_micros(100 + sim.rng.below(40_000));
-    sim.add_trunk(TrunkSpec { ends: [a, b], cost, delay });
-}
-
 /// Senders to a few addresses, one to any address, and receivers of a few addresses.
 fn plan(rng: &mut SplitMix64) -> Plan {
     let mut links = vec![LinkSpec::Sender(None)];
@@ -144,87 +122,16 @@ fn plan(rng: &mut SplitMix64) -> Plan {
     Plan { links }
 }
 
-/// Runs until all routers agree with the network. Returns how long that took.
-pub(super) fn await_topology(sim: &mut Sim, when: &str) -> Result<Duration, String> {
-    let start = sim.now;
-    loop {
-        let faults = check::topology(sim);
-        let connected = sim.trunks.iter().all(|t| t.wire.is_some() || !t.enabled);
-        if faults.is_empty() && connected {
-            return Ok(sim.now - start);
-        }
-        if sim.now - start > SETTLE {
-            return Err(format!("{when}, after {} s:\n{}", (sim.now - start).as_secs(), faults.join("\n")));
-        }
-        sim.run(Duration::from_millis(500));
-    }
-}
-
-/// Faults and messages in random order, then everything is made whole.
-fn disturb(sim: &mut Sim, params: Params) {
-    let total = params.faults + params.messages;
-    for _ in 0..total {
-        if (sim.rng.below(total as u64) as usize) < params.faults {
-            inject(sim);
-        } else {
-            send_any(sim);
-        }
-        let pause = [0, 3_000, 60_000, 400_000][sim.rng.below(4) as usize];
-        sim.run(Duration::from_micros(pause));
-    }
-    heal(sim);
-    for client in 0..sim.clients.len() {
-        sim.stall_client(client, false);
-    }
-}
-
-/// Every connector may connect.
-pub(super) fn heal(sim: &mut Sim) {
-    for trunk in 0..sim.trunks.len() {
-        sim.enable_trunk(trunk, true);
-    }
-}
-
-/// A fault of a router or of a connection between routers.
-pub(super) fn inject_network(sim: &mut Sim) {
-    let router = sim.rng.below(sim.routers.len() as u64) as usize;
-    let time = Duration::from_millis(sim.rng.below(5_000));
-    if sim.trunks.is_empty() {
-        return sim.restart_router(router, time);
-    }
-    let trunk = sim.rng.below(sim.trunks.len() as u64) as usize;
-    match sim.rng.below(7) {
-        0 | 1 => sim.cut_trunk(trunk),
-        2 => sim.enable_trunk(trunk, false),
-        3 => sim.enable_trunk(trunk, true),
-        4 => sim.mute_trunk(trunk),
-        5 => sim.restart_router(router, time),
-        _ => sim.stall_trunk(trunk, 2 * time),
-    }
-}
-
+/// Everything that can happen to clients and to the network.
 fn inject(sim: &mut Sim) {
-    let trunk = sim.rng.below(sim.trunks.len() as u64) as usize;
     let client = sim.rng.below(sim.clients.len() as u64) as usize;
     match sim.rng.below(9) {
-        0 | 1 => sim.cut_trunk(trunk),
-        2 => sim.enable_trunk(trunk, false),
-        3 => sim.enable_trunk(trunk, true),
-        4 => sim.mute_trunk(trunk),
-        5 => {
-            let router = sim.rng.below(sim.routers.len() as u64) as usize;
-            let downtime = sim.rng.below(5_000);
-            sim.restart_router(router, Duration::from_millis(downtime));
-        }
-        6 => sim.cut_client(client),
-        7 => {
-            let time = sim.rng.below(12_000);
-            sim.stall_trunk(trunk, Duration::from_millis(time));
-        }
-        _ => {
+        0 => sim.cut_client(client),
+        1 => {
             let on = !sim.clients[client].stalled;
             sim.stall_client(client, on);
         }
+        _ => inject_network(sim),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::app::Script;
 use super::check;
+use super::history::{add_trunk, await_topology, choose_frame_size, disturb, fail, inject_network, recover};
 use super::network::{RouterSpec, Sim};
-use super::scenario::{add_trunk, await_topology, fail, heal, inject_network};
 use super::socket::End;
 use crate::exchange::Role;
 use std::time::Duration;
@@ -52,11 +52,8 @@ impl Default for Params {
 pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
     let mut sim = build(seed, params);
     await_topology(&mut sim, "at the start")?;
-    disturb(&mut sim, params);
-    await_topology(&mut sim, "after the faults")?;
-    // A mute connection is noticed after 16 s, and made anew.
-    sim.run(Duration::from_secs(20));
-    await_topology(&mut sim, "after the idle timeout")?;
+    disturb(&mut sim, (params.faults, inject), (params.flows, open_any));
+    recover(&mut sim)?;
     await_ends(&mut sim);
     fail("when all flows should be over", check::flows(&sim))?;
     probe(&mut sim);
@@ -72,7 +69,7 @@ pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
 
 fn build(seed: u64, params: Params) -> Sim {
     let mut sim = Sim::new(seed);
-    sim.max_frame_size = [512, 4096, 16384][sim.rng.below(3) as usize];
+    choose_frame_size(&mut sim);
     let routers = 1 + sim.rng.below(params.routers as u64) as usize;
     for index in 0..routers {
         sim.add_router(RouterSpec { id: format!("R{index}"), addresses: Vec::new() });
@@ -88,20 +85,6 @@ fn build(seed: u64, params: Params) -> Sim {
         }
     }
     sim
-}
-
-fn disturb(sim: &mut Sim, params: Params) {
-    let total = params.faults + params.flows;
-    for _ in 0..total {
-        if (sim.rng.below(total as u64) as usize) < params.faults {
-            inject(sim);
-        } else {
-            open_any(sim);
-        }
-        let pause = [0, 3_000, 60_000, 400_000][sim.rng.below(4) as usize];
-        sim.run(Duration::from_micros(pause));
-    }
-    heal(sim);
 }
 
 fn inject(sim: &mut Sim) {
