@@ -1,7 +1,7 @@
 //! How deliveries end: by settlement, or with a link (spec `amqp-endpoint.md` 15.2).
 
 use super::Core;
-use super::action::Direction;
+use super::action::{Action, Direction};
 use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::ids::OutId;
 use super::objects::{Conn, Link, LinkCounters};
@@ -21,6 +21,19 @@ pub(super) enum End {
 }
 
 impl Core {
+    /// Links that a batch is going to end take nothing more: what one of them has lost would else go to the next of them,
+    /// and from there to the one after that.
+    pub(super) fn unbind_ending(&mut self, batch: &[Action]) {
+        for action in batch {
+            if let Action::Detached { link, .. } = action
+                && let Some(link) = self.links.find(*link)
+                && self.links[link].direction == Direction::Out
+            {
+                self.unbind(link);
+            }
+        }
+    }
+
     /// An outgoing link is gone: what was not sent is released, what was sent is modified. Beside `unsent` the port has
     /// not sent what it has not taken from its mailbox.
     pub(super) fn settle_lost_outgoing(&mut self, link: Slot<Link>, unsent: &[OutId]) {

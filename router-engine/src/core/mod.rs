@@ -280,7 +280,9 @@ impl Core {
             return;
         };
         self.advance(now);
-        for action in actions.drain(..) {
+        let mut unbound = false;
+        let mut rest = actions.drain(..);
+        while let Some(action) = rest.next() {
             match action {
                 Action::Opened(peer) => self.on_opened(conn, *peer),
                 Action::Transport(facts) => self.on_transport(conn, *facts),
@@ -288,7 +290,12 @@ impl Core {
                 Action::Attached { link, source, target, settle_on_send } => {
                     self.on_attached(link, source, target, settle_on_send);
                 }
-                Action::Detached { link, error, unsent } => self.on_detached(link, error.as_deref(), &unsent),
+                Action::Detached { link, error, unsent } => {
+                    if !std::mem::replace(&mut unbound, true) {
+                        self.unbind_ending(rest.as_slice());
+                    }
+                    self.on_detached(link, error.as_deref(), &unsent);
+                }
                 Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit),
                 Action::Drained { link, skipped } => self.on_drained(link, skipped),
                 Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted),
@@ -304,7 +311,6 @@ impl Core {
                 }
             }
         }
-        actions.clear();
     }
 
     /// The time is `now`, or later: who looked at the clock first need not get the lock first.

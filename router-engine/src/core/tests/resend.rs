@@ -125,19 +125,22 @@ fn who_releases_a_stream_after_it_has_left_does_not_get_it_again() {
 
 #[test]
 fn what_a_connection_loses_is_sent_again_once_however_many_consumers_it_had() {
-    let router = router();
-    let (mut tx, mut rx, mut other) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
-    for _ in 0..50 {
-        rx.receiver("q");
+    let detached = |&link: &LinkId| Action::Detached { link, error: None, unsent: Vec::new() };
+    for each_is_told in [false, true] {
+        let router = router();
+        let (mut tx, mut rx, mut other) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+        let receivers: Vec<LinkId> = (0..50).map(|_| rx.receiver("q")).collect();
+        let link = tx.attach(Direction::In, None);
+        for _ in 0..100 {
+            tx.send_resend(link, "q", message());
+        }
+        other.receiver("q");
+        let mut ends: Vec<Action> = receivers.iter().filter(|_| each_is_told).map(detached).collect();
+        ends.push(Action::Closed);
+        router.submit(rx.conn.id, &mut ends, &mut Vec::new(), NOW);
+        assert_eq!(other.pushes().len(), 100);
+        assert_eq!(router.address_row("Mq").map(|row| row.counters.egress), Some(200), "{each_is_told}");
     }
-    let link = tx.attach(Direction::In, None);
-    for _ in 0..100 {
-        tx.send_resend(link, "q", message());
-    }
-    other.receiver("q");
-    rx.submit(Action::Closed);
-    assert_eq!(other.pushes().len(), 100);
-    assert_eq!(router.address_row("Mq").map(|row| row.counters.egress), Some(200));
 }
 
 #[test]
