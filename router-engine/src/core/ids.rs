@@ -72,6 +72,14 @@ impl ConnId {
     }
 }
 
+#[cfg(test)]
+impl LinkId {
+    /// An id of no link.
+    pub(crate) const fn made_up(number: u32) -> Self {
+        Self { number, slot: Slot::from_bits(number) }
+    }
+}
+
 macro_rules! token {
     ($name:ident) => {
         impl $name {

@@ -399,13 +399,12 @@ pub(super) fn discard(push: &Push) {
     }
 }
 
-/// Where in a queue a delivery is. Ids ascend but for deliveries that were sent again.
-fn position(queue: &VecDeque<Box<Push>>, id: OutId) -> Option<usize> {
-    if queue.front().is_some_and(|p| p.id == id) {
-        return Some(0);
-    }
-    let at = queue.partition_point(|p| p.id.number < id.number);
-    if queue.get(at).is_some_and(|p| p.id == id) { Some(at) } else { queue.iter().position(|p| p.id == id) }
+/// Where in a queue a delivery is. Their numbers ascend from that of the first, and may begin anew on the way.
+pub(super) fn position(queue: &VecDeque<Box<Push>>, id: OutId) -> Option<usize> {
+    let first = queue.front()?.id.number;
+    let after_first = |id: OutId| id.number.wrapping_sub(first);
+    let at = queue.partition_point(|push| after_first(push.id) < after_first(id));
+    (queue.get(at)?.id == id).then_some(at)
 }
 
 fn outgoing(id: OutId, settled: bool, state: Option<DeliveryState>) -> Outgoing {

@@ -4,7 +4,7 @@ use super::super::AddressConfig;
 use super::super::action::{Action, Direction, Side};
 use super::super::effect::Push;
 use super::super::forwarding::Route;
-use super::super::table::{Identity, Slot};
+use super::super::table::Identity;
 use super::world::{NODE, NOW, Peer, message, router, stream};
 use crate::LinkId;
 use crate::forward::Treatment;
@@ -154,7 +154,7 @@ fn to_find_out_who_has_released_a_message_costs_the_same_however_many_have() {
         router.with(|core| {
             let origin = core.incoming.find(id);
             let resend = origin.and_then(|origin| core.incoming[origin].resend.as_mut()).expect("kept");
-            resend.links.extend((1000..1000 + released).map(|n| LinkId::new(Slot::from_bits(n), n)));
+            resend.links.extend((1000..1000 + released).map(LinkId::made_up));
             let route = Route { origin, conn: None, control: false, any_way: false, settled: false, priority: 4 };
             let ask = || {
                 let begun = Instant::now();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod egress;
 mod flow;
 mod fuzz;
 mod messages;
