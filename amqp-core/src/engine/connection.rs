@@ -1,7 +1,7 @@
 //! The connection: what holds the parts together, and the order in which they run.
 
 use super::config::{Config, SaslConfig};
-use super::disposition::Told;
+use super::disposition::DispositionCursor;
 use super::error::Violation;
 use super::event::{Event, Status};
 use super::ids::{IdAlloc, IdMap, LinkKey};
@@ -43,9 +43,9 @@ pub struct Connection {
     pub(super) failure: Option<Violation>,
     pub(super) timers: Timers,
     /// Octets came in since the idle timer was set.
-    heard: bool,
+    received_since: bool,
     /// What [`Output::total`] was when the heartbeat timer was set.
-    spoken: u64,
+    written_at: u64,
     /// How long we may be silent.
     pub(super) heartbeat: Option<Duration>,
     pub(super) peer_max_frame: u32,
@@ -58,7 +58,7 @@ pub struct Connection {
     pub(super) names: HashMap<(u32, bool, Arc<str>), u32>,
     /// Events that came in company.
     pub(super) events: VecDeque<Event>,
-    pub(super) told: Option<Told>,
+    pub(super) cursor: Option<DispositionCursor>,
     pub(super) dirty_sessions: Vec<u32>,
     pub(super) dirty_links: Vec<LinkKey>,
     serial: u32,
@@ -102,8 +102,8 @@ impl Connection {
             status: Status::Running,
             failure: None,
             timers: Timers::default(),
-            heard: false,
-            spoken: 0,
+            received_since: false,
+            written_at: 0,
             heartbeat: None,
             peer_max_frame: MAX_FRAME_BEFORE_OPEN,
             peer_channel_max: u16::MAX,
@@ -113,7 +113,7 @@ impl Connection {
             channels_out: IdAlloc::default(),
             names: HashMap::new(),
             events: VecDeque::new(),
-            told: None,
+            cursor: None,
             dirty_sessions: Vec::new(),
             dirty_links: Vec::new(),
             serial: 0,
@@ -125,7 +125,7 @@ impl Connection {
     /// Takes octets from the transport. They are looked at by [`Self::poll_event`].
     pub fn receive(&mut self, data: Bytes) {
         if self.status == Status::Running && !data.is_empty() {
-            self.heard = true;
+            self.received_since = true;
             self.input.push(data);
         }
     }
@@ -138,14 +138,14 @@ impl Connection {
 
     /// The next thing that happened, if any. Reads one frame at a time.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        if std::mem::take(&mut self.heard) {
+        if std::mem::take(&mut self.received_since) {
             self.set_idle_timer(now);
         }
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if self.told.is_some()
+            if self.cursor.is_some()
                 && let Some(event) = self.next_update()
             {
                 return Some(event);
@@ -176,9 +176,9 @@ impl Connection {
         if let Some(heartbeat) = self.heartbeat
             && self.status == Status::Running
             && !self.ends.close_sent
-            && (self.spoken != self.wire.output.total() || !self.timers.is_set(Timer::Heartbeat))
+            && (self.written_at != self.wire.output.total() || !self.timers.is_set(Timer::Heartbeat))
         {
-            self.spoken = self.wire.output.total();
+            self.written_at = self.wire.output.total();
             self.timers.set(Timer::Heartbeat, now + heartbeat);
         }
     }
@@ -195,7 +195,7 @@ impl Connection {
             match timer {
                 Timer::Idle => {
                     // Octets that came but were not looked at yet count.
-                    if !std::mem::take(&mut self.heard) {
+                    if !std::mem::take(&mut self.received_since) {
                         let event = self.fail(Violation::IdleTimeout);
                         self.events.push_back(event);
                         return;
@@ -204,7 +204,7 @@ impl Connection {
                 }
                 Timer::Heartbeat => {
                     // Nothing may follow a close.
-                    if self.spoken == self.wire.output.total() && !self.ends.close_sent {
+                    if self.written_at == self.wire.output.total() && !self.ends.close_sent {
                         self.wire.empty();
                     }
                 }

@@ -21,7 +21,7 @@ pub(super) struct Pending {
 
 /// A range that the peer disposed of and that is being told.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct DispositionCursor {
     session: u32,
     incoming: bool,
     next: u32,
@@ -139,7 +139,7 @@ impl Connection {
         if self.sessions.get(session as usize).is_none_or(|s| s.ended) {
             return Ok(None);
         }
-        self.told = Some(Told {
+        self.cursor = Some(DispositionCursor {
             session,
             incoming: d.role == Role::Sender,
             next: d.first,
@@ -150,41 +150,41 @@ impl Connection {
         Ok(self.next_update())
     }
 
-    /// The next delivery of the range that is being told.
+    /// The next delivery of the range that is being cursor.
     #[inline]
     pub(super) fn next_update(&mut self) -> Option<Event> {
-        let told = self.told.as_mut()?;
-        let found = self.sessions.get_mut(told.session as usize).and_then(|s| {
-            let table = if told.incoming { &mut s.incoming } else { &mut s.outgoing };
-            let found = table.first_in(told.next, told.last)?;
-            if told.settled && !told.incoming {
+        let cursor = self.cursor.as_mut()?;
+        let found = self.sessions.get_mut(cursor.session as usize).and_then(|s| {
+            let table = if cursor.incoming { &mut s.incoming } else { &mut s.outgoing };
+            let found = table.first_in(cursor.next, cursor.last)?;
+            if cursor.settled && !cursor.incoming {
                 table.remove(found.0);
             }
             Some(found)
         });
         let Some((id, entry)) = found else {
-            self.told = None;
+            self.cursor = None;
             return None;
         };
         let update = Update {
-            incoming: told.incoming,
-            delivery: DeliveryKey { session: told.session, id },
+            incoming: cursor.incoming,
+            delivery: DeliveryKey { session: cursor.session, id },
             link: entry.link,
             token: (entry.token != NO_TOKEN).then_some(entry.token),
             state: None,
-            settled: told.settled,
+            settled: cursor.settled,
         };
-        if told.settled
-            && !told.incoming
+        if cursor.settled
+            && !cursor.incoming
             && let Some(l) = self.links.get_mut(entry.link.slot as usize)
         {
             l.unsettled = l.unsettled.saturating_sub(1);
         }
-        let state = if id == told.last {
-            self.told.take().and_then(|t| t.state)
+        let state = if id == cursor.last {
+            self.cursor.take().and_then(|t| t.state)
         } else {
-            told.next = id.wrapping_add(1);
-            told.state.clone()
+            cursor.next = id.wrapping_add(1);
+            cursor.state.clone()
         };
         Some(Event::Update(Update { state, ..update }))
     }

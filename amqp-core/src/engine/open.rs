@@ -133,7 +133,7 @@ impl Connection {
     fn forget(&mut self) {
         self.timers.clear();
         self.input.clear();
-        self.told = None;
+        self.cursor = None;
     }
 
     /// Dispositions that were made before the close must not be lost.

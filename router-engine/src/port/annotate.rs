@@ -10,15 +10,15 @@ const SEGMENT: usize = 4096;
 const USUAL: usize = 512;
 
 #[derive(Debug)]
-pub(super) struct Composer {
+pub(super) struct AnnotationEncoder {
     /// This router as it appears in traces; `None` where the path is not told.
     own: Option<Box<[u8]>>,
     scratch: BytesMut,
 }
 
-// === impl Composer ===
+// === impl AnnotationEncoder ===
 
-impl Composer {
+impl AnnotationEncoder {
     /// `with_path` is false on edge routers and towards other networks.
     pub(super) fn new(router: &str, with_path: bool) -> Self {
         let own = with_path.then(|| format!("0/{router}").into_bytes().into_boxed_slice());

@@ -5,7 +5,7 @@
 
 use super::AmqpPort;
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
-use super::link::{Leaving, OutLink, PortLink, notify_key};
+use super::link::{OutLink, OutgoingDelivery, PortLink, notify_key};
 use crate::core::action::{Action, Direction};
 use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
@@ -164,7 +164,7 @@ impl AmqpPort {
                 self.report(idx, id, settled);
                 return Left::Next;
             }
-            let current = Leaving {
+            let current = OutgoingDelivery {
                 id,
                 settled,
                 report: settled,
@@ -179,12 +179,12 @@ impl AmqpPort {
         }
         let state = push.state;
         let current =
-            Leaving { id, settled, report: true, state, buffer, reader, started: false, settle_last: settled };
+            OutgoingDelivery { id, settled, report: true, state, buffer, reader, started: false, settle_last: settled };
         self.go_on(idx, key, Box::new(current), budget)
     }
 
     /// Sends more of the delivery on its way.
-    fn go_on(&mut self, idx: u32, key: LinkKey, mut current: Box<Leaving>, budget: usize) -> Left {
+    fn go_on(&mut self, idx: u32, key: LinkKey, mut current: Box<OutgoingDelivery>, budget: usize) -> Left {
         let mut pull = if current.reader.is_some() { Pull::Data } else { Pull::Done };
         if let Some(reader) = &current.reader
             && (!current.started || current.buffer.is_empty())
@@ -362,14 +362,14 @@ impl AmqpPort {
         }
     }
 
-    fn keep(&mut self, idx: u32, current: Box<Leaving>) {
+    fn keep(&mut self, idx: u32, current: Box<OutgoingDelivery>) {
         if let Some(out) = self.links.get_mut(idx).and_then(PortLink::out) {
             out.current = Some(current);
         }
     }
 
     /// Keeps the buffer of a delivery for the next one.
-    fn recycle(&mut self, current: Leaving) {
+    fn recycle(&mut self, current: OutgoingDelivery) {
         let mut buffer = current.buffer;
         if self.buffer.capacity() == 0 && buffer.capacity() <= 64 {
             buffer.clear();

@@ -9,7 +9,7 @@
 //! ```
 
 use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
-use super::link::{Arriving, End, Head, Held, InLink, Phase, PortLink};
+use super::link::{End, Head, Held, InLink, IncomingDelivery, Phase, PortLink};
 use super::report;
 use super::weight;
 use super::{AmqpPort, MessageFields};
@@ -49,12 +49,12 @@ impl AmqpPort {
         if frame.first && !frame.more && !frame.aborted {
             // The usual case, which touches no state but the delivery's own.
             let chunks = [frame.payload];
-            let look = look(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated, logged);
-            if look.is_ok() {
+            let scanned = scan_head(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated, logged);
+            if scanned.is_ok() {
                 self.log_message(idx, Direction::In, &chunks);
             }
             let [payload] = chunks;
-            return match look {
+            return match scanned {
                 Ok(Some(head)) => {
                     let mut payload = if head.strip == 0 { payload } else { payload.slice(head.strip..) };
                     if weight::counts(payload.len(), frame.settled) {
@@ -68,7 +68,7 @@ impl AmqpPort {
             };
         }
         if frame.first {
-            link.current = Some(Box::new(Arriving {
+            link.current = Some(Box::new(IncomingDelivery {
                 delivery: frame.delivery,
                 presettled: frame.settled,
                 settled: frame.settled,
@@ -100,7 +100,7 @@ impl AmqpPort {
                     held.chunks.push(payload);
                 }
                 if held.head.is_none() {
-                    match look(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations, logged) {
+                    match scan_head(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations, logged) {
                         Ok(head) => held.head = head,
                         Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
@@ -141,7 +141,7 @@ impl AmqpPort {
     /// The delivery that was held is complete.
     fn deliver_held(&mut self, idx: u32, id: LinkId) {
         let Some(current) = self.take_current(idx) else { return };
-        let Arriving { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
+        let IncomingDelivery { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
         let Some(head) = held.head else { return };
         self.log_message(idx, Direction::In, &held.chunks);
         let mut chunks = strip(held.chunks, head.strip);
@@ -193,7 +193,7 @@ impl AmqpPort {
     /// The last frame of a delivery of several frames.
     fn end_piece(&mut self, idx: u32, aborted: bool) {
         let Some(current) = self.take_current(idx) else { return };
-        let Arriving { delivery, presettled, settled, phase, verdict, .. } = *current;
+        let IncomingDelivery { delivery, presettled, settled, phase, verdict, .. } = *current;
         match phase {
             Phase::Held(_) => {
                 // Nobody knew of it: only the credit it used is to be given back.
@@ -319,7 +319,7 @@ impl AmqpPort {
         }
     }
 
-    fn take_current(&mut self, idx: u32) -> Option<Box<Arriving>> {
+    fn take_current(&mut self, idx: u32) -> Option<Box<IncomingDelivery>> {
         self.links.get_mut(idx)?.incoming()?.current.take()
     }
 }
@@ -343,7 +343,7 @@ pub(super) const fn unpack(token: u64) -> InId {
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
-fn look(
+fn scan_head(
     scanner: &mut SectionScanner,
     chunks: &[Bytes],
     complete: bool,

@@ -55,7 +55,7 @@ pub(super) struct InLink {
     pub(super) anonymous: bool,
     pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
-    pub(super) current: Option<Box<Arriving>>,
+    pub(super) current: Option<Box<IncomingDelivery>>,
     /// What comes is kept until it is settled, to be sent again.
     pub(super) resend_released: bool,
     /// What waits of the whole messages that came.
@@ -70,7 +70,7 @@ pub(super) struct InLink {
 
 /// A delivery that is still arriving.
 #[derive(Debug)]
-pub(super) struct Arriving {
+pub(super) struct IncomingDelivery {
     pub(super) delivery: DeliveryKey,
     /// Settled by the peer from the first frame on.
     pub(super) presettled: bool,
@@ -128,7 +128,7 @@ pub(super) struct OutLink {
     /// How many in the queue are settled.
     pub(super) settled: usize,
     /// The delivery on its way out.
-    pub(super) current: Option<Box<Leaving>>,
+    pub(super) current: Option<Box<OutgoingDelivery>>,
     /// Listed in the ready queue.
     pub(super) ready: bool,
     /// Listed among the links that wait for a session window.
@@ -143,7 +143,7 @@ pub(super) struct OutLink {
 
 /// A delivery on its way out that did not leave in one go.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct OutgoingDelivery {
     pub(super) id: OutId,
     pub(super) settled: bool,
     /// The core wants to know when it has left.

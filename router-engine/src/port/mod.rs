@@ -41,7 +41,7 @@ use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
 use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status};
 use amqp_core::performative::{Error, Open};
-use annotate::Composer;
+use annotate::AnnotationEncoder;
 use bytes::Bytes;
 use link::Links;
 use stalls::Stalls;
@@ -81,7 +81,7 @@ pub struct AmqpPort {
     blocked: Vec<u32>,
     /// The incoming stream whose delivery is being submitted.
     starting: Option<(DeliveryKey, u32)>,
-    annotations: Composer,
+    annotations: AnnotationEncoder,
 
     /// To be submitted to the core.
     actions: Vec<Action>,
@@ -107,7 +107,7 @@ impl AmqpPort {
         let with_path = router.mode() != Mode::Edge && params.conn.role.tells_path();
         Self {
             handshake: params.handshake_timeout.map(|timeout| now + timeout),
-            annotations: Composer::new(router.id(), with_path),
+            annotations: AnnotationEncoder::new(router.id(), with_path),
             params,
             handle,
             router,

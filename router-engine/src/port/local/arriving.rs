@@ -41,14 +41,14 @@ pub(super) enum Arrived {
 #[derive(Debug)]
 pub(super) struct Gatherer {
     limits: GatherLimits,
-    arriving: HashMap<u64, Arriving>,
+    arriving: HashMap<u64, IncomingDelivery>,
     /// Octets of all these together.
     held: usize,
     next_key: u64,
 }
 
 #[derive(Debug)]
-struct Arriving {
+struct IncomingDelivery {
     delivery: Delivery,
     reader: Reader,
     chunks: VecDeque<Bytes>,
@@ -76,7 +76,7 @@ impl Gatherer {
         let key = self.next_key;
         self.next_key += 1;
         let reader = delivery.take_reader(Notify { mailbox: Arc::clone(mailbox), key });
-        self.arriving.insert(key, Arriving { delivery, reader, chunks: VecDeque::new(), size: 0 });
+        self.arriving.insert(key, IncomingDelivery { delivery, reader, chunks: VecDeque::new(), size: 0 });
         self.advance(key)
     }
 
@@ -100,7 +100,7 @@ impl Gatherer {
         if end == Pull::Empty && !(too_large || too_many) {
             return None;
         }
-        let Arriving { mut delivery, chunks, .. } = self.remove(key)?;
+        let IncomingDelivery { mut delivery, chunks, .. } = self.remove(key)?;
         Some(match end {
             Pull::Aborted => Arrived::Aborted(delivery),
             _ if too_large => Arrived::Oversized(delivery, Excess::Message),
@@ -120,16 +120,16 @@ impl Gatherer {
         }
     }
 
-    fn remove(&mut self, key: u64) -> Option<Arriving> {
+    fn remove(&mut self, key: u64) -> Option<IncomingDelivery> {
         let arriving = self.arriving.remove(&key)?;
         self.held -= arriving.size;
         Some(arriving)
     }
 }
 
-// === impl Arriving ===
+// === impl IncomingDelivery ===
 
-impl Arriving {
+impl IncomingDelivery {
     /// Takes some of the message, and tells how many octets more are held.
     fn pull(&mut self) -> (Pull, usize) {
         let known = self.chunks.len();
