@@ -213,7 +213,7 @@ impl Flow {
     }
 
     fn tell_end(&self, in_order: bool) {
-        if let Some(sink) = self.exchange.router().telemetry() {
+        if let Some(sink) = self.exchange.router().telemetry().filter(|_| self.announced) {
             sink.tell(Event::FlowEnded { conn: self.id(), in_order });
         }
         report::connection_closed(self.id());

@@ -7,6 +7,8 @@ use super::tests::{client, eventually, io, listener, read_to_reset, reset, route
 use super::{TcpConnector, TcpConnectorParams, TcpListener};
 use router_engine::Router;
 use router_engine::core::Population;
+use router_engine::telemetry::{Event, EventQueue};
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +20,7 @@ struct Bed {
     listener: TcpListener,
     connector: TcpConnector,
     port: u16,
+    told: Arc<EventQueue>,
     /// What there is without flows.
     before: Population,
 }
@@ -25,6 +28,8 @@ struct Bed {
 impl Bed {
     fn new(server: SocketAddr) -> Self {
         let router = router();
+        let told = Arc::new(EventQueue::new(100));
+        assert!(router.set_telemetry(Arc::clone(&told) as _));
         let (listener, port) = listener(&router);
         let params = TcpConnectorParams {
             name: "c".into(),
@@ -37,13 +42,27 @@ impl Bed {
         let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
         connector.activate();
         let before = router.population();
-        Self { router, listener, connector, port, before }
+        Self { router, listener, connector, port, told, before }
     }
 
     /// Has the task panic that comes to this place.
     fn arm(place: &'static str) {
         capture::start();
         capture::fail_at(place);
+    }
+
+    /// Nothing else was told to have ended.
+    fn what_has_begun_has_ended(&self) {
+        let (mut events, mut begun) = (VecDeque::new(), HashSet::new());
+        assert_eq!(self.told.take(&mut events), 0);
+        for event in events {
+            match event {
+                Event::FlowStarted { conn, .. } => assert!(begun.insert(conn)),
+                Event::FlowEnded { conn, in_order } => assert!(begun.remove(&conn) && !in_order, "{conn:?}"),
+                _ => {}
+            }
+        }
+        assert!(begun.is_empty(), "{begun:?}");
     }
 
     /// Waits until there are no flows, and ends the service.
@@ -53,6 +72,7 @@ impl Bed {
         eventually(async || (open(self.listener.service()) == 0 && open(self.connector.service()) == 1).then_some(()))
             .await;
         assert!(capture::has_failed(), "there was no fault");
+        self.what_has_begun_has_ended();
         self.listener.delete(true);
         self.connector.delete(true);
         assert_eq!(self.router.population(), Population::default());

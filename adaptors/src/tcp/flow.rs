@@ -27,6 +27,8 @@ pub(super) struct Flow {
     pub(super) socket: Socket,
     /// How far the task knows that the flow is about to end.
     pub(super) ending: Ending,
+    /// Whoever collects it was told that the flow has begun, and is to be told that it has ended.
+    pub(super) announced: bool,
     /// Held for as long as the flow lives.
     pub(super) _member: Member,
 }
@@ -57,7 +59,7 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 
 impl Flow {
     pub(super) const fn new(exchange: Exchange, socket: Socket, member: Member) -> Self {
-        Self { exchange, socket, ending: Ending::None, _member: member }
+        Self { exchange, socket, ending: Ending::None, announced: false, _member: member }
     }
 
     pub(super) const fn id(&self) -> ConnId {
@@ -71,6 +73,7 @@ impl Flow {
         let (conn, role) = (self.id(), self.exchange.role());
         sink.tell(Event::FlowStarted { conn, role, name: name.into(), octets: Arc::clone(&octets) });
         self.exchange.count_octets(octets);
+        self.announced = true;
     }
 
     /// Sends the stream on a link of the flow's connection, to `to` where that is anonymous. The core told `effects` while
