@@ -9,7 +9,7 @@ use crate::net::{self, io_text};
 use crate::retry::Retry;
 use crate::runtime::Io;
 use crate::sockets::{Accepted, Sockets};
-use crate::tasks::Owner;
+use crate::tasks::{Owner, contained};
 use crate::tls::{Consumer, ServerOptions, SessionInfo, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::Instant;
@@ -78,6 +78,12 @@ struct Secured {
     oldest_valid: u64,
     /// With the ordinal of the credentials.
     connections: Vec<(ConnId, u64)>,
+}
+
+/// The place of a connection among the secured ones: kept for as long as this lives.
+struct SecuredEntry<'a> {
+    secured: &'a Mutex<Secured>,
+    conn: ConnId,
 }
 
 /// A socket could not be opened.
@@ -227,6 +233,21 @@ impl Secured {
     }
 }
 
+// === impl SecuredEntry ===
+
+impl<'a> SecuredEntry<'a> {
+    /// `None` when the credentials have become invalid during the handshake.
+    fn new(secured: &'a Mutex<Secured>, conn: ConnId, ordinal: u64) -> Option<Self> {
+        secured.lock().add(conn, ordinal).then(|| Self { secured, conn })
+    }
+}
+
+impl Drop for SecuredEntry<'_> {
+    fn drop(&mut self) {
+        self.secured.lock().connections.retain(|&(conn, _)| conn != self.conn);
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -314,19 +335,25 @@ impl Shared {
 
 /// Opens the socket if it is not open yet, then accepts, until nothing more is to be accepted.
 async fn listen(shared: Arc<Shared>) {
-    let opened = tokio::select! {
-        () = open_at_last(&shared) => true,
-        () = shared.owner.draining() => false,
-    };
-    if opened {
-        tokio::select! {
-            () = accept_all(&shared) => {}
-            () = shared.owner.draining() => {}
-        }
+    tokio::select! {
+        () = keep_listening(&shared) => {}
+        () = shared.owner.draining() => {}
     }
     shared.withdraw();
-    if opened {
+    if *shared.opening.lock() == Opening::Open {
         log!(LogModule::Server, Level::Debug, "Listener closed on {}", shared.params.endpoint.address());
+    }
+}
+
+/// Opens the socket and accepts. A panic costs what was being accepted, and nothing else.
+async fn keep_listening(shared: &Arc<Shared>) {
+    let listening = async || {
+        open_at_last(shared).await;
+        accept_all(shared).await;
+    };
+    while contained(listening()).await.is_none() {
+        shared.owner.log_panic("listener");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -356,6 +383,8 @@ async fn accept_all(shared: &Arc<Shared>) {
             // Routers are let in: through them the mesh keeps its ways.
             Ok(_) if !shared.is_for_routers() && BUDGET.refuses() => {}
             Ok(Accepted { stream, peer, .. }) => {
+                #[cfg(test)]
+                crate::tcp::capture::trip("accept");
                 shared.owner.spawn("connection", serve(Arc::clone(shared), stream, peer));
             }
             Err(error) => {
@@ -385,7 +414,6 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
             return;
         }
     };
-    shared.secured.lock().connections.retain(|&(conn, _)| conn != id);
     if let Some(failure) = ended {
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
@@ -406,20 +434,17 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let require_encryption = params.require_encryption || params.require_ssl;
     let start = async {
         let mut begun = begin(&mut transport, require_encryption, || shared.tls.lock().clone()).await?;
-        if let Some(tls) = &begun.tls {
-            if !shared.secured.lock().add(id, tls.ordinal()) {
-                return Ok(None);
-            }
-            begun.first = read_first(&mut transport).await?;
-        }
-        Ok::<_, StartError>(Some(begun))
+        let Some(tls) = &begun.tls else { return Ok(Some((begun, None))) };
+        let Some(secured) = SecuredEntry::new(&shared.secured, id, tls.ordinal()) else { return Ok(None) };
+        begun.first = read_first(&mut transport).await?;
+        Ok::<_, StartError>(Some((begun, Some(secured))))
     };
     let limit = params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT));
     let Ok(begun) = tokio::time::timeout(limit, start).await else {
         let condition = "amqp:not-allowed".to_owned();
         return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
     };
-    let Begun { first, tls } = match begun {
+    let (Begun { first, tls }, _secured) = match begun {
         Ok(Some(begun)) => begun,
         Ok(None) => {
             log_expired(id);
@@ -491,6 +516,7 @@ fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::capture;
     use router_engine::core::connection::ConnectionRole;
     use router_engine::core::{Mode, RouterConfig};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -585,6 +611,37 @@ mod tests {
         let second = Listener::create(params(bound.port().to_string()), &io).expect("no TLS");
         second.activate().expect("the port is free");
         TcpStream::connect(bound).await.expect("the second one listens");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_leaves_no_secured_connection_behind() {
+        let listener = Listener::create(params("0".to_owned()), &io()).expect("no TLS");
+        let shared = &listener.shared;
+        let id = shared.io.router().connect(ConnParams::amqp(ConnectionRole::Normal), clock::now()).id;
+        let lost = contained(async {
+            let _entry = SecuredEntry::new(&shared.secured, id, 0).expect("valid");
+            assert_eq!(shared.secured.lock().connections, [(id, 0)]);
+            panic!("on purpose");
+        });
+        assert_eq!(lost.await, None::<()>);
+        assert_eq!(shared.secured.lock().connections, []);
+    }
+
+    #[tokio::test]
+    async fn a_listener_whose_task_panics_goes_on() {
+        capture::start();
+        let listener = Listener::create(params("0".to_owned()), &io()).expect("no TLS");
+        listener.activate().expect("listens");
+        let connect = async || TcpStream::connect(listener.bound()[0]).await.expect("listens");
+        capture::fail_at("accept");
+        let lost = connect().await.read_to_end(&mut Vec::new()).await;
+        assert!(lost.is_ok_and(|octets| octets == 0));
+        let panicked = "ERROR (error) Internal error: a task has panicked: listener of listener l";
+        assert_eq!(capture::with("panicked"), [panicked]);
+        let _accepted = connect().await;
+        let heard = capture::heard("Accepted connection", 1);
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("in time");
+        listener.delete();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

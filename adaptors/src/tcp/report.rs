@@ -104,12 +104,12 @@ pub(crate) mod capture {
     }
 
     /// Makes the task panic that comes to the place of that name next.
-    pub(in super::super) fn fail_at(place: &'static str) {
+    pub(crate) fn fail_at(place: &'static str) {
         FAULT.set(Some(place));
     }
 
     /// A place where a task may be told to panic.
-    pub(in super::super) fn trip(place: &str) {
+    pub(crate) fn trip(place: &str) {
         if FAULT.get() == Some(place) {
             FAULT.set(None);
             panic!("on purpose");
