@@ -18,7 +18,7 @@
 pub(crate) mod blocking;
 mod owner;
 
-pub(crate) use owner::{Member, Stage};
+pub(crate) use owner::{Member, Seat, Stage};
 pub use owner::{Owner, Phase};
 
 use parking_lot::Mutex;
@@ -108,16 +108,16 @@ impl Tasks {
         self.all().iter().for_each(|owner| owner.drain());
     }
 
-    /// Ends every task: has owners drain, for `drain` at most, and stops what is left. Whatever has not ended a
-    /// `grace` later is cut, which is logged, and returned. The ends of flows are told to neighbours while there are
+    /// Ends every task: has owners drain, waits for `drain` at most until services have (what carries their flows has no
+    /// end of its own), and stops what is left. Whatever has not ended a `grace` later is cut, which is logged, and
+    /// returned. The ends of flows are told to neighbours while there are
     /// still connections to them. Work on [`blocking`] threads cannot be cut: whoever ends the executor waits for it
     /// or does not.
     pub async fn shutdown(&self, drain: Duration, grace: Duration) -> Vec<Straggler> {
         self.drain();
-        let draining: Vec<_> = self.all().into_iter().filter(|owner| !Arc::ptr_eq(owner, &self.process)).collect();
-        let _ = timeout(drain, left(&draining)).await;
+        let _ = timeout(drain, left(&self.of(Stage::First))).await;
         for stage in [Stage::First, Stage::Last] {
-            let owners: Vec<_> = self.all().into_iter().filter(|owner| owner.stage() == stage).collect();
+            let owners = self.of(stage);
             owners.iter().for_each(|owner| owner.stop());
             let _ = timeout(grace, left(&owners)).await;
         }
@@ -130,6 +130,11 @@ impl Tasks {
             let _ = timeout(grace, left(&owners)).await;
         }
         stragglers
+    }
+
+    /// The owners that a stage is about.
+    fn of(&self, stage: Stage) -> Vec<Arc<Owner>> {
+        self.all().into_iter().filter(|owner| owner.stage() == stage).collect()
     }
 
     /// Every owner that still counts, the process among them.

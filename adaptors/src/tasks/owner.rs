@@ -9,12 +9,12 @@ use slab::Slab;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 
 /// Places for tasks that an owner keeps, though it has no more than one task.
 const SPARE: usize = 32;
@@ -58,7 +58,9 @@ pub struct Owner {
     handle: Handle,
     /// A [`Phase`]; changes while the table is locked.
     phase: AtomicU8,
-    table: Mutex<Table>,
+    table: Mutex<Slab<Task>>,
+    /// Numbers that were given to tasks so far.
+    numbers: AtomicU64,
     /// Told once each: the phases draining and stopped have come.
     draining: Notify,
     stopped: Notify,
@@ -66,35 +68,26 @@ pub struct Owner {
     left: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    tasks: Slab<Task>,
-    /// Tasks that were begun so far.
-    begun: u64,
-}
-
 #[derive(Debug)]
 struct Task {
     name: &'static str,
-    /// Tells it from others that had its place.
+    /// Higher than those of others that had its seat, and than its own before it was passed on.
     number: u64,
-    reach: Reach,
+    /// Where it is told to end; without one it heeds the phase.
+    mailbox: Option<Arc<Mailbox>>,
+    /// Cuts it; there once it runs.
+    handle: Option<AbortHandle>,
 }
 
-/// How a task is made to end.
-#[derive(Debug)]
-enum Reach {
-    /// It is told so in its mailbox, and passes from task to task as it goes on.
-    Mailbox(Arc<Mailbox>),
-    /// It heeds the phase, and is cut if it does not. The handle is there once it runs.
-    Handle(Option<AbortHandle>),
-}
+/// The place of a task among those of its owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat(usize);
 
 /// A task's membership; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Member {
     owner: Arc<Owner>,
-    key: usize,
+    seat: Seat,
 }
 
 pin_project! {
@@ -135,6 +128,7 @@ impl Owner {
             handle,
             phase: AtomicU8::new(Phase::Created as u8),
             table: Mutex::default(),
+            numbers: AtomicU64::new(0),
             draining: Notify::new(),
             stopped: Notify::new(),
             left: Notify::new(),
@@ -185,7 +179,7 @@ impl Owner {
                 return;
             }
             self.phase.store(phase as u8, Ordering::Release);
-            if phase == Phase::Stopped { table.close_mailboxes() } else { Vec::new() }
+            if phase == Phase::Stopped { close_mailboxes(&table) } else { Vec::new() }
         };
         wakers.into_iter().for_each(Waker::wake);
         self.draining.notify_waiters();
@@ -210,7 +204,7 @@ impl Owner {
             let mut left = pin!(self.left.notified());
             // What is told from here on is not missed.
             left.as_mut().enable();
-            if self.table.lock().tasks.is_empty() {
+            if self.table.lock().is_empty() {
                 return;
             }
             left.await;
@@ -220,41 +214,40 @@ impl Owner {
     /// Runs a task that heeds the phase. Tasks of one name are of one kind. False, and the work is dropped, when no
     /// task may begin.
     pub fn spawn(self: &Arc<Self>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> bool {
-        let Some((member, number)) = self.enlist(name, Reach::Handle(None)) else { return false };
-        let key = member.key;
-        // Without the lock: an executor that ends drops the work at once, and the member takes the lock.
-        let handle = self.begin(Owned { work, _member: member }).abort_handle();
-        let mut table = self.table.lock();
-        if let Some(task) = table.tasks.get_mut(key).filter(|task| task.number == number) {
-            task.reach = Reach::Handle(Some(handle));
-        }
+        let Some(member) = self.enlist(name, None) else { return false };
+        self.run(member.seat(), Owned { work, _member: member });
         true
     }
 
     /// Enters a task that is told in its mailbox to end. `None` when no task may begin.
     pub(crate) fn join(self: &Arc<Self>, name: &'static str, mailbox: &Arc<Mailbox>) -> Option<Member> {
-        self.enlist(name, Reach::Mailbox(Arc::clone(mailbox))).map(|(member, _)| member)
+        self.enlist(name, Some(Arc::clone(mailbox)))
     }
 
-    fn enlist(self: &Arc<Self>, name: &'static str, reach: Reach) -> Option<(Member, u64)> {
+    fn enlist(self: &Arc<Self>, name: &'static str, mailbox: Option<Arc<Mailbox>>) -> Option<Member> {
         let mut table = self.table.lock();
         if self.phase() != Phase::Running {
             return None;
         }
-        table.begun += 1;
-        let number = table.begun;
-        let key = table.tasks.insert(Task { name, number, reach });
-        Some((Member { owner: Arc::clone(self), key }, number))
+        let task = Task { name, number: self.next_number(), mailbox, handle: None };
+        Some(Member { owner: Arc::clone(self), seat: Seat(table.insert(task)) })
     }
 
-    /// Runs the work of a task that has entered: it holds its [`Member`].
-    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.begin(work);
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Runs the work of the task in a seat, all of it or what comes next: it holds its [`Member`].
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks begin")]
-    fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        self.handle.spawn(work)
+    pub(crate) fn run(&self, Seat(key): Seat, work: impl Future<Output = ()> + Send + 'static) {
+        let number = self.next_number();
+        // Without the lock: an executor that ends drops the work at once, and the member takes the lock.
+        let handle = self.handle.spawn(work).abort_handle();
+        let mut table = self.table.lock();
+        // The work may be over by now: passed on, or its seat another's.
+        if let Some(task) = table.get_mut(key).filter(|task| task.number < number) {
+            (task.number, task.handle) = (number, Some(handle));
+        }
     }
 
     /// Tells that a task has panicked: what and where, stderr was told already.
@@ -264,59 +257,48 @@ impl Owner {
 
     /// The names of the tasks there are.
     pub(super) fn tasks(&self) -> Vec<&'static str> {
-        self.table.lock().tasks.iter().map(|(_, task)| task.name).collect()
+        self.table.lock().iter().map(|(_, task)| task.name).collect()
     }
 
     /// Cuts what is left, and tells what that was.
     pub(super) fn abort(&self) -> Vec<super::Straggler> {
         let (names, handles): (Vec<_>, Vec<_>) = {
             let table = self.table.lock();
-            table.tasks.iter().map(|(_, task)| (task.name, task.reach.handle().cloned())).unzip()
+            table.iter().map(|(_, task)| (task.name, task.handle.clone())).unzip()
         };
         handles.into_iter().flatten().for_each(|handle| handle.abort());
         names.into_iter().map(|task| super::Straggler { task, owner: self.name.clone() }).collect()
     }
 }
 
-// === impl Table ===
-
-impl Table {
-    /// Tells those who have one, in their mailbox. Their wakers are to be called once the lock is free.
-    fn close_mailboxes(&self) -> Vec<Waker> {
-        let mailboxes = self.tasks.iter().filter_map(|(_, task)| match &task.reach {
-            Reach::Mailbox(mailbox) => Some(mailbox),
-            Reach::Handle(_) => None,
-        });
-        mailboxes.filter_map(|mailbox| mailbox.post(Effect::Close { error: None, hard: true })).collect()
-    }
-
-    fn remove(&mut self, key: usize) -> Option<Task> {
-        let task = self.tasks.try_remove(key);
-        if self.tasks.len() <= 1 && self.tasks.capacity() > SPARE {
-            self.tasks.shrink_to_fit();
-        }
-        task
-    }
+/// Tells those who have one, in their mailbox. Their wakers are to be called once the lock is free.
+fn close_mailboxes(table: &Slab<Task>) -> Vec<Waker> {
+    let mailboxes = table.iter().filter_map(|(_, task)| task.mailbox.as_ref());
+    mailboxes.filter_map(|mailbox| mailbox.post(Effect::Close { error: None, hard: true })).collect()
 }
 
-// === impl Reach ===
-
-impl Reach {
-    const fn handle(&self) -> Option<&AbortHandle> {
-        match self {
-            Self::Handle(handle) => handle.as_ref(),
-            Self::Mailbox(_) => None,
-        }
+fn remove(table: &mut Slab<Task>, Seat(key): Seat) -> Option<Task> {
+    let task = table.try_remove(key);
+    if table.len() <= 1 && table.capacity() > SPARE {
+        table.shrink_to_fit();
     }
+    task
 }
 
 // === impl Member ===
+
+impl Member {
+    /// For [`Owner::run`].
+    pub(crate) const fn seat(&self) -> Seat {
+        self.seat
+    }
+}
 
 impl Drop for Member {
     fn drop(&mut self) {
         let (task, is_last) = {
             let mut table = self.owner.table.lock();
-            (table.remove(self.key), table.tasks.is_empty())
+            (remove(&mut table, self.seat), table.is_empty())
         };
         if is_last {
             self.owner.left.notify_waiters();

@@ -128,7 +128,7 @@ async fn a_task_that_panics_is_named_once_and_its_owner_goes_on() {
     owner.left().await;
     // One that passed its membership on.
     let member = owner.join("flow", &Arc::default()).expect("running");
-    owner.run(async move {
+    owner.run(member.seat(), async move {
         let _member = member;
         tokio::task::yield_now().await;
         panic!("on purpose");
@@ -144,10 +144,10 @@ async fn a_task_that_panics_is_named_once_and_its_owner_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn what_drains_in_time_is_not_stopped() {
     let tasks = tasks();
-    let owner = active(&tasks, "listener l", Stage::Last);
+    let owner = active(&tasks, "tcpListener l", Stage::First);
     let (drained, over) = oneshot::channel();
     let heeding = Arc::clone(&owner);
-    owner.spawn("connection", async move {
+    owner.spawn("flow", async move {
         heeding.draining().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         drained.send(heeding.phase()).expect("awaited");
@@ -160,12 +160,23 @@ async fn what_drains_in_time_is_not_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_carries_flows_has_no_time_to_drain() {
+    let tasks = tasks();
+    let owner = active(&tasks, "listener l", Stage::Last);
+    let heeding = Arc::clone(&owner);
+    owner.spawn("connection", async move { heeding.stopped().await });
+    let begun = Instant::now();
+    assert_eq!(tasks.shutdown(Duration::from_secs(60), GRACE).await, []);
+    assert_eq!((begun.elapsed(), tasks.live()), (Duration::ZERO, BTreeMap::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_drain_in_time_is_stopped() {
     for drain in [Duration::ZERO, Duration::from_secs(60)] {
         let tasks = tasks();
-        let owner = active(&tasks, "listener l", Stage::Last);
+        let owner = active(&tasks, "tcpListener l", Stage::First);
         let heeding = Arc::clone(&owner);
-        owner.spawn("connection", async move { heeding.stopped().await });
+        owner.spawn("flow", async move { heeding.stopped().await });
         let begun = Instant::now();
         assert_eq!(tasks.shutdown(drain, GRACE).await, []);
         assert_eq!((begun.elapsed(), tasks.live()), (drain, BTreeMap::new()));
@@ -188,6 +199,31 @@ async fn what_heeds_nothing_is_cut_and_named() {
     assert_eq!(capture::with("Tasks that"), [format!("ROUTER (warning) {text}")]);
 }
 
+/// Passes its membership on as soon as it runs, to a task that does not look into its mailbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flows_that_do_not_listen_are_cut_too() {
+    let tasks = tasks();
+    let service = active(&tasks, "tcpListener l", Stage::First);
+    let mut dropped = Vec::new();
+    for _ in 0..100 {
+        let member = service.join("flow", &Arc::default()).expect("running");
+        let (alive, gone) = oneshot::channel::<()>();
+        dropped.push(gone);
+        let owner = Arc::clone(&service);
+        service.run(member.seat(), async move {
+            owner.run(member.seat(), async move {
+                let _held = (alive, member);
+                pending().await
+            });
+        });
+    }
+    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await.len(), 100);
+    assert!(tasks.live().is_empty());
+    for gone in dropped {
+        gone.await.expect_err("it was cut");
+    }
+}
+
 #[tokio::test]
 async fn flows_are_told_in_their_mailboxes_and_leave_before_what_carries_their_ends() {
     let tasks = tasks();
@@ -198,7 +234,7 @@ async fn flows_are_told_in_their_mailboxes_and_leave_before_what_carries_their_e
     let (told, phase) = oneshot::channel();
     let (heeding, watched) = (Arc::clone(&carrier), Arc::clone(&carrier));
     carrier.spawn("connection", async move { heeding.stopped().await });
-    service.run(async move {
+    service.run(member.seat(), async move {
         let _member = member;
         poll_fn(|cx| if mailbox.park(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
         let mut effects = Vec::new();

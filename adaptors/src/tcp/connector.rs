@@ -86,12 +86,13 @@ struct Dispatcher {
 struct Start {
     /// The stream's own; both end together.
     connection: Connection,
-    member: Member,
     /// Takes the server stream into the mesh.
     into: LinkId,
     request: Request,
     /// What the core told meanwhile.
     effects: Vec<Effect>,
+    /// Ends after all else.
+    member: Member,
 }
 
 /// A client stream that is being read, at the dispatcher yet.
@@ -101,6 +102,8 @@ struct ClientStream {
     mailbox: Arc<Mailbox>,
     /// What came and is still to be written.
     pending: VecDeque<Bytes>,
+    /// Ends after all else.
+    member: Member,
 }
 
 // === impl TcpConnector ===
@@ -240,16 +243,17 @@ impl Drop for Dispatcher {
 fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
     let mailbox = Arc::default();
     let reader = delivery.take_reader(on_data(&mailbox));
-    let client = ClientStream { delivery, reader, mailbox, pending: VecDeque::new() };
-    match shared.service.enter(&client.mailbox) {
-        Some(member) => shared.service.owner().run(serve(Arc::clone(shared), client, member)),
-        None => client.delivery.settle(DeliveryState::Released, clock::now()),
-    }
+    let Some(member) = shared.service.enter(&mailbox) else {
+        return delivery.settle(DeliveryState::Released, clock::now());
+    };
+    let seat = member.seat();
+    let client = ClientStream { delivery, reader, mailbox, pending: VecDeque::new(), member };
+    shared.service.owner().run(seat, serve(Arc::clone(shared), client));
 }
 
 /// One client stream: reads its head, opens the server socket, then copies. Whatever ends it before that fails the
 /// stream.
-async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
+async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
     // Of a stream that goes nowhere since the dispatcher has left, nothing more comes, not even its end.
     let admitted = tokio::select! {
         biased;
@@ -260,7 +264,7 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
         Ok(admitted) => admitted,
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };
-    let Some(mut start) = begin(&shared, client, member) else { return };
+    let Some(mut start) = begin(&shared, client) else { return };
     let conn = start.connection.id();
     let Start { connection, request: Request { reader, pending, .. }, effects, .. } = &mut start;
     let transport = tokio::select! {
@@ -271,7 +275,8 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream, member: Member) {
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
     // A task of its own: this one is larger by what opening the connection took.
-    shared.service.owner().run(start.flow(&shared.params.name, transport, reply_to).run());
+    let seat = start.member.seat();
+    shared.service.owner().run(seat, start.flow(&shared.params.name, transport, reply_to).run());
 }
 
 /// Reads the head of a client stream: where the reply goes, and the protocol of the client's TLS. Otherwise how the stream
@@ -307,8 +312,8 @@ fn has_left(reader: &Reader, pending: &mut VecDeque<Bytes>) -> bool {
 
 /// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
 /// `None`, and the stream is released, when the tcpConnector was deleted.
-fn begin(shared: &Shared, client: ClientStream, mut member: Member) -> Option<Start> {
-    let ClientStream { delivery, reader, mailbox, pending } = client;
+fn begin(shared: &Shared, client: ClientStream) -> Option<Start> {
+    let ClientStream { mut member, delivery, reader, mailbox, pending } = client;
     let TcpConnectorParams { host, port, .. } = &shared.params;
     if shared.service.owner().is_draining() {
         delivery.settle(DeliveryState::Released, clock::now());
@@ -324,7 +329,7 @@ fn begin(shared: &Shared, client: ClientStream, mut member: Member) -> Option<St
     };
     let delivery = delivery.move_to(&mut connection, out_of.link, clock::now());
     let request = Request { delivery, reader, pending };
-    Some(Start { connection, member, into: into.link, request, effects: Vec::new() })
+    Some(Start { connection, into: into.link, request, effects: Vec::new(), member })
 }
 
 // === impl Start ===

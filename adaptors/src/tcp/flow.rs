@@ -30,7 +30,7 @@ pub(super) struct Flow {
     /// Whoever collects it was told that the flow has begun, and is to be told that it has ended.
     pub(super) announced: bool,
     /// Held for as long as the flow lives.
-    pub(super) _member: Member,
+    pub(super) member: Member,
 }
 
 /// Why copying stopped.
@@ -59,7 +59,7 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 
 impl Flow {
     pub(super) const fn new(exchange: Exchange, socket: Socket, member: Member) -> Self {
-        Self { exchange, socket, ending: Ending::None, announced: false, _member: member }
+        Self { exchange, socket, ending: Ending::None, announced: false, member }
     }
 
     pub(super) const fn id(&self) -> ConnId {

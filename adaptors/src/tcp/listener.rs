@@ -421,11 +421,12 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     match tls {
         None => {
             if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                shared.service.owner().run(flow.run());
+                shared.service.owner().run(flow.member.seat(), flow.run());
             }
         }
         Some(tls) => {
-            shared.service.owner().run(secure(Arc::clone(shared), tls, client, stream));
+            let seat = client.member.seat();
+            shared.service.owner().run(seat, secure(Arc::clone(shared), tls, stream, client));
         }
     }
 }
@@ -441,7 +442,7 @@ struct Client {
 }
 
 /// Does the TLS handshake before the mesh learns of the client (spec 11.4).
-async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: TcpStream) {
+async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, client: Client) {
     let session = match tls.session(&[]) {
         Ok(session) => session,
         Err(error) => return log_failed_handshake(&shared, client, &error.into()),
@@ -456,7 +457,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, client: Client, stream: Tcp
     match done {
         Handshake::Done(Ok(())) => {
             if let Some(flow) = set_up(&shared, client, transport) {
-                shared.service.owner().run(flow.run());
+                shared.service.owner().run(flow.member.seat(), flow.run());
             }
         }
         Handshake::Done(Err(error)) => {
@@ -496,18 +497,19 @@ fn number(shared: &Shared, client: Client) -> ConnId {
 
 /// Joins a client to the mesh and sends the head of its stream.
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
-    let Client { address, host, local, mailbox, member } = client;
-    let mut connection = Connection::join(&shared.router, setup::flow(false, host, local), mailbox, clock::now());
+    // The membership stays where it is until the flow takes it over: it ends after the connection and the transport.
+    let identity = setup::flow(false, client.host, client.local);
+    let mut connection = Connection::join(&shared.router, identity, client.mailbox, clock::now());
     let mut actions = vec![setup::opened()];
-    let links = [Attach::sender("tcp.lside.in", &address), Attach::dynamic_receiver("tcp.lside.out")];
+    let links = [Attach::sender("tcp.lside.in", &client.address), Attach::dynamic_receiver("tcp.lside.out")];
     let [Ok(into), Ok(Attached { source: Some(reply_to), .. })] = connection.attach(&mut actions, links, clock::now())
     else {
         return None;
     };
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
-    let head = head::client_head(&address, &reply_to, alpn.as_deref());
+    let head = head::client_head(&client.address, &reply_to, alpn.as_deref());
     let socket = Socket::new(transport, connection.id(), Role::Requester);
-    let mut flow = Flow::new(Exchange::requester(connection, head), socket, member);
+    let mut flow = Flow::new(Exchange::requester(connection, head), socket, client.member);
     report::not_observed(flow.id());
     report::flow_opened(&flow);
     flow.announce(&shared.params.name);

@@ -1,6 +1,6 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
-use crate::tasks::{self, Owner};
+use crate::tasks::{self, Owner, Seat};
 use router_engine::{Effect, Mailbox};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub struct Service {
 pub(super) struct Member {
     service: Arc<Service>,
     counted: bool,
-    _task: tasks::Member,
+    task: tasks::Member,
 }
 
 // === impl Service ===
@@ -58,7 +58,7 @@ impl Service {
     /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
     pub(super) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
         let task = self.owner.join("flow", mailbox)?;
-        Some(Member { service: Arc::clone(self), counted: false, _task: task })
+        Some(Member { service: Arc::clone(self), counted: false, task })
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
@@ -73,6 +73,11 @@ impl Service {
 // === impl Member ===
 
 impl Member {
+    /// For [`Owner::run`].
+    pub(super) const fn seat(&self) -> Seat {
+        self.task.seat()
+    }
+
     /// Counts the flow, once.
     pub(super) fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {
