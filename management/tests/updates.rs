@@ -9,9 +9,12 @@ use amqp_core::value::Map;
 use common::{Client, field, status};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 const MISSING: &str = "/no/such/file";
 
@@ -51,12 +54,17 @@ impl Certs {
 
     /// Whether the server at the port has a certificate of this authority.
     async fn certified(&self, port: u16) -> bool {
+        let mut transport = self.connect(port).await;
+        poll_fn(|cx| transport.poll_handshake(cx)).await.is_ok()
+    }
+
+    /// A client that trusts this authority; the handshake is to come.
+    async fn connect(&self, port: u16) -> Transport<TcpStream> {
         let profile = TlsProfile { ca_cert_file: Some(self.file("ca.crt")), ..TlsProfile::default() };
         let client =
             TlsClient::load(&profile, Consumer::Amqp, &ClientOptions { verify_hostname: true }).expect("loads");
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
-        let mut transport = Transport::tls(stream, client.session("localhost", None).expect("a session"));
-        poll_fn(|cx| transport.poll_handshake(cx)).await.is_ok()
+        Transport::tls(stream, client.session("localhost", None).expect("a session"))
     }
 }
 
@@ -105,6 +113,30 @@ async fn users_of_a_profile_are_switched_together_or_not_at_all() {
     assert_eq!((status(&newer), field(&newer, "ordinal").as_i64()), (200, Some(1)));
     assert_eq!(status(&client.request("UPDATE", "sslProfile", "p", new.profile()).await), 200);
     assert!(new.certified(port).await && !old.certified(port).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn connections_of_a_deleted_listener_end_when_their_credentials_do() {
+    let certs = Certs::make("deleted");
+    let router = common::start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    let port = common::free_port();
+    client.create("sslProfile", "p", certs.profile().with("ordinal", 1)).await;
+    let listener = Map::new().with("sslProfile", "p").with("host", "127.0.0.1").with("port", port.to_string());
+    client.create("listener", "l", listener).await;
+    let mut peer = certs.connect(port).await;
+    poll_fn(|cx| peer.poll_handshake(cx)).await.expect("certified");
+    poll_fn(|cx| peer.poll_write(cx, &[IoSlice::new(b"AMQP\0\x01\0\0")])).await.expect("sent");
+    poll_fn(|cx| peer.poll_flush(cx)).await.expect("sent");
+    let header = poll_fn(|cx| peer.poll_read(cx)).await.expect("open");
+    assert_eq!(header.as_deref(), Some(&b"AMQP\0\x01\0\0"[..]));
+
+    assert_eq!(status(&client.request("DELETE", "listener", "l", Map::new()).await), 204);
+    // Nothing is loaded for it any more.
+    let newer = changed(certs.profile(), "certFile", Value::Null).with("ordinal", 2).with("oldestValidOrdinal", 2);
+    assert_eq!(status(&client.request("UPDATE", "sslProfile", "p", newer).await), 200);
+    let last_words = timeout(Duration::from_secs(20), poll_fn(|cx| peer.poll_read(cx))).await.expect("in time");
+    assert!(last_words.expect("in good order").is_some());
 }
 
 #[tokio::test]

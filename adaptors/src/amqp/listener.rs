@@ -190,13 +190,20 @@ impl Listener {
         telemetry::Service::AmqpListener.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
     }
 
-    /// Loads new values of the TLS profile. Applied, they hold for new connections, and connections whose
-    /// credentials are no longer valid are closed. Reads files: not for an IO thread.
+    /// Whether nothing of a deleted listener is left: no connection either.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.shared.owner.has_left()
+    }
+
+    /// Loads new values of the TLS profile. Applied, they hold for new connections, if there are still to be any, and
+    /// connections whose credentials are no longer valid are closed. Reads files: not for an IO thread.
     ///
     /// # Errors
     /// When the profile cannot be used.
     pub fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
-        let loaded = load(profile, &self.shared.params)?;
+        let is_draining = self.shared.owner.is_draining();
+        let loaded = if is_draining { None } else { Some(load(profile, &self.shared.params)?) };
         let (shared, oldest) = (Arc::clone(&self.shared), profile.oldest_valid_ordinal);
         Ok(TlsUpdate::new(move || shared.use_tls(loaded, oldest)))
     }
@@ -306,8 +313,10 @@ impl Shared {
         self.attempted.notify_all();
     }
 
-    fn use_tls(&self, loaded: TlsServer, oldest_valid: u64) {
-        *self.tls.lock() = Some(loaded);
+    fn use_tls(&self, loaded: Option<TlsServer>, oldest_valid: u64) {
+        if let Some(loaded) = loaded {
+            *self.tls.lock() = Some(loaded);
+        }
         let (previous, expired) = self.secured.lock().expire(oldest_valid);
         if oldest_valid > previous {
             let name = &self.params.endpoint.name;

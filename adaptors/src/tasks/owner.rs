@@ -198,13 +198,18 @@ impl Owner {
         Reached { owner: self, phase: Phase::Stopped, told: self.stopped.notified(), waker: None }
     }
 
+    /// Whether no task is left.
+    pub(crate) fn has_left(&self) -> bool {
+        self.table.lock().is_empty()
+    }
+
     /// Ready when no task is left.
     pub async fn left(&self) {
         loop {
             let mut left = pin!(self.left.notified());
             // What is told from here on is not missed.
             left.as_mut().enable();
-            if self.table.lock().is_empty() {
+            if self.has_left() {
                 return;
             }
             left.await;

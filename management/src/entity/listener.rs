@@ -86,6 +86,7 @@ impl EntityKind for Kind {
     fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         if let Some(open) = runtime.objects.remove::<Running<Listener>>(entity.identity()) {
             open.adaptor.delete();
+            runtime.objects.leave(open);
         }
         Ok(())
     }
@@ -94,6 +95,10 @@ impl EntityKind for Kind {
 impl TlsUser for Listener {
     fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
         self.prepare_tls(profile)
+    }
+
+    fn has_left(&self) -> bool {
+        self.has_left()
     }
 }
 

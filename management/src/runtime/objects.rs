@@ -19,6 +19,11 @@ pub(crate) trait TlsUser {
     /// # Errors
     /// When they are of no use to it.
     fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError>;
+
+    /// Whether, once it is deleted, new values are nothing to it.
+    fn has_left(&self) -> bool {
+        true
+    }
 }
 
 /// A listener or connector of an adaptor at work.
@@ -29,7 +34,11 @@ pub(crate) struct Running<A> {
 
 /// Objects by their type, and by a key that the room of the type chooses.
 #[derive(Default)]
-pub(crate) struct Objects(HashMap<TypeId, HashMap<String, Box<dyn Object>>>);
+pub(crate) struct Objects {
+    present: HashMap<TypeId, HashMap<String, Box<dyn Object>>>,
+    /// Taken out, but what they began goes on and uses their TLS profile.
+    leaving: Vec<Box<dyn Object>>,
+}
 
 impl<A: TlsUser + Send + 'static> Object for Running<A> {
     fn tls_use(&self) -> Option<(&str, &dyn TlsUser)> {
@@ -42,30 +51,37 @@ impl<A: TlsUser + Send + 'static> Object for Running<A> {
 impl Objects {
     /// Keeps an object in place of the one with that key.
     pub(crate) fn insert<T: Object>(&mut self, key: impl Into<String>, object: T) {
-        self.0.entry(TypeId::of::<T>()).or_default().insert(key.into(), Box::new(object));
+        self.present.entry(TypeId::of::<T>()).or_default().insert(key.into(), Box::new(object));
     }
 
     /// Takes an object out.
     pub(crate) fn remove<T: Object>(&mut self, key: &str) -> Option<T> {
-        let object: Box<dyn Any> = self.0.get_mut(&TypeId::of::<T>())?.remove(key)?;
+        let object: Box<dyn Any> = self.present.get_mut(&TypeId::of::<T>())?.remove(key)?;
         Some(*object.downcast().ok()?)
     }
 
     /// The object with that key.
     pub(crate) fn get<T: Object>(&self, key: &str) -> Option<&T> {
-        let object: &dyn Any = self.0.get(&TypeId::of::<T>())?.get(key)?.as_ref();
+        let object: &dyn Any = self.present.get(&TypeId::of::<T>())?.get(key)?.as_ref();
         object.downcast_ref()
     }
 
     /// All objects of a type, in no particular order.
     pub(crate) fn all<T: Object>(&self) -> impl Iterator<Item = &T> {
-        let objects = self.0.get(&TypeId::of::<T>()).into_iter().flat_map(HashMap::values);
+        let objects = self.present.get(&TypeId::of::<T>()).into_iter().flat_map(HashMap::values);
         objects.filter_map(|object| (object.as_ref() as &dyn Any).downcast_ref())
+    }
+
+    /// Keeps an object that was taken out for as long as it uses a TLS profile.
+    pub(crate) fn leave<T: Object>(&mut self, object: T) {
+        self.leaving.push(Box::new(object));
+        self.leaving.retain(|object| object.tls_use().is_some_and(|(_, user)| !user.has_left()));
     }
 
     /// Whoever uses a TLS profile.
     pub(crate) fn tls_users<'a>(&'a self, profile: &'a str) -> impl Iterator<Item = &'a dyn TlsUser> {
-        let uses = self.0.values().flat_map(HashMap::values).filter_map(|object| object.tls_use());
+        let objects = self.present.values().flat_map(HashMap::values).chain(&self.leaving);
+        let uses = objects.filter_map(|object| object.tls_use());
         uses.filter(move |(used, _)| *used == profile).map(|(_, user)| user)
     }
 }
@@ -73,6 +89,7 @@ impl Objects {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     struct Number(u32);
     struct Text(&'static str);
@@ -99,6 +116,33 @@ mod tests {
         assert_eq!(objects.remove::<Text>("a").map(|t| t.0), Some("one"));
         assert!(objects.get::<Text>("a").is_none() && objects.remove::<Text>("a").is_none());
         assert!(objects.get::<Number>("a").is_some());
+    }
+
+    /// Lives on when it is deleted, until others have let go of it.
+    struct Lasting(Arc<()>);
+
+    impl TlsUser for Lasting {
+        fn prepare_tls(&self, _: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn has_left(&self) -> bool {
+            Arc::strong_count(&self.0) == 1
+        }
+    }
+
+    #[test]
+    fn who_is_deleted_uses_its_profile_to_the_end() {
+        let mut objects = Objects::default();
+        let (profile, connection) = (|| Some("p".to_owned()), Arc::new(()));
+        objects.leave(Running { adaptor: Adaptor, ssl_profile: profile() });
+        objects.leave(Running { adaptor: Lasting(Arc::clone(&connection)), ssl_profile: None });
+        assert_eq!(objects.tls_users("p").count(), 0);
+        objects.leave(Running { adaptor: Lasting(Arc::clone(&connection)), ssl_profile: profile() });
+        assert_eq!((objects.tls_users("p").count(), objects.leaving.len()), (1, 1));
+        drop(connection);
+        objects.leave(Number(1));
+        assert!(objects.leaving.is_empty());
     }
 
     #[test]
