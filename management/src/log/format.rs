@@ -62,11 +62,6 @@ impl Formats {
     pub(super) fn of(&self, output: &str) -> Format {
         self.outputs.iter().find(|(name, _)| name == output).map_or(self.others, |(_, format)| *format)
     }
-
-    /// Whether an output can have the format.
-    pub(super) fn uses(&self, format: Format) -> bool {
-        self.others == format || self.outputs.iter().any(|(_, chosen)| *chosen == format)
-    }
 }
 
 #[cfg(test)]
@@ -80,14 +75,13 @@ mod tests {
             ["stderr", "/tmp/a=b.log", "syslog"].map(|o| formats.of(o)),
             [Format::Text, Format::Text, Format::Json]
         );
-        assert!(formats.uses(Format::Text) && formats.uses(Format::Json));
     }
 
     #[test]
     fn lines_are_text_unless_something_else_is_asked_for() {
         let formats = Formats::parse("");
         assert_eq!(formats, Formats::default());
-        assert!(formats.of("stderr") == Format::Text && !formats.uses(Format::Json));
+        assert_eq!(formats.of("stderr"), Format::Text);
         let formats = Formats::parse("JSON,stderr=xml,");
         assert_eq!(
             (formats.of("stderr"), &formats.refused[..]),

@@ -1,7 +1,5 @@
 //! Lines of JSON.
 
-use super::format::Format;
-use super::layer::Notation;
 use super::{Destination, bounded};
 use chrono::{DateTime, SecondsFormat, Utc};
 use router_engine::log::{Level, LogModule, Record};
@@ -10,25 +8,19 @@ use std::time::SystemTime;
 
 /// An object a line: `timestamp` (RFC 3339, UTC), `module`, `level` and `message`; as far as they are known the numbers
 /// `conn`, `link` and `delivery`; where the source is asked for `file` and `line`.
-pub(super) struct Json;
-
-impl Notation for Json {
-    const FORMAT: Format = Format::Json;
-
-    fn line(&self, record: &Record, _: &str, at: SystemTime, destination: &Destination) -> String {
-        let time = destination.timestamp.then_some(at);
-        let mut line = begin(time, record.module, record.level, bounded(&record.message));
-        for (name, number) in [("conn", record.conn), ("link", record.link), ("delivery", record.delivery)] {
-            if let Some(number) = number {
-                let _ = write!(line, r#","{name}":{number}"#);
-            }
+pub(super) fn line(record: &Record, at: SystemTime, destination: &Destination) -> String {
+    let time = destination.timestamp.then_some(at);
+    let mut line = begin(time, record.module, record.level, bounded(&record.message));
+    for (name, number) in [("conn", record.conn), ("link", record.link), ("delivery", record.delivery)] {
+        if let Some(number) = number {
+            let _ = write!(line, r#","{name}":{number}"#);
         }
-        if destination.source {
-            let _ = write!(line, r#","file":{},"line":{}"#, quoted(record.file), record.line);
-        }
-        line.push_str("}\n");
-        line
     }
+    if destination.source {
+        let _ = write!(line, r#","file":{},"line":{}"#, quoted(record.file), record.line);
+    }
+    line.push_str("}\n");
+    line
 }
 
 /// The line of what is no event, but the last word of the process or a complaint about an output.

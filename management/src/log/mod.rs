@@ -1,8 +1,8 @@
 //! The log: where events of [`mod@router_engine::log`] go, how lines look, and the recent ones.
 //!
 //! ```text
-//!  log! --> tracing --+--> Lines<Text> --+--> Output (queue) --> writer's thread --> file, syslog, stderr
-//!  (event)            +--> Lines<Json> --+--> Recent (GET-LOG)
+//!  log! --> tracing --> destination of --+--> text or JSON --> Output (queue) --> writer's thread --> file, syslog, stderr
+//!  (event)              the module       '--> Recent (GET-LOG)
 //! ```
 //!
 //! An event becomes a line of the format that the output of its module has. Events that libraries give to `tracing`
@@ -24,11 +24,11 @@ pub use time::TimeFormat;
 
 pub use crate::entity::log::LogParams;
 use crate::error::RouterError;
-use output::Output;
+use output::{Output, Queue};
 use parking_lot::{Mutex, RwLock};
 use recent::Recent;
 use router_engine::log::{self as facade, Level, LogModule, MODULES};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// Longest text of a line, octets.
@@ -45,6 +45,8 @@ pub struct Logger {
     modules: RwLock<[Module; MODULES]>,
     time: Mutex<TimeFormat>,
     recent: Recent,
+    /// What no module writes to any more, as long as lines wait there.
+    replaced: Mutex<Vec<Weak<Queue>>>,
 }
 
 /// Settings of a module; what is not set follows the default module.
@@ -74,7 +76,7 @@ pub fn logger() -> &'static Logger {
 }
 
 fn install(logger: &'static Logger) {
-    if tracing::subscriber::set_global_default(layer::all(logger, format::formats())).is_err() {
+    if tracing::subscriber::set_global_default(layer::all(logger)).is_err() {
         return;
     }
     logger.publish_masks();
@@ -109,7 +111,12 @@ impl Logger {
             source: Some(false),
             output: Some(Output::stderr()),
         };
-        Self { modules: RwLock::new(modules), time: Mutex::new(TimeFormat::default()), recent: Recent::default() }
+        Self {
+            modules: RwLock::new(modules),
+            time: Mutex::new(TimeFormat::default()),
+            recent: Recent::default(),
+            replaced: Mutex::default(),
+        }
     }
 
     /// Applies the settings of a module; it takes effect with the next event. What is not given
@@ -152,9 +159,17 @@ impl Logger {
             timestamp = Some(false);
         }
         let source = params.include_source.or(is_default.then_some(false));
-        self.modules.write()[params.module as usize] = Module { enable, timestamp, source, output };
+        self.set(params.module, Module { enable, timestamp, source, output });
         self.publish_masks();
         Ok(())
+    }
+
+    fn set(&self, module: LogModule, settings: Module) {
+        let old = std::mem::replace(&mut self.modules.write()[module as usize], settings);
+        let Some(output) = old.output else { return };
+        let (queue, mut replaced) = (Arc::downgrade(output.queue()), self.replaced.lock());
+        replaced.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&queue));
+        replaced.push(queue);
     }
 
     /// Sets how time stamps look.
@@ -175,17 +190,23 @@ impl Logger {
 
     /// Waits until what was logged before is written, for a second at most: for the end of the process.
     pub fn flush(&self) {
-        self.flush_within(LAST_LINES);
+        let until = Instant::now() + LAST_LINES;
+        // Their writers keep them for as long as there is something to write.
+        let replaced: Vec<_> = self.replaced.lock().iter().filter_map(Weak::upgrade).collect();
+        replaced.iter().for_each(|queue| queue.flush(until));
+        self.flush_until(until);
     }
 
-    /// Waits until what was logged before is written, for `limit` at most.
+    /// Waits until what was logged before is written to the outputs that there are, for `limit` at most.
     pub fn flush_within(&self, limit: Duration) {
-        let until = Instant::now() + limit;
+        self.flush_until(Instant::now() + limit);
+    }
+
+    fn flush_until(&self, until: Instant) {
         let outputs: Vec<Arc<Output>> = self.modules.read().iter().filter_map(|m| m.output.clone()).collect();
-        for output in outputs {
-            output.flush(until);
+        for output in outputs.into_iter().chain([Output::stderr()]) {
+            output.queue().flush(until);
         }
-        Output::stderr().flush(until);
     }
 
     fn publish_masks(&self) {

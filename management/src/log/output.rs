@@ -141,10 +141,9 @@ impl Output {
         self.write(level, line);
     }
 
-    /// Waits until what was logged before is written. Does not wait for an output that cannot be written.
-    pub(super) fn flush(&self, until: Instant) {
-        let mut state = self.queue.state.lock();
-        while !state.is_settled() && !self.queue.settled.wait_until(&mut state, until).timed_out() {}
+    /// Where its lines wait.
+    pub(super) const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 }
 
@@ -172,6 +171,12 @@ impl Queue {
         if sleeps {
             self.changed.notify_one();
         }
+    }
+
+    /// Waits until what was logged before is written. Does not wait for an output that cannot be written.
+    pub(super) fn flush(&self, until: Instant) {
+        let mut state = self.state.lock();
+        while !state.is_settled() && !self.settled.wait_until(&mut state, until).timed_out() {}
     }
 
     /// The next lines, at least one and then as many as fit in `limit` octets. Waits for them; `None` at the end.
@@ -212,11 +217,15 @@ impl Queue {
         first
     }
 
-    /// Waits before the next attempt. False when there shall be none.
+    /// Waits before the next attempt. False when there shall be none: then what waits is given up.
     pub(super) fn pause(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         let mut state = self.state.lock();
         while !state.closed && !self.changed.wait_until(&mut state, until).timed_out() {}
+        if state.closed {
+            state.failing = true;
+            self.settled.notify_all();
+        }
         !state.closed
     }
 }
@@ -229,7 +238,7 @@ impl State {
     }
 
     fn is_settled(&self) -> bool {
-        self.failing || self.closed || (self.lines.is_empty() && !self.writing)
+        self.failing || (self.lines.is_empty() && !self.writing)
     }
 }
 
@@ -286,7 +295,7 @@ mod tests {
         let output = Output::lazy("/dev/full");
         output.write(Level::Info, "lost\n".to_owned());
         // Returns when the first attempt has failed, which is before the end of time.
-        output.flush(Instant::now() + Duration::from_secs(3600));
+        output.queue().flush(Instant::now() + Duration::from_secs(3600));
         let queue = Arc::clone(&output.queue);
         drop(output);
         assert!(!queue.pause(Duration::from_secs(3600)));

@@ -1,7 +1,4 @@
-use super::format::{Format, Formats};
-use super::json::Json;
-use super::layer::Notation;
-use super::text::Text;
+use super::format::Format;
 use super::*;
 use router_engine::log::{Observer, Record};
 use std::time::{Duration, SystemTime};
@@ -97,21 +94,26 @@ fn record(text: &str) -> Record {
     record
 }
 
-fn line(notation: &impl Notation, text: &str, timestamp: bool, source: bool) -> String {
+fn line(format: Format, text: &str, timestamp: bool, source: bool) -> String {
     let destination = Destination { output: Output::stderr(), timestamp, source };
     let record = record(text);
-    notation.line(&record, &Entry::new(&record, then()).text, then(), &destination)
+    match format {
+        Format::Text => text::line(own_logger(), &record, &Entry::new(&record, then()).text, then(), &destination),
+        Format::Json => json::line(&record, then(), &destination),
+    }
 }
 
 #[test]
 fn lines_of_text_have_the_known_format() {
-    let text = Text(own_logger());
     let time = "2023-11-14 22:13:20.000042 +0000";
     let with_all = format!("{time} SERVER (warning) [C1][L2] lost \"it\" (src/x.rs:7)\n");
-    assert_eq!(line(&text, "lost \"it\"", true, true), with_all);
-    assert_eq!(line(&text, "a\nb\\ \u{7}\u{e9}", false, false), "SERVER (warning) [C1][L2] a\nb\\ \u{7}\u{e9}\n");
+    assert_eq!(line(Format::Text, "lost \"it\"", true, true), with_all);
+    assert_eq!(
+        line(Format::Text, "a\nb\\ \u{7}\u{e9}", false, false),
+        "SERVER (warning) [C1][L2] a\nb\\ \u{7}\u{e9}\n"
+    );
     // 2047 octets with the prefix, less what would cut a character.
-    let long = line(&text, &"\u{20ac}".repeat(1000), false, true);
+    let long = line(Format::Text, &"\u{20ac}".repeat(1000), false, true);
     assert_eq!(long, format!("SERVER (warning) [C1][L2] {} (src/x.rs:7)\n", "\u{20ac}".repeat(679)));
 }
 
@@ -121,8 +123,8 @@ fn lines_of_json_are_objects() {
     let all = format!(
         r#"{{"timestamp":"2023-11-14T22:13:20.000042Z",{common}:"it","conn":1,"link":2,"file":"src/x.rs","line":7}}"#
     );
-    assert_eq!(line(&Json, "it", true, true), all + "\n");
-    let escaped = line(&Json, "\"a\"\\\n\r\t\u{8}\u{0}\u{1b}[1m\u{7f}\u{e9}\u{2028}\u{1f980}", false, false);
+    assert_eq!(line(Format::Json, "it", true, true), all + "\n");
+    let escaped = line(Format::Json, "\"a\"\\\n\r\t\u{8}\u{0}\u{1b}[1m\u{7f}\u{e9}\u{2028}\u{1f980}", false, false);
     let expected = r#""\"a\"\\\n\r\t\b\u0000\u001b[1m"#.to_owned() + "\u{7f}\u{e9}\u{2028}\u{1f980}\"";
     assert_eq!(escaped, format!("{{{common}:{expected},\"conn\":1,\"link\":2}}\n"));
 }
@@ -131,7 +133,7 @@ fn lines_of_json_are_objects() {
 fn lines_of_json_tell_every_text() {
     let octets: Vec<u8> = (0..=u8::MAX).chain(*b"\xe2\x82").collect();
     let told = |text: &str| {
-        let line = line(&Json, text, true, true);
+        let line = line(Format::Json, text, true, true);
         assert_eq!(line.find('\n'), Some(line.len() - 1), "one line: {line}");
         let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         object["message"].as_str().expect("a message").to_owned()
@@ -154,7 +156,7 @@ fn written(logger: &'static Logger, outputs: [(LogModule, Format); 2], logging: 
         let name = format!("skrouterd-layers-{}-{}-{format:?}.log", std::process::id(), module.name());
         let file = std::env::temp_dir().join(name);
         let output = Some(Output::formatted(&file.display().to_string(), format));
-        logger.modules.write()[module as usize] = Module { timestamp: Some(false), output, ..Module::default() };
+        logger.set(module, Module { timestamp: Some(false), output, ..Module::default() });
         file
     });
     logger.publish_masks();
@@ -171,7 +173,7 @@ fn written(logger: &'static Logger, outputs: [(LogModule, Format); 2], logging: 
 fn each_output_gets_its_own_format_and_the_memory_everything() {
     let logger = own_logger();
     let outputs = [(LogModule::TcpAdaptor, Format::Text), (LogModule::HttpAdaptor, Format::Json)];
-    let layers = layer::all(logger, &Formats::parse("text,some=json"));
+    let layers = layer::all(logger);
     let [text, json] = written(logger, outputs, || {
         with_default(layers, || {
             for (module, _) in outputs {
@@ -212,7 +214,7 @@ impl<S: tracing::Subscriber> Layer<S> for Faulty {
 fn a_layer_that_panics_costs_who_logs_nothing_and_other_layers_no_line() {
     let logger = own_logger();
     let outputs = [(LogModule::AddressWatch, Format::Text), (LogModule::FlowLog, Format::Json)];
-    let layers = layer::all(logger, &Formats::parse("json,some=text")).with(Faulty);
+    let layers = layer::all(logger).with(Faulty);
     let [text, json] = written(logger, outputs, || {
         with_default(layers, || {
             for text in ["one", "two"] {
@@ -223,4 +225,61 @@ fn a_layer_that_panics_costs_who_logs_nothing_and_other_layers_no_line() {
     });
     assert_eq!(text, "ADDRESS_WATCH (info) one\nADDRESS_WATCH (info) two\n");
     assert_eq!(json.lines().count(), 2);
+}
+
+/// A place for an output of a test.
+fn place(name: &str) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("skrouterd-log-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn an_event_makes_one_line_while_outputs_change() {
+    const EVENTS: usize = 20_000;
+    let (logger, module) = (own_logger(), LogModule::Policy);
+    let outputs = [Format::Text, Format::Json].map(|format| {
+        let file = place(&format!("{format:?}"));
+        (Output::formatted(&file.display().to_string(), format), file)
+    });
+    let write_to = |output| logger.set(module, Module { output: Some(Arc::clone(output)), ..Module::default() });
+    write_to(&outputs[0].0);
+    logger.publish_masks();
+    std::thread::scope(|scope| {
+        let logging = scope.spawn(|| {
+            with_default(layer::all(logger), || {
+                (0..EVENTS).for_each(|number| router_engine::log!(module, Level::Info, "{number}"));
+            });
+        });
+        while !logging.is_finished() {
+            outputs.iter().for_each(|(output, _)| write_to(output));
+        }
+    });
+    logger.flush();
+    let lines = outputs.map(|(_, file)| {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let _ = std::fs::remove_file(&file);
+        text.lines().count()
+    });
+    assert_eq!(lines.iter().sum::<usize>(), EVENTS, "{lines:?}");
+}
+
+#[test]
+fn the_end_of_the_process_waits_for_outputs_that_were_replaced() {
+    let (logger, module) = (own_logger(), LogModule::Container);
+    let pipe = place("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let output = |name: &str| Some(name.to_owned());
+    logger
+        .configure(&LogParams { output_file: output(pipe.to_str().expect("text")), ..params(module) })
+        .expect("valid");
+    with_default(layer::all(logger), || router_engine::log!(module, Level::Info, "the last line"));
+    logger.configure(&params(module)).expect("valid");
+    let begun = Instant::now();
+    logger.flush();
+    assert!(begun.elapsed() >= LAST_LINES, "there is nobody who reads it yet");
+    let text = std::fs::read_to_string(&pipe).expect("readable");
+    assert!(text.ends_with("CONTAINER (info) the last line\n"), "{text}");
+    let begun = Instant::now();
+    logger.flush();
+    assert!(begun.elapsed() < LAST_LINES, "there is nothing left to wait for");
+    std::fs::remove_file(&pipe).expect("removable");
 }
