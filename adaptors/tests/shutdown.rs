@@ -13,12 +13,14 @@ use adaptors::resolver::{self, Resolve};
 use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
 use adaptors::tls::TlsProfile;
+use adaptors::transport::Transport;
 use common::Certs;
 use router_engine::Router;
 use router_engine::core::connection::ConnectionRole;
 use router_engine::core::{Mode, RouterConfig};
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -110,8 +112,12 @@ fn listener(io: &Io, host: &str) -> Listener {
 }
 
 fn connector(io: &Io, host: &str, port: u16) -> Connector {
+    connector_to(io, endpoint(host, port))
+}
+
+fn connector_to(io: &Io, endpoint: EndpointParams) -> Connector {
     let params = ConnectorParams {
-        endpoint: endpoint(host, port),
+        endpoint,
         verify_hostname: true,
         mechanisms: None,
         sasl_username: None,
@@ -290,6 +296,55 @@ async fn draining_and_stopping_reach_tasks_of_every_kind() {
 
     assert_eq!(other.shutdown(Duration::ZERO).await, []);
     live(&other, &[]).await;
+}
+
+/// Does a server's part until it has read so many octets, deletes the connector, and returns what comes then.
+async fn given_up(io: &Io, tls: Option<&Certs>, answers: &[u8], octets: usize) -> Vec<u8> {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let params = EndpointParams { tls: tls.map(Certs::profile), ..endpoint("localhost", address.port()) };
+    let connector = connector_to(io, params);
+    let (stream, _) = timeout(PATIENCE, server.accept()).await.expect("in time").unwrap();
+    let mut peer = match tls {
+        None => Transport::plain(stream),
+        Some(certs) => Transport::tls(stream, certs.server(false).session(&[]).unwrap()),
+    };
+    poll_fn(|cx| peer.poll_handshake(cx)).await.unwrap();
+    poll_fn(|cx| peer.poll_write(cx, &[IoSlice::new(answers)])).await.unwrap();
+    poll_fn(|cx| peer.poll_flush(cx)).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < octets {
+        read.extend(poll_fn(|cx| peer.poll_read(cx)).await.unwrap().expect("more"));
+    }
+    connector.delete();
+    let rest = async {
+        while let Some(data) = poll_fn(|cx| peer.poll_read(cx)).await.unwrap() {
+            read.extend(data);
+        }
+    };
+    timeout(PATIENCE / 2, rest).await.expect("in time");
+    assert!(!peer.is_truncated());
+    drop(peer);
+    live(io, &[("core timer", 1), ("trim", 1)]).await;
+    assert_eq!(io.router().connection_count(), 0);
+    read.split_off(octets)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_deleted_before_it_has_opened_ends_as_far_as_it_is() {
+    const SASL: &[u8] = b"AMQP\x03\x01\x00\x00";
+    /// sasl-mechanisms with ANONYMOUS, and an outcome: ok.
+    const OFFER: &[u8] = b"\x00\x00\x00\x19\x02\x01\x00\x00\x00\x53\x40\xc0\x0c\x01\xa3\x09ANONYMOUS";
+    const OK: &[u8] = b"\x00\x00\x00\x10\x02\x01\x00\x00\x00\x53\x44\xc0\x03\x01\x50\x00";
+    let (io, certs) = (adaptors("A"), Certs::new());
+    // Found at once.
+    drop(Name("localhost"));
+    for tls in [None, Some(&certs)] {
+        assert_eq!(given_up(&io, tls, b"", SASL.len()).await, b"");
+        // Its AMQP header comes behind sasl-init.
+        let rest = given_up(&io, tls, &[SASL, OFFER, OK].concat(), 100).await;
+        assert!(rest.ends_with(CLOSE), "{rest:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 //! A connector of role inter-router is one control connection and several data connections; each is
 //! a task with a life of its own, all share the group correlator.
 
-use super::driver::{Driver, transport_failure};
+use super::driver::{Driver, Ending, LAST_WORDS, transport_failure};
 use super::failover::{FailoverList, Target};
 use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 #[cfg(test)]
 mod tests;
@@ -500,11 +501,13 @@ async fn run(
         biased;
         ending = &mut driver => ending,
         () = shared.owner.draining() => {
-            // Before the opens were exchanged there is nothing to end in order.
-            if !opened.load(Ordering::Acquire) {
-                shared.io.router().close_connection(id, None, true);
+            if opened.load(Ordering::Acquire) {
+                (&mut driver).await
+            } else {
+                // It is given up, as far as possible in order, but a peer that has not opened may not answer either.
+                shared.io.router().close_connection(id, None, false);
+                timeout(LAST_WORDS, &mut driver).await.unwrap_or(Ending::Closed)
             }
-            (&mut driver).await
         }
     };
     let failure = ending.failure(&address);

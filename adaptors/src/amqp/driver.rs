@@ -39,7 +39,7 @@ const ROUNDS: usize = 8;
 const MAX_SLICES: usize = 64;
 
 /// How long a peer has to take the last frames.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Passwords that are checked at a time: each check may hold a whole database.
 static CHECKS: Semaphore = Semaphore::const_new(4);

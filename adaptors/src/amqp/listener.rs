@@ -634,6 +634,8 @@ mod tests {
         });
         assert_eq!(lost.await, None::<()>);
         assert_eq!(shared.secured.lock().connections, []);
+        shared.secured.lock().expire(1);
+        assert!(SecuredEntry::new(&shared.secured, id, 0).is_none(), "expired");
     }
 
     #[tokio::test]

@@ -31,10 +31,13 @@ impl Connection {
     }
 
     /// Closes the connection, with an error or in good order, and waits for the peer's answer.
-    /// What still comes is discarded.
+    /// What still comes is discarded. A client that has not sent its AMQP header yet has no frame for it: it ends without.
     pub fn close(&mut self, error: Option<Box<Error>>) {
         if self.ends.close_sent || self.status != Status::Running {
             return;
+        }
+        if !self.is_server() && !self.is_ready() {
+            return self.finish();
         }
         self.flush_before_close();
         self.minimal_open();

@@ -276,6 +276,16 @@ fn heartbeats_fill_silence_only() {
 }
 
 #[test]
+fn a_client_that_closes_before_its_header_ends_without_frames() {
+    let mut client = Connection::new(Config { sasl: anonymous_client(), ..Config::default() });
+    client.open(container("c"));
+    client.close(None);
+    client.flush(crate::time::Instant::default());
+    assert_eq!((client.status(), client.failure()), (Status::Closing, None));
+    assert_eq!(take_all(client.output()), b"AMQP\x03\x01\0\0");
+}
+
+#[test]
 fn trace_shows_frames_and_hides_passwords() {
     let sasl = SaslConfig::Client {
         mechanisms: None,
