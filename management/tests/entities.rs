@@ -7,7 +7,9 @@ use amqp_core::value::Map;
 use common::{Client, description, field, start, status};
 use management::EntityType;
 use management::log::logger;
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 const CONFIG: &str = "router {\n id: R\n mode: interior\n}\n";
 
@@ -238,7 +240,18 @@ async fn a_network_loses_its_id_and_a_vhost_leaves_its_statistics() {
     let mut client = Client::attach(&router);
     let reply = client.request("UPDATE", "network", "network/0", Map::new().with("networkId", Value::Null)).await;
     assert_eq!((status(&reply), field(&reply, "networkId")), (200, &Value::Null));
-    assert!(logged("Router's network-id updated to 0"));
+    let other = Map::new().with("networkId", "M");
+    let reply = client.request("UPDATE", "network", "network/0", other).await;
+    assert_eq!((status(&reply), field(&reply, "networkId")), (200, &Value::from("M")));
+    let updated = async {
+        while !logged("Router's network-id updated to M") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), updated).await.expect("in time");
+    assert!(!logged("Router's network-id updated to 0"), "the last one counts");
+    // Answers to the former network do not come back.
+    let mut client = Client::attach(&router);
     let reply = client.request("UPDATE", "network", "network/0", map(&[("tenantId", "t")])).await;
     assert_eq!((status(&reply), description(&reply)), (400, "Cannot update attribute 'tenantId' in UPDATE"));
     assert_eq!(status(&client.request("DELETE", "vhost", "vhost/v", Map::new()).await), 204);

@@ -4,9 +4,14 @@ use super::EntityKind;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
+use crate::runtime::objects::Object;
 use crate::schema::attribute::text;
 use crate::schema::{EntityDef, Origin};
 use router_engine::log::{Level, LogModule};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "network",
@@ -21,6 +26,16 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// From an update to its effect, as upstream has it.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// An update that may still be without effect. It will have none once it is dropped.
+struct Update {
+    _newest: oneshot::Sender<()>,
+}
+
+impl Object for Update {}
+
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -30,13 +45,19 @@ impl EntityKind for Kind {
         runtime.start(entity.attributes.owned("networkId"), entity.attributes.owned("tenantId"))
     }
 
+    /// The answer goes to an address that may carry the present id: the new one holds a little later.
     fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
-        let id = entity.attributes.text("networkId");
-        if let Some(router) = runtime.router() {
-            router.set_network_id(id);
-        }
-        let shown = id.unwrap_or("0");
-        router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {shown}");
+        let (io, id) = (&runtime.engine()?.io, entity.attributes.owned("networkId"));
+        let (router, (newest, newer)) = (Arc::clone(io.router()), oneshot::channel());
+        io.spawn("network id", async move {
+            if timeout(DELAY, newer).await.is_ok() {
+                return;
+            }
+            router.set_network_id(id.as_deref());
+            let shown = id.as_deref().unwrap_or("0");
+            router_engine::log!(LogModule::RouterCore, Level::Info, "Router's network-id updated to {shown}");
+        });
+        runtime.objects.insert("", Update { _newest: newest });
         Ok(())
     }
 }
