@@ -115,8 +115,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     if runtime.boot == Boot::First {
         runtime.boot = Boot::Done;
     }
-    let ssl_profile = a.owned("sslProfile");
-    runtime.objects.insert(entity.identity(), Running { adaptor: connector, ssl_profile });
+    runtime.objects.run(entity, connector);
     Ok(())
 }
 

@@ -116,8 +116,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     // Those that could not open their sockets try again now.
     runtime.objects.all::<Running<Listener>>().for_each(|open| open.adaptor.start());
     start(runtime, &listener, &address);
-    let ssl_profile = a.owned("sslProfile");
-    runtime.objects.insert(entity.identity(), Running { adaptor: listener, ssl_profile });
+    runtime.objects.run(entity, listener);
     Ok(())
 }
 

@@ -74,8 +74,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     params.address = engine.service_address(&params.address);
     let connector = TcpConnector::create(params, &engine.io)?;
     connector.activate();
-    let ssl_profile = a.owned("sslProfile");
-    runtime.objects.insert(entity.identity(), Running { adaptor: connector, ssl_profile });
+    runtime.objects.run(entity, connector);
     Ok(())
 }
 

@@ -98,8 +98,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     params.address = a.text("address").map(|address| engine.service_address(address)).unwrap_or_default();
     let listener = TcpListener::create(params, &engine.io)?;
     listener.activate();
-    let ssl_profile = a.owned("sslProfile");
-    runtime.objects.insert(entity.identity(), Running { adaptor: listener, ssl_profile });
+    runtime.objects.run(entity, listener);
     Ok(())
 }
 

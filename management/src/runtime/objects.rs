@@ -1,5 +1,6 @@
 //! What the entities of a running router stand for. Only the room of a kind knows what its objects are.
 
+use crate::config::EntityConfig;
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -52,6 +53,12 @@ impl Objects {
     /// Keeps an object in place of the one with that key.
     pub(crate) fn insert<T: Object>(&mut self, key: impl Into<String>, object: T) {
         self.present.entry(TypeId::of::<T>()).or_default().insert(key.into(), Box::new(object));
+    }
+
+    /// Keeps the adaptor of an entity, which is at work.
+    pub(crate) fn run<A: TlsUser + Send + 'static>(&mut self, entity: &EntityConfig, adaptor: A) {
+        let ssl_profile = entity.attributes.owned("sslProfile");
+        self.insert(entity.identity(), Running { adaptor, ssl_profile });
     }
 
     /// Takes an object out.
