@@ -92,12 +92,12 @@ struct State {
     status: ConnectorState,
     message: String,
     failover: FailoverList,
-    subs: Vec<Arc<Sub>>,
+    slots: Vec<Arc<ConnectorSlot>>,
 }
 
 /// One connection of a connector, or the will to have it.
 #[derive(Debug)]
-struct Sub {
+struct ConnectorSlot {
     role: ConnectionRole,
     /// For the next attempt.
     tls: Mutex<Option<TlsClient>>,
@@ -150,7 +150,7 @@ impl Connector {
             status: ConnectorState::Initializing,
             message: String::new(),
             failover: FailoverList::new(&params.endpoint.host, &params.endpoint.port),
-            subs: Vec::new(),
+            slots: Vec::new(),
         };
         let owner = io.carrier(format!("connector {}", params.endpoint.name));
         telemetry::Service::AmqpConnector.started(io.router(), &params.endpoint.name);
@@ -176,13 +176,13 @@ impl Connector {
         self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
         telemetry::Service::AmqpConnector.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
-        let subs = {
+        let slots = {
             let mut state = self.shared.state.lock();
             state.status = ConnectorState::Closing;
-            std::mem::take(&mut state.subs)
+            std::mem::take(&mut state.slots)
         };
-        for sub in subs {
-            sub.close(&self.shared.io, false);
+        for slot in slots {
+            slot.close(&self.shared.io, false);
         }
     }
 
@@ -211,8 +211,8 @@ impl Connector {
         let name = &shared.params.endpoint.name;
         let (expired, newer) = {
             let mut state = shared.state.lock();
-            for sub in state.subs.iter().filter(|sub| !sub.retired()) {
-                *sub.tls.lock() = Some(tls.clone());
+            for slot in state.slots.iter().filter(|slot| !slot.retired()) {
+                *slot.tls.lock() = Some(tls.clone());
             }
             state.tls = Some(tls.clone());
             if !rotates {
@@ -226,8 +226,8 @@ impl Connector {
                     "Connector {name} new oldest valid TLS ordinal: {oldest}, previous: {previous}"
                 );
             }
-            let (keep, expired): (Vec<_>, Vec<_>) = state.subs.drain(..).partition(|sub| sub.ordinal >= oldest);
-            state.subs = keep;
+            let (keep, expired): (Vec<_>, Vec<_>) = state.slots.drain(..).partition(|slot| slot.ordinal >= oldest);
+            state.slots = keep;
             let newer = ordinal > state.ordinal;
             if newer {
                 let previous = state.ordinal;
@@ -237,14 +237,14 @@ impl Connector {
                     "Connector {name} new TLS ordinal: {ordinal}, previous: {previous}"
                 );
                 state.ordinal = ordinal;
-                for sub in &state.subs {
-                    sub.retire();
+                for slot in &state.slots {
+                    slot.retire();
                 }
             }
             (expired, newer)
         };
-        for sub in expired {
-            sub.close(&shared.io, true);
+        for slot in expired {
+            slot.close(&shared.io, true);
         }
         if newer {
             self.start_set();
@@ -258,7 +258,7 @@ impl Connector {
         let data = if role.has_control_links() { self.data_connections() } else { 0 };
         let mut state = shared.state.lock();
         for number in 0..=data {
-            let sub = Arc::new(Sub {
+            let slot = Arc::new(ConnectorSlot {
                 role: if number == 0 { role } else { ConnectionRole::InterRouterData },
                 tls: Mutex::new(state.tls.clone()),
                 ordinal: state.ordinal,
@@ -266,8 +266,8 @@ impl Connector {
                 retired: AtomicBool::new(false),
                 ended: watch::Sender::new(false),
             });
-            if shared.owner.spawn("connector", keep_connected(Arc::clone(shared), Arc::clone(&sub))) {
-                state.subs.push(sub);
+            if shared.owner.spawn("connector", keep_connected(Arc::clone(shared), Arc::clone(&slot))) {
+                state.slots.push(slot);
             }
         }
     }
@@ -292,9 +292,9 @@ fn random_name() -> String {
     random::octets::<15>().iter().map(|o| char::from(LETTERS[usize::from(o % 64)])).collect()
 }
 
-// === impl Sub ===
+// === impl ConnectorSlot ===
 
-impl Sub {
+impl ConnectorSlot {
     fn retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
@@ -326,25 +326,25 @@ impl Sub {
 }
 
 /// The life of one connection of a connector.
-async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
+async fn keep_connected(shared: Arc<Shared>, slot: Arc<ConnectorSlot>) {
     let mut last_failure = String::new();
     loop {
         let target = {
             let mut state = shared.state.lock();
-            if sub.represents() && state.status != ConnectorState::Closing {
+            if slot.represents() && state.status != ConnectorState::Closing {
                 state.status = ConnectorState::Connecting;
             }
             state.failover.current().clone()
         };
         let attempt = tokio::select! {
-            attempt = contained(attempt(&shared, &sub, &target, &mut last_failure)) => attempt,
+            attempt = contained(attempt(&shared, &slot, &target, &mut last_failure)) => attempt,
             () = shared.owner.stopped() => break,
         };
-        let attempt = attempt.unwrap_or_else(|| crashed(&sub));
-        *sub.conn.lock() = None;
+        let attempt = attempt.unwrap_or_else(|| crashed(&slot));
+        *slot.conn.lock() = None;
         let pause = {
             let mut state = shared.state.lock();
-            if sub.represents() {
+            if slot.represents() {
                 state.failover.on_failure();
                 if let Some(failure) = &attempt.failure {
                     let text = format!("{} {}", failure.condition, failure.description);
@@ -360,39 +360,44 @@ async fn keep_connected(shared: Arc<Shared>, sub: Arc<Sub>) {
                 (false, false) => AFTER_FAILURE,
             }
         };
-        if sub.retired() {
+        if slot.retired() {
             break;
         }
         let stop = tokio::select! {
             () = tokio::time::sleep(pause) => false,
-            () = shared.unwanted(&sub) => true,
+            () = shared.unwanted(&slot) => true,
         };
         if stop {
             break;
         }
     }
-    shared.state.lock().subs.retain(|s| !Arc::ptr_eq(s, &sub));
+    shared.state.lock().slots.retain(|s| !Arc::ptr_eq(s, &slot));
 }
 
 /// What a connection came to whose task panicked.
-fn crashed(sub: &Sub) -> Attempt {
-    if let Some(id) = *sub.conn.lock() {
+fn crashed(slot: &ConnectorSlot) -> Attempt {
+    if let Some(id) = *slot.conn.lock() {
         log!(LogModule::Error, Level::Error, conn = id, "Internal error: the connection is lost and will be made anew");
     }
     Attempt { opened: false, failure: Some(failure("amqp:internal-error", "connection lost")) }
 }
 
 /// Connects once and runs the connection to its end.
-async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_failure: &mut String) -> Attempt {
+async fn attempt(
+    shared: &Arc<Shared>,
+    slot: &Arc<ConnectorSlot>,
+    target: &Target,
+    last_failure: &mut String,
+) -> Attempt {
     let address = format!("{}:{}", target.host, target.port);
-    let tls = sub.tls.lock().clone();
-    let conn = shared.conn_params(sub, tls.as_ref(), &address);
+    let tls = slot.tls.lock().clone();
+    let conn = shared.conn_params(slot, tls.as_ref(), &address);
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
-    *sub.conn.lock() = Some(id);
+    *slot.conn.lock() = Some(id);
     log!(LogModule::Server, Level::Debug, conn = id, "Connecting to {address}");
-    let attempt = match establish(shared, sub, tls.as_ref(), target, &address).await {
-        Ok(transport) => run(shared, sub, tls.as_ref(), transport, conn, registration, target).await,
+    let attempt = match establish(shared, slot, tls.as_ref(), target, &address).await {
+        Ok(transport) => run(shared, slot, tls.as_ref(), transport, conn, registration, target).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
     };
     if attempt.opened {
@@ -400,7 +405,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
         last_failure.clear();
     }
     // A connection that was ended by request did not fail.
-    let by_request = *sub.ended.borrow() || (!attempt.opened && shared.owner.is_draining());
+    let by_request = *slot.ended.borrow() || (!attempt.opened && shared.owner.is_draining());
     if let Some(failure) = attempt.failure.as_ref().filter(|_| !by_request) {
         let text = format!("{} {}", failure.condition, failure.description);
         let text = format!("Connection to {address} failed: {}", text.trim_end());
@@ -415,7 +420,7 @@ async fn attempt(shared: &Arc<Shared>, sub: &Arc<Sub>, target: &Target, last_fai
 /// A connected socket, with TLS if configured.
 async fn establish(
     shared: &Shared,
-    sub: &Sub,
+    slot: &ConnectorSlot,
     tls: Option<&TlsClient>,
     target: &Target,
     address: &str,
@@ -426,7 +431,7 @@ async fn establish(
     };
     let connected = tokio::select! {
         connected = connect => connected,
-        () = shared.unwanted(sub) => Err(std::io::ErrorKind::Interrupted.into()),
+        () = shared.unwanted(slot) => Err(std::io::ErrorKind::Interrupted.into()),
     };
     let stream = connected.map_err(|error| PortError {
         condition: "proton:io".to_owned(),
@@ -440,7 +445,7 @@ async fn establish(
         () = silence(shared.params.endpoint.idle_timeout) => {
             return Err(failure("amqp:resource-limit-exceeded", "local-idle-timeout expired"));
         }
-        () = shared.unwanted(sub) => return Err(failure("proton:io", "connection aborted")),
+        () = shared.unwanted(slot) => return Err(failure("proton:io", "connection aborted")),
     }
     Ok(transport)
 }
@@ -457,7 +462,7 @@ fn failure(condition: &str, description: &str) -> PortError {
 
 async fn run(
     shared: &Arc<Shared>,
-    sub: &Arc<Sub>,
+    slot: &Arc<ConnectorSlot>,
     tls: Option<&TlsClient>,
     transport: Transport<TcpStream>,
     conn: ConnParams,
@@ -486,15 +491,15 @@ async fn run(
     }
     let opened = Arc::new(AtomicBool::new(false));
     let on_opened = {
-        let (shared, sub, opened) = (Arc::clone(shared), Arc::clone(sub), Arc::clone(&opened));
+        let (shared, slot, opened) = (Arc::clone(shared), Arc::clone(slot), Arc::clone(&opened));
         let address = address.clone();
         Box::new(move |port: &AmqpPort| {
             opened.store(true, Ordering::Release);
-            shared.on_opened(&sub, port, id, &address, &encrypted);
+            shared.on_opened(&slot, port, id, &address, &encrypted);
         })
     };
     let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
-    if *sub.ended.borrow() {
+    if *slot.ended.borrow() {
         shared.io.router().close_connection(id, None, false);
     }
     let ending = tokio::select! {
@@ -533,25 +538,25 @@ impl ConnectorParams {
 
 impl Shared {
     /// Ready when a connection that is not open yet need not come to be.
-    async fn unwanted(&self, sub: &Sub) {
+    async fn unwanted(&self, slot: &ConnectorSlot) {
         tokio::select! {
-            () = signalled(&sub.ended) => {}
+            () = signalled(&slot.ended) => {}
             () = self.owner.draining() => {}
         }
     }
 
-    fn conn_params(&self, sub: &Sub, tls: Option<&TlsClient>, address: &str) -> ConnParams {
+    fn conn_params(&self, slot: &ConnectorSlot, tls: Option<&TlsClient>, address: &str) -> ConnParams {
         let facts =
             ConnFacts { host: address.to_owned(), local_socket: None, tls_ordinal: tls.map(TlsClient::ordinal) };
-        let mut params = ConnParams { initiator: true, ..self.params.endpoint.conn_params(sub.role, facts) };
+        let mut params = ConnParams { initiator: true, ..self.params.endpoint.conn_params(slot.role, facts) };
         params.trunk.correlator.clone_from(&self.correlator);
-        params.trunk.ordinal = tls.map(|_| sub.ordinal);
+        params.trunk.ordinal = tls.map(|_| slot.ordinal);
         params
     }
 
-    fn on_opened(&self, sub: &Sub, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
+    fn on_opened(&self, slot: &ConnectorSlot, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
         let mut state = self.state.lock();
-        if !sub.represents() {
+        if !slot.represents() {
             return;
         }
         if let Some(open) = port.remote_open() {

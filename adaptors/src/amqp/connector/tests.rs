@@ -53,7 +53,7 @@ async fn the_open_names_the_host_that_was_dialled() {
         state.failover.on_failure();
         assert_eq!(state.failover.current().host, "second");
     }
-    let sub = Sub {
+    let slot = ConnectorSlot {
         role: ConnectionRole::InterRouterData,
         tls: Mutex::new(None),
         ordinal: 0,
@@ -61,7 +61,7 @@ async fn the_open_names_the_host_that_was_dialled() {
         retired: AtomicBool::new(false),
         ended: watch::Sender::new(false),
     };
-    let conn = shared.conn_params(&sub, None, "first:1");
+    let conn = shared.conn_params(&slot, None, "first:1");
     let params = shared.params.port_params(conn, SaslParams::None, &dialled);
     assert_eq!(params.open.hostname.as_deref(), Some("first"));
 }
