@@ -58,13 +58,18 @@ fn random_networks() {
 }
 
 #[test]
+fn random_networks_with_edge_routers() {
+    check(64, Params { routers: 3, edges: 5, ..Params::default() });
+}
+
+#[test]
 fn large_networks() {
-    check(4, Params { routers: 14, faults: 20, messages: 200 });
+    check(4, Params { routers: 14, faults: 20, messages: 200, ..Params::default() });
 }
 
 #[test]
 fn much_traffic() {
-    check(6, Params { routers: 3, faults: 6, messages: 1500 });
+    check(6, Params { routers: 3, faults: 6, messages: 1500, ..Params::default() });
 }
 
 /// Addresses of a router that fill many frames, and more than a stream holds, are all learned, after a restart too.
@@ -72,7 +77,7 @@ fn much_traffic() {
 fn many_addresses() {
     let mut sim = Sim::new(1);
     for id in ["A", "B"] {
-        sim.add_router(RouterSpec { id: id.to_owned(), addresses: Vec::new() });
+        sim.add_router(RouterSpec::interior(id));
     }
     sim.add_trunk(TrunkSpec { ends: [0, 1], cost: 1, delay: Duration::from_millis(1) });
     let links = (0..4000).map(|n| LinkSpec::Receiver {
@@ -161,7 +166,7 @@ fn line(sim: &mut Sim, ids: &[&str]) -> usize {
     for (index, id) in ids.iter().enumerate() {
         let addresses =
             vec![("c/#".to_owned(), config(Treatment::Closest)), ("b/#".to_owned(), config(Treatment::Balanced))];
-        sim.add_router(RouterSpec { id: (*id).to_owned(), addresses });
+        sim.add_router(RouterSpec { addresses, ..RouterSpec::interior(*id) });
         if index > 0 {
             sim.add_trunk(TrunkSpec { ends: [index - 1, index], cost: 1, delay: Duration::from_millis(1) });
         }
@@ -194,7 +199,7 @@ fn start_chain(seed: u64) -> Result<(), String> {
     while !order.is_empty() {
         let place = order.swap_remove(sim.rng.below(order.len() as u64) as usize);
         let id = ["A", "B", "C"][place].to_owned();
-        let router = sim.add_router(RouterSpec { id, addresses: Vec::new() });
+        let router = sim.add_router(RouterSpec::interior(id));
         at[place] = Some(router);
         match place {
             0 => {

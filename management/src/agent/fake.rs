@@ -123,7 +123,18 @@ pub(crate) fn connection(number: u32, role: ConnectionRole) -> ConnectionRow {
     let mut params = ConnParams::amqp(role);
     params.facts.host = format!("127.0.0.1:{number}");
     let uptime = Duration::ZERO;
-    ConnectionRow { number, params, role, peer: None, deleted: false, uptime, last_delivery: None, traced: false }
+    ConnectionRow {
+        number,
+        params,
+        role,
+        peer: None,
+        deleted: false,
+        uptime,
+        last_delivery: None,
+        traced: false,
+        active: true,
+        mesh: None,
+    }
 }
 
 pub(crate) fn address(key: &str) -> AddressRow {

@@ -146,9 +146,10 @@ impl AddressContext {
         if let Some(rest) = self.strip_own_id(text) {
             return ('L', rest);
         }
-        // A plain prefix test, as existing routers do it (quirk Q5).
-        if self.mode == Mode::Edge && self.edge_peers.iter().any(|peer| text.starts_with(peer.as_str())) {
-            return ('H', element(text).0);
+        if self.mode == Mode::Edge
+            && let Some(peer) = self.edge_peers.iter().find(|peer| element(text).0 == **peer)
+        {
+            return ('H', &text[..peer.len()]);
         }
         self.elsewhere('H', element(text).0)
     }

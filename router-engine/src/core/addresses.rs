@@ -5,6 +5,7 @@ use super::action::Direction;
 use super::config::{AddressConfig, RouterConfig};
 use super::ids::AddressId;
 use super::objects::{Address, AddressCounters, ControlAddress, Link};
+use super::plane::interior::edges::Consumed;
 use super::reach::{Holder, ReachChange};
 use super::table::{List, Slot, Table, shrink_map};
 use super::unavailable::Unavailable;
@@ -109,6 +110,7 @@ impl AddressTable {
             subscribers: Vec::new(),
             control: None,
             remotes: NodeSet::EMPTY,
+            consumed: Consumed::default(),
             last_remote: NodeIndex::OWN,
             outstanding: SmallVec::new(),
             watches: Vec::new(),

@@ -3,14 +3,16 @@
 use super::Core;
 use super::action::{AttachRequest, Direction};
 use super::connection::{ConnParams, LinkPolicy, PeerKind};
-use super::effect::{AttachReply, CutThrough, Effect};
+use super::effect::{AttachOut, AttachReply, CutThrough, Effect, SessionClass};
 use super::ids::{LinkId, OutId};
-use super::objects::{Address, Conn, Link, LinkCounters, LinkKind};
+use super::objects::{Address, Conn, CoreService, Link, LinkCounters, LinkKind};
+use super::plane::edge::{CAP_EDGE_DOWNLINK, CAP_INTER_EDGE};
 use super::report;
 use super::table::{Hook, List, Slot};
-use crate::address::name;
+use crate::address::name::{self, EDGE_UPLINK_KEY};
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule};
+use crate::mode::Mode;
 use amqp_core::performative::{Error, Source, Target};
 use amqp_core::value::Symbol;
 use bytes::Bytes;
@@ -30,6 +32,17 @@ enum Wanted {
     Named(String),
 }
 
+/// A link that the router attaches.
+pub(super) struct OwnLink {
+    direction: Direction,
+    kind: LinkKind,
+    session: SessionClass,
+    /// Address of the terminus at the peer.
+    address: Option<String>,
+    /// Capability of both termini.
+    capability: Option<&'static str>,
+}
+
 /// An attach that is granted.
 struct Grant {
     kind: LinkKind,
@@ -37,6 +50,29 @@ struct Grant {
     terminus: Option<Bytes>,
     streaming: bool,
     resend_released: bool,
+}
+
+// === impl OwnLink ===
+
+impl OwnLink {
+    pub(super) const fn new(direction: Direction, kind: LinkKind, session: SessionClass) -> Self {
+        Self { direction, kind, session, address: None, capability: None }
+    }
+
+    /// A link of a service of the core at the peer.
+    pub(super) fn to_service(direction: Direction, service: CoreService) -> Self {
+        Self::new(direction, LinkKind::Service(service), SessionClass::Core).named(service.address())
+    }
+
+    /// The peer's terminus has an address.
+    pub(super) fn named(self, address: impl Into<String>) -> Self {
+        Self { address: Some(address.into()), ..self }
+    }
+
+    /// Both termini have a capability.
+    pub(super) fn capable(self, capability: impl Into<Option<&'static str>>) -> Self {
+        Self { capability: capability.into(), ..self }
+    }
 }
 
 // === impl Core ===
@@ -74,6 +110,13 @@ impl Core {
             );
             return Err(Error::new("qd:connection-role", "Link attach forbidden on inter-router connection"));
         }
+        if let Some(service) = address.as_deref().and_then(|text| self.decide_service(conn, request.direction, text)) {
+            return service.map(|service| Grant { kind: LinkKind::Service(service), ..grant });
+        }
+        let grant = Grant { kind: self.endpoint_kind(conn, request.direction, has), ..grant };
+        if grant.kind == LinkKind::EdgeDownlink {
+            return Ok(self.decide_downlink(&address.unwrap_or_default(), grant));
+        }
         let wanted = match address {
             _ if dynamic => Wanted::Dynamic,
             Some(text) if !text.is_empty() => Wanted::Named(text),
@@ -108,6 +151,25 @@ impl Core {
         Ok(Grant { kind, ..grant })
     }
 
+    /// What a link is that carries what belongs to others, by the capabilities of its terminus.
+    fn endpoint_kind(&self, conn: Slot<Conn>, direction: Direction, has: impl Fn(&str) -> bool) -> LinkKind {
+        let role = self.conns[conn].role;
+        let interior = self.config.mode == Mode::Interior;
+        if interior && role.is_edge() && direction == Direction::Out && has(CAP_EDGE_DOWNLINK) {
+            LinkKind::EdgeDownlink
+        } else if role.is_inter_edge() && has(CAP_INTER_EDGE) {
+            LinkKind::InterEdge
+        } else {
+            LinkKind::Endpoint
+        }
+    }
+
+    /// An edge router wants what is for it, by its id.
+    fn decide_downlink(&mut self, id: &str, grant: Grant) -> Grant {
+        let address = self.addresses.with_key_or_new(format!("H{id}"));
+        Grant { address: Some(address), terminus: Some(Bytes::copy_from_slice(id.as_bytes())), ..grant }
+    }
+
     fn decide_dynamic(&mut self, request: &mut AttachRequest, grant: Grant) -> Grant {
         loop {
             let discriminator = name::discriminator(&mut self.rng);
@@ -136,7 +198,8 @@ impl Core {
         grant: Grant,
     ) -> Result<Grant, Error> {
         let key = self.addresses.key_of(text);
-        if direction == Direction::Out && matches!(key.as_bytes().first(), Some(b'R' | b'A')) {
+        let elsewhere = matches!(key.as_bytes().first(), Some(b'R' | b'A')) || key == EDGE_UPLINK_KEY;
+        if direction == Direction::Out && elsewhere {
             return Err(no_route());
         }
         let (treatment, priority) = self.addresses.configured(&key);
@@ -172,7 +235,8 @@ impl Core {
         link.resend_released = grant.resend_released;
         let (id, gauge) = (link.id, link.gauge.clone());
         report::attached(self.conns[conn].id, id, direction, source.as_deref(), target.as_deref());
-        let anonymous = direction == Direction::In && grant.address.is_none();
+        let targeted = matches!(grant.kind, LinkKind::Service(_)) || grant.address.is_some();
+        let anonymous = direction == Direction::In && !targeted;
         let reply = AttachReply {
             token,
             link: Ok(id),
@@ -189,13 +253,52 @@ impl Core {
         if let Some(address) = grant.address {
             self.bind(slot, address);
         }
-        match grant.kind {
-            LinkKind::Endpoint => {}
-            _ => self.router_link_up(slot),
-        }
         if direction == Direction::In {
             self.grant_initial(slot);
         }
+        self.link_up(slot);
+    }
+
+    /// A link is attached on both sides.
+    fn link_up(&mut self, slot: Slot<Link>) {
+        match self.links[slot].kind {
+            LinkKind::Control | LinkKind::Data(_) | LinkKind::Streaming => self.router_link_up(slot),
+            LinkKind::Service(service) => self.service_link_up(slot, service),
+            LinkKind::Endpoint | LinkKind::EdgeDownlink | LinkKind::InterEdge => self.track(slot),
+        }
+    }
+
+    /// Has the port attach a link.
+    pub(super) fn attach_own(&mut self, conn: Slot<Conn>, of: OwnLink) -> Slot<Link> {
+        let OwnLink { direction, kind, session, address, capability } = of;
+        let name = name::link_name(&mut self.rng);
+        let slot = self.insert_link(conn, name.clone(), direction, kind);
+        let expiry = || Some(Symbol::from_static("link-detach"));
+        let capabilities = || capability.map(Symbol::from_static).into_iter().collect::<Vec<_>>();
+        let mut source = Source { expiry_policy: expiry(), capabilities: capabilities(), ..Source::default() };
+        let mut target = Target { expiry_policy: expiry(), capabilities: capabilities(), ..Target::default() };
+        let link = &mut self.links[slot];
+        link.terminus = address.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        let (link, gauge) = (link.id, link.gauge.clone());
+        let targeted = matches!(kind, LinkKind::Service(_)) || kind == LinkKind::Endpoint && address.is_some();
+        match direction {
+            Direction::In => source.address = address,
+            Direction::Out => target.address = address,
+        }
+        let attach = AttachOut {
+            link,
+            name,
+            direction,
+            source: Box::new(source),
+            target: Box::new(target),
+            session,
+            anonymous: direction == Direction::In && !targeted,
+            cut_through: kind.cut_through(),
+            priority: kind.priority(),
+            gauge,
+        };
+        self.stage(conn, Effect::Attach(Box::new(attach)));
+        slot
     }
 
     fn refuse(&mut self, conn: Slot<Conn>, request: &AttachRequest, error: Error) {
@@ -254,6 +357,7 @@ impl Core {
             draining: false,
             peer_credit: 0,
             zero_credit_since: Some(self.now),
+            told_reachable: false,
             counters: LinkCounters::default(),
             queued_whole: 0,
             gauge,
@@ -280,9 +384,7 @@ impl Core {
         if link.direction == Direction::In {
             self.grant_initial(slot);
         }
-        if self.links[slot].kind != LinkKind::Endpoint {
-            self.router_link_up(slot);
-        }
+        self.link_up(slot);
     }
 
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId]) {
@@ -316,9 +418,12 @@ impl Core {
         if self.links.get(slot).is_none() {
             return;
         }
+        self.edge_link_lost(slot);
         self.unbind(slot);
-        if self.links[slot].kind != LinkKind::Endpoint {
-            self.router_link_lost(slot);
+        match self.links[slot].kind {
+            LinkKind::Control | LinkKind::Data(_) | LinkKind::Streaming => self.router_link_lost(slot),
+            LinkKind::Service(_) => self.service_link_lost(slot),
+            LinkKind::Endpoint | LinkKind::EdgeDownlink | LinkKind::InterEdge => {}
         }
         match self.links[slot].direction {
             Direction::Out => self.settle_lost_outgoing(slot, unsent),

@@ -10,7 +10,10 @@ impl Core {
     /// Grants the first credit of a link that was just attached.
     pub(super) fn grant_initial(&mut self, slot: Slot<Link>) {
         let link = &self.links[slot];
-        let capacity = link.capacity;
+        let capacity = match link.kind {
+            LinkKind::Service(service) => service.credit(),
+            _ => link.capacity,
+        };
         let reachable = match link.address {
             None => true,
             Some(address) => self.addresses[address].paths() > 0,
@@ -105,6 +108,6 @@ impl Core {
     /// Whether credit comes back when a delivery is forwarded rather than when it is settled.
     pub(super) fn credit_at_forward(&self, slot: Slot<Link>) -> bool {
         let link = &self.links[slot];
-        matches!(link.kind, LinkKind::Control | LinkKind::Data(_))
+        matches!(link.kind, LinkKind::Control | LinkKind::Data(_)) || self.conns[link.conn].role.is_edge()
     }
 }

@@ -23,8 +23,10 @@ pub enum SessionClass {
     Streaming,
     /// Auto-links.
     AutoLink,
-    /// Links of core endpoints.
+    /// Links that stand for those of clients.
     Endpoint,
+    /// Links that end in the core.
+    Core,
 }
 
 /// When the deliveries of an incoming link are forwarded.

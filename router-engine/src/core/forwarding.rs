@@ -24,6 +24,8 @@ pub(super) struct Route {
     pub(super) any_way: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
+    /// Where it goes on an edge router if nobody takes it here, or besides if it is for all.
+    pub(super) uplink: Option<Slot<Address>>,
 }
 
 /// The content of a delivery on its way out.
@@ -43,6 +45,17 @@ enum Destination {
     Remote(NodeIndex),
 }
 
+// === impl Route ===
+
+impl Route {
+    /// Of what the core itself sends, on control links or others.
+    pub(super) const fn internal(control: bool) -> Self {
+        Self { origin: None, conn: None, control, any_way: false, settled: control, priority: 4, uplink: None }
+    }
+}
+
+// === impl Core ===
+
 impl Core {
     /// Makes the copies of a delivery and returns their number.
     pub(super) fn forward(
@@ -61,7 +74,7 @@ impl Core {
         let treatment = a.treatment;
         let again = route.origin.is_some_and(|o| self.incoming[o].resend.is_some());
         let content = Content { payload, annotations, state, reader: again || treatment.is_multicast() };
-        match treatment {
+        let copies = match treatment {
             Treatment::Flood | Treatment::Multicast => {
                 if let Some(origin) = route.origin {
                     self.incoming[origin].multicast = true;
@@ -71,6 +84,10 @@ impl Core {
             Treatment::Closest => self.closest(route, address, &content),
             Treatment::Balanced => self.balanced(route, address, &content),
             Treatment::Unavailable => 0,
+        };
+        match route.uplink.filter(|&up| copies == 0 && up != address && !treatment.is_multicast()) {
+            Some(up) => self.closest(route, up, &content),
+            None => copies,
         }
     }
 
@@ -83,7 +100,8 @@ impl Core {
             Vec::new()
         } else {
             let ready = a.subscribers.iter().filter(|l| self.takes(route, **l));
-            self.consumers(address).chain(ready.copied()).collect()
+            let consumers = self.consumers(address).filter(|&l| !self.is_echo(route, l, content.annotations));
+            self.with_uplink(route, consumers.chain(ready.copied()).collect())
         };
         for conn in self.multicast_neighbours(address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {
@@ -101,6 +119,15 @@ impl Core {
             self.on_control_message(control, route, content.payload);
         }
         copies
+    }
+
+    /// Adds the uplink of an edge router to the receivers of a multicast message, unless one of them leads there already.
+    fn with_uplink(&self, route: &Route, mut receivers: Vec<Slot<Link>>) -> Vec<Slot<Link>> {
+        let up = route.uplink.and_then(|up| self.addresses[up].consumers.head());
+        if let Some(up) = up.filter(|&up| receivers.iter().all(|&l| self.links[l].conn != self.links[up].conn)) {
+            receivers.push(up);
+        }
+        receivers
     }
 
     /// The neighbour connections that get a copy of a multicast message.
@@ -152,7 +179,9 @@ impl Core {
             self.on_control_message(control, route, content.payload);
             return 1;
         }
-        let chosen = self.consumers(address).find(|&link| !self.is_invalidated(route, link));
+        let usable =
+            |&link: &Slot<Link>| !self.is_invalidated(route, link) && !self.is_echo(route, link, content.annotations);
+        let chosen = self.consumers(address).find(usable);
         if let Some(link) = chosen {
             self.put_last(address, link);
             self.push(route, link, Some(address), None, content);
@@ -192,7 +221,7 @@ impl Core {
         let mut best = Balanced::new();
         let a = &self.addresses[address];
         for slot in self.consumers(address) {
-            if self.is_invalidated(route, slot) {
+            if self.is_invalidated(route, slot) || self.is_echo(route, slot, content.annotations) {
                 continue;
             }
             let link = &self.links[slot];
@@ -230,7 +259,7 @@ impl Core {
     }
 
     /// The consumer links of an address in rotation order.
-    fn consumers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
+    pub(super) fn consumers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
         std::iter::successors(self.addresses[address].consumers.head(), |&link| self.links[link].hook.next())
     }
 
@@ -257,6 +286,21 @@ impl Core {
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
             && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
+    }
+
+    /// Whether a delivery has come from where a link leads: from the same edge router, from its mesh of edge routers, or, on
+    /// an edge router, from the network or the mesh (spec `inter-router-protocol.md` 9.8).
+    fn is_echo(&self, route: &Route, link: Slot<Link>, annotations: &Annotations) -> bool {
+        let to = self.links[link].conn;
+        if !self.conns[to].role.attaches_for_others() {
+            return false;
+        }
+        let Some(from) = route.conn else { return false };
+        if self.plane.edge().is_some() {
+            return self.conns[from].role.attaches_for_others();
+        }
+        let mesh = self.conns[to].edge.as_ref().and_then(|edge| edge.mesh);
+        from == to || mesh.is_some_and(|mesh| annotations.ingress_mesh.as_deref() == Some(mesh.as_slice()))
     }
 
     /// Whether the link has released the delivery before.

@@ -81,6 +81,7 @@ impl Core {
             admin_deleted: false,
             trace: None,
             router: None,
+            edge: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
     }
@@ -131,6 +132,10 @@ impl Core {
             self.control_connection_opened(slot);
         } else if role.is_data_only() {
             self.data_connection_opened(slot);
+        } else if role.is_edge() {
+            self.edge_connection_opened(slot);
+        } else if role.is_inter_edge() {
+            self.peer_opened(slot);
         }
     }
 
@@ -151,6 +156,7 @@ impl Core {
         // First of all nothing is forwarded by this connection any more: what one of its consumers has lost would else go
         // to the next one here, and from there to the next.
         self.router_connection_closed(slot);
+        self.edge_connection_closing(slot);
         for at in 0..self.conns[slot].links.len() {
             self.unbind(self.conns[slot].links[at]);
         }
@@ -159,6 +165,7 @@ impl Core {
         }
         if let Some(conn) = self.conns.remove(slot) {
             self.due.wakers.extend(self.telemetry.closed(&conn));
+            self.edge_connection_closed(&conn);
         }
     }
 

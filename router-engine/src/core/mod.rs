@@ -34,6 +34,7 @@ mod resend;
 mod role;
 mod routing;
 mod send;
+mod services;
 mod settle;
 pub mod snapshot;
 mod streaming;
@@ -251,14 +252,15 @@ impl Router {
 
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
+        let mut rng = SecretRng::new(seed);
         let mut core = Self {
-            rng: SecretRng::new(seed),
             conns: Table::default(),
             links: Table::default(),
             addresses: AddressTable::new(&config),
             incoming: Table::default(),
             outgoing: Table::default(),
-            plane: Plane::new(&config, instance),
+            plane: Plane::new(&config, instance, &mut rng),
+            rng,
             neighbours: neighbours::Neighbours::default(),
             telemetry: telemetry::Telemetry::default(),
             pool_kept: streaming::POOL_KEPT,
@@ -270,6 +272,8 @@ impl Core {
         };
         if core.plane.mesh().is_some() {
             core.create_control_addresses();
+        } else if core.plane.edge().is_some() {
+            core.create_uplink_address();
         }
         core
     }

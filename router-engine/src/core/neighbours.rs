@@ -3,15 +3,12 @@
 
 use super::Core;
 use super::action::Direction;
-use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA};
-use super::effect::{AttachOut, Effect, PRIORITIES, SessionClass};
+use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA, OwnLink};
+use super::effect::{Effect, PRIORITIES, SessionClass};
 use super::objects::{Conn, Link, LinkKind};
 use super::report;
 use super::table::Slot;
-use crate::address::name;
 use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
-use amqp_core::performative::{Source, Target};
-use amqp_core::value::Symbol;
 
 /// The connections to neighbour routers.
 #[derive(Debug)]
@@ -133,35 +130,13 @@ impl Core {
         kind: LinkKind,
         session: SessionClass,
     ) -> Slot<Link> {
-        let name = name::link_name(&mut self.rng);
-        let slot = self.insert_link(conn, name.clone(), direction, kind);
         let capability = match kind {
-            LinkKind::Control => vec![Symbol::from_static(CAP_ROUTER)],
-            LinkKind::Data(_) => vec![Symbol::from_static(CAP_ROUTER_DATA)],
-            LinkKind::Streaming if self.conns[conn].role.has_control_links() => {
-                vec![Symbol::from_static(CAP_ROUTER_DATA)]
-            }
-            LinkKind::Streaming | LinkKind::Endpoint => Vec::new(),
+            LinkKind::Control => Some(CAP_ROUTER),
+            LinkKind::Data(_) => Some(CAP_ROUTER_DATA),
+            LinkKind::Streaming if self.conns[conn].role.has_control_links() => Some(CAP_ROUTER_DATA),
+            _ => None,
         };
-        let expiry = || Some(Symbol::from_static("link-detach"));
-        let source = Source { expiry_policy: expiry(), capabilities: capability.clone(), ..Source::default() };
-        let target = Target { expiry_policy: expiry(), capabilities: capability, ..Target::default() };
-        let link = self.links[slot].id;
-        let gauge = self.links[slot].gauge.clone();
-        let attach = AttachOut {
-            link,
-            name,
-            direction,
-            source: Box::new(source),
-            target: Box::new(target),
-            session,
-            anonymous: direction == Direction::In,
-            cut_through: kind.cut_through(),
-            priority: kind.priority(),
-            gauge,
-        };
-        self.stage(conn, Effect::Attach(Box::new(attach)));
-        slot
+        self.attach_own(conn, OwnLink::new(direction, kind, session).capable(capability))
     }
 
     /// Priority of the next data link that a peer attaches: positional, then streaming links.

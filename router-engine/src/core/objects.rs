@@ -6,6 +6,8 @@ use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
+use super::plane::interior::edges::Consumed;
+use super::plane::messages::MeshId;
 use super::streaming::LinkPool;
 use super::table::{Hook, List, Slot, entry, listed};
 use crate::Mailbox;
@@ -40,6 +42,18 @@ pub(crate) struct Conn {
     /// The frame trace was switched for this connection alone, in an epoch of the module's setting.
     pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
+    pub(crate) edge: Option<Box<EdgeConn>>,
+}
+
+/// What a connection has at whose other end is an edge router that uses it to reach the network.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EdgeConn {
+    /// The mesh of edge routers that it is in.
+    pub(crate) mesh: Option<MeshId>,
+    /// Tells it which addresses it can reach.
+    pub(crate) tracking: Option<Slot<Link>>,
+    /// There was more to tell than the link took.
+    pub(crate) behind: bool,
 }
 
 /// What an inter-router (control or data) connection has beyond others.
@@ -75,6 +89,23 @@ pub(crate) enum LinkKind {
     Data(u8),
     /// Carries one incomplete message at a time.
     Streaming,
+    /// Brings an edge router what is for it.
+    EdgeDownlink,
+    /// Between two edge routers: brings what is for the receiving one.
+    InterEdge,
+    /// Ends in the core itself.
+    Service(CoreService),
+}
+
+/// What links of other routers end in (spec `inter-router-protocol.md` 5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CoreService {
+    /// An edge router is told which addresses it can reach by way of an interior router.
+    AddressTracking,
+    /// An interior router is told which mesh an edge router is in.
+    MeshDiscovery,
+    /// Edge routers agree on the identifier of their mesh.
+    MeshIdNegotiation,
 }
 
 /// A link.
@@ -119,6 +150,8 @@ pub(crate) struct Link {
     /// Credit as known from the peer's flow (outgoing), or that the peer was given and has not used (incoming).
     pub(crate) peer_credit: u32,
     pub(crate) zero_credit_since: Option<Instant>,
+    /// Of an incoming link of an edge router: it was told that somebody consumes the address.
+    pub(crate) told_reachable: bool,
     pub(crate) counters: LinkCounters,
     /// Unsettled whole messages that were queued on an outgoing link.
     pub(crate) queued_whole: u64,
@@ -172,6 +205,8 @@ pub(crate) struct Address {
     pub(crate) control: Option<ControlAddress>,
     /// Routers that advertise the address.
     pub(crate) remotes: NodeSet,
+    /// Where its consumers are, as edge routers have been told.
+    pub(crate) consumed: Consumed,
     /// The remote router that was chosen last by closest.
     pub(crate) last_remote: NodeIndex,
     /// Unsettled deliveries outstanding per neighbour (balanced).
@@ -230,16 +265,23 @@ impl LinkKind {
         match self {
             Self::Control => 9,
             Self::Data(priority) => priority,
-            Self::Endpoint | Self::Streaming => 4,
+            Self::Endpoint | Self::Streaming | Self::EdgeDownlink | Self::InterEdge | Self::Service(_) => 4,
         }
     }
 
     /// When the deliveries of an incoming link of this kind are forwarded.
     pub(crate) const fn cut_through(self) -> CutThrough {
         match self {
-            Self::Control => CutThrough::Never,
-            Self::Data(_) | Self::Endpoint | Self::Streaming => CutThrough::Large,
+            Self::Control | Self::Service(_) => CutThrough::Never,
+            Self::Data(_) | Self::Endpoint | Self::Streaming | Self::EdgeDownlink | Self::InterEdge => {
+                CutThrough::Large
+            }
         }
+    }
+
+    /// Streams for a link of this kind have streaming links of their own.
+    pub(crate) const fn moves_streams(self) -> bool {
+        matches!(self, Self::Endpoint | Self::EdgeDownlink | Self::InterEdge)
     }
 }
 
@@ -305,6 +347,11 @@ impl Link {
 impl Address {
     pub(crate) fn class(&self) -> u8 {
         self.key.as_bytes().first().copied().unwrap_or(b'M')
+    }
+
+    /// The key without its class.
+    pub(crate) fn text(&self) -> &str {
+        self.key.get(1..).unwrap_or_default()
     }
 
     /// Destinations of every kind.

@@ -154,8 +154,11 @@ impl Core {
         if change.is_first_path() {
             self.restart_producers(address);
         }
-        self.plane.on_reach_change(change, &self.addresses[address]);
-        self.notify_watches(address);
-        self.addresses.release(address);
+        self.reach_changed(change);
+        // What stood for it elsewhere may have been the last that it was there for.
+        if self.addresses.get(address).is_some() {
+            self.notify_watches(address);
+            self.addresses.release(address);
+        }
     }
 }

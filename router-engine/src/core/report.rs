@@ -83,6 +83,34 @@ pub(super) fn control_link(conn: ConnId, link: &Link, attaching: bool) {
     }
 }
 
+/// An edge router uses a connection to reach the network.
+pub(super) fn uplink(conn: ConnId) {
+    log!(CORE, Level::Info, "Edge connection (id={conn}) to interior established");
+}
+
+/// The connection that an edge router used to reach the network is gone.
+pub(super) fn uplink_lost(conn: ConnId, next: Option<ConnId>) {
+    match next {
+        Some(next) => {
+            log!(CORE, Level::Info, "Edge connection (id={conn}) to interior lost, activating alternate id={next}");
+        }
+        None => {
+            log!(CORE, Level::Info, "Edge connection (id={conn}) to interior lost, no alternate connection available");
+        }
+    }
+}
+
+/// An edge router uses a connection with newer credentials from now on.
+pub(super) fn uplink_replaced(old: ConnId, new: ConnId) {
+    log!(CORE, Level::Debug, "Upgrading edge-to-interior connection [C{old}] to [C{new}]");
+}
+
+/// An interior router has told whether somebody consumes an address there.
+pub(super) fn proxy_bound(conn: ConnId, link: LinkId, key: &str, bound: bool) {
+    let what = if bound { "binding proxy link to" } else { "unbinding proxy link from" };
+    log!(CORE, Level::Debug, conn = conn, link = link, "{what} address '{key}'");
+}
+
 /// What becomes of a streaming link.
 pub(super) fn streaming_link(conn: ConnId, link: &Link, (before, behind): (&str, &str)) {
     log!(CORE, Level::Debug, conn = conn, link = link.id, "{before} {}{behind}", link.name);

@@ -5,6 +5,7 @@ use super::deliveries::{IncomingDelivery, OutgoingDelivery, Resend};
 use super::effect::Effect;
 use super::ending::End;
 use super::forwarding::Route;
+use super::objects::Link;
 use super::table::Slot;
 use crate::stream::Payload;
 
@@ -32,13 +33,15 @@ impl Core {
         };
         let (id, link_id) = (self.outgoing[slot].id, self.links[link].id);
         let streaming = self.outgoing[slot].stream && !self.outgoing[slot].sent;
+        let Link { conn: from, address: bound, .. } = self.links[self.incoming[origin].link];
         let route = Route {
             origin: Some(origin),
-            conn: Some(self.links[self.incoming[origin].link].conn),
+            conn: Some(from),
             control: false,
             any_way: false,
             settled: false,
             priority,
+            uplink: if bound.is_some() { None } else { self.uplink_address(from) },
         };
         if self.forward(&route, address, &payload, &annotations, state.as_ref()) == 0 {
             return false;

@@ -112,6 +112,12 @@ impl ConnectionRole {
         matches!(self, Self::InterRouterData)
     }
 
+    /// Between an edge router and its interior router.
+    #[must_use]
+    pub const fn is_edge(self) -> bool {
+        matches!(self, Self::Edge)
+    }
+
     /// Between two edge routers, which tell each other that they can do that.
     #[must_use]
     pub const fn is_inter_edge(self) -> bool {

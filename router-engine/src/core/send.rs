@@ -87,6 +87,10 @@ impl Core {
         let id = self.outgoing[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(link, address);
+        let mut annotations = content.annotations.clone();
+        if let Some(edge) = self.plane.edge().filter(|_| self.conns[conn].role.is_edge()) {
+            annotations.ingress_mesh = Some(edge.mesh_text());
+        }
         self.stage(
             conn,
             Effect::Push(Box::new(Push {
@@ -96,7 +100,7 @@ impl Core {
                 settled,
                 payload: content.payload.clone(),
                 reader,
-                annotations: content.annotations.clone(),
+                annotations,
                 state: content.state.cloned(),
             })),
         );
@@ -126,7 +130,7 @@ impl Core {
         let Some(address) = self.addresses.lookup(to) else { return };
         self.addresses[address].counters.from_container += 1;
         let any_way = takes_any_way(to);
-        let route = Route { origin: None, conn: None, control: true, any_way, settled: true, priority: 4 };
+        let route = Route { any_way, ..Route::internal(true) };
         self.forward(&route, address, &Payload::One(payload), &Annotations::default(), None);
     }
 
@@ -134,7 +138,7 @@ impl Core {
     fn stream_moved(&mut self, link: Slot<Link>, payload: &Payload) -> Slot<Link> {
         let l = &self.links[link];
         let conn = l.conn;
-        if l.kind != LinkKind::Endpoint || l.streaming || !is_incomplete(payload) || !self.conns[conn].streaming_links {
+        if !l.kind.moves_streams() || l.streaming || !is_incomplete(payload) || !self.conns[conn].streaming_links {
             return link;
         }
         let base = l.id;

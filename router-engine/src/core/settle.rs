@@ -47,7 +47,9 @@ impl Core {
         }
         let Some(origin) = out.origin else {
             if settled {
+                let link = out.link;
                 self.end_outgoing(slot, End::Settled);
+                self.service_settled(link);
             }
             return;
         };

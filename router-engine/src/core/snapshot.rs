@@ -28,6 +28,10 @@ pub struct ConnectionRow {
     pub last_delivery: Option<Duration>,
     /// Its frames are traced.
     pub traced: bool,
+    /// In use: not one that stands by until another to the network is lost.
+    pub active: bool,
+    /// The mesh of edge routers that the peer is in.
+    pub mesh: Option<String>,
 }
 
 /// A link.
@@ -39,7 +43,7 @@ pub struct LinkRow {
     pub connection: u32,
     /// The link name.
     pub name: String,
-    /// `endpoint`, `router-control`, `inter-router`.
+    /// `endpoint`, `router-control`, `inter-router`, `edge-downlink`, `inter-edge`.
     pub link_type: &'static str,
     /// The peer sends.
     pub incoming: bool,
@@ -166,14 +170,14 @@ impl Router {
     /// As [`Self::connection_rows`], a part of it.
     #[must_use]
     pub fn connection_page(&self, page: Page, now: Instant) -> Vec<ConnectionRow> {
-        self.rows(page, |core| &core.conns, |_, c| c.is_shown(), |_, c| connection_row(c, now))
+        self.rows(page, |core| &core.conns, |_, c| c.is_shown(), |core, c| connection_row(core, c, now))
     }
 
     /// The connection with that number.
     #[must_use]
     pub fn connection_row(&self, number: u32, now: Instant) -> Option<ConnectionRow> {
         let core = self.core.lock();
-        core.conns.iter().find(|c| c.id.number == number && c.is_shown()).map(|c| connection_row(c, now))
+        core.conns.iter().find(|c| c.id.number == number && c.is_shown()).map(|c| connection_row(&core, c, now))
     }
 
     /// All links of these connections, oldest first.
@@ -274,7 +278,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
     }
 }
 
-fn connection_row(conn: &Conn, now: Instant) -> ConnectionRow {
+fn connection_row(core: &Core, conn: &Conn, now: Instant) -> ConnectionRow {
     ConnectionRow {
         number: conn.id.number,
         params: conn.params.clone(),
@@ -284,6 +288,8 @@ fn connection_row(conn: &Conn, now: Instant) -> ConnectionRow {
         uptime: now.since(conn.opened_at),
         last_delivery: conn.last_delivery.map(|at| now.since(at)),
         traced: conn.is_traced(),
+        active: core.is_in_use(conn),
+        mesh: conn.edge.as_ref().and_then(|edge| edge.mesh).map(|mesh| String::from_utf8_lossy(&mesh).into_owned()),
     }
 }
 
@@ -300,7 +306,9 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         connection: core.conns.get(link.conn).map_or(0, |c| c.id.number),
         name: link.name.clone(),
         link_type: match link.kind {
-            LinkKind::Endpoint => "endpoint",
+            LinkKind::Endpoint | LinkKind::Service(_) => "endpoint",
+            LinkKind::EdgeDownlink => "edge-downlink",
+            LinkKind::InterEdge => "inter-edge",
             LinkKind::Control => "router-control",
             LinkKind::Data(_) => "inter-router",
             LinkKind::Streaming if core.conns.get(link.conn).is_some_and(|c| c.role.has_control_links()) => {

@@ -19,8 +19,12 @@ use std::collections::HashSet;
 impl Core {
     pub(super) fn on_deliver(&mut self, conn: Slot<Conn>, deliver: Deliver, accepted: &mut Vec<Accepted>) {
         let Some(link) = self.links.find(deliver.link) else { return };
-        let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
         self.conns[conn].last_delivery = Some(self.now);
+        if let LinkKind::Service(service) = self.links[link].kind {
+            self.on_service_message(conn, link, service, deliver);
+            return;
+        }
+        let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
         let l = &mut self.links[link];
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
@@ -42,6 +46,9 @@ impl Core {
             Some(address) => Some(address),
             None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.addresses.lookup(to)),
         };
+        // An edge router leaves what it does not know to its interior router.
+        let uplink = if targeted { None } else { self.uplink_address(conn) };
+        let address = address.or(uplink);
         let complete = !matches!(&payload, Payload::Stream(s) if !s.is_finished());
         let early_credit = settled || self.credit_at_forward(link);
         self.count_ingress(conn, link, address, enters);
@@ -74,8 +81,10 @@ impl Core {
         if let Some(address) = address.filter(|_| control && !any_way) {
             self.address_request_passes(address);
         }
-        let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority };
-        let within_radius = annotations.trace.count() <= self.plane.routing().radius + 1;
+        let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority, uplink };
+        // Edge routers are the last on the way, however long it was.
+        let radius = self.plane.mesh().map(|_| self.plane.routing().radius);
+        let within_radius = radius.is_none_or(|radius| annotations.trace.count() <= radius + 1);
         let copies = match address {
             Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
             _ => 0,
@@ -110,7 +119,8 @@ impl Core {
         to: Option<&[u8]>,
         within_radius: bool,
     ) {
-        let router = self.conns[self.links[link].conn].role.is_inter_router();
+        let role = self.conns[self.links[link].conn].role;
+        let router = role.is_inter_router();
         let targeted = self.links[link].address.is_some();
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
         if delivery.is_none_or(|slot| self.incoming[slot].presettled) {
@@ -130,7 +140,8 @@ impl Core {
             });
             self.settle_incoming(slot, state, false);
         }
-        if targeted && !router && closed {
+        // Links of edge routers always have credit: they share the connection.
+        if targeted && !router && !role.is_edge() && closed {
             self.withhold_and_drain(link);
         } else {
             self.give_credit(link, 1);

@@ -26,7 +26,9 @@ impl Router {
             let waker = notify.mailbox.post(Effect::Watch { key: notify.key, counts });
             core.due.wakers.extend(waker);
             core.addresses[slot].watches.push(Watch { id, notify });
-            WatchId { address: core.addresses[slot].id, id }
+            let watch = WatchId { address: core.addresses[slot].id, id };
+            core.reconcile_proxies(slot);
+            watch
         })
     }
 
@@ -35,6 +37,7 @@ impl Router {
         self.with(|core| {
             if let Some(slot) = core.addresses.find(watch.address) {
                 core.addresses[slot].watches.retain(|w| w.id != watch.id);
+                core.reconcile_proxies(slot);
                 core.addresses.release(slot);
             }
         });

@@ -132,6 +132,12 @@ impl AmqpPort {
         }
     }
 
+    /// The core's id of the connection.
+    #[must_use]
+    pub const fn id(&self) -> crate::ConnId {
+        self.handle.id
+    }
+
     /// Tells what TLS established; before the peer's open.
     pub fn set_tls(&mut self, info: TlsInfo) {
         self.tls = Some(info);

@@ -1,8 +1,9 @@
 //! What a network must come to.
 
 use super::ledger::Outcome;
-use super::network::Sim;
+use super::network::{Sim, Trunk};
 use super::{LinkSpec, Record};
+use crate::address::name::EDGE_UPLINK_KEY;
 use crate::core::snapshot::AddressRow;
 use crate::mesh::path::{self, Peers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,10 @@ pub fn topology(sim: &Sim) -> Vec<String> {
     let mut faults = Vec::new();
     for (index, router) in sim.routers.iter().enumerate() {
         let own = router.router.id();
+        if sim.is_edge(index) {
+            faults.extend(edge_faults(sim, index));
+            continue;
+        }
         let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
         let paths = path::compute(own, &all);
         let rows = router.router.node_rows(sim.now);
@@ -64,6 +69,16 @@ pub fn topology(sim: &Sim) -> Vec<String> {
         }
     }
     faults
+}
+
+/// What is wrong with the uplink of an edge router.
+fn edge_faults(sim: &Sim, edge: usize) -> Option<String> {
+    let connected = |t: &&Trunk| t.wire.is_some() && t.spec.ends[0] == edge && !sim.is_edge(t.spec.ends[1]);
+    let want: BTreeSet<usize> = sim.trunks.iter().filter(connected).map(|t| t.spec.ends[1]).collect();
+    let have = sim.uplink_of(edge);
+    let good = have.map_or(want.is_empty(), |have| want.contains(&have));
+    let own = sim.routers[edge].router.id();
+    (!good).then(|| format!("{own} uses the way by {have:?}, not one of {want:?}"))
 }
 
 /// What happened to messages that must never happen. To be called when nothing is under way.
@@ -139,9 +154,13 @@ pub fn leftovers(sim: &Sim) -> Vec<String> {
             faults.push(format!("{own} has {connections} connections, not {want}"));
         }
         let links = router.router.link_rows(sim.now);
-        if links.len() < trunks * STANDING_LINKS {
-            faults.push(format!("{own} has {} links on {trunks} connections", links.len()));
+        let of_interiors = |t: &&Trunk| t.spec.ends.contains(&index) && t.spec.ends.iter().all(|&r| !sim.is_edge(r));
+        let interiors = sim.trunks.iter().filter(of_interiors).filter(|t| t.wire.is_some()).count();
+        if links.len() < interiors * STANDING_LINKS {
+            faults.push(format!("{own} has {} links on {interiors} connections", links.len()));
         }
+        let conns = router.router.connection_rows(sim.now);
+        let of_edges: Vec<u32> = conns.iter().filter(|c| c.role.attaches_for_others()).map(|c| c.number).collect();
         for link in links {
             if link.undelivered + link.unsettled > 0 {
                 let (name, kind) = (&link.name, link.link_type);
@@ -150,12 +169,18 @@ pub fn leftovers(sim: &Sim) -> Vec<String> {
                     link.undelivered, link.unsettled
                 ));
             }
-            if link.link_type == "endpoint" {
-                faults.push(format!("{own}: link {} of a client is left", link.name));
+            // Standing links of edge routers have no mobile address but those of the routers themselves.
+            let client = |key: &str| key.starts_with('M') && !key.starts_with("M_$qd.");
+            let stands_for_client = link.owning_address.as_deref().is_some_and(client);
+            if link.link_type == "endpoint" && (stands_for_client || !of_edges.contains(&link.connection)) {
+                let direction = if link.incoming { "incoming" } else { "outgoing" };
+                let (name, conn, address) = (&link.name, link.connection, &link.owning_address);
+                faults.push(format!("{own}: {direction} link {name} of a client is left on [C{conn}] for {address:?}"));
             }
         }
         for AddressRow { key, .. } in router.router.address_rows() {
-            let routing = CONTROL_KEYS.contains(&key.as_str()) || key.starts_with('R');
+            let of_router = key.starts_with(['R', 'H']) || key == EDGE_UPLINK_KEY;
+            let routing = CONTROL_KEYS.contains(&key.as_str()) || of_router;
             if !routing {
                 faults.push(format!("{own}: address {key} is left"));
             }
@@ -176,21 +201,28 @@ fn consumers(sim: &Sim) -> BTreeMap<String, BTreeSet<usize>> {
     for client in sim.clients.iter().filter(|c| !c.retired) {
         for link in &client.plan.links {
             if let LinkSpec::Receiver { address, .. } = link {
-                consumers.entry(format!("M{address}")).or_default().insert(client.router);
+                consumers.entry(format!("M{address}")).or_default().extend(interior_of(sim, client.router));
             }
         }
     }
     for (router, address) in sim.standing_servers() {
-        consumers.entry(format!("M{address}")).or_default().insert(router);
+        consumers.entry(format!("M{address}")).or_default().extend(interior_of(sim, router));
     }
     consumers
+}
+
+/// The interior router at which the consumers of a router are known: itself, or the one that its uplink leads to.
+fn interior_of(sim: &Sim, router: usize) -> Option<usize> {
+    if sim.is_edge(router) { sim.uplink_of(router) } else { Some(router) }
 }
 
 /// The link states that follow from the trunks that are up.
 fn states(sim: &Sim) -> BTreeMap<String, Peers> {
     let id = |router: usize| sim.routers[router].router.id().to_owned();
-    let mut states: BTreeMap<String, Peers> = (0..sim.routers.len()).map(|r| (id(r), Peers::new())).collect();
-    for trunk in sim.trunks.iter().filter(|t| t.wire.is_some()) {
+    let mut states: BTreeMap<String, Peers> =
+        (0..sim.routers.len()).filter(|&r| !sim.is_edge(r)).map(|r| (id(r), Peers::new())).collect();
+    let interior = |t: &&Trunk| t.spec.ends.iter().all(|&r| !sim.is_edge(r));
+    for trunk in sim.trunks.iter().filter(|t| t.wire.is_some()).filter(interior) {
         let [a, b] = trunk.spec.ends;
         for (from, to) in [(a, b), (b, a)] {
             let cost = states.entry(id(from)).or_default().entry(id(to)).or_insert(u32::MAX);

@@ -21,11 +21,14 @@ use std::time::Duration;
 pub struct RouterSpec {
     /// The router id.
     pub id: String,
+    /// Interior or edge.
+    pub mode: Mode,
     /// Address configurations: pattern, and what applies to its addresses.
     pub addresses: Vec<(String, AddressConfig)>,
 }
 
-/// A connector of one router to another.
+/// A connector of one router to another; its role follows from their modes. It is the edge router that connects to an
+/// interior router.
 #[derive(Debug, Clone, Copy)]
 pub struct TrunkSpec {
     /// Index of the connecting router, and of the listening one.
@@ -105,6 +108,22 @@ impl Wake for Flag {
     }
 }
 
+// === impl RouterSpec ===
+
+impl RouterSpec {
+    /// An interior router without configured addresses.
+    #[must_use]
+    pub fn interior(id: impl Into<String>) -> Self {
+        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new() }
+    }
+
+    /// An edge router without configured addresses.
+    #[must_use]
+    pub fn edge(id: impl Into<String>) -> Self {
+        Self { mode: Mode::Edge, ..Self::interior(id) }
+    }
+}
+
 // === impl Sim: building ===
 
 impl Sim {
@@ -157,7 +176,7 @@ impl Sim {
 
     fn boot(&mut self, spec: RouterSpec, start: Instant) -> SimRouter {
         self.boots += 1;
-        let config = RouterConfig { id: spec.id.clone(), mode: Mode::Interior, ..RouterConfig::default() };
+        let config = RouterConfig { id: spec.id.clone(), mode: spec.mode, ..RouterConfig::default() };
         let router = Router::new(config, self.rng.next_u64().into(), self.boots, start);
         for (pattern, config) in &spec.addresses {
             // The specification of a simulation has no duplicates.
@@ -192,9 +211,36 @@ impl Sim {
 
     pub(super) fn connect_trunk(&mut self, trunk: usize) {
         let TrunkSpec { ends: [a, b], cost, delay } = self.trunks[trunk].spec;
-        let connector = self.add_port(a, self.params(ConnectionRole::InterRouter, true, cost));
-        let listener = self.add_port(b, self.params(ConnectionRole::InterRouter, false, cost));
+        let role = self.trunk_role([a, b]);
+        let connector = self.add_port(a, self.params(role, true, cost));
+        let listener = self.add_port(b, self.params(role, false, cost));
         self.trunks[trunk].wire = Some(self.join([connector, listener], delay));
+    }
+
+    /// The role of connections between two routers.
+    pub(super) fn trunk_role(&self, ends: [usize; 2]) -> ConnectionRole {
+        match ends.map(|router| self.is_edge(router)) {
+            [false, false] => ConnectionRole::InterRouter,
+            [true, true] => ConnectionRole::InterEdge,
+            _ => ConnectionRole::Edge,
+        }
+    }
+
+    pub(super) fn is_edge(&self, router: usize) -> bool {
+        self.routers[router].spec.mode == Mode::Edge
+    }
+
+    /// The interior router that an edge router uses to reach the network.
+    pub(super) fn uplink_of(&self, edge: usize) -> Option<usize> {
+        let conn = self.routers[edge].router.uplink()?;
+        let (id, end) = self.ends.iter().find(|(_, end)| match &end.body {
+            EndBody::Port { router, port, .. } => *router == edge && port.id() == conn,
+            EndBody::Client(_) => false,
+        })?;
+        match self.ends.get(self.wires[end.wire].other(id)).map(|far| &far.body) {
+            Some(EndBody::Port { router, .. }) => Some(*router),
+            _ => None,
+        }
     }
 
     fn params(&self, role: ConnectionRole, initiator: bool, cost: u32) -> PortParams {

@@ -15,8 +15,10 @@ const ADDRESSES: [&str; 7] = ["c/one", "c/two", "b/one", "b/two", "b/three", "m/
 /// How a run goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Params {
-    /// Routers, at most.
+    /// Interior routers, at most.
     pub routers: usize,
+    /// Edge routers, at most.
+    pub edges: usize,
     /// Faults to inject.
     pub faults: usize,
     /// Messages to send while faults happen.
@@ -42,7 +44,7 @@ pub struct Summary {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { routers: 5, faults: 8, messages: 150 }
+        Self { routers: 5, edges: 0, faults: 8, messages: 150 }
     }
 }
 
@@ -79,13 +81,7 @@ fn build(seed: u64, params: Params) -> Sim {
     choose_frame_size(&mut sim);
     let routers = 2 + sim.rng.below(params.routers.saturating_sub(1) as u64) as usize;
     for index in 0..routers {
-        let config = |treatment| AddressConfig { treatment, priority: None };
-        let addresses = vec![
-            ("c/#".to_owned(), config(Treatment::Closest)),
-            ("b/#".to_owned(), config(Treatment::Balanced)),
-            ("m/#".to_owned(), config(Treatment::Multicast)),
-        ];
-        sim.add_router(RouterSpec { id: format!("R{index}"), addresses });
+        sim.add_router(RouterSpec { addresses: addresses(), ..RouterSpec::interior(format!("R{index}")) });
     }
     for index in 1..routers {
         let other = sim.rng.below(index as u64) as usize;
@@ -97,13 +93,39 @@ fn build(seed: u64, params: Params) -> Sim {
             add_trunk(&mut sim, a, b);
         }
     }
-    for router in 0..routers {
+    add_edges(&mut sim, routers, params.edges);
+    for router in 0..sim.routers.len() {
         for _ in 0..=sim.rng.below(2) {
             let plan = plan(&mut sim.rng);
             sim.add_client(router, plan);
         }
     }
     sim
+}
+
+fn addresses() -> Vec<(String, AddressConfig)> {
+    let config = |pattern: &str, treatment| (pattern.to_owned(), AddressConfig { treatment, priority: None });
+    vec![config("c/#", Treatment::Closest), config("b/#", Treatment::Balanced), config("m/#", Treatment::Multicast)]
+}
+
+/// Edge routers, each with one or two connections to interior routers; some are in meshes, in which all are connected.
+fn add_edges(sim: &mut Sim, interiors: usize, most: usize) {
+    let edges = if most == 0 { 0 } else { 1 + sim.rng.below(most as u64) as usize };
+    let mut mesh: Vec<usize> = Vec::new();
+    for index in 0..edges {
+        let edge = sim.add_router(RouterSpec { addresses: addresses(), ..RouterSpec::edge(format!("E{index}")) });
+        for _ in 0..=sim.rng.below(2) {
+            let interior = sim.rng.below(interiors as u64) as usize;
+            add_trunk(sim, edge, interior);
+        }
+        if sim.rng.below(2) == 0 {
+            mesh.clear();
+        }
+        for &peer in &mesh {
+            add_trunk(sim, edge, peer);
+        }
+        mesh.push(edge);
+    }
 }
 
 /// Senders to a few addresses, one to any address, and receivers of a few addresses.

@@ -72,7 +72,7 @@ fn build(seed: u64, params: Params) -> Sim {
     choose_frame_size(&mut sim);
     let routers = 1 + sim.rng.below(params.routers as u64) as usize;
     for index in 0..routers {
-        sim.add_router(RouterSpec { id: format!("R{index}"), addresses: Vec::new() });
+        sim.add_router(RouterSpec::interior(format!("R{index}")));
         if index > 0 {
             let other = sim.rng.below(index as u64) as usize;
             add_trunk(&mut sim, index, other);

@@ -58,11 +58,10 @@ fn full() -> ConnectionRow {
     row.uptime = Duration::from_secs(60);
     row.last_delivery = Some(Duration::from_millis(2500));
     (row.deleted, row.traced) = (true, true);
-    let properties = Map::new()
-        .with("product", "p")
-        .with("qd.edge-mesh-id", "mesh")
-        .with("qd.group-correlator", "group")
-        .with("qd.group-ordinal", 9_u64);
+    row.mesh = Some("mesh".to_owned());
+    row.active = true;
+    let properties =
+        Map::new().with("product", "p").with("qd.group-correlator", "group").with("qd.group-ordinal", 9_u64);
     row.peer = Some(PeerOpen {
         container_id: "R2".to_owned(),
         properties,
@@ -83,7 +82,7 @@ fn all_columns_of_an_open_connection() {
         "{'name': 'connection/127.0.0.1:7', 'identity': '7', 'host': '127.0.0.1:7', 'localSocket': None, 'role': \
          'inter-router', 'protocol': 'amqp', 'dir': 'out', 'container': 'R2', 'sasl': 'EXTERNAL', 'isAuthenticated': \
          True, 'user': 'u', 'isEncrypted': True, 'sslProto': 'TLSv1.3', 'sslCipher': 'c', 'properties': {'product': \
-         'p', 'qd.edge-mesh-id': 'mesh', 'qd.group-correlator': 'group'}, 'sslSsf': 256, 'type': \
+         'p', 'qd.group-correlator': 'group'}, 'sslSsf': 256, 'type': \
          'io.skupper.router.connection', 'ssl': True, 'opened': True, 'active': True, 'adminStatus': 'deleted', \
          'operStatus': 'closing', 'uptimeSeconds': 60, 'lastDlvSeconds': 2, 'enableProtocolTrace': True, 'meshId': \
          'mesh', 'tlsOrdinal': 3, 'groupCorrelationId': 'group', 'groupOrdinal': 9}"

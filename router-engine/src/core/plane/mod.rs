@@ -2,13 +2,15 @@
 
 pub(super) mod edge;
 pub(super) mod interior;
+pub(super) mod messages;
 
-use super::objects::Address;
+use super::Core;
 use super::reach::ReachChange;
 use super::routing::{NO_ROUTES, RoutingTable};
 use crate::core::RouterConfig;
 use crate::mesh::Mesh;
 use crate::mode::Mode;
+use crate::rng::SecretRng;
 use edge::Edge;
 use interior::Interior;
 
@@ -20,7 +22,7 @@ pub(super) enum Plane {
     Standalone,
     /// Link-state routing.
     Interior(Interior),
-    /// The network is what an interior router makes reachable.
+    /// The network is what an interior router and other edge routers make reachable.
     Edge(Edge),
 }
 
@@ -28,11 +30,11 @@ pub(super) enum Plane {
 
 impl Plane {
     /// The plane of a router; `instance` is its boot time in seconds since the Unix epoch.
-    pub(super) fn new(config: &RouterConfig, instance: i64) -> Self {
+    pub(super) fn new(config: &RouterConfig, instance: i64, rng: &mut SecretRng) -> Self {
         match config.mode {
             Mode::Standalone => Self::Standalone,
             Mode::Interior => Self::Interior(Interior::new(Mesh::new(&config.id, instance, config.timing))),
-            Mode::Edge => Self::Edge(Edge),
+            Mode::Edge => Self::Edge(Edge::new(instance, rng)),
         }
     }
 
@@ -58,14 +60,22 @@ impl Plane {
             Self::Standalone | Self::Edge(_) => None,
         }
     }
+}
 
-    /// Who can be reached at `address` has changed.
-    pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address) {
-        match self {
-            Self::Standalone => {}
-            Self::Interior(interior) => interior.on_reach_change(change, address),
-            // What stands for the address at the interior router is to come or go here.
-            Self::Edge(Edge) => {}
+// === impl Core ===
+
+impl Core {
+    /// Tells the network that who can be reached at an address has changed.
+    pub(super) fn reach_changed(&mut self, change: &ReachChange) {
+        match self.plane {
+            Plane::Standalone => {}
+            Plane::Interior(_) => self.tell_network(change),
+            Plane::Edge(_) => self.reconcile_proxies(change.address),
         }
     }
+}
+
+/// Whether an address of this key is told to other routers (spec `inter-router-protocol.md` 8.1).
+fn is_propagated(key: &str) -> bool {
+    matches!(key.as_bytes().first(), Some(b'M' | b'N' | b'H')) && key != "M$management" && !key.starts_with("M_$qd.")
 }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod credit;
+mod edge;
 mod groups;
 mod lines;
 mod links;

@@ -155,7 +155,7 @@ fn to_find_out_who_has_released_a_message_costs_the_same_however_many_have() {
             let origin = core.incoming.find(id);
             let resend = origin.and_then(|origin| core.incoming[origin].resend.as_mut()).expect("kept");
             resend.links.extend((1000..1000 + released).map(LinkId::made_up));
-            let route = Route { origin, conn: None, control: false, any_way: false, settled: false, priority: 4 };
+            let route = Route { origin, ..Route::internal(false) };
             let ask = || {
                 let begun = Instant::now();
                 (0..1000).for_each(|_| assert!(!core.is_invalidated(&route, queue)));

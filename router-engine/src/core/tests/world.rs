@@ -5,7 +5,7 @@ use super::super::attach::CAP_ROUTER;
 use super::super::connection::{
     CONNECTION_TRUNKING, ConnHandle, ConnParams, ConnectionRole, PeerKind, STREAMING_LINKS,
 };
-use super::super::effect::{Effect, Push};
+use super::super::effect::{AttachOut, Effect, Push};
 use super::super::ids::{InId, LinkId};
 use super::super::routing::{Route, RoutingTable};
 use super::super::{Accepted, Core, Mode, Router, RouterConfig};
@@ -106,6 +106,23 @@ impl<'a> Peer<'a> {
     /// A data connection that ends at some router.
     pub(super) fn data_of(router: &'a Router, container: &str) -> Self {
         Self::open(router, params(ConnectionRole::InterRouterData), container)
+    }
+
+    /// A connection to another router of an edge router, or of one to it, with credentials of some generation.
+    pub(super) fn of_edge(router: &'a Router, role: ConnectionRole, container: &str, ordinal: Option<u64>) -> Self {
+        let mut params = params(role);
+        params.facts.tls_ordinal = ordinal;
+        Self::open(router, params, container)
+    }
+
+    /// Answers the attaches that the router has sent, and returns them.
+    pub(super) fn answer_attaches(&mut self) -> Vec<AttachOut> {
+        let of = |e| if let Effect::Attach(attach) = e { Some(*attach) } else { None };
+        let attaches: Vec<AttachOut> = self.effects().into_iter().filter_map(of).collect();
+        for attach in &attaches {
+            self.submit(Action::Attached { link: attach.link, source: None, target: None, settle_on_send: false });
+        }
+        attaches
     }
 
     /// The control connection of the neighbour, which advertises `address`.

@@ -1,5 +1,7 @@
 //! The plane of an interior router: joins the mesh state machine to addresses, links and connections.
 
+pub(in crate::core) mod edges;
+
 use super::super::Core;
 use super::super::action::Direction;
 use super::super::forwarding;
@@ -7,6 +9,7 @@ use super::super::objects::{Address, ControlAddress, Link};
 use super::super::reach::{LocalChange, ReachChange};
 use super::super::routing::{Route, RoutingTable};
 use super::super::table::Slot;
+use super::is_propagated;
 use crate::forward::Treatment;
 use crate::index::{NeighbourIndex, NodeIndex};
 use crate::log;
@@ -205,9 +208,4 @@ impl Core {
             }
         }
     }
-}
-
-/// Whether an address of this key is advertised to other routers (spec `inter-router-protocol.md` 8.1).
-fn is_propagated(key: &str) -> bool {
-    matches!(key.as_bytes().first(), Some(b'M' | b'N' | b'H')) && key != "M$management" && !key.starts_with("M_$qd.")
 }

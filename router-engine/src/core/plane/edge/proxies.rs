@@ -1,0 +1,118 @@
+//! Links at the interior router that stand for those of this router's clients
+//! (spec `inter-router-protocol.md` 9.3, 9.4).
+
+use super::super::super::Core;
+use super::super::super::action::Direction;
+use super::super::super::attach::OwnLink;
+use super::super::super::effect::SessionClass;
+use super::super::super::objects::{Address, Link, LinkKind};
+use super::super::super::report;
+use super::super::super::table::Slot;
+use super::super::is_propagated;
+use super::super::messages::Tracking;
+use super::Proxies;
+use crate::stream::Payload;
+
+impl Core {
+    /// Has links of this router at the interior router, and at other edge routers, stand for exactly those clients of an
+    /// address that there are.
+    pub(in crate::core) fn reconcile_proxies(&mut self, address: Slot<Address>) {
+        self.reconcile_proxy(address, Direction::In);
+        self.reconcile_proxy(address, Direction::Out);
+        self.reconcile_peers(address);
+    }
+
+    fn reconcile_proxy(&mut self, address: Slot<Address>, direction: Direction) {
+        let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
+        let have = edge.proxies.get(&address).and_then(|proxies| proxies.get(direction));
+        match (self.wants_proxy(address, direction), have) {
+            (true, None) => {
+                let link = OwnLink::new(direction, LinkKind::Endpoint, SessionClass::Endpoint);
+                let link = self.attach_own(uplink.conn, link.named(self.addresses[address].text()));
+                self.note_proxy(address, direction, Some(link));
+                // What goes up waits for word from the interior router that somebody consumes the address there.
+                if direction == Direction::In {
+                    self.bind(link, address);
+                }
+            }
+            (false, Some(link)) => {
+                self.note_proxy(address, direction, None);
+                self.detach_link(link, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether clients of this router consume an address (`In`), or produce for it or want to know who consumes it.
+    fn wants_proxy(&self, address: Slot<Address>, direction: Direction) -> bool {
+        let Some(a) = self.addresses.get(address).filter(|a| a.class() == b'M' && is_propagated(&a.key)) else {
+            return false;
+        };
+        let reach = a.reach();
+        match direction {
+            Direction::In => reach.consumers.own + reach.in_process > 0,
+            Direction::Out => reach.in_process == 0 && (reach.producers.own > 0 || !a.watches.is_empty()),
+        }
+    }
+
+    fn note_proxy(&mut self, address: Slot<Address>, direction: Direction, link: Option<Slot<Link>>) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        let proxies = edge.proxies.entry(address).or_default();
+        *proxies.get_mut(direction) = link;
+        if *proxies == Proxies::default() {
+            edge.proxies.remove(&address);
+        }
+    }
+
+    /// The interior router tells whether an address can be reached by way of it. False when that cannot be understood.
+    pub(in crate::core) fn on_tracking(&mut self, payload: &Payload) -> bool {
+        let Some(Tracking { key, reachable }) = Tracking::decode(payload) else { return false };
+        let Some(address) = self.addresses.with_key(&key) else { return true };
+        let proxies = self.plane.edge().and_then(|edge| edge.proxies.get(&address));
+        let Some(link) = proxies.and_then(|proxies| proxies.outgoing) else { return true };
+        let bound = self.links[link].address.is_some();
+        if reachable != bound {
+            report::proxy_bound(self.conns[self.links[link].conn].id, self.links[link].id, &key, reachable);
+            if reachable {
+                self.bind(link, address);
+            } else {
+                self.unbind(link);
+            }
+        }
+        true
+    }
+
+    /// The address whose clients a link stands for, whether or not it is bound.
+    pub(super) fn proxied_address(&self, link: Slot<Link>) -> Option<Slot<Address>> {
+        let text = std::str::from_utf8(self.links[link].terminus.as_deref()?).ok()?;
+        self.addresses.with_key(&format!("M{text}"))
+    }
+
+    /// A link that this router has attached on the connection to the interior router is gone.
+    pub(super) fn proxy_lost(&mut self, link: Slot<Link>) {
+        let Link { direction, conn, .. } = self.links[link];
+        let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
+        let Some(address) = self.proxied_address(link).filter(|_| conn == uplink.conn) else { return };
+        if edge.proxies.get(&address).and_then(|proxies| proxies.get(direction)) == Some(link) {
+            self.note_proxy(address, direction, None);
+        }
+    }
+}
+
+// === impl Proxies ===
+
+impl Proxies {
+    const fn get(&self, direction: Direction) -> Option<Slot<Link>> {
+        match direction {
+            Direction::In => self.incoming,
+            Direction::Out => self.outgoing,
+        }
+    }
+
+    const fn get_mut(&mut self, direction: Direction) -> &mut Option<Slot<Link>> {
+        match direction {
+            Direction::In => &mut self.incoming,
+            Direction::Out => &mut self.outgoing,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The connection to an interior router that an edge router uses out of those that it has
+//! (spec `inter-router-protocol.md` 9.1, 9.2).
+
+use super::super::super::action::Direction;
+use super::super::super::attach::OwnLink;
+use super::super::super::effect::SessionClass;
+use super::super::super::ids::ConnId;
+use super::super::super::objects::{Address, Conn, CoreService, Link, LinkKind};
+use super::super::super::report;
+use super::super::super::table::Slot;
+use super::super::super::{Core, Router};
+use super::super::messages::{self, MeshId};
+use crate::address::name::EDGE_UPLINK_KEY;
+use crate::forward::Treatment;
+
+/// Terminus capability of downlinks.
+pub(in crate::core) const CAP_EDGE_DOWNLINK: &str = "qd.router-edge-downlink";
+
+/// The connection in use, with its standing links.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uplink {
+    pub(super) conn: Slot<Conn>,
+    /// Tells the interior router which mesh this router is in.
+    discovery: Slot<Link>,
+    /// What it was told.
+    announced: Option<MeshId>,
+    /// Takes what has no address here.
+    up: Slot<Link>,
+    /// Brings what is for this router.
+    down: Slot<Link>,
+    /// Tells which addresses can be reached.
+    tracking: Slot<Link>,
+}
+
+// === impl Router ===
+
+impl Router {
+    /// The connection that an edge router uses to reach its network, where it has one.
+    #[must_use]
+    pub fn uplink(&self) -> Option<ConnId> {
+        let core = self.core.lock();
+        core.plane.edge()?.uplink.map(|uplink| core.conns[uplink.conn].id)
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// The address whose only consumer is the uplink. It is there for the life of the router.
+    pub(in crate::core) fn create_uplink_address(&mut self) {
+        let slot = self.addresses.create(EDGE_UPLINK_KEY.to_owned(), Treatment::Closest, None);
+        self.addresses[slot].holds += 1;
+    }
+
+    /// The address of the uplink, for what came on a connection that does not lead there itself.
+    pub(in crate::core) fn uplink_address(&self, from: Slot<Conn>) -> Option<Slot<Address>> {
+        self.plane.edge()?.uplink?;
+        if self.conns[from].role.is_edge() {
+            return None;
+        }
+        self.addresses.with_key(EDGE_UPLINK_KEY)
+    }
+
+    /// A connection is not one of those that wait for the uplink to be lost.
+    pub(in crate::core) fn is_in_use(&self, conn: &Conn) -> bool {
+        let uplink = self.plane.edge().map(|edge| edge.uplink.map(|uplink| self.conns[uplink.conn].id));
+        uplink.is_none_or(|uplink| !conn.role.is_edge() || uplink == Some(conn.id))
+    }
+
+    /// A connection to an interior router is open: it is used if none is, or if its credentials are newer.
+    pub(in crate::core) fn uplink_opened(&mut self, conn: Slot<Conn>) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        edge.candidates.push(conn);
+        let active = edge.uplink.map(|uplink| uplink.conn);
+        let newer = |old: Slot<Conn>| self.tls_ordinal(conn) > Some(self.tls_ordinal(old).unwrap_or(0));
+        match active {
+            None => self.activate_uplink(conn),
+            Some(old) if newer(old) => {
+                report::uplink_replaced(self.conns[old].id, self.conns[conn].id);
+                self.retire_uplink();
+                self.activate_uplink(conn);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A connection to an interior router is about to go. Its links go with it.
+    pub(in crate::core) fn uplink_closing(&mut self, conn: Slot<Conn>) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        edge.candidates.retain(|&candidate| candidate != conn);
+        if edge.uplink.take_if(|uplink| uplink.conn == conn).is_some() {
+            edge.proxies.clear();
+        }
+    }
+
+    /// A connection to an interior router is gone: another one takes over where there is one. One without TLS does not
+    /// take over from one with TLS, or whoever can cut that could have traffic go in the clear.
+    pub(in crate::core) fn uplink_closed(&mut self, lost: &Conn) {
+        let Some(edge) = self.plane.edge().filter(|edge| edge.uplink.is_none()) else { return };
+        let secured = lost.params.facts.tls_ordinal.is_some();
+        let next = if secured {
+            let secured = edge.candidates.iter().copied().filter(|&c| self.tls_ordinal(c).is_some());
+            secured.rev().max_by_key(|&c| self.tls_ordinal(c))
+        } else {
+            edge.candidates.first().copied()
+        };
+        report::uplink_lost(lost.id, next.map(|conn| self.conns[conn].id));
+        if let Some(conn) = next {
+            self.activate_uplink(conn);
+        }
+    }
+
+    fn tls_ordinal(&self, conn: Slot<Conn>) -> Option<u64> {
+        self.conns[conn].params.facts.tls_ordinal
+    }
+
+    fn activate_uplink(&mut self, conn: Slot<Conn>) {
+        report::uplink(self.conns[conn].id);
+        let id = self.config.id.clone();
+        let discovery = CoreService::MeshDiscovery;
+        let discovery = self.attach_own(conn, OwnLink::to_service(Direction::Out, discovery));
+        let up = OwnLink::new(Direction::Out, LinkKind::Endpoint, SessionClass::Endpoint);
+        let up = self.attach_own(conn, up);
+        let down = OwnLink::new(Direction::In, LinkKind::EdgeDownlink, SessionClass::Endpoint);
+        let down = self.attach_own(conn, down.named(id).capable(CAP_EDGE_DOWNLINK));
+        let tracking = self.attach_own(conn, OwnLink::to_service(Direction::In, CoreService::AddressTracking));
+        let Some(edge) = self.plane.edge_mut() else { return };
+        edge.uplink = Some(Uplink { conn, discovery, announced: None, up, down, tracking });
+        if let Some(address) = self.addresses.with_key(EDGE_UPLINK_KEY) {
+            self.bind(up, address);
+        }
+        self.announce_mesh();
+        for address in self.addresses.slots() {
+            self.reconcile_proxies(address);
+        }
+    }
+
+    /// Takes the links off a connection that another one replaces. Streams on it go on.
+    fn retire_uplink(&mut self) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        let Some(Uplink { discovery, up, down, tracking, .. }) = edge.uplink.take() else { return };
+        let proxies = std::mem::take(&mut edge.proxies);
+        let proxies = proxies.into_values().flat_map(|proxies| [proxies.incoming, proxies.outgoing]).flatten();
+        for link in [discovery, tracking, down, up].into_iter().chain(proxies) {
+            if self.links.get(link).is_some() {
+                self.detach_link(link, None);
+            }
+        }
+    }
+
+    /// Tells the interior router which mesh this router is in, if it does not know.
+    pub(in crate::core) fn announce_mesh(&mut self) {
+        let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
+        let id = edge.mesh_id();
+        if uplink.announced != Some(id)
+            && self.send_service(uplink.discovery, messages::announcement(id))
+            && let Some(uplink) = self.plane.edge_mut().and_then(|edge| edge.uplink.as_mut())
+        {
+            uplink.announced = Some(id);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Edge routers, and what interior routers do for them (spec `inter-router-protocol.md` section 9).
+
+use super::super::Mode;
+use super::super::Router;
+use super::super::action::{Action, Direction};
+use super::super::connection::ConnectionRole;
+use super::super::effect::{AttachOut, Effect, Push};
+use super::super::ids::LinkId;
+use super::world::{Peer, message, router, router_of};
+use crate::annotations::Annotations;
+use crate::stream::Payload;
+use amqp_core::message::{Body, Message, MessageBuilder};
+use amqp_core::performative::DeliveryState;
+use amqp_core::value::{Map, Value};
+use bytes::Bytes;
+
+const MESH: &str = "abcdefghijklmno";
+
+fn uplink<'a>(router: &'a Router, ordinal: impl Into<Option<u64>>) -> Peer<'a> {
+    Peer::of_edge(router, ConnectionRole::Edge, "A", ordinal.into())
+}
+
+/// An edge router that is connected to an interior one, and that connection, set up.
+fn edge(router: &Router) -> (Peer<'_>, Vec<AttachOut>) {
+    let mut up = uplink(router, None);
+    let links = up.answer_attaches();
+    (up, links)
+}
+
+fn addresses(attaches: &[AttachOut]) -> Vec<(Direction, Option<String>)> {
+    let node = |attach: &AttachOut| match attach.direction {
+        Direction::In => attach.source.address.clone(),
+        Direction::Out => attach.target.address.clone(),
+    };
+    attaches.iter().map(|attach| (attach.direction, node(attach))).collect()
+}
+
+fn detached(peer: &Peer<'_>) -> Vec<LinkId> {
+    peer.effects().iter().filter_map(|e| if let Effect::Detach { link, .. } = e { Some(*link) } else { None }).collect()
+}
+
+fn tracked(key: &str, reachable: bool) -> Payload {
+    Payload::One(MessageBuilder::new().value(Value::List(vec![Value::from(key.to_owned()), Value::Bool(reachable)])))
+}
+
+fn announcement(mesh: &str) -> Payload {
+    let properties = Map::new().with("meshid", mesh);
+    Payload::One(MessageBuilder::new().application_properties(&properties).without_body())
+}
+
+/// What an edge router is told of addresses.
+fn told(pushes: &[Push]) -> Vec<(String, bool)> {
+    let read = |push: &Push| {
+        let message = Message::decode(&[push.payload.contiguous()?]).ok()?;
+        let Body::Value(Value::List(fields)) = message.body else { return None };
+        Some((fields[0].as_str()?.to_owned(), fields[1].as_bool()?))
+    };
+    pushes.iter().filter_map(read).collect()
+}
+
+fn refusal(peer: &mut Peer<'_>, direction: Direction, address: &str) -> String {
+    peer.attach_unanswered(direction, Some(address));
+    let reply = peer.effects().into_iter().find_map(|e| match e {
+        Effect::AttachReply(reply) => Some(reply.link),
+        _ => None,
+    });
+    let error = reply.expect("a reply").expect_err("refused");
+    error.condition.as_str().to_owned()
+}
+
+#[test]
+fn an_uplink_has_its_standing_links() {
+    let router = router_of(Mode::Edge);
+    let (up, links) = edge(&router);
+    let named = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        addresses(&links),
+        [
+            (Direction::Out, named("_$qd.mesh_discovery")),
+            (Direction::Out, None),
+            (Direction::In, named("R")),
+            (Direction::In, named("_$qd.edge_addr_tracking")),
+        ]
+    );
+    let anonymous: Vec<bool> = links.iter().map(|link| link.anonymous).collect();
+    assert_eq!(anonymous, [false, false, true, false]);
+    assert_eq!(up.pushes().len(), 0, "the announcement of the mesh came with the attaches");
+    assert_eq!(router.uplink(), Some(up.conn.id));
+}
+
+#[test]
+fn another_connection_takes_over_when_the_uplink_is_lost() {
+    let router = router_of(Mode::Edge);
+    let (mut first, _) = edge(&router);
+    let (mut second, mut third) = (uplink(&router, None), uplink(&router, None));
+    assert!(second.answer_attaches().is_empty() && third.answer_attaches().is_empty());
+    first.submit(Action::Closed);
+    assert_eq!(second.answer_attaches().len(), 4);
+    assert!(third.answer_attaches().is_empty());
+    assert_eq!(router.uplink(), Some(second.conn.id));
+}
+
+#[test]
+fn newer_credentials_take_the_uplink_over_and_nothing_falls_back_to_clear_text() {
+    let router = router_of(Mode::Edge);
+    let mut first = uplink(&router, 1);
+    assert_eq!(first.answer_attaches().len(), 4);
+    let mut clear = uplink(&router, None);
+    let mut newer = uplink(&router, 2);
+    assert!(clear.answer_attaches().is_empty());
+    assert_eq!((detached(&first).len(), newer.answer_attaches().len()), (4, 4));
+    newer.submit(Action::Closed);
+    assert_eq!(router.uplink(), Some(first.conn.id));
+    first.submit(Action::Closed);
+    assert_eq!(router.uplink(), None);
+}
+
+#[test]
+fn links_at_the_interior_stand_for_clients() {
+    let router = router_of(Mode::Edge);
+    let (mut up, standing) = edge(&router);
+    let (mut one, mut two) = (Peer::new(&router), Peer::new(&router));
+    let consumer = one.receiver("c");
+    let again = two.receiver("c");
+    two.sender("p");
+    let proxies = up.answer_attaches();
+    let named = |text: &str| Some(text.to_owned());
+    assert_eq!(addresses(&proxies), [(Direction::In, named("c")), (Direction::Out, named("p"))]);
+    one.detached(consumer);
+    assert!(detached(&up).is_empty());
+    two.detached(again);
+    assert_eq!(detached(&up), [proxies[0].link]);
+    assert!(!standing.iter().any(|link| link.link == proxies[0].link));
+}
+
+#[test]
+fn what_is_produced_goes_up_while_somebody_consumes_it_there() {
+    let router = router_of(Mode::Edge);
+    let (mut up, standing) = edge(&router);
+    let mut client = Peer::new(&router);
+    let link = client.sender("p");
+    let proxy = up.answer_attaches()[0].link;
+    let tracking = standing[3].link;
+    client.send(link);
+    assert_eq!(client.outcomes(), [(Some(DeliveryState::Released), true)]);
+    up.deliver(tracking, None, tracked("Mp", true), Annotations::default(), false);
+    assert_eq!(up.outcomes(), [(Some(DeliveryState::Accepted), true)]);
+    client.send(link).expect("remembered");
+    let push = up.push();
+    assert_eq!(push.link, proxy);
+    assert_eq!(push.annotations.to_override.as_deref(), Some(b"p".as_slice()));
+    assert_eq!(push.annotations.ingress_mesh.map(|mesh| mesh.len()), Some(15));
+    up.deliver(tracking, None, tracked("Mp", false), Annotations::default(), false);
+    client.send(link);
+    assert!(up.pushes().is_empty());
+    up.deliver(tracking, None, message(), Annotations::default(), false);
+    assert!(matches!(up.outcomes()[..], [.., (Some(DeliveryState::Rejected(_)), true)]));
+}
+
+#[test]
+fn what_is_not_known_goes_up_and_never_comes_back_up() {
+    let router = router_of(Mode::Edge);
+    let (mut up, standing) = edge(&router);
+    let mut client = Peer::new(&router);
+    let anonymous = client.attach(Direction::In, None);
+    client.deliver(anonymous, Some("nowhere"), message(), Annotations::default(), false).expect("remembered");
+    assert_eq!(up.push().link, standing[1].link);
+    let down = standing[2].link;
+    up.deliver(down, Some("nowhere"), message(), Annotations::default(), false);
+    assert_eq!(up.outcomes(), [(Some(DeliveryState::Released), true)]);
+    let topological = client.sender("_topo/0/A/$management");
+    client.send(topological).expect("remembered");
+    assert_eq!(up.push().link, standing[1].link);
+    assert_eq!(refusal(&mut client, Direction::Out, "_topo/0/A/x"), "qd:no-route-to-dest");
+}
+
+#[test]
+fn what_nobody_takes_here_is_tried_upwards() {
+    let router = router_of(Mode::Edge);
+    let (up, standing) = edge(&router);
+    let (mut client, mut consumer) = (Peer::new(&router), Peer::new(&router));
+    consumer.receiver("c");
+    let anonymous = client.attach(Direction::In, None);
+    client.send_resend(anonymous, "c", message());
+    consumer.answer(&consumer.push(), DeliveryState::Released, true);
+    let up = up.pushes();
+    assert_eq!(up.last().map(|push| push.link), Some(standing[1].link));
+}
+
+#[test]
+fn edge_routers_are_told_of_consumers_that_they_cannot_reach_themselves() {
+    let router = router();
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    let discovery = edge.sender("_$qd.mesh_discovery");
+    edge.sender("q");
+    edge.receiver("_$qd.edge_addr_tracking");
+    edge.deliver(discovery, None, announcement(MESH), Annotations::default(), false);
+    let own = edge.receiver("q");
+    assert_eq!(told(&edge.pushes()), [], "its own consumer is in its mesh");
+    let mut client = Peer::new(&router);
+    let consumer = client.receiver("q");
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
+    client.receiver("q");
+    assert_eq!(told(&edge.pushes()), []);
+    client.submit(Action::Closed);
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), false)]);
+    edge.detached(own);
+    assert_eq!(told(&edge.pushes()), []);
+    let _ = consumer;
+}
+
+#[test]
+fn consumers_of_another_mesh_are_told_of() {
+    let router = router();
+    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| {
+        let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+        let discovery = edge.sender("_$qd.mesh_discovery");
+        edge.receiver("_$qd.edge_addr_tracking");
+        edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
+        (edge, discovery)
+    });
+    edges[0].0.sender("q");
+    edges[1].0.receiver("q");
+    assert_eq!(told(&edges[0].0.pushes()), [("Mq".to_owned(), true)]);
+    let (other, discovery) = &mut edges[1];
+    other.deliver(*discovery, None, announcement(MESH), Annotations::default(), false);
+    assert_eq!(told(&edges[0].0.pushes()), [("Mq".to_owned(), false)], "they are in one mesh now");
+    let rows = router.connection_rows(super::world::NOW);
+    assert!(rows.iter().all(|row| row.mesh.as_deref() == Some(MESH)));
+}
+
+#[test]
+fn messages_do_not_go_back_to_the_mesh_that_they_came_from() {
+    let router = router();
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    let discovery = edge.sender("_$qd.mesh_discovery");
+    edge.deliver(discovery, None, announcement(MESH), Annotations::default(), false);
+    edge.receiver("q");
+    let mut client = Peer::new(&router);
+    let anonymous = client.attach(Direction::In, None);
+    let from = |mesh: &'static str| Annotations {
+        ingress_mesh: Some(Bytes::from_static(mesh.as_bytes())),
+        ..Annotations::default()
+    };
+    assert!(client.deliver(anonymous, Some("q"), message(), from(MESH), false).is_none());
+    assert!(edge.pushes().is_empty());
+    client.deliver(anonymous, Some("q"), message(), from("ABCDEFGHIJKLMNO"), false).expect("remembered");
+    assert_eq!(edge.pushes().len(), 1);
+}
+
+#[test]
+fn services_for_edge_routers_are_for_them_alone() {
+    let router = router();
+    let (mut client, mut edge) = (Peer::new(&router), Peer::with_role(&router, ConnectionRole::Edge));
+    assert_eq!(refusal(&mut client, Direction::Out, "_$qd.edge_addr_tracking"), "qd:connection-role");
+    assert_eq!(refusal(&mut client, Direction::In, "_$qd.mesh_discovery"), "qd:connection-role");
+    assert_eq!(refusal(&mut edge, Direction::In, "_$qd.edge_addr_tracking"), "amqp:not-implemented");
+    assert_eq!(refusal(&mut edge, Direction::Out, "_$qd.mesh_discovery"), "amqp:not-implemented");
+}
+
+#[test]
+fn an_edge_router_that_does_not_answer_is_not_told_more_than_it_takes() {
+    let router = router();
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    edge.receiver("_$qd.edge_addr_tracking");
+    let addresses: Vec<String> = (0..300).map(|n| format!("q{n}")).collect();
+    addresses.iter().for_each(|address| _ = edge.sender(address));
+    let mut client = Peer::new(&router);
+    let before: Vec<Push> = edge.pushes();
+    addresses.iter().for_each(|address| _ = client.receiver(address));
+    let first = edge.pushes();
+    assert!(before.is_empty() && first.len() < 200, "{}", first.len());
+    let mut all = told(&first);
+    let mut next = first;
+    while !next.is_empty() {
+        for push in &next {
+            edge.answer(push, DeliveryState::Accepted, true);
+        }
+        next = edge.pushes();
+        all.extend(told(&next));
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), addresses.len());
+}
+
+#[test]
+fn edge_routers_reach_each_other_directly() {
+    let router = router_of(Mode::Edge);
+    let mut peer = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    let standing = peer.answer_attaches();
+    let named = |text: &str| Some(text.to_owned());
+    assert_eq!(addresses(&standing), [(Direction::Out, None), (Direction::Out, named("_$qd.mesh_id_negotiation"))]);
+    let mut spare = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    assert!(spare.answer_attaches().is_empty());
+    let mut client = Peer::new(&router);
+    client.receiver("c");
+    assert_eq!(addresses(&peer.answer_attaches()), [(Direction::In, named("c"))]);
+    let anonymous = client.attach(Direction::In, None);
+    peer.pushes();
+    client.deliver(anonymous, Some("_edge/E2/x"), message(), Annotations::default(), false).expect("remembered");
+    assert_eq!(peer.push().link, standing[0].link);
+    client.deliver(anonymous, Some("_edge/E20/x"), message(), Annotations::default(), false);
+    assert!(peer.pushes().is_empty(), "E20 is somebody else");
+    peer.submit(Action::Closed);
+    assert_eq!(spare.answer_attaches().len(), 3, "the other connection stands in for it");
+}
