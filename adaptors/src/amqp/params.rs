@@ -126,7 +126,14 @@ impl EndpointParams {
     pub(super) fn conn_params(&self, role: ConnectionRole, facts: ConnFacts) -> ConnParams {
         let links = LinkPolicy { capacity: self.link_capacity, strip_in: self.strip_in, strip_out: self.strip_out };
         let trunk = TrunkParams { cost: self.cost, ..TrunkParams::default() };
-        ConnParams { links, trunk, facts, ..ConnParams::amqp(role) }
+        let label = role.takes_auto_links().then(|| self.chosen_name()).flatten();
+        ConnParams { label, links, trunk, facts, ..ConnParams::amqp(role) }
+    }
+
+    /// The name, if it is not the entity's default one.
+    fn chosen_name(&self) -> Option<String> {
+        let is_default = ["listener/", "connector/"].iter().any(|prefix| self.name.starts_with(prefix));
+        (!is_default).then(|| self.name.clone())
     }
 
     pub(super) fn port_params(&self, conn: ConnParams, sasl: SaslParams) -> PortParams {

@@ -272,32 +272,18 @@ impl Core {
     pub(super) fn attach_own(&mut self, conn: Slot<Conn>, of: OwnLink) -> Slot<Link> {
         let OwnLink { direction, kind, session, address, capability } = of;
         let name = name::link_name(&mut self.rng);
-        let slot = self.insert_link(conn, name.clone(), direction, kind);
+        let slot = self.insert_link(conn, name, direction, kind);
         let expiry = || Some(Symbol::from_static("link-detach"));
         let capabilities = || capability.map(Symbol::from_static).into_iter().collect::<Vec<_>>();
         let mut source = Source { expiry_policy: expiry(), capabilities: capabilities(), ..Source::default() };
         let mut target = Target { expiry_policy: expiry(), capabilities: capabilities(), ..Target::default() };
-        let link = &mut self.links[slot];
-        link.terminus = address.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
-        let (link, gauge) = (link.id, link.gauge.clone());
+        self.links[slot].terminus = address.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
         let targeted = matches!(kind, LinkKind::Service(_)) || kind == LinkKind::Endpoint && address.is_some();
         match direction {
             Direction::In => source.address = address,
             Direction::Out => target.address = address,
         }
-        let attach = AttachOut {
-            link,
-            name,
-            direction,
-            source: Box::new(source),
-            target: Box::new(target),
-            session,
-            anonymous: direction == Direction::In && !targeted,
-            cut_through: kind.cut_through(),
-            priority: kind.priority(),
-            gauge,
-        };
-        self.stage(conn, Effect::Attach(Box::new(attach)));
+        self.stage_attach(slot, source, target, session, direction == Direction::In && !targeted);
         slot
     }
 
@@ -367,11 +353,36 @@ impl Core {
         slot
     }
 
+    /// Has the port attach a link that the router initiates.
+    pub(super) fn stage_attach(
+        &mut self,
+        slot: Slot<Link>,
+        source: Source,
+        target: Target,
+        session: SessionClass,
+        anonymous: bool,
+    ) {
+        let link = &self.links[slot];
+        let attach = AttachOut {
+            link: link.id,
+            name: link.name.clone(),
+            direction: link.direction,
+            source: Box::new(source),
+            target: Box::new(target),
+            session,
+            anonymous,
+            cut_through: link.kind.cut_through(),
+            priority: link.kind.priority(),
+            gauge: link.gauge.clone(),
+        };
+        self.stage(link.conn, Effect::Attach(Box::new(attach)));
+    }
+
     pub(super) fn on_attached(
         &mut self,
         link: LinkId,
-        _source: Option<Box<Source>>,
-        _target: Option<Box<Target>>,
+        source: Option<Box<Source>>,
+        target: Option<Box<Target>>,
         settle_on_send: bool,
     ) {
         let Some(slot) = self.links.find(link) else { return };
@@ -381,15 +392,18 @@ impl Core {
         }
         link.up = true;
         link.settle_on_send = settle_on_send;
-        if link.direction == Direction::In {
+        if !self.confirm_auto_link(slot, source.as_deref(), target.as_deref()) {
+            return;
+        }
+        if self.links[slot].direction == Direction::In {
             self.grant_initial(slot);
         }
         self.link_up(slot);
     }
 
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId]) {
-        let _ = error;
         let Some(slot) = self.links.find(link) else { return };
+        self.auto_link_detached(link, self.links[slot].conn, error);
         self.leave_connection(slot);
         self.drop_link(slot, unsent, "Link closed");
     }

@@ -35,6 +35,8 @@ pub struct ConnParams {
     pub kind: PeerKind,
     /// The router opened it (a connector), not the peer (a listener).
     pub initiator: bool,
+    /// The name of its listener or connector, where one was chosen and auto-links go by it.
+    pub label: Option<String>,
     /// How its links behave.
     pub links: LinkPolicy,
     /// What it is among the connections between routers.
@@ -120,6 +122,7 @@ impl ConnParams {
             role,
             kind: PeerKind::Amqp,
             initiator: false,
+            label: None,
             links: LinkPolicy::DEFAULT,
             trunk: TrunkParams { cost: 1, correlator: None, ordinal: None },
             facts: ConnFacts { host: String::new(), local_socket: None, tls_ordinal: None },

@@ -136,6 +136,8 @@ impl Core {
             self.edge_connection_opened(slot);
         } else if role.is_inter_edge() {
             self.peer_opened(slot);
+        } else if role.takes_auto_links() {
+            self.activate_auto_links(slot);
         }
     }
 
@@ -157,6 +159,7 @@ impl Core {
         // to the next one here, and from there to the next.
         self.router_connection_closed(slot);
         self.edge_connection_closing(slot);
+        self.deactivate_auto_links(slot);
         for at in 0..self.conns[slot].links.len() {
             self.unbind(self.conns[slot].links[at]);
         }
@@ -172,6 +175,7 @@ impl Core {
     pub(super) fn tick(&mut self) {
         self.trim_pools();
         self.shrink();
+        self.retry_auto_links();
         self.drive_mesh(|mesh, now| mesh.tick(now));
     }
 

@@ -13,6 +13,7 @@
 pub mod action;
 mod addresses;
 mod attach;
+mod auto_link;
 mod config;
 pub mod connection;
 mod credit;
@@ -47,6 +48,7 @@ mod unavailable;
 mod watch;
 
 pub use crate::mode::Mode;
+pub use auto_link::{AutoLinkConfig, AutoLinkPeer, AutoLinkState, AutoLinkStatus};
 pub use config::{AddressConfig, RouterConfig};
 pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
@@ -94,6 +96,7 @@ pub struct Core {
     outgoing: Table<OutgoingDelivery>,
     plane: Plane,
     neighbours: neighbours::Neighbours,
+    auto_links: auto_link::AutoLinks,
     telemetry: telemetry::Telemetry,
     /// Idle streaming links that a connection keeps.
     pool_kept: usize,
@@ -262,6 +265,7 @@ impl Core {
             plane: Plane::new(&config, instance, &mut rng),
             rng,
             neighbours: neighbours::Neighbours::default(),
+            auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             pool_kept: streaming::POOL_KEPT,
             started: now,
@@ -284,6 +288,10 @@ impl Core {
             return;
         };
         self.advance(now);
+        if matches!(actions.last(), Some(Action::Closed)) {
+            // The links that are detached on the way there are not refused.
+            self.deactivate_auto_links(conn);
+        }
         let mut unbound = false;
         let mut rest = actions.drain(..);
         while let Some(action) = rest.next() {

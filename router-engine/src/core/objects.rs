@@ -212,7 +212,7 @@ pub(crate) struct Address {
     /// Unsettled deliveries outstanding per neighbour (balanced).
     pub(crate) outstanding: SmallVec<[(NeighbourIndex, u32); 2]>,
     pub(crate) watches: Vec<Watch>,
-    /// Incoming deliveries that may be forwarded to it again.
+    /// Incoming deliveries that may be forwarded to it again, and auto-links.
     pub(crate) holds: u32,
     pub(crate) counters: AddressCounters,
 }

@@ -124,10 +124,16 @@ impl ConnectionRole {
         matches!(self, Self::InterEdge)
     }
 
-    /// Its container is one that auto-links apply to, which counters tell apart.
+    /// Counters tell its deliveries apart.
     #[must_use]
     pub const fn is_route_container(self) -> bool {
         matches!(self, Self::RouteContainer)
+    }
+
+    /// The router attaches the auto-links that are meant for it.
+    #[must_use]
+    pub const fn takes_auto_links(self) -> bool {
+        matches!(self, Self::RouteContainer | Self::InterNetwork)
     }
 
     /// It joins routers to a network: operators cannot delete it, and its connector

@@ -1,5 +1,6 @@
 //! The routing core with neighbour routers, and what happens when links and connections go.
 
+mod auto_links;
 mod counters;
 mod credit;
 mod edge;

@@ -89,6 +89,11 @@ impl<'a> Peer<'a> {
         Self::open(router, params(role), "")
     }
 
+    /// A peer with that container id.
+    pub(super) fn named(router: &'a Router, role: ConnectionRole, container: &str) -> Self {
+        Self::open(router, params(role), container)
+    }
+
     fn open(router: &'a Router, params: ConnParams, container: &str) -> Self {
         let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
@@ -123,6 +128,12 @@ impl<'a> Peer<'a> {
             self.submit(Action::Attached { link: attach.link, source: None, target: None, settle_on_send: false });
         }
         attaches
+    }
+
+    /// A container that auto-links may be meant for, at a listener of that name.
+    pub(super) fn container(router: &'a Router, listener: Option<&str>, container: &str) -> Self {
+        let label = listener.map(str::to_owned);
+        Self::open(router, ConnParams { label, ..params(ConnectionRole::RouteContainer) }, container)
     }
 
     /// The control connection of the neighbour, which advertises `address`.
