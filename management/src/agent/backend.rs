@@ -2,12 +2,10 @@
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
-use crate::entity::auto_link::AutoLink;
 use crate::error::RouterError;
 use crate::schema::EntityType;
-use amqp_core::Value;
-use router_engine::core::AddressConfig;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
+use router_engine::core::{AddressConfig, AutoLinkConfig, AutoLinkStatus};
 
 /// The router behind the agent. Calls come one at a time, on a thread that moves no traffic: they may take locks and
 /// read files, but must not wait for the network, since other requests wait meanwhile.
@@ -43,7 +41,7 @@ pub trait Backend: Send {
     fn remove_address(&mut self, pattern: &str);
 
     /// Adds an auto-link under a number.
-    fn add_auto_link(&mut self, number: u64, link: &AutoLink);
+    fn add_auto_link(&mut self, number: u64, link: AutoLinkConfig);
 
     /// Removes an auto-link.
     fn remove_auto_link(&mut self, number: u64);
@@ -83,43 +81,4 @@ pub trait Backend: Send {
 
     /// Switches the frame trace of a connection.
     fn trace_connection(&mut self, number: u32, on: bool);
-}
-
-/// How an auto-link stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AutoLinkStatus {
-    /// The number of the link that is attached.
-    pub link: Option<u32>,
-    /// The state.
-    pub state: AutoLinkState,
-    /// Why the last attempt failed.
-    pub last_error: Option<String>,
-}
-
-/// The state of an auto-link.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AutoLinkState {
-    /// No matching connection.
-    #[default]
-    Inactive,
-    /// Attach sent.
-    Attaching,
-    /// Attached.
-    Active,
-    /// Refused or detached by the peer.
-    Failed,
-}
-
-impl AutoLinkState {
-    /// The word for it.
-    #[must_use]
-    pub fn value(self) -> Value {
-        match self {
-            Self::Inactive => "inactive",
-            Self::Attaching => "attaching",
-            Self::Active => "active",
-            Self::Failed => "failed",
-        }
-        .into()
-    }
 }

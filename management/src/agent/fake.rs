@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::config::{BootPlan, parse};
-use crate::entity::auto_link::AutoLink;
 use crate::error::RouterError;
 use amqp_core::Value;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
-use router_engine::core::{AddressConfig, AddressCounters, Totals};
+use router_engine::core::{AddressConfig, AddressCounters, AutoLinkConfig, AutoLinkStatus, Totals};
 use router_engine::forward::Treatment;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -53,7 +52,7 @@ impl Backend for Fake {
     fn remove_address(&mut self, pattern: &str) {
         self.patterns.remove(pattern);
     }
-    fn add_auto_link(&mut self, _: u64, _: &AutoLink) {}
+    fn add_auto_link(&mut self, _: u64, _: AutoLinkConfig) {}
     fn remove_auto_link(&mut self, _: u64) {}
     fn auto_link_status(&self, _: u64) -> AutoLinkStatus {
         AutoLinkStatus::default()

@@ -29,7 +29,7 @@ mod schema_tests;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{AutoLinkState, AutoLinkStatus, Backend};
+pub use backend::Backend;
 pub use failure::{Failure, Status};
 pub use message::{Request, Response};
 

@@ -4,13 +4,15 @@ use super::column::Column;
 use super::numbered::{self, Config, Copied, Copies};
 use super::table::{Core, Key, Rows, Table, not_implemented, paged};
 use super::{EntityKind, EntityType};
-use crate::agent::{AutoLinkStatus, Backend, Failure, Request, Response};
+use crate::agent::{Backend, Failure, Request, Response};
 use crate::attributes::Attributes;
 use crate::schema::attribute::{one_of, text};
 use crate::schema::{EntityDef, Origin};
 use amqp_core::Value;
 use amqp_core::value::Map;
+use router_engine::core::action::Direction;
 use router_engine::core::snapshot::Page;
+use router_engine::core::{AutoLinkConfig, AutoLinkPeer, AutoLinkState, AutoLinkStatus};
 use router_engine::log::{Level, LogModule};
 use std::marker::PhantomData;
 
@@ -36,32 +38,6 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
-/// The direction of an auto-link as the router sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// The router receives.
-    In,
-    /// The router sends.
-    Out,
-}
-
-/// An auto-link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AutoLink {
-    /// The name, when one was given.
-    pub name: Option<String>,
-    /// The address inside the network.
-    pub address: Option<String>,
-    /// The direction.
-    pub direction: Direction,
-    /// The container id of the peer.
-    pub container_id: Option<String>,
-    /// The name of the listener or connector.
-    pub connection: Option<String>,
-    /// The address at the peer.
-    pub external_address: Option<String>,
-}
-
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -71,12 +47,12 @@ impl EntityKind for Kind {
     }
 
     fn copied(&self) -> Option<&'static dyn Copied> {
-        Some(&Copies::<AutoLink>(PhantomData))
+        Some(&Copies::<AutoLinkConfig>(PhantomData))
     }
 }
 
 impl Rows for Kind {
-    type Row = (u64, AutoLink, AutoLinkStatus);
+    type Row = (u64, AutoLinkConfig, AutoLinkStatus);
 
     const TYPE: EntityType = EntityType::AutoLink;
 
@@ -85,25 +61,25 @@ impl Rows for Kind {
         ("identity", |(number, ..)| number.to_string().into()),
         ("type", |_| Self::TYPE.full().into()),
         ("address", |(_, link, _)| link.address.as_deref().into()),
-        ("direction", |(_, link, _)| link.direction().into()),
-        ("connection", |(_, link, _)| link.connection.as_deref().into()),
-        ("containerId", |(_, link, _)| link.container_id.as_deref().into()),
+        ("direction", |(_, link, _)| direction(link).into()),
+        ("connection", |(_, link, _)| connection(link).into()),
+        ("containerId", |(_, link, _)| container_id(link).into()),
         ("externalAddress", |(_, link, _)| link.external_address.as_deref().into()),
         ("linkRef", |(.., status)| status.link.map(|link| link.to_string()).into()),
-        ("operStatus", |(.., status)| status.state.value()),
+        ("operStatus", |(.., status)| state(status.state).into()),
         ("lastError", |(.., status)| status.last_error.as_deref().into()),
     ];
 
     fn page(&self, core: &Core<'_>, page: Page) -> Vec<Self::Row> {
-        paged(core.numbered.all::<AutoLink>().map(|link| row(core, link)), page)
+        paged(core.numbered.all::<AutoLinkConfig>().map(|link| row(core, link)), page)
     }
 
     fn find(&self, core: &Core<'_>, key: Key<'_>) -> Option<Self::Row> {
-        core.numbered.find::<AutoLink>(key).map(|link| row(core, link))
+        core.numbered.find::<AutoLinkConfig>(key).map(|link| row(core, link))
     }
 
     fn create_row(&self, core: &mut Core<'_>, request: &Request) -> Response {
-        numbered::create::<AutoLink, Self>(self, core, request)
+        numbered::create::<AutoLinkConfig, Self>(self, core, request)
     }
 
     fn update_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
@@ -111,24 +87,27 @@ impl Rows for Kind {
     }
 
     fn delete_row(&self, core: &mut Core<'_>, request: &Request) -> Response {
-        numbered::delete::<AutoLink>(core, request)
+        numbered::delete::<AutoLinkConfig>(core, request)
     }
 }
 
-fn row(core: &Core<'_>, (number, link): (u64, &AutoLink)) -> (u64, AutoLink, AutoLinkStatus) {
+fn row(core: &Core<'_>, (number, link): (u64, &AutoLinkConfig)) -> (u64, AutoLinkConfig, AutoLinkStatus) {
     (number, link.clone(), core.backend.auto_link_status(number))
 }
 
-impl Config for AutoLink {
+impl Config for AutoLinkConfig {
     const TYPE: EntityType = EntityType::AutoLink;
 
     /// Spec `management-protocol.md` 4.5.
     fn from_body(name: Option<&str>, body: &Map) -> Result<Self, String> {
         let text = |key| body.get(key).and_then(Value::as_str).map(str::to_owned);
-        let (container_id, connection) = (text("containerId"), text("connection"));
-        if container_id.is_some() && connection.is_some() {
-            return Err("Both connection and containerId cannot be specified. Specify only one".to_owned());
-        }
+        let peer = match (text("connection"), text("containerId")) {
+            (Some(_), Some(_)) => {
+                return Err("Both connection and containerId cannot be specified. Specify only one".to_owned());
+            }
+            (connection, None) => connection.map(AutoLinkPeer::Connection),
+            (None, container) => container.map(AutoLinkPeer::Container),
+        };
         let direction = body.get("direction").filter(|v| !v.is_null());
         let direction = match direction.ok_or("direction field is mandatory")?.as_str() {
             Some("in") => Direction::In,
@@ -140,7 +119,7 @@ impl Config for AutoLink {
             return Err("address field is only optional if direction is incoming".to_owned());
         }
         let external_address = text("externalAddress");
-        Ok(Self { name: name.map(str::to_owned), address, direction, container_id, connection, external_address })
+        Ok(Self { name: name.map(str::to_owned), direction, address, external_address, peer })
     }
 
     fn name(&self) -> Option<&str> {
@@ -148,28 +127,28 @@ impl Config for AutoLink {
     }
 
     fn apply(&self, number: u64, backend: &mut dyn Backend) -> Result<(), Failure> {
-        backend.add_auto_link(number, self);
-        let (peer, value) = self.peer();
+        backend.add_auto_link(number, self.clone());
         router_engine::log!(
             LogModule::ConnMgr,
             Level::Info,
-            "Configured autolink with address={}, direction={} and {peer}={value}",
+            "Configured autolink with address={}, direction={} and {}",
             self.address.as_deref().unwrap_or("<anonymous>"),
-            self.direction()
+            direction(self),
+            peer(self)
         );
         Ok(())
     }
 
     fn withdraw(&self, number: u64, backend: &mut dyn Backend) {
         backend.remove_auto_link(number);
-        let (peer, value) = self.peer();
         router_engine::log!(
             LogModule::ConnMgr,
             Level::Info,
-            "Deleted autolink with address={}, external_address={}, direction={} and {peer}={value}",
+            "Deleted autolink with address={}, external_address={}, direction={} and {}",
             self.address.as_deref().unwrap_or(NOTHING),
             self.external_address.as_deref().unwrap_or(NOTHING),
-            self.direction()
+            direction(self),
+            peer(self)
         );
     }
 
@@ -185,19 +164,41 @@ impl Config for AutoLink {
 /// Stands in the log for what an auto-link does not have.
 const NOTHING: &str = "(null)";
 
-impl AutoLink {
-    const fn direction(&self) -> &'static str {
-        match self.direction {
-            Direction::In => "in",
-            Direction::Out => "out",
-        }
+const fn direction(link: &AutoLinkConfig) -> &'static str {
+    match link.direction {
+        Direction::In => "in",
+        Direction::Out => "out",
     }
+}
 
-    fn peer(&self) -> (&'static str, &str) {
-        match (&self.connection, &self.container_id) {
-            (Some(connection), _) => ("connection", connection),
-            (None, container) => ("containerId", container.as_deref().unwrap_or(NOTHING)),
-        }
+fn connection(link: &AutoLinkConfig) -> Option<&str> {
+    match &link.peer {
+        Some(AutoLinkPeer::Connection(name)) => Some(name),
+        _ => None,
+    }
+}
+
+fn container_id(link: &AutoLinkConfig) -> Option<&str> {
+    match &link.peer {
+        Some(AutoLinkPeer::Container(id)) => Some(id),
+        _ => None,
+    }
+}
+
+/// How the log tells whom it is for.
+fn peer(link: &AutoLinkConfig) -> String {
+    match connection(link) {
+        Some(connection) => format!("connection={connection}"),
+        None => format!("containerId={}", container_id(link).unwrap_or(NOTHING)),
+    }
+}
+
+const fn state(state: AutoLinkState) -> &'static str {
+    match state {
+        AutoLinkState::Inactive => "inactive",
+        AutoLinkState::Attaching => "attaching",
+        AutoLinkState::Active => "active",
+        AutoLinkState::Failed => "failed",
     }
 }
 
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn bodies_that_make_no_sense() {
-        let refused = |body: Map| AutoLink::from_body(None, &body).expect_err("must be refused");
+        let refused = |body: Map| AutoLinkConfig::from_body(None, &body).expect_err("must be refused");
         assert_eq!(refused(Map::new()), "direction field is mandatory");
         assert_eq!(refused(Map::new().with("direction", "up")), "Invalid value for 'direction'");
         assert_eq!(
@@ -220,15 +221,15 @@ mod tests {
         );
     }
 
+    use crate::agent::Status;
     use crate::agent::fake::{agent, agent_of, call, field, refused};
-    use crate::agent::{AutoLinkState, Status};
     use crate::entity::table::row_map;
     use crate::notation::Literal;
 
     #[test]
     fn all_columns() {
         let body = Map::new().with("direction", "out").with("address", "a").with("containerId", "c");
-        let link = AutoLink::from_body(Some("n"), &body.with("externalAddress", "e")).expect("valid");
+        let link = AutoLinkConfig::from_body(Some("n"), &body.with("externalAddress", "e")).expect("valid");
         let status =
             AutoLinkStatus { link: Some(9), state: AutoLinkState::Failed, last_error: Some("because".to_owned()) };
         assert_eq!(

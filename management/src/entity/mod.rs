@@ -13,7 +13,7 @@
 
 mod address;
 mod allocator;
-pub(crate) mod auto_link;
+mod auto_link;
 mod base;
 mod column;
 pub(crate) mod config_address;

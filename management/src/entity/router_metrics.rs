@@ -1,6 +1,5 @@
 //! `routerMetrics`: totals of the running router.
 
-use super::auto_link::AutoLink;
 use super::column::{Column, seconds};
 use super::table::{Core, Key, Rows, Table, forbidden, paged};
 use super::{EntityKind, EntityType};
@@ -10,6 +9,7 @@ use crate::schema::EntityDef;
 use crate::schema::attribute::{gauge, map, text};
 use amqp_core::Value;
 use amqp_core::value::Map;
+use router_engine::core::AutoLinkConfig;
 use router_engine::core::snapshot::{Page, RouterRow};
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -110,7 +110,7 @@ impl Rows for Kind {
         let metrics = Metrics {
             row: core.backend.totals(),
             id: core.backend.router_id(),
-            auto_links: core.numbered.all::<AutoLink>().count(),
+            auto_links: core.numbered.all::<AutoLinkConfig>().count(),
             usage: memory::usage(),
         };
         paged(std::iter::once(metrics), page)

@@ -1,15 +1,13 @@
 //! The runtime as the agent's backend.
 
 use super::{Runtime, now};
-use crate::agent::{AutoLinkStatus, Backend};
+use crate::agent::Backend;
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
-use crate::entity::auto_link::AutoLink;
 use crate::error::RouterError;
 use crate::schema::EntityType;
-use router_engine::core::AddressConfig;
-use router_engine::core::Totals;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
+use router_engine::core::{AddressConfig, AutoLinkConfig, AutoLinkStatus, Totals};
 use std::time::Duration;
 
 // === impl Backend for Runtime ===
@@ -52,13 +50,20 @@ impl Backend for Runtime {
         }
     }
 
-    // Auto-links wait for the core.
-    fn add_auto_link(&mut self, _number: u64, _link: &AutoLink) {}
+    fn add_auto_link(&mut self, number: u64, link: AutoLinkConfig) {
+        if let Some(router) = self.router() {
+            router.add_auto_link(number, link);
+        }
+    }
 
-    fn remove_auto_link(&mut self, _number: u64) {}
+    fn remove_auto_link(&mut self, number: u64) {
+        if let Some(router) = self.router() {
+            router.remove_auto_link(number);
+        }
+    }
 
-    fn auto_link_status(&self, _number: u64) -> AutoLinkStatus {
-        AutoLinkStatus::default()
+    fn auto_link_status(&self, number: u64) -> AutoLinkStatus {
+        self.router().map(|router| router.auto_link_status(number)).unwrap_or_default()
     }
 
     fn connections(&self, page: Page) -> Vec<ConnectionRow> {
