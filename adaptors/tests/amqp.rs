@@ -10,11 +10,15 @@ use adaptors::amqp::{
 use adaptors::clock;
 use adaptors::runtime::Io;
 use adaptors::tls::TlsProfile;
+use amqp_core::message::{MessageBuilder, Properties};
 use common::Certs;
-use router_engine::Router;
+use router_engine::core::action::{Direction, PeerOpen};
 use router_engine::core::connection::ConnectionRole;
-use router_engine::core::{Mode, RouterConfig};
+use router_engine::core::{AutoLinkConfig, AutoLinkPeer, AutoLinkState, Mode, RouterConfig};
 use router_engine::log;
+use router_engine::port::local::{Attach, Endpoint, Envelope, Event, Identity};
+use router_engine::stream::Payload;
+use router_engine::{LinkId, Router};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -340,4 +344,59 @@ fn a_handshake_that_takes_too_long_makes_one_line() {
         wait_until("the connection is gone", || connections(&io) == 0);
     }
     assert_eq!(Lines::with("Connection from"), 0);
+}
+
+/// A client of a router.
+fn client(io: &Io) -> Endpoint {
+    Endpoint::join(io.router(), Identity::client("client", 10), PeerOpen::default(), clock::now())
+}
+
+/// Sends a message to an address, which is given twice for links without one: the first router does not look into it.
+fn send(from: &mut Endpoint, link: LinkId, to: &str) {
+    let properties = Properties { to: Some(to.to_owned()), ..Properties::default() };
+    let message = MessageBuilder::new().properties(&properties).value(amqp_core::Value::Null);
+    from.send(link, Payload::One(message), Envelope::to(to).settled());
+    from.submit(clock::now());
+}
+
+#[track_caller]
+fn wait_for_message_at(endpoint: &mut Endpoint) {
+    wait_until("a message", || {
+        endpoint.take();
+        std::iter::from_fn(|| endpoint.next_event()).any(|event| matches!(event, Event::Delivery(_)))
+    });
+}
+
+#[test]
+fn auto_links_of_named_connections_join_two_networks() {
+    let executor = executor();
+    let [x, y] = ["x", "y"].map(|network| {
+        let io = io(network, executor.handle().clone());
+        io.router().set_network_id(Some(network));
+        io
+    });
+    // Services of `y` are offered in `x`, and everything in `y` that is for `x` goes there.
+    for (io, address, external) in [(&x, None, Some("_xtopo/x")), (&y, Some("service"), None)] {
+        let [address, external_address] = [address, external].map(|text| text.map(str::to_owned));
+        let peer = Some(AutoLinkPeer::Connection("endpoint".into()));
+        let config = AutoLinkConfig { name: None, direction: Direction::In, address, external_address, peer };
+        io.router().add_auto_link(1, config);
+    }
+    let (_listener, port) = listener(&x, ConnectionRole::InterNetwork, None);
+    let _connector = connector(&y, endpoint(ConnectionRole::InterNetwork, port, None));
+    for io in [&x, &y] {
+        wait_until("attached", || io.router().auto_link_status(1).state == AutoLinkState::Active);
+    }
+
+    let (mut server, mut client) = (client(&y), client(&x));
+    let links = [Attach::receiver("requests", "service"), Attach::anonymous_sender("replies")];
+    let [_, replies] = server.attach(links, clock::now()).map(Result::unwrap);
+    let links = [Attach::dynamic_receiver("replies"), Attach::sender("requests", "service")];
+    let [answers, requests] = client.attach(links, clock::now()).map(Result::unwrap);
+    send(&mut client, requests.link, "service");
+    wait_for_message_at(&mut server);
+    let reply_to = answers.source.unwrap();
+    assert!(reply_to.contains("_xtopo/x/"), "{reply_to}");
+    send(&mut server, replies.link, &reply_to);
+    wait_for_message_at(&mut client);
 }

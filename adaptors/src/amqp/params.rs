@@ -126,14 +126,8 @@ impl EndpointParams {
     pub(super) fn conn_params(&self, role: ConnectionRole, facts: ConnFacts) -> ConnParams {
         let links = LinkPolicy { capacity: self.link_capacity, strip_in: self.strip_in, strip_out: self.strip_out };
         let trunk = TrunkParams { cost: self.cost, ..TrunkParams::default() };
-        let label = role.takes_auto_links().then(|| self.chosen_name()).flatten();
+        let label = role.takes_auto_links().then(|| chosen(&self.name)).flatten().map(str::to_owned);
         ConnParams { label, links, trunk, facts, ..ConnParams::amqp(role) }
-    }
-
-    /// The name, if it is not the entity's default one.
-    fn chosen_name(&self) -> Option<String> {
-        let is_default = ["listener/", "connector/"].iter().any(|prefix| self.name.starts_with(prefix));
-        (!is_default).then(|| self.name.clone())
     }
 
     pub(super) fn port_params(&self, conn: ConnParams, sasl: SaslParams) -> PortParams {
@@ -154,5 +148,25 @@ impl EndpointParams {
 impl std::fmt::Debug for ListenerParams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ListenerParams").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// The name of a listener or connector, if it is not the entity's default one.
+fn chosen(name: &str) -> Option<&str> {
+    let is_default = ["listener/", "connector/"].iter().any(|prefix| name.starts_with(prefix));
+    (!is_default).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_names_are_not_chosen() {
+        for (name, is_chosen) in
+            [("broker", true), ("listener", true), ("listener/:5672", false), ("connector/h:1", false)]
+        {
+            assert_eq!(chosen(name), is_chosen.then_some(name));
+        }
     }
 }
