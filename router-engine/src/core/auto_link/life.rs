@@ -125,7 +125,7 @@ impl Core {
         if let Some(slot) = self.conns.find(conn) {
             auto_link.report(number, &self.conns[slot], "Deactivated");
         }
-        if let Phase::Failed { retry } = phase {
+        if let Phase::Failed(retry) = phase {
             self.auto_links.retries.remove(&(retry, number, conn));
         }
         let link = phase.link()?;

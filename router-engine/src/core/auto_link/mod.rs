@@ -68,7 +68,7 @@ pub struct AutoLinkStatus {
 /// The state of an auto-link, the worst first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AutoLinkState {
-    /// Not meant for any connection.
+    /// Nothing is to be attached.
     #[default]
     Inactive,
     /// The peer has detached it.
@@ -105,6 +105,7 @@ struct Activation {
     has_failed: bool,
 }
 
+/// See [`AutoLinkState`].
 #[derive(Debug, Clone, Copy, Default)]
 enum Phase {
     /// It has no address to attach to.
@@ -112,9 +113,8 @@ enum Phase {
     Inactive,
     Attaching(LinkId),
     Active(LinkId),
-    Failed {
-        retry: Instant,
-    },
+    /// Until the next attempt.
+    Failed(Instant),
 }
 
 // === impl AutoLinks ===
@@ -214,7 +214,7 @@ impl Activation {
     /// The peer has detached it. When to try again.
     fn fail(&mut self, now: Instant) -> Instant {
         let retry = now + if self.has_failed { LATER_RETRY } else { FIRST_RETRY };
-        *self = Self { phase: Phase::Failed { retry }, has_failed: true };
+        *self = Self { phase: Phase::Failed(retry), has_failed: true };
         retry
     }
 }
@@ -227,14 +227,14 @@ impl Phase {
             Self::Inactive => AutoLinkState::Inactive,
             Self::Attaching(_) => AutoLinkState::Attaching,
             Self::Active(_) => AutoLinkState::Active,
-            Self::Failed { .. } => AutoLinkState::Failed,
+            Self::Failed(_) => AutoLinkState::Failed,
         }
     }
 
     const fn link(self) -> Option<LinkId> {
         match self {
             Self::Attaching(link) | Self::Active(link) => Some(link),
-            Self::Inactive | Self::Failed { .. } => None,
+            Self::Inactive | Self::Failed(_) => None,
         }
     }
 }
