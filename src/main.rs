@@ -1,6 +1,7 @@
 //! The router daemon: command line, start, signals, end.
 
 mod cli;
+mod crash;
 mod daemon;
 mod server;
 

@@ -2,11 +2,12 @@
 
 use crate::StartError;
 use crate::cli::Options;
+use crate::crash::crash;
 use management::agent::node::Node;
 use management::agent::{Agent, thread};
 use management::config::{self, BootPlan};
 use management::runtime::{Runtime, now};
-use management::{ErrorClass, RouterError, memory};
+use management::{ErrorClass, RouterError, memory, test_hooks};
 use router_engine::log::{Level, LogModule};
 use std::time::Duration;
 use tokio::runtime::{self, Builder};
@@ -55,7 +56,7 @@ fn operate(
     executor: &runtime::Runtime,
     plan: BootPlan,
     workers: usize,
-    test_hooks: bool,
+    has_test_hooks: bool,
     on_start: impl FnOnce(),
 ) -> Result<Ending, StartError> {
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
@@ -64,7 +65,7 @@ fn operate(
     let Some(router) = agent.backend().router().cloned() else {
         return Err(RouterError::configuration("No network entity").into());
     };
-    if test_hooks {
+    if has_test_hooks {
         router.keep_idle_streams(TEST_IDLE_STREAMS);
     }
     // From here on requests are queued; they are served once everything is created.
@@ -77,6 +78,9 @@ fn operate(
     let Some(io) = agent.backend().io().cloned() else {
         return Err(RouterError::configuration("No network entity").into());
     };
+    if has_test_hooks {
+        test_hooks::start(&io, crash);
+    }
     let mut signals = {
         let _context = executor.enter();
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod notation;
 pub mod runtime;
 pub mod schema;
+pub mod test_hooks;
 
 pub use attributes::Attributes;
 pub use config::EntityConfig;

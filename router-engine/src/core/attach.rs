@@ -79,6 +79,9 @@ impl OwnLink {
 
 impl Core {
     pub(super) fn on_attach(&mut self, conn: Slot<Conn>, mut request: AttachRequest) {
+        if let Some(server) = self.server_of(&request) {
+            return self.ask(server, conn, request);
+        }
         let decided = self.decide(conn, &mut request);
         match decided {
             Ok(grant) => self.accept(conn, request, grant),
@@ -225,17 +228,34 @@ impl Core {
     }
 
     fn accept(&mut self, conn: Slot<Conn>, request: AttachRequest, grant: Grant) {
-        let AttachRequest { token, name, direction, source, target, settle_on_send } = request;
-        let slot = self.insert_link(conn, name, direction, grant.kind);
+        let slot = self.insert_link(conn, request.name.clone(), request.direction, grant.kind);
+        self.accept_as(slot, request, grant);
+    }
+
+    /// Accepts the attach of a link of a pair.
+    pub(super) fn accept_pair(&mut self, slot: Slot<Link>, request: AttachRequest) {
+        let terminus = node_terminus(&request).0.map(Bytes::from);
+        let kind = self.links[slot].kind;
+        self.accept_as(
+            slot,
+            request,
+            Grant { kind, address: None, terminus, streaming: false, resend_released: false },
+        );
+    }
+
+    /// Accepts an attach as a link that is there already.
+    fn accept_as(&mut self, slot: Slot<Link>, request: AttachRequest, grant: Grant) {
+        let AttachRequest { token, direction, source, target, settle_on_send, .. } = request;
         let link = &mut self.links[slot];
+        let conn = link.conn;
         link.up = true;
         link.terminus = grant.terminus;
         link.settle_on_send = settle_on_send;
         link.streaming = grant.streaming;
         link.resend_released = grant.resend_released;
-        let (id, gauge) = (link.id, link.gauge.clone());
+        let (id, gauge, paired) = (link.id, link.gauge.clone(), link.partner.is_some());
         report::attached(self.conns[conn].id, id, direction, source.as_deref(), target.as_deref());
-        let targeted = matches!(grant.kind, LinkKind::Service(_)) || grant.address.is_some();
+        let targeted = matches!(grant.kind, LinkKind::Service(_)) || grant.address.is_some() || paired;
         let anonymous = direction == Direction::In && !targeted;
         let reply = AttachReply {
             token,
@@ -287,7 +307,7 @@ impl Core {
         slot
     }
 
-    fn refuse(&mut self, conn: Slot<Conn>, request: &AttachRequest, error: Error) {
+    pub(super) fn refuse(&mut self, conn: Slot<Conn>, request: &AttachRequest, error: Error) {
         let incoming = request.direction == Direction::In;
         let addressed = request.source.as_ref().filter(|s| s.address.is_some() || s.dynamic);
         let reply = AttachReply {
@@ -337,6 +357,7 @@ impl Core {
             undelivered: 0,
             moved_streams: 0,
             idle: false,
+            partner: None,
             moved_from: None,
             credit_withheld: 0,
             credit_due: 0,
@@ -399,11 +420,15 @@ impl Core {
             self.grant_initial(slot);
         }
         self.link_up(slot);
+        if let Some(own) = self.links[slot].partner {
+            self.tell_peer_attached(own, source, target);
+        }
     }
 
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId]) {
         let Some(slot) = self.links.find(link) else { return };
         self.auto_link_detached(link, self.links[slot].conn, error);
+        self.part(slot, error);
         self.leave_connection(slot);
         self.drop_link(slot, unsent, "Link closed");
     }
@@ -433,6 +458,7 @@ impl Core {
             return;
         }
         self.edge_link_lost(slot);
+        self.part(slot, None);
         self.unbind(slot);
         match self.links[slot].kind {
             LinkKind::Control | LinkKind::Data(_) | LinkKind::Streaming => self.router_link_lost(slot),
@@ -452,7 +478,7 @@ impl Core {
 }
 
 /// The terminus that names the node: the target of an incoming link, the source of an outgoing one.
-fn node_terminus(request: &AttachRequest) -> (Option<String>, bool, Vec<Symbol>) {
+pub(super) fn node_terminus(request: &AttachRequest) -> (Option<String>, bool, Vec<Symbol>) {
     match request.direction {
         Direction::In => request
             .target

@@ -88,11 +88,14 @@ impl Core {
         }
     }
 
-    pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32) {
+    pub(super) fn on_peer_credit(&mut self, link: LinkId, credit: u32, drain: bool) {
         let Some(slot) = self.links.find(link) else { return };
         let link = &mut self.links[slot];
         link.peer_credit = credit;
         link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(self.now));
+        if let Some(own) = link.partner {
+            self.tell_peer_credit(slot, own, credit, drain);
+        }
     }
 
     /// The port refused a delivery by itself.

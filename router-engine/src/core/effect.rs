@@ -2,7 +2,8 @@
 
 use super::action::{Direction, InToken};
 use super::gauge::LinkGauge;
-use super::ids::{LinkId, OutId};
+use super::ids::{ConnId, LinkId, OutId};
+use super::served::PeerAttach;
 use crate::annotations::Annotations;
 use crate::stream::{Notify, Payload, Reader};
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
@@ -151,6 +152,38 @@ impl WatchCounts {
     }
 }
 
+/// What a peer does to those who serve addresses, or attach links to it, from inside the process.
+#[derive(Debug)]
+pub enum PeerEvent {
+    /// A peer with a container id that was asked for has opened its connection.
+    Opened(ConnId),
+    /// A peer attaches a link to an address that is served. To be answered.
+    Attach {
+        /// What the link is called here.
+        link: LinkId,
+        /// What the peer wants.
+        attach: PeerAttach,
+    },
+    /// A peer has answered an attach; without the terminus that names the node it refuses, and detaches.
+    Attached {
+        /// The link.
+        link: LinkId,
+        /// The peer's source.
+        source: Option<Box<Source>>,
+        /// The peer's target.
+        target: Option<Box<Target>>,
+    },
+    /// A peer gives credit on a link that it receives from.
+    Credit {
+        /// The link.
+        link: LinkId,
+        /// What there is now.
+        credit: u32,
+        /// The peer wants it to be used up.
+        drain: bool,
+    },
+}
+
 /// One thing that a port must do. Applied in order.
 #[derive(Debug)]
 pub enum Effect {
@@ -223,6 +256,8 @@ pub enum Effect {
         /// Destinations and producers now.
         counts: WatchCounts,
     },
+    /// Something that a peer did and this part of the router asked to be told (see [`PeerEvent`]).
+    Peer(Box<PeerEvent>),
     /// Turn the frame trace of this connection on or off.
     Trace(bool),
     /// Find out what the peer makes the process hold, and tell by [`crate::Mailbox::set_load`].

@@ -194,7 +194,7 @@ impl Core {
 
     /// Whether the link of an in-process consumer has room. What is unsettled is bounded by the credit of its
     /// senders; of settled deliveries, whose credit comes back at once, no more wait than the link's capacity.
-    fn takes(&self, route: &Route, link: Slot<Link>) -> bool {
+    pub(super) fn takes(&self, route: &Route, link: Slot<Link>) -> bool {
         let link = &self.links[link];
         !route.settled || link.outgoing.len() < link.capacity
     }

@@ -128,6 +128,7 @@ impl Core {
         let role = conn.role;
         conn.peer = Some(peer);
         self.due.wakers.extend(self.telemetry.opened(&self.conns[slot]));
+        self.tell_peer_opened(slot);
         if role.has_control_links() {
             self.control_connection_opened(slot);
         } else if role.is_data_only() {

@@ -35,6 +35,7 @@ mod resend;
 mod role;
 mod routing;
 mod send;
+mod served;
 mod services;
 mod settle;
 pub mod snapshot;
@@ -53,6 +54,7 @@ pub use config::{AddressConfig, RouterConfig};
 pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
 pub use population::Population;
+pub use served::PeerAttach;
 pub use watch::WatchId;
 
 use crate::Mailbox;
@@ -98,6 +100,7 @@ pub struct Core {
     neighbours: neighbours::Neighbours,
     auto_links: auto_link::AutoLinks,
     telemetry: telemetry::Telemetry,
+    served: served::Served,
     /// Idle streaming links that a connection keeps.
     pool_kept: usize,
     started: Instant,
@@ -267,6 +270,7 @@ impl Core {
             neighbours: neighbours::Neighbours::default(),
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
+            served: served::Served::default(),
             pool_kept: streaming::POOL_KEPT,
             started: now,
             now,
@@ -308,7 +312,7 @@ impl Core {
                     }
                     self.on_detached(link, error.as_deref(), &unsent);
                 }
-                Action::PeerCredit { link, credit, drain: _ } => self.on_peer_credit(link, credit),
+                Action::PeerCredit { link, credit, drain } => self.on_peer_credit(link, credit, drain),
                 Action::Drained { link, skipped } => self.on_drained(link, skipped),
                 Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted),
                 Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted),

@@ -140,6 +140,8 @@ pub(crate) struct Link {
     pub(crate) moved_streams: u32,
     /// Of a streaming link: it waits in its connection's pool.
     pub(crate) idle: bool,
+    /// The other one of a pair (see [`super::served`]): what comes on one leaves by the other.
+    pub(crate) partner: Option<Slot<Self>>,
     /// Of a streaming link: the link that its stream was moved from.
     pub(crate) moved_from: Option<LinkId>,
     /// Credit to grant when the address gets a path.

@@ -85,8 +85,11 @@ impl Core {
         // Edge routers are the last on the way, however long it was.
         let radius = self.plane.mesh().map(|_| self.plane.routing().radius);
         let within_radius = radius.is_none_or(|radius| annotations.trace.count() <= radius + 1);
-        let copies = match address {
-            Some(address) if within_radius => self.forward(&route, address, &payload, &annotations, state.as_ref()),
+        let copies = match (self.links[link].partner, address) {
+            (Some(partner), _) => self.pass_on(&route, partner, &payload, &annotations, state.as_ref()),
+            (None, Some(address)) if within_radius => {
+                self.forward(&route, address, &payload, &annotations, state.as_ref())
+            }
             _ => 0,
         };
         if copies == 0 {

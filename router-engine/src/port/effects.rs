@@ -70,8 +70,8 @@ impl AmqpPort {
             Effect::Attach(attach) => self.attach(*attach),
             Effect::Detach { link, error } => self.detach(link, error),
             Effect::Close { error, hard } => self.close(error, hard),
-            // Watches are for in-process peers.
-            Effect::Watch { .. } => {}
+            // These are for in-process peers.
+            Effect::Watch { .. } | Effect::Peer(_) => {}
             Effect::Trace(on) => self.engine.set_trace(on),
             Effect::Weigh => self.weigh_peer(),
         }
@@ -148,6 +148,7 @@ impl AmqpPort {
         }
         if let Some(out) = link.out() {
             out.gauge = attach.gauge;
+            out.credit_is_used_up = class == SessionClass::Endpoint;
         }
         self.links.insert(link);
     }

@@ -351,7 +351,8 @@ impl AmqpPort {
         let key = link.key;
         let Some(out) = link.out().filter(|out| out.drain) else { return };
         // A stream that has begun has its credit and may go on for long.
-        let none_waits = out.queue.is_empty() && (out.current.is_none() || self.engine.has_begun(key));
+        let none_waits =
+            !out.credit_is_used_up && out.queue.is_empty() && (out.current.is_none() || self.engine.has_begun(key));
         if none_waits || self.engine.credit(key) == 0 {
             out.drain = false;
             let id = link.id;

@@ -133,6 +133,8 @@ pub(super) struct OutLink {
     pub(super) ready: bool,
     /// Listed among the links that wait for a session window.
     pub(super) blocked: bool,
+    /// Whoever sends on the link uses all credit up when the peer drains it: there is no other answer.
+    pub(super) credit_is_used_up: bool,
     /// The peer's drain request waits for an answer.
     pub(super) drain: bool,
     /// A flow came before the core had answered the attach.

@@ -204,6 +204,11 @@ impl Endpoint {
         self.submit(now);
     }
 
+    /// Adds something to what is told with the next batch.
+    pub(super) fn gather_action(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
     fn on_effect(&mut self, effect: Effect) -> Option<Event> {
         Some(match effect {
             Effect::Push(push) => return self.on_delivery(Delivery::new(&self.connection, push)),
@@ -217,6 +222,7 @@ impl Endpoint {
             }
             Effect::Close { error, .. } => Event::Close(error),
             Effect::Watch { key, counts } => Event::Watch { key, counts },
+            Effect::Peer(event) => Event::Peer(*event),
             Effect::Weigh => {
                 self.mailbox().set_load(self.weight());
                 return None;

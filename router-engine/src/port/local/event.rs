@@ -1,7 +1,7 @@
 //! What an endpoint tells its owner.
 
 use super::{Delivery, Excess};
-use crate::core::effect::WatchCounts;
+use crate::core::effect::{PeerEvent, WatchCounts};
 use crate::{InToken, LinkId, OutId};
 use amqp_core::performative::{DeliveryState, Error};
 
@@ -48,6 +48,8 @@ pub enum Event {
         /// Why.
         error: Option<Box<Error>>,
     },
+    /// A peer did something that concerns what the endpoint serves, or a link that it has attached to the peer.
+    Peer(PeerEvent),
     /// The endpoint is to be closed.
     Close(Option<Box<Error>>),
     /// What a watched address can reach has changed.

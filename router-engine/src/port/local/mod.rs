@@ -30,6 +30,7 @@ mod delivery;
 mod endpoint;
 mod event;
 mod identity;
+mod peers;
 mod send;
 
 #[cfg(test)]
