@@ -27,6 +27,12 @@ pub(crate) enum Ending {
 /// Idle streaming links that a connection keeps with `--test-hooks`: few, so that tests see others go.
 const TEST_IDLE_STREAMS: usize = 2;
 
+/// How often stuck deliveries are looked for, and how long a delivery has waited then.
+const STUCK: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+/// The same with `--test-hooks`: soon, so that tests need not wait for long.
+const TEST_STUCK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
+
 /// How long what is under way when the router is to end may go on.
 const DRAIN: Duration = Duration::ZERO;
 
@@ -65,6 +71,8 @@ fn operate(
     let Some(router) = agent.backend().router().cloned() else {
         return Err(RouterError::configuration("No network entity").into());
     };
+    let (interval, age) = if has_test_hooks { TEST_STUCK } else { STUCK };
+    router.detect_stuck(interval, age, now());
     if has_test_hooks {
         router.keep_idle_streams(TEST_IDLE_STREAMS);
     }

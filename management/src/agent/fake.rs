@@ -148,6 +148,7 @@ pub(crate) fn address(key: &str) -> AddressRow {
         watched: false,
         counters: AddressCounters::default(),
         tracked: 0,
+        outstanding: None,
     }
 }
 

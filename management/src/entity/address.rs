@@ -1,6 +1,6 @@
 //! `router.address`: an address that the router knows.
 
-use super::column::Column;
+use super::column::{Column, counter};
 use super::table::{Core, Key, Rows, Table, not_implemented};
 use super::{EntityKind, EntityType};
 use crate::agent::{Request, Response};
@@ -74,7 +74,7 @@ impl Rows for Kind {
         ("deliveriesIngressRouteContainer", |a| Value::Ulong(a.counters.ingress_route_container)),
         ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
         ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
-        ("transitOutstanding", |_| Value::Null),
+        ("transitOutstanding", outstanding),
         ("trackedDeliveries", |a| Value::Long(a.tracked.into())),
         ("priority", |a| Value::Int(a.priority.map_or(-1, i32::from))),
         ("deliveriesRedirectedToFallback", |_| Value::Ulong(0)),
@@ -100,6 +100,12 @@ impl Rows for Kind {
     fn delete_row(&self, _: &mut Core<'_>, _: &Request) -> Response {
         not_implemented(Self::TYPE, "DELETE")
     }
+}
+
+/// Unsettled deliveries by the index of the neighbour.
+fn outstanding(address: &AddressRow) -> Value {
+    let shown = |counts: &Vec<u64>| Value::List(counts.iter().map(|&count| counter(count)).collect());
+    address.outstanding.as_ref().map_or(Value::Null, shown)
 }
 
 #[cfg(test)]
@@ -132,7 +138,8 @@ mod tests {
              'deliveriesEgressInterNetwork': 0, 'deliveriesIngressInterNetwork': 0, 'transitOutstanding': None, \
              'trackedDeliveries': 4, 'priority': 3, 'deliveriesRedirectedToFallback': 0, 'watch': True}"
         );
-        let none = row_map::<Kind>(&AddressRow { priority: None, ..row });
+        let none = row_map::<Kind>(&AddressRow { priority: None, outstanding: Some(vec![0, 12]), ..row });
         assert_eq!(none.get("priority"), Some(&Value::Int(-1)));
+        assert_eq!(none.get("transitOutstanding"), Some(&Value::List(vec![Value::Long(0), Value::Long(12)])));
     }
 }

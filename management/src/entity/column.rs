@@ -17,6 +17,11 @@ pub(super) fn counter(number: u64) -> Value {
     Value::Long(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// Counts by the index of a router, where there are any.
+pub(super) fn counts(counts: Option<&[u64]>) -> Value {
+    counts.map_or(Value::Null, |counts| Value::List(counts.iter().map(|&count| Value::Ulong(count)).collect()))
+}
+
 /// Seconds in a column of a table.
 pub(super) fn seconds(duration: Duration) -> Value {
     Value::Uint(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))

@@ -1,6 +1,6 @@
 //! `router.link`: a link that is attached to the router.
 
-use super::column::{Column, seconds};
+use super::column::{Column, counts, seconds};
 use super::table::{Core, Key, Rows, Table};
 use super::{EntityKind, EntityType};
 use crate::schema::EntityDef;
@@ -77,11 +77,11 @@ impl Rows for Kind {
         ("modifiedCount", |l| Value::Ulong(l.counters.modified)),
         ("deliveriesDelayed1Sec", |l| Value::Ulong(l.counters.delayed_1sec)),
         ("deliveriesDelayed10Sec", |l| Value::Ulong(l.counters.delayed_10sec)),
-        ("deliveriesStuck", |_| Value::Ulong(0)),
+        ("deliveriesStuck", |l| Value::Ulong(l.counters.stuck)),
         ("openMovedStreams", |l| Value::Ulong(l.moved_streams.into())),
-        ("ingressHistogram", |_| Value::Null),
+        ("ingressHistogram", |l| counts(l.ingress.as_deref())),
         ("priority", |l| Value::Uint(l.priority.into())),
-        ("settleRate", |_| Value::Uint(0)),
+        ("settleRate", |l| Value::Uint(l.settle_rate)),
         ("creditAvailable", |l| Value::Uint(l.credit)),
         ("zeroCreditSeconds", |l| seconds(l.zero_credit)),
     ];
@@ -123,10 +123,13 @@ mod tests {
             priority: 5,
             credit: 15,
             zero_credit: Duration::from_millis(16900),
+            settle_rate: 18,
+            ingress: None,
         };
         let c = &mut row.counters;
         (c.deliveries, c.presettled, c.dropped_presettled, c.accepted) = (5, 6, 7, 8);
         (c.rejected, c.released, c.modified, c.delayed_1sec, c.delayed_10sec) = (9, 10, 11, 12, 13);
+        c.stuck = 17;
         row
     }
 
@@ -138,10 +141,13 @@ mod tests {
              'endpoint', 'linkDir': 'in', 'owningAddr': 'Ma', 'capacity': 250, 'undeliveredCount': 3, 'unsettledCount': \
              4, 'deliveryCount': 5, 'connectionId': '2', 'operStatus': 'up', 'presettledCount': 6, \
              'droppedPresettledCount': 7, 'acceptedCount': 8, 'rejectedCount': 9, 'releasedCount': 10, 'modifiedCount': \
-             11, 'deliveriesDelayed1Sec': 12, 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 0, 'openMovedStreams': 14, \
-             'ingressHistogram': None, 'priority': 5, 'settleRate': 0, 'creditAvailable': 15, 'zeroCreditSeconds': 16}"
+             11, 'deliveriesDelayed1Sec': 12, 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 17, 'openMovedStreams': 14, \
+             'ingressHistogram': None, 'priority': 5, 'settleRate': 18, 'creditAvailable': 15, 'zeroCreditSeconds': 16}"
         );
         let other = row_map::<Kind>(&LinkRow { incoming: false, up: false, owning_address: None, ..row() });
+        let counted = row_map::<Kind>(&LinkRow { ingress: Some(vec![19, 0]), ..row() });
+        let histogram = Value::List(vec![Value::Ulong(19), Value::Ulong(0)]);
+        assert_eq!(counted.get("ingressHistogram"), Some(&histogram));
         let shown = ["linkDir", "operStatus", "owningAddr"].map(|name| other.get(name).cloned());
         assert_eq!(shown, [Some("out".into()), Some("down".into()), Some(Value::Null)]);
     }

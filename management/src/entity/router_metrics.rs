@@ -89,7 +89,7 @@ impl Rows for Kind {
         ("modifiedDeliveries", |m| Value::Ulong(m.row.totals.outcomes.modified)),
         ("deliveriesDelayed1Sec", |m| Value::Ulong(m.row.totals.outcomes.delayed_1sec)),
         ("deliveriesDelayed10Sec", |m| Value::Ulong(m.row.totals.outcomes.delayed_10sec)),
-        ("deliveriesStuck", |_| Value::Ulong(0)),
+        ("deliveriesStuck", |m| Value::Ulong(m.row.totals.outcomes.stuck)),
         ("deliveriesIngress", |m| Value::Ulong(m.row.totals.ingress)),
         ("deliveriesEgress", |m| Value::Ulong(m.row.totals.egress)),
         ("deliveriesTransit", |m| Value::Ulong(m.row.totals.transit)),
@@ -98,7 +98,7 @@ impl Rows for Kind {
         ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
         ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
         ("deliveriesRedirectedToFallback", |_| Value::Ulong(0)),
-        ("linksBlocked", |_| Value::Uint(0)),
+        ("linksBlocked", |m| Value::Uint(m.row.totals.links_blocked)),
         ("uptimeSeconds", |m| seconds(m.row.uptime)),
         ("memoryUsage", |m| m.usage.map(|usage| usage.total).into()),
         ("residentMemoryUsage", |m| m.usage.map(|usage| usage.resident).into()),
@@ -158,6 +158,7 @@ mod tests {
         (o.released, o.modified, o.delayed_1sec, o.delayed_10sec) = (10, 11, 12, 13);
         let t = &mut row.totals;
         (t.ingress, t.egress, t.transit, t.ingress_route_container, t.egress_route_container) = (14, 15, 16, 17, 18);
+        (t.outcomes.stuck, t.links_blocked) = (21, 22);
         Metrics { row, id: "R".to_owned(), auto_links: 4, usage: Some(Usage { total: 20, resident: 19 }) }
     }
 
@@ -170,10 +171,10 @@ mod tests {
                  'linkCount': 2, 'nodeCount': 3, 'autoLinkCount': 4, 'connectionCount': 5, 'presettledDeliveries': 6, \
                  'droppedPresettledDeliveries': 7, 'acceptedDeliveries': 8, 'rejectedDeliveries': 9, \
                  'releasedDeliveries': 10, 'modifiedDeliveries': 11, 'deliveriesDelayed1Sec': 12, \
-                 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 0, 'deliveriesIngress': 14, 'deliveriesEgress': 15, \
+                 'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 21, 'deliveriesIngress': 14, 'deliveriesEgress': 15, \
                  'deliveriesTransit': 16, 'deliveriesIngressRouteContainer': 17, 'deliveriesEgressRouteContainer': 18, \
                  'deliveriesIngressInterNetwork': 0, 'deliveriesEgressInterNetwork': 0, \
-                 'deliveriesRedirectedToFallback': 0, 'linksBlocked': 0, 'uptimeSeconds': 70, 'memoryUsage': 20, \
+                 'deliveriesRedirectedToFallback': 0, 'linksBlocked': 22, 'uptimeSeconds': 70, 'memoryUsage': 20, \
                  'residentMemoryUsage': 19, 'connectionCounters': {{'tcp': 50, 'amqp': 40, 'http1': 0, 'http2': 0}}, \
                  'version': '{}'}}",
                 router_engine::VERSION

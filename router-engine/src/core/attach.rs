@@ -5,8 +5,10 @@ use super::action::{AttachRequest, Direction};
 use super::connection::{ConnParams, LinkPolicy, PeerKind};
 use super::effect::{AttachOut, AttachReply, CutThrough, Effect, SessionClass};
 use super::ids::{LinkId, OutId};
+use super::ingress::IngressHistogram;
 use super::objects::{Address, Conn, CoreService, Link, LinkCounters, LinkKind};
 use super::plane::edge::{CAP_EDGE_DOWNLINK, CAP_INTER_EDGE};
+use super::rate::SettleRate;
 use super::report;
 use super::table::{Hook, List, Slot};
 use crate::address::name::{self, EDGE_UPLINK_KEY};
@@ -365,6 +367,9 @@ impl Core {
             peer_credit: 0,
             zero_credit_since: Some(self.now),
             told_reachable: false,
+            blocked: false,
+            settle_rate: SettleRate::default(),
+            ingress: IngressHistogram::default(),
             counters: LinkCounters::default(),
             queued_whole: 0,
             gauge,
@@ -471,6 +476,7 @@ impl Core {
         }
         self.stream_moved_back(slot);
         if let Some(link) = self.links.remove(slot) {
+            self.telemetry.totals.links_blocked -= u32::from(link.blocked);
             self.due.wakers.extend(self.telemetry.detached(&self.conns[link.conn], &link));
             report::closed(self.conns[link.conn].id, &link, how);
         }

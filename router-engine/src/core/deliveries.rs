@@ -25,6 +25,8 @@ pub(crate) struct IncomingDelivery {
     pub(crate) complete: bool,
     /// When it came; none for a stream, which may take its time.
     pub(crate) born: Option<Instant>,
+    /// It counts as stuck.
+    pub(crate) stuck: bool,
     pub(crate) multicast: bool,
     /// The copies that are still open.
     pub(crate) copies: SmallVec<[Slot<OutgoingDelivery>; 1]>,
@@ -76,6 +78,8 @@ pub(crate) struct OutgoingDelivery {
     /// The address that counts it as outstanding at the neighbour.
     pub(crate) outstanding: Option<Slot<Address>>,
     pub(crate) born: Instant,
+    /// It counts as stuck.
+    pub(crate) stuck: bool,
 }
 
 entry!(IncomingDelivery, InId);

@@ -7,6 +7,7 @@ use super::ids::OutId;
 use super::objects::{Conn, Link, LinkCounters};
 use super::table::Slot;
 use crate::stream::Payload;
+use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -131,8 +132,9 @@ impl Core {
     }
 
     fn remove_outgoing(&mut self, slot: Slot<OutgoingDelivery>) {
-        let link = self.outgoing[slot].link;
+        let OutgoingDelivery { link, stuck, .. } = self.outgoing[slot];
         self.links[link].outgoing.remove(&mut self.outgoing, slot);
+        self.no_longer_stuck(link, stuck);
         self.links[link].undelivered -= u32::from(self.outgoing[slot].waits());
         let OutgoingDelivery { outstanding, neighbour, .. } = self.outgoing[slot];
         if let Some((address, neighbour)) = outstanding.zip(neighbour)
@@ -150,8 +152,9 @@ impl Core {
     pub(super) fn remove_incoming(&mut self, slot: Slot<IncomingDelivery>) {
         self.end_resend(slot);
         self.orphan_copies(slot);
-        let link = self.incoming[slot].link;
+        let IncomingDelivery { link, stuck, .. } = self.incoming[slot];
         self.links[link].incoming.remove(&mut self.incoming, slot);
+        self.no_longer_stuck(link, stuck);
         self.links[link].undelivered -= u32::from(self.incoming[slot].presettled);
         self.incoming.remove(slot);
     }
@@ -162,7 +165,7 @@ impl Core {
             return;
         }
         let age = born.map(|born| self.now.since(born));
-        count(&mut self.links[link].counters, outcome, age);
+        self.links[link].count(outcome, age, self.now);
         if !self.conns[self.links[link].conn].is_internal() {
             count(&mut self.telemetry.totals.outcomes, outcome, age);
         }
@@ -172,7 +175,7 @@ impl Core {
         let presettled = self.is_presettled(slot);
         let OutgoingDelivery { link, stream, born, ref outcome, .. } = self.outgoing[slot];
         let outcome = outcome.as_ref().filter(|_| !presettled);
-        count(&mut self.links[link].counters, outcome, (!stream).then(|| self.now.since(born)));
+        self.links[link].count(outcome, (!stream).then(|| self.now.since(born)), self.now);
     }
 
     /// An unsettled whole message must have left: somebody has spoken of it, or nobody will.
@@ -189,6 +192,16 @@ impl Core {
     pub(super) fn is_presettled(&self, out: Slot<OutgoingDelivery>) -> bool {
         let out = &self.outgoing[out];
         out.presettled && out.origin.is_none_or(|origin| self.incoming[origin].presettled)
+    }
+}
+
+impl Link {
+    /// Counts the end of a delivery. `age` is none for streams.
+    fn count(&mut self, outcome: Option<&DeliveryState>, age: Option<Duration>, now: Instant) {
+        count(&mut self.counters, outcome, age);
+        if matches!(outcome, Some(DeliveryState::Accepted | DeliveryState::Rejected(_))) {
+            self.settle_rate.add(now);
+        }
     }
 }
 

@@ -23,12 +23,14 @@ mod ending;
 mod forwarding;
 mod gauge;
 pub mod ids;
+mod ingress;
 mod lifecycle;
 mod neighbours;
 pub mod nodes;
 mod objects;
 mod plane;
 mod population;
+mod rate;
 mod reach;
 mod report;
 mod resend;
@@ -40,6 +42,7 @@ mod services;
 mod settle;
 pub mod snapshot;
 mod streaming;
+mod stuck;
 mod table;
 mod telemetry;
 #[cfg(test)]
@@ -101,6 +104,8 @@ pub struct Core {
     auto_links: auto_link::AutoLinks,
     telemetry: telemetry::Telemetry,
     served: served::Served,
+    /// Looks for deliveries that are stuck, where that is wanted.
+    detection: Option<stuck::Detection>,
     /// Idle streaming links that a connection keeps.
     pool_kept: usize,
     started: Instant,
@@ -132,6 +137,8 @@ pub struct Totals {
     pub egress: u64,
     /// Deliveries sent to other routers, routing protocol messages excepted.
     pub transit: u64,
+    /// Links that have been without credit for too long now.
+    pub links_blocked: u32,
     /// Received from route containers.
     pub ingress_route_container: u64,
     /// Sent to route containers.
@@ -238,7 +245,7 @@ impl Router {
     /// When [`Router::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        self.core.lock().next_tick
+        self.core.lock().next_timeout()
     }
 
     /// Runs `f` on the core, then posts what it staged and wakes the ports concerned.
@@ -271,6 +278,7 @@ impl Core {
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             served: served::Served::default(),
+            detection: None,
             pool_kept: streaming::POOL_KEPT,
             started: now,
             now,
@@ -335,13 +343,20 @@ impl Core {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if now < self.next_tick {
+        if now < self.next_timeout() {
             return;
         }
         self.advance(now);
-        // A late tick is not made up for: the next one counts from now.
-        self.next_tick = now + TICK;
-        self.tick();
+        if self.next_tick <= now {
+            // A late tick is not made up for: the next one counts from now.
+            self.next_tick = now + TICK;
+            self.tick();
+        }
+        self.detect_stuck();
+    }
+
+    fn next_timeout(&self) -> Instant {
+        self.detection.as_ref().map_or(self.next_tick, |detection| detection.due().min(self.next_tick))
     }
 
     /// Stages an effect for the port of a connection.

@@ -6,8 +6,10 @@ use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
+use super::ingress::IngressHistogram;
 use super::plane::interior::edges::Consumed;
 use super::plane::messages::MeshId;
+use super::rate::SettleRate;
 use super::streaming::LinkPool;
 use super::table::{Hook, List, Slot, entry, listed};
 use crate::Mailbox;
@@ -154,6 +156,11 @@ pub(crate) struct Link {
     pub(crate) zero_credit_since: Option<Instant>,
     /// Of an incoming link of an edge router: it was told that somebody consumes the address.
     pub(crate) told_reachable: bool,
+    /// It counts as blocked, because that is long ago.
+    pub(crate) blocked: bool,
+    pub(crate) settle_rate: SettleRate,
+    /// Of an outgoing link where messages leave the network.
+    pub(crate) ingress: IngressHistogram,
     pub(crate) counters: LinkCounters,
     /// Unsettled whole messages that were queued on an outgoing link.
     pub(crate) queued_whole: u64,
@@ -182,6 +189,8 @@ pub struct LinkCounters {
     pub delayed_1sec: u64,
     /// Took more than ten seconds.
     pub delayed_10sec: u64,
+    /// Have not been sent or settled for too long now.
+    pub stuck: u64,
 }
 
 /// An address record.

@@ -10,6 +10,7 @@ use crate::log::{Level, LogModule};
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::{Map, Symbol, Value};
 use std::fmt::{Display, Write, from_fn};
+use std::time::Duration;
 
 const CORE: LogModule = LogModule::RouterCore;
 
@@ -61,7 +62,7 @@ pub(super) fn closed(conn: ConnId, link: &Link, how: &str) {
         Level::Debug,
         conn = conn,
         link = link.id,
-        "{how}: del={} presett={} psdrop={} acc={} rej={} rel={} mod={} delay1={} delay10={} blocked=no",
+        "{how}: del={} presett={} psdrop={} acc={} rej={} rel={} mod={} delay1={} delay10={} blocked={}",
         c.deliveries + link.left_whole(),
         c.presettled,
         c.dropped_presettled,
@@ -70,8 +71,26 @@ pub(super) fn closed(conn: ConnId, link: &Link, how: &str) {
         c.released,
         c.modified,
         c.delayed_1sec,
-        c.delayed_10sec
+        c.delayed_10sec,
+        if link.blocked { "yes" } else { "no" }
     );
+}
+
+/// The first delivery of a link has become stuck.
+pub(super) fn stuck(conn: ConnId, link: LinkId, age: Duration) {
+    log!(
+        CORE,
+        Level::Info,
+        conn = conn,
+        link = link,
+        "Stuck delivery: At least one delivery on this link has been undelivered/unsettled for more than {} seconds",
+        age.as_secs()
+    );
+}
+
+pub(super) fn blocked(conn: ConnId, link: LinkId, since: Duration) {
+    let seconds = since.as_secs();
+    log!(CORE, Level::Info, conn = conn, link = link, "Link blocked with zero credit for {seconds} seconds");
 }
 
 /// A control link came (`attaching`) or went.

@@ -68,6 +68,7 @@ impl Core {
             neighbour,
             outstanding: counted,
             born: self.now,
+            stuck: false,
         });
         let l = &mut self.links[link];
         // What is queued will use the credit; the peer's next flow tells the exact figure.
@@ -87,6 +88,7 @@ impl Core {
         let id = self.outgoing[slot].id;
         let from = route.conn.map(|c| self.conns[c].id.number);
         self.count_egress(link, address);
+        self.count_origin(link, content.annotations);
         let mut annotations = content.annotations.clone();
         if let Some(edge) = self.plane.edge().filter(|_| self.conns[conn].role.is_edge()) {
             annotations.ingress_mesh = Some(edge.mesh_text());

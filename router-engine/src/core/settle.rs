@@ -214,6 +214,9 @@ impl Core {
         l.undelivered -= u32::from(waited);
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(counts_as_presettled);
+        if counts_as_presettled {
+            l.settle_rate.add(self.now);
+        }
         self.stream_link_idle(link);
         if !presettled {
             if origin.is_none() {

@@ -6,6 +6,7 @@ use super::objects::{Address, AddressCounters, Conn, Link, LinkCounters, LinkKin
 use super::table::{Entry, Table};
 use super::{Core, Router, Totals};
 use crate::forward::Treatment;
+use crate::index::MAX_ROUTERS;
 use amqp_core::Instant;
 use std::time::Duration;
 
@@ -67,6 +68,10 @@ pub struct LinkRow {
     pub credit: u32,
     /// Seconds without credit.
     pub zero_credit: Duration,
+    /// Settlements per second in the last few seconds.
+    pub settle_rate: u32,
+    /// Deliveries by the router where they entered the network, where they leave it.
+    pub ingress: Option<Vec<u64>>,
 }
 
 /// An address.
@@ -92,6 +97,8 @@ pub struct AddressRow {
     pub counters: AddressCounters,
     /// Unsettled deliveries at neighbours, where the treatment counts them.
     pub tracked: u32,
+    /// The same by neighbour, if there can be any.
+    pub outstanding: Option<Vec<u64>>,
 }
 
 /// Router-wide figures.
@@ -275,7 +282,16 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         watched: !a.watches.is_empty(),
         counters: a.counters,
         tracked: a.outstanding.iter().map(|(_, count)| count).sum(),
+        outstanding: (a.treatment == Treatment::Balanced).then(|| by_neighbour(a)),
     }
+}
+
+fn by_neighbour(address: &Address) -> Vec<u64> {
+    let mut counts = vec![0; MAX_ROUTERS];
+    for (neighbour, count) in &address.outstanding {
+        counts[neighbour.get()] = u64::from(*count);
+    }
+    counts
 }
 
 fn connection_row(core: &Core, conn: &Conn, now: Instant) -> ConnectionRow {
@@ -328,6 +344,8 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         // Flows take and give octets without credit for messages: always one.
         credit: if in_process { 1 } else { link.peer_credit },
         zero_credit: zero_credit.map_or(Duration::ZERO, |at| now.since(at)),
+        settle_rate: link.settle_rate.per_second(now),
+        ingress: core.has_histogram(link).then(|| link.ingress.counts()),
     }
 }
 

@@ -245,6 +245,16 @@ impl<T> Table<T> {
         self.slab.iter().map(|(index, t)| (Slot::at(index as u32), t))
     }
 
+    /// The object at a place, one of [`Self::places`].
+    pub(crate) fn at(&self, place: u32) -> Option<Slot<T>> {
+        self.slab.contains(place as usize).then(|| Slot::at(place))
+    }
+
+    /// Places that objects may be at.
+    pub(crate) fn places(&self) -> u32 {
+        self.slab.capacity() as u32
+    }
+
     pub(crate) fn slots(&self) -> Vec<Slot<T>> {
         self.entries().map(|(slot, _)| slot).collect()
     }

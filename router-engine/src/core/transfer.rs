@@ -63,6 +63,7 @@ impl Core {
                 presettled: settled,
                 complete,
                 born: complete.then_some(self.now),
+                stuck: false,
                 multicast: false,
                 copies: SmallVec::new(),
                 undecided: 0,
@@ -95,6 +96,9 @@ impl Core {
         if copies == 0 {
             self.undeliverable(delivery, link, address, to.as_deref(), within_radius);
             return;
+        }
+        if settled {
+            self.links[link].settle_rate.add(self.now);
         }
         if early_credit {
             self.give_credit(link, 1);
