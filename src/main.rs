@@ -51,7 +51,7 @@ fn print(text: &str) -> ExitCode {
 fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
     let _last_lines = LastLines;
     management::log::logger();
-    std::panic::set_hook(Box::new(report_panic));
+    crash::report_crashes(program);
     if is_daemon && daemon::settle(&mut options).is_err() {
         // Nothing is said, by agreement with start scripts; no report makes the starter fail.
         return ExitCode::FAILURE;
@@ -88,17 +88,6 @@ impl Drop for LastLines {
     fn drop(&mut self) {
         management::log::logger().flush();
     }
-}
-
-/// Tells of a panic without waiting for whoever reads stderr: it may be on a thread that moves traffic.
-fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let thread = std::thread::current();
-    let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>"));
-    let trace = std::backtrace::Backtrace::capture();
-    if trace.status() == std::backtrace::BacktraceStatus::Captured {
-        text.push_str(&format!("\n{trace}"));
-    }
-    management::log::to_stderr(&text);
 }
 
 /// Nothing is read from the library, but scripts rely on complaints when it is not there.

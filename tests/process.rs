@@ -5,6 +5,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -77,4 +78,29 @@ fn the_first_process_of_a_container_ends_well_after_sigint() {
     signal(&child, Signal::SIGINT);
     for _ in log {}
     assert_eq!(parent.wait().unwrap().code(), Some(0));
+}
+
+/// Runs a router until it is sent a fatal signal; what it has told on stderr.
+fn fatally_signalled(fault: Signal) -> String {
+    let folder = Folder::new(fault.as_str(), "log {\n module: DEFAULT\n enable: info+\n outputFile: stderr\n}\n");
+    let mut router =
+        Command::new(ROUTER).args(["-c", &folder.file("router.conf")]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(router.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("Operational")).expect("it starts");
+    signal(&router.id().to_string(), fault);
+    let told: Vec<String> = lines.collect();
+    assert_eq!(router.wait().unwrap().signal(), Some(fault as i32), "it dies of what it was sent");
+    told.join("\n")
+}
+
+#[test]
+fn a_fatal_signal_is_reported() {
+    for (fault, shown) in [(Signal::SIGSEGV, "Signal: 11 SIGSEGV"), (Signal::SIGABRT, "Signal: 6 SIGABRT")] {
+        let told = fatally_signalled(fault);
+        let version = format!("Version: {}", router_engine::VERSION);
+        for part in ["*** SKUPPER-ROUTER FATAL ERROR ***", &version, shown, "(skrouterd)", "[0] IP: 0x", "[stack]"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert!(told.ends_with("*** END ***"), "{told}");
+    }
 }

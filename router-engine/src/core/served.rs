@@ -129,7 +129,9 @@ impl Core {
         match credit {
             Ok(credit) => {
                 let Some(request) = self.served.asked.remove(&link) else { return };
-                self.links[partner].capacity = credit;
+                if request.direction == Direction::In {
+                    self.links[partner].capacity = credit;
+                }
                 self.accept_pair(partner, request);
             }
             Err(error) => self.detach_link_with(own, &error),
@@ -147,7 +149,9 @@ impl Core {
         let name = crate::address::name::link_name(&mut self.rng);
         let (link, own) = self.pair(server, conn, name.clone(), direction);
         let l = &mut self.links[link];
-        l.capacity = credit;
+        if direction == Direction::In {
+            l.capacity = credit;
+        }
         let out = AttachOut {
             link: l.id,
             name,
