@@ -148,7 +148,7 @@ fn outgoing_links_count_by_the_router_where_messages_came_from() {
     tx.send(link);
     tx.send(link);
     let between = neighbour.attach(super::super::action::Direction::In, None);
-    let annotations = Annotations { ingress: Some(Bytes::from_static(b"0/B").into()), ..Annotations::default() };
+    let annotations = Annotations { ingress: Some(Bytes::from_static(b"0/B")), ..Annotations::default() };
     neighbour.deliver(between, Some("q"), message(), annotations, false);
     let histogram = row(&router, queue, NOW).ingress.expect("of an outgoing link");
     assert_eq!((histogram.len(), &histogram[..3]), (MAX_ROUTERS, &[2, 1, 0][..]));
