@@ -59,7 +59,7 @@ impl Router {
 
     /// Changes how many idle streaming links a connection keeps.
     pub fn keep_idle_streams(&self, count: usize) {
-        self.with(|core| core.pool_kept = count);
+        self.with(|core| core.neighbours.pool_kept = count);
     }
 
     /// Adds an address configuration. A prefix `p` is given as the pattern `p/#`.

@@ -104,15 +104,20 @@ pub struct Core {
     auto_links: auto_link::AutoLinks,
     telemetry: telemetry::Telemetry,
     served: served::Served,
-    /// Looks for deliveries that are stuck, where that is wanted.
-    detection: Option<stuck::Detection>,
-    /// Idle streaming links that a connection keeps.
-    pool_kept: usize,
-    started: Instant,
+    timers: Timers,
     /// Time of the running batch.
     now: Instant,
-    next_tick: Instant,
     due: Due,
+}
+
+/// What the core does by itself, and when.
+#[derive(Debug)]
+struct Timers {
+    /// When the router began.
+    started: Instant,
+    next_tick: Instant,
+    /// Looks for deliveries that are stuck, where that is wanted.
+    detection: Option<stuck::Detection>,
 }
 
 /// What is to be done at the end of the running batch.
@@ -278,11 +283,8 @@ impl Core {
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             served: served::Served::default(),
-            detection: None,
-            pool_kept: streaming::POOL_KEPT,
-            started: now,
+            timers: Timers { started: now, next_tick: now + TICK, detection: None },
             now,
-            next_tick: now + TICK,
             due: Due::default(),
             config,
         };
@@ -347,16 +349,19 @@ impl Core {
             return;
         }
         self.advance(now);
-        if self.next_tick <= now {
+        if self.timers.next_tick <= now {
             // A late tick is not made up for: the next one counts from now.
-            self.next_tick = now + TICK;
+            self.timers.next_tick = now + TICK;
             self.tick();
         }
         self.detect_stuck();
     }
 
     fn next_timeout(&self) -> Instant {
-        self.detection.as_ref().map_or(self.next_tick, |detection| detection.due().min(self.next_tick))
+        self.timers
+            .detection
+            .as_ref()
+            .map_or(self.timers.next_tick, |detection| detection.due().min(self.timers.next_tick))
     }
 
     /// Stages an effect for the port of a connection.

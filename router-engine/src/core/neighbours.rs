@@ -7,6 +7,7 @@ use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA, OwnLink};
 use super::effect::{Effect, PRIORITIES, SessionClass};
 use super::objects::{Conn, Link, LinkKind};
 use super::report;
+use super::streaming::POOL_KEPT;
 use super::table::Slot;
 use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
 
@@ -19,13 +20,20 @@ pub(super) struct Neighbours {
     taken: NeighbourSet,
     /// Data connections without a control connection.
     unallocated: Vec<Slot<Conn>>,
+    /// Idle streaming links that each connection keeps.
+    pub(super) pool_kept: usize,
 }
 
 // === impl Neighbours ===
 
 impl Default for Neighbours {
     fn default() -> Self {
-        Self { active: vec![None; MAX_ROUTERS], taken: NeighbourSet::EMPTY, unallocated: Vec::new() }
+        Self {
+            active: vec![None; MAX_ROUTERS],
+            taken: NeighbourSet::EMPTY,
+            unallocated: Vec::new(),
+            pool_kept: POOL_KEPT,
+        }
     }
 }
 

@@ -240,7 +240,7 @@ impl Router {
             addresses: core.addresses.records().len(),
             nodes: core.plane.routing().count(),
             totals: core.telemetry.totals,
-            uptime: now.since(core.started),
+            uptime: now.since(core.timers.started),
         }
     }
 

@@ -139,7 +139,7 @@ impl Core {
 
     /// Detaches streaming links that were not needed lately, beyond what a connection keeps.
     pub(super) fn trim_pools(&mut self) {
-        let kept = self.pool_kept;
+        let kept = self.neighbours.pool_kept;
         for conn in self.conns.slots() {
             let links = &self.links;
             let done = |id: LinkId| links.find(id).is_none_or(|l| links[l].outgoing.is_empty());

@@ -57,7 +57,9 @@ impl Router {
             "Stuck delivery detection: Scan interval: {period} seconds, Delivery age threshold: {limit} seconds"
         );
         let due = now + interval;
-        self.with(|core| core.detection = Some(Detection { interval, age, due, stage: Stage::Incoming, place: 0 }));
+        self.with(|core| {
+            core.timers.detection = Some(Detection { interval, age, due, stage: Stage::Incoming, place: 0 })
+        });
     }
 }
 
@@ -96,7 +98,7 @@ impl Detection {
 impl Core {
     /// Makes the next step of the search, if it is due.
     pub(super) fn detect_stuck(&mut self) {
-        let Some(mut detection) = self.detection.filter(|detection| detection.due <= self.now) else { return };
+        let Some(mut detection) = self.timers.detection.filter(|detection| detection.due <= self.now) else { return };
         if detection.begins_cycle() {
             crate::log!(LogModule::RouterCore, Level::Debug, "Stuck Delivery Detection: Starting detection cycle");
         }
@@ -116,7 +118,7 @@ impl Core {
             }
         };
         detection.advance(end, self.now);
-        self.detection = Some(detection);
+        self.timers.detection = Some(detection);
     }
 
     fn look_at_incoming(&mut self, places: Range<u32>, age: Duration) {
