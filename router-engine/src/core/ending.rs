@@ -147,6 +147,9 @@ impl Core {
             self.stream_link_idle(link);
         }
         self.outgoing.remove(slot);
+        if self.links[link].outgoing.is_empty() {
+            self.proxy_idle(link);
+        }
     }
 
     pub(super) fn remove_incoming(&mut self, slot: Slot<IncomingDelivery>) {

@@ -71,7 +71,7 @@ use connection::{ConnHandle, ConnParams};
 use deliveries::{IncomingDelivery, OutgoingDelivery};
 use effect::Effect;
 use ids::{ConnId, InId};
-use objects::{Conn, Link};
+use objects::{Address, Conn, Link};
 use parking_lot::{Mutex, RwLock};
 use plane::Plane;
 use std::sync::{Arc, OnceLock};
@@ -127,6 +127,8 @@ struct Due {
     conns: Vec<Slot<Conn>>,
     /// Incoming links with credit to grant.
     links: Vec<Slot<Link>>,
+    /// Addresses of an edge router whose clients have changed; each is held once for each time that it is here.
+    proxies: Vec<Slot<Address>>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
 }
@@ -375,6 +377,7 @@ impl Core {
 
     /// Ends a batch: grants the credit that became due and posts staged effects.
     fn flush(&mut self) {
+        self.flush_proxies();
         self.flush_credit();
         // What has a later number has not reached its port.
         let mark = self.outgoing.last_number();

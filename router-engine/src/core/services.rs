@@ -100,8 +100,13 @@ impl Core {
 
     /// A link of a service is gone.
     pub(super) fn service_link_lost(&mut self, link: Slot<Link>) {
-        if let Some(edge) = self.conns[self.links[link].conn].edge.as_mut() {
-            edge.tracking.take_if(|tracking| *tracking == link);
+        let conn = self.links[link].conn;
+        let Some(edge) = self.conns[conn].edge.as_mut() else { return };
+        if edge.tracking.take_if(|tracking| *tracking == link).is_some() {
+            // Whoever asks again knows nothing.
+            for at in 0..self.conns[conn].links.len() {
+                self.links[self.conns[conn].links[at]].told_reachable = false;
+            }
         }
     }
 
@@ -114,6 +119,7 @@ impl Core {
         };
         let Some(l) = self.links.get_mut(link) else { return };
         l.counters.deliveries += 1;
+        l.use_credit(1, self.now);
         let id = l.id;
         let state = if understood {
             l.counters.accepted += 1;
@@ -141,9 +147,7 @@ impl Core {
     /// Sends a message on a link of a service. False when too many wait already: then [`Self::service_settled`] is the
     /// time for another attempt.
     pub(super) fn send_service(&mut self, link: Slot<Link>, message: Bytes) -> bool {
-        let Some(l) = self.links.get(link) else { return false };
-        let LinkKind::Service(service) = l.kind else { return false };
-        if l.outgoing.len() >= service.queue() {
+        if !self.has_room(link) {
             return false;
         }
         let route = Route::internal(false);
@@ -151,6 +155,12 @@ impl Core {
         let content = Content { payload: &payload, annotations: &annotations, state: None, reader: false };
         self.push(&route, link, None, None, &content);
         true
+    }
+
+    /// Whether another message may be sent on a link of a service.
+    pub(super) fn has_room(&self, link: Slot<Link>) -> bool {
+        let Some(l) = self.links.get(link) else { return false };
+        matches!(l.kind, LinkKind::Service(service) if l.outgoing.len() < service.queue())
     }
 
     /// The peer has settled a message on a link of a service.

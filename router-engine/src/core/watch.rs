@@ -27,7 +27,7 @@ impl Router {
             core.due.wakers.extend(waker);
             core.addresses[slot].watches.push(Watch { id, notify });
             let watch = WatchId { address: core.addresses[slot].id, id };
-            core.reconcile_proxies(slot);
+            core.proxies_due(slot);
             watch
         })
     }
@@ -37,7 +37,7 @@ impl Router {
         self.with(|core| {
             if let Some(slot) = core.addresses.find(watch.address) {
                 core.addresses[slot].watches.retain(|w| w.id != watch.id);
-                core.reconcile_proxies(slot);
+                core.proxies_due(slot);
                 core.addresses.release(slot);
             }
         });

@@ -70,7 +70,7 @@ impl Core {
         match self.plane {
             Plane::Standalone => {}
             Plane::Interior(_) => self.tell_network(change),
-            Plane::Edge(_) => self.reconcile_proxies(change.address),
+            Plane::Edge(_) => self.proxies_due(change.address),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Edge routers, and what interior routers do for them (spec `inter-router-protocol.md` section 9).
 
+use super::super::AddressConfig;
 use super::super::Mode;
 use super::super::Router;
 use super::super::action::{Action, Direction};
@@ -8,6 +9,7 @@ use super::super::effect::{AttachOut, Effect, Push};
 use super::super::ids::LinkId;
 use super::world::{Peer, message, router, router_of};
 use crate::annotations::Annotations;
+use crate::forward::Treatment;
 use crate::stream::Payload;
 use amqp_core::message::{Body, Message, MessageBuilder};
 use amqp_core::performative::DeliveryState;
@@ -304,4 +306,104 @@ fn edge_routers_reach_each_other_directly() {
     assert!(peer.pushes().is_empty(), "E20 is somebody else");
     peer.submit(Action::Closed);
     assert_eq!(spare.answer_attaches().len(), 3, "the other connection stands in for it");
+}
+
+#[test]
+fn what_the_interior_refuses_is_not_asked_for_again_and_again() {
+    let router = router_of(Mode::Edge);
+    let (mut up, _) = edge(&router);
+    let mut client = Peer::new(&router);
+    let consumer = client.receiver("c");
+    let proxy = up.answer_attaches()[0].link;
+    up.detached(proxy);
+    client.receiver("c");
+    assert!(up.answer_attaches().is_empty());
+    client.submit(Action::Closed);
+    Peer::new(&router).receiver("c");
+    assert_eq!(up.answer_attaches().len(), 1, "others may have more luck");
+    let _ = consumer;
+}
+
+#[test]
+fn what_a_producer_has_sent_goes_ahead_of_the_end_of_its_proxy() {
+    let router = router_of(Mode::Edge);
+    let (mut up, standing) = edge(&router);
+    let mut client = Peer::new(&router);
+    let link = client.sender("p");
+    let proxy = up.answer_attaches()[0].link;
+    up.deliver(standing[3].link, None, tracked("Mp", true), Annotations::default(), false);
+    up.effects();
+    client.deliver(link, None, message(), Annotations::default(), true);
+    client.submit(Action::Closed);
+    let effects = up.effects();
+    let push = effects.iter().find_map(|e| if let Effect::Push(push) = e { Some(push.id) } else { None });
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Detach { .. })), "it would be lost");
+    up.submit(Action::Sent { delivery: push.expect("sent") });
+    assert_eq!(detached(&up), [proxy]);
+}
+
+#[test]
+fn what_a_consumer_has_not_taken_is_released_ahead_of_the_end_of_its_proxy() {
+    let router = router_of(Mode::Edge);
+    let (mut up, _) = edge(&router);
+    let mut client = Peer::new(&router);
+    client.receiver("c");
+    let proxy = up.answer_attaches()[0].link;
+    up.deliver(proxy, None, message(), Annotations::default(), false).expect("remembered");
+    client.submit(Action::Closed);
+    let effects = up.effects();
+    let place = |of: fn(&Effect) -> bool| effects.iter().position(of);
+    let released = place(|e| matches!(e, Effect::UpdateIn { settled: true, .. }));
+    let gone = place(|e| matches!(e, Effect::Detach { .. }));
+    assert!(released.is_some() && released < gone, "{effects:?}");
+}
+
+#[test]
+fn standing_links_that_are_gone_are_not_taken_for_others() {
+    let router = router_of(Mode::Edge);
+    let mut old = uplink(&router, 1);
+    let standing = old.answer_attaches();
+    old.detached(standing[0].link);
+    old.detached(standing[3].link);
+    let mut client = Peer::new(&router);
+    // They have the places that the standing links had.
+    client.receiver("a");
+    client.receiver("b");
+    old.effects();
+    let mut newer = uplink(&router, 2);
+    assert_eq!(newer.answer_attaches().len(), 6);
+    assert!(detached(&client).is_empty());
+}
+
+#[test]
+fn what_comes_from_another_edge_router_does_not_go_up() {
+    let router = router_of(Mode::Edge);
+    router.add_address_config("m/#", AddressConfig { treatment: Treatment::Multicast, priority: None }).expect("new");
+    let (up, _) = edge(&router);
+    let mut peer = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    let mut client = Peer::new(&router);
+    client.receiver("m/x");
+    let anonymous = peer.attach(Direction::In, None);
+    up.effects();
+    peer.deliver(anonymous, Some("m/x"), message(), Annotations::default(), false).expect("remembered");
+    assert_eq!(client.pushes().len(), 1);
+    assert!(up.pushes().is_empty());
+}
+
+#[test]
+fn only_the_loss_of_the_uplink_has_another_connection_take_over() {
+    let router = router_of(Mode::Edge);
+    let mut secured = uplink(&router, 1);
+    let (mut clear, mut other) = (uplink(&router, None), uplink(&router, None));
+    secured.submit(Action::Closed);
+    other.submit(Action::Closed);
+    assert_eq!(router.uplink(), None);
+    assert!(clear.answer_attaches().is_empty());
+}
+
+#[test]
+fn an_edge_router_is_no_peer_of_its_own() {
+    let router = router_of(Mode::Edge);
+    let mut own = Peer::of_edge(&router, ConnectionRole::InterEdge, router.id(), None);
+    assert!(own.answer_attaches().is_empty());
 }

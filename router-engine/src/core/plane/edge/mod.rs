@@ -40,6 +40,8 @@ pub(in crate::core) struct Edge {
     candidates: Vec<Slot<Conn>>,
     /// The one of them that is used.
     uplink: Option<Uplink>,
+    /// It is closing.
+    uplink_lost: bool,
     /// Links on the uplink's connection that stand for links of clients, by their address. It has a record for as long.
     proxies: HashMap<Slot<Address>, Proxies>,
     /// Connected edge routers.
@@ -53,9 +55,30 @@ pub(in crate::core) struct Edge {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Proxies {
     /// Stands for consumers.
-    incoming: Option<Slot<Link>>,
+    incoming: Proxy,
     /// Stands for producers.
-    outgoing: Option<Slot<Link>>,
+    outgoing: Proxy,
+}
+
+/// A link that stands for clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Proxy {
+    #[default]
+    None,
+    Link(Slot<Link>),
+    /// The peer has detached it. There is no other one until those that it stood for are gone and others come.
+    Refused,
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    const fn link(self) -> Option<Slot<Link>> {
+        match self {
+            Self::Link(link) => Some(link),
+            Self::None | Self::Refused => None,
+        }
+    }
 }
 
 // === impl Edge ===
@@ -67,6 +90,7 @@ impl Edge {
         Self {
             candidates: Vec::new(),
             uplink: None,
+            uplink_lost: false,
             proxies: HashMap::new(),
             peers: Vec::new(),
             mesh: MeshIdentity::new(draw(started, rng)),
@@ -135,6 +159,7 @@ impl Core {
     /// A link is about to go that may stand for clients here, or lead to another edge router.
     pub(in crate::core) fn edge_link_lost(&mut self, link: Slot<Link>) {
         if self.plane.edge().is_some() && self.conns[self.links[link].conn].role.attaches_for_others() {
+            self.uplink_link_lost(link);
             self.proxy_lost(link);
             self.peer_link_lost(link);
         }

@@ -8,8 +8,8 @@ use super::super::super::objects::{Address, Conn, CoreService, Link, LinkKind};
 use super::super::super::table::Slot;
 use super::super::is_propagated;
 use super::super::messages::Bid;
-use super::draw;
 use super::mesh_id::Verdict;
+use super::{Proxy, draw};
 use crate::forward::Treatment;
 use crate::stream::Payload;
 use smallvec::SmallVec;
@@ -34,14 +34,14 @@ pub(super) struct Peer {
     /// The ordinal of its last bid.
     ordinal: Option<i64>,
     /// Links of this router there that stand for its consumers, by their address. It has a record for as long.
-    proxies: HashMap<Slot<Address>, Slot<Link>>,
+    proxies: HashMap<Slot<Address>, Proxy>,
 }
 
 impl Core {
     /// A connection to another edge router is open.
     pub(in crate::core) fn peer_opened(&mut self, conn: Slot<Conn>) {
         let id = self.conns[conn].peer.as_ref().map(|peer| peer.container_id.clone()).unwrap_or_default();
-        let Some(edge) = self.plane.edge_mut() else { return };
+        let Some(edge) = self.plane.edge_mut().filter(|_| id != self.config.id) else { return };
         if let Some(peer) = edge.peers.iter_mut().find(|peer| peer.id == id) {
             peer.conns.push(conn);
             return;
@@ -73,7 +73,7 @@ impl Core {
         self.bind(anonymous, address);
         self.bid_on(conn);
         for address in self.addresses.slots() {
-            self.reconcile_peers(address);
+            self.reconcile_peer(conn, address);
         }
     }
 
@@ -118,23 +118,27 @@ impl Core {
     fn reconcile_peer(&mut self, conn: Slot<Conn>, address: Slot<Address>) {
         let a = self.addresses.get(address).filter(|a| a.class() == b'M' && is_propagated(&a.key));
         let wanted = a.is_some_and(|a| a.reach().consumers.own > 0);
-        let Some(have) = self.peer_on(conn).map(|peer| peer.proxies.get(&address).copied()) else { return };
+        let Some(have) = self.peer_on(conn).map(|peer| peer.proxies.get(&address).copied().unwrap_or_default()) else {
+            return;
+        };
         match have {
-            None if wanted => {
+            Proxy::None if wanted => {
                 let link = OwnLink::new(Direction::In, LinkKind::Endpoint, SessionClass::Endpoint);
                 let link = self.attach_own(conn, link.named(self.addresses[address].text()));
                 if let Some(peer) = self.peer_on(conn) {
-                    peer.proxies.insert(address, link);
+                    peer.proxies.insert(address, Proxy::Link(link));
                 }
                 self.bind(link, address);
             }
-            Some(link) if !wanted => {
+            Proxy::Link(_) | Proxy::Refused if !wanted => {
                 if let Some(peer) = self.peer_on(conn) {
                     peer.proxies.remove(&address);
                 }
-                self.detach_link(link, None);
+                if let Some(link) = have.link() {
+                    self.detach_link(link, None);
+                }
             }
-            _ => {}
+            Proxy::None | Proxy::Link(_) | Proxy::Refused => {}
         }
     }
 
@@ -142,8 +146,10 @@ impl Core {
     pub(super) fn peer_link_lost(&mut self, link: Slot<Link>) {
         let (conn, address) = (self.links[link].conn, self.proxied_address(link));
         let Some(peer) = self.peer_on(conn) else { return };
-        if let Some(address) = address.filter(|address| peer.proxies.get(address) == Some(&link)) {
-            peer.proxies.remove(&address);
+        if let Some(proxy) = address.and_then(|address| peer.proxies.get_mut(&address))
+            && *proxy == Proxy::Link(link)
+        {
+            *proxy = Proxy::Refused;
         }
         peer.negotiation.take_if(|negotiation| *negotiation == link);
     }

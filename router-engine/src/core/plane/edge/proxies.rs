@@ -10,10 +10,38 @@ use super::super::super::report;
 use super::super::super::table::Slot;
 use super::super::is_propagated;
 use super::super::messages::Tracking;
-use super::Proxies;
+use super::{Proxies, Proxy};
 use crate::stream::Payload;
 
 impl Core {
+    /// The clients of an address have changed: what stands for them is looked at when the batch is done. What they have
+    /// sent, and the outcomes of what they received, goes ahead of that.
+    pub(in crate::core) fn proxies_due(&mut self, address: Slot<Address>) {
+        if self.plane.edge().is_some() {
+            self.addresses[address].holds += 1;
+            self.due.proxies.push(address);
+        }
+    }
+
+    /// Looks at what stands for clients that have changed.
+    pub(in crate::core) fn flush_proxies(&mut self) {
+        while let Some(address) = self.due.proxies.pop() {
+            self.reconcile_proxies(address);
+            self.addresses[address].holds -= 1;
+            self.addresses.release(address);
+        }
+    }
+
+    /// Nothing is under way any more on an outgoing link that may stand for producers who are gone.
+    pub(in crate::core) fn proxy_idle(&mut self, link: Slot<Link>) {
+        if self.plane.edge().is_some()
+            && self.conns[self.links[link].conn].role.is_edge()
+            && let Some(address) = self.proxied_address(link)
+        {
+            self.proxies_due(address);
+        }
+    }
+
     /// Has links of this router at the interior router, and at other edge routers, stand for exactly those clients of an
     /// address that there are.
     pub(in crate::core) fn reconcile_proxies(&mut self, address: Slot<Address>) {
@@ -22,24 +50,27 @@ impl Core {
         self.reconcile_peers(address);
     }
 
-    fn reconcile_proxy(&mut self, address: Slot<Address>, direction: Direction) {
+    pub(super) fn reconcile_proxy(&mut self, address: Slot<Address>, direction: Direction) {
         let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
-        let have = edge.proxies.get(&address).and_then(|proxies| proxies.get(direction));
+        let have = edge.proxies.get(&address).map_or(Proxy::None, |proxies| proxies.get(direction));
         match (self.wants_proxy(address, direction), have) {
-            (true, None) => {
+            (true, Proxy::None) => {
                 let link = OwnLink::new(direction, LinkKind::Endpoint, SessionClass::Endpoint);
                 let link = self.attach_own(uplink.conn, link.named(self.addresses[address].text()));
-                self.note_proxy(address, direction, Some(link));
+                self.note_proxy(address, direction, Proxy::Link(link));
                 // What goes up waits for word from the interior router that somebody consumes the address there.
                 if direction == Direction::In {
                     self.bind(link, address);
                 }
             }
-            (false, Some(link)) => {
-                self.note_proxy(address, direction, None);
+            // What its producers have sent is still to go.
+            (false, Proxy::Link(link)) if !self.links[link].outgoing.is_empty() => {}
+            (false, Proxy::Link(link)) => {
+                self.note_proxy(address, direction, Proxy::None);
                 self.detach_link(link, None);
             }
-            _ => {}
+            (false, Proxy::Refused) => self.note_proxy(address, direction, Proxy::None),
+            (true, Proxy::Link(_) | Proxy::Refused) | (false, Proxy::None) => {}
         }
     }
 
@@ -55,10 +86,10 @@ impl Core {
         }
     }
 
-    fn note_proxy(&mut self, address: Slot<Address>, direction: Direction, link: Option<Slot<Link>>) {
+    fn note_proxy(&mut self, address: Slot<Address>, direction: Direction, proxy: Proxy) {
         let Some(edge) = self.plane.edge_mut() else { return };
         let proxies = edge.proxies.entry(address).or_default();
-        *proxies.get_mut(direction) = link;
+        *proxies.get_mut(direction) = proxy;
         if *proxies == Proxies::default() {
             edge.proxies.remove(&address);
         }
@@ -69,7 +100,7 @@ impl Core {
         let Some(Tracking { key, reachable }) = Tracking::decode(payload) else { return false };
         let Some(address) = self.addresses.with_key(&key) else { return true };
         let proxies = self.plane.edge().and_then(|edge| edge.proxies.get(&address));
-        let Some(link) = proxies.and_then(|proxies| proxies.outgoing) else { return true };
+        let Some(Proxy::Link(link)) = proxies.map(|proxies| proxies.outgoing) else { return true };
         let bound = self.links[link].address.is_some();
         if reachable != bound {
             report::proxy_bound(self.conns[self.links[link].conn].id, self.links[link].id, &key, reachable);
@@ -93,8 +124,8 @@ impl Core {
         let Link { direction, conn, .. } = self.links[link];
         let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
         let Some(address) = self.proxied_address(link).filter(|_| conn == uplink.conn) else { return };
-        if edge.proxies.get(&address).and_then(|proxies| proxies.get(direction)) == Some(link) {
-            self.note_proxy(address, direction, None);
+        if edge.proxies.get(&address).is_some_and(|proxies| proxies.get(direction) == Proxy::Link(link)) {
+            self.note_proxy(address, direction, Proxy::Refused);
         }
     }
 }
@@ -102,14 +133,14 @@ impl Core {
 // === impl Proxies ===
 
 impl Proxies {
-    const fn get(&self, direction: Direction) -> Option<Slot<Link>> {
+    const fn get(&self, direction: Direction) -> Proxy {
         match direction {
             Direction::In => self.incoming,
             Direction::Out => self.outgoing,
         }
     }
 
-    const fn get_mut(&mut self, direction: Direction) -> &mut Option<Slot<Link>> {
+    const fn get_mut(&mut self, direction: Direction) -> &mut Proxy {
         match direction {
             Direction::In => &mut self.incoming,
             Direction::Out => &mut self.outgoing,

@@ -10,26 +10,27 @@ use super::super::super::report;
 use super::super::super::table::Slot;
 use super::super::super::{Core, Router};
 use super::super::messages::{self, MeshId};
+use super::Edge;
 use crate::address::name::EDGE_UPLINK_KEY;
 use crate::forward::Treatment;
 
 /// Terminus capability of downlinks.
 pub(in crate::core) const CAP_EDGE_DOWNLINK: &str = "qd.router-edge-downlink";
 
-/// The connection in use, with its standing links.
+/// The connection in use, with its standing links as far as the peer has not detached them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Uplink {
     pub(super) conn: Slot<Conn>,
     /// Tells the interior router which mesh this router is in.
-    discovery: Slot<Link>,
+    discovery: Option<Slot<Link>>,
     /// What it was told.
     announced: Option<MeshId>,
     /// Takes what has no address here.
-    up: Slot<Link>,
+    up: Option<Slot<Link>>,
     /// Brings what is for this router.
-    down: Slot<Link>,
+    down: Option<Slot<Link>>,
     /// Tells which addresses can be reached.
-    tracking: Slot<Link>,
+    tracking: Option<Slot<Link>>,
 }
 
 // === impl Router ===
@@ -55,7 +56,7 @@ impl Core {
     /// The address of the uplink, for what came on a connection that does not lead there itself.
     pub(in crate::core) fn uplink_address(&self, from: Slot<Conn>) -> Option<Slot<Address>> {
         self.plane.edge()?.uplink?;
-        if self.conns[from].role.is_edge() {
+        if self.conns[from].role.attaches_for_others() {
             return None;
         }
         self.addresses.with_key(EDGE_UPLINK_KEY)
@@ -90,13 +91,18 @@ impl Core {
         edge.candidates.retain(|&candidate| candidate != conn);
         if edge.uplink.take_if(|uplink| uplink.conn == conn).is_some() {
             edge.proxies.clear();
+            edge.uplink_lost = true;
         }
     }
 
     /// A connection to an interior router is gone: another one takes over where there is one. One without TLS does not
     /// take over from one with TLS, or whoever can cut that could have traffic go in the clear.
     pub(in crate::core) fn uplink_closed(&mut self, lost: &Conn) {
-        let Some(edge) = self.plane.edge().filter(|edge| edge.uplink.is_none()) else { return };
+        let was_used = |edge: &mut Edge| std::mem::take(&mut edge.uplink_lost);
+        if !self.plane.edge_mut().is_some_and(was_used) {
+            return;
+        }
+        let Some(edge) = self.plane.edge() else { return };
         let secured = lost.params.facts.tls_ordinal.is_some();
         let next = if secured {
             let secured = edge.candidates.iter().copied().filter(|&c| self.tls_ordinal(c).is_some());
@@ -125,13 +131,15 @@ impl Core {
         let down = self.attach_own(conn, down.named(id).capable(CAP_EDGE_DOWNLINK));
         let tracking = self.attach_own(conn, OwnLink::to_service(Direction::In, CoreService::AddressTracking));
         let Some(edge) = self.plane.edge_mut() else { return };
-        edge.uplink = Some(Uplink { conn, discovery, announced: None, up, down, tracking });
+        let (discovery, down, tracking) = (Some(discovery), Some(down), Some(tracking));
+        edge.uplink = Some(Uplink { conn, discovery, announced: None, up: Some(up), down, tracking });
         if let Some(address) = self.addresses.with_key(EDGE_UPLINK_KEY) {
             self.bind(up, address);
         }
         self.announce_mesh();
         for address in self.addresses.slots() {
-            self.reconcile_proxies(address);
+            self.reconcile_proxy(address, Direction::In);
+            self.reconcile_proxy(address, Direction::Out);
         }
     }
 
@@ -140,11 +148,17 @@ impl Core {
         let Some(edge) = self.plane.edge_mut() else { return };
         let Some(Uplink { discovery, up, down, tracking, .. }) = edge.uplink.take() else { return };
         let proxies = std::mem::take(&mut edge.proxies);
-        let proxies = proxies.into_values().flat_map(|proxies| [proxies.incoming, proxies.outgoing]).flatten();
-        for link in [discovery, tracking, down, up].into_iter().chain(proxies) {
-            if self.links.get(link).is_some() {
-                self.detach_link(link, None);
-            }
+        let proxies = proxies.into_values().flat_map(|proxies| [proxies.incoming.link(), proxies.outgoing.link()]);
+        for link in [discovery, tracking, down, up].into_iter().chain(proxies).flatten() {
+            self.detach_link(link, None);
+        }
+    }
+
+    /// A standing link of the uplink is gone.
+    pub(super) fn uplink_link_lost(&mut self, link: Slot<Link>) {
+        let Some(uplink) = self.plane.edge_mut().and_then(|edge| edge.uplink.as_mut()) else { return };
+        for place in [&mut uplink.discovery, &mut uplink.up, &mut uplink.down, &mut uplink.tracking] {
+            place.take_if(|standing| *standing == link);
         }
     }
 
@@ -153,7 +167,8 @@ impl Core {
         let Some((edge, uplink)) = self.plane.edge().and_then(|edge| Some((edge, edge.uplink?))) else { return };
         let id = edge.mesh_id();
         if uplink.announced != Some(id)
-            && self.send_service(uplink.discovery, messages::announcement(id))
+            && let Some(discovery) = uplink.discovery
+            && self.send_service(discovery, messages::announcement(id))
             && let Some(uplink) = self.plane.edge_mut().and_then(|edge| edge.uplink.as_mut())
         {
             uplink.announced = Some(id);

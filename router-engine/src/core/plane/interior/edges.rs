@@ -126,11 +126,15 @@ impl Core {
         if reachable == told_reachable {
             return;
         }
+        if !self.has_room(tracking) {
+            if let Some(edge) = self.conns[conn].edge.as_mut() {
+                edge.behind = true;
+            }
+            return;
+        }
         let message = Tracking { key: a.key.clone(), reachable }.encode();
         if self.send_service(tracking, message) {
             self.links[link].told_reachable = reachable;
-        } else if let Some(edge) = self.conns[conn].edge.as_mut() {
-            edge.behind = true;
         }
     }
 
@@ -139,8 +143,11 @@ impl Core {
         if let Some(edge) = self.conns[conn].edge.as_mut() {
             edge.behind = false;
         }
-        for link in self.conns[conn].links.clone() {
-            self.track(link);
+        for at in 0..self.conns[conn].links.len() {
+            self.track(self.conns[conn].links[at]);
+            if self.conns[conn].edge.as_ref().is_none_or(|edge| edge.behind) {
+                return;
+            }
         }
     }
 
