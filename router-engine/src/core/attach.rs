@@ -367,6 +367,7 @@ impl Core {
             peer_credit: 0,
             zero_credit_since: Some(self.now),
             told_reachable: false,
+            retiring: false,
             blocked: false,
             settle_rate: SettleRate::default(),
             ingress: IngressHistogram::default(),

@@ -147,7 +147,7 @@ impl Core {
             self.stream_link_idle(link);
         }
         self.outgoing.remove(slot);
-        if self.links[link].outgoing.is_empty() {
+        if self.links[link].retiring && self.links[link].outgoing.is_empty() {
             self.proxy_idle(link);
         }
     }

@@ -12,7 +12,7 @@
 
 use super::action::{AttachRequest, Direction};
 use super::attach::node_terminus;
-use super::effect::{AttachOut, Effect, PeerEvent, SessionClass};
+use super::effect::{Effect, PeerEvent, SessionClass};
 use super::forwarding::{Content, Route};
 use super::ids::{ConnId, LinkId};
 use super::objects::{Conn, Link, LinkKind};
@@ -67,7 +67,7 @@ impl Router {
     /// Answers [`PeerEvent::Attach`]. A peer that sends gets so much `credit`, and more as deliveries are settled.
     pub fn answer_attach(&self, link: LinkId, credit: Result<u32, Error>, now: Instant) {
         self.with(|core| {
-            core.now = now;
+            core.advance(now);
             core.answer_attach(link, credit);
         });
     }
@@ -75,7 +75,7 @@ impl Router {
     /// Attaches a link to a peer. The peer, if it sends, gets `credit`. None when the peer is gone.
     pub fn attach_to_peer(&self, server: ConnId, attach: PeerAttach, credit: u32, now: Instant) -> Option<LinkId> {
         self.with(|core| {
-            core.now = now;
+            core.advance(now);
             let (server, conn) = (core.conns.find(server)?, core.conns.find(attach.conn)?);
             core.conns[conn].peer.is_some().then(|| core.attach_to_peer(server, conn, attach, credit))
         })
@@ -147,24 +147,11 @@ impl Core {
     fn attach_to_peer(&mut self, server: Slot<Conn>, conn: Slot<Conn>, attach: PeerAttach, credit: u32) -> LinkId {
         let PeerAttach { direction, source, target, .. } = attach;
         let name = crate::address::name::link_name(&mut self.rng);
-        let (link, own) = self.pair(server, conn, name.clone(), direction);
-        let l = &mut self.links[link];
+        let (link, own) = self.pair(server, conn, name, direction);
         if direction == Direction::In {
-            l.capacity = credit;
+            self.links[link].capacity = credit;
         }
-        let out = AttachOut {
-            link: l.id,
-            name,
-            direction,
-            source,
-            target,
-            session: SessionClass::Endpoint,
-            anonymous: false,
-            cut_through: l.kind.cut_through(),
-            priority: l.kind.priority(),
-            gauge: l.gauge.clone(),
-        };
-        self.stage(conn, Effect::Attach(Box::new(out)));
+        self.stage_attach(link, *source, *target, SessionClass::Endpoint, false);
         self.links[own].id
     }
 

@@ -32,12 +32,10 @@ impl Core {
         }
     }
 
-    /// Nothing is under way any more on an outgoing link that may stand for producers who are gone.
+    /// Nothing of what producers had sent who are gone is under way any more on the link that stood for them.
     pub(in crate::core) fn proxy_idle(&mut self, link: Slot<Link>) {
-        if self.plane.edge().is_some()
-            && self.conns[self.links[link].conn].role.is_edge()
-            && let Some(address) = self.proxied_address(link)
-        {
+        self.links[link].retiring = false;
+        if let Some(address) = self.proxied_address(link) {
             self.proxies_due(address);
         }
     }
@@ -64,7 +62,7 @@ impl Core {
                 }
             }
             // What its producers have sent is still to go.
-            (false, Proxy::Link(link)) if !self.links[link].outgoing.is_empty() => {}
+            (false, Proxy::Link(link)) if !self.links[link].outgoing.is_empty() => self.links[link].retiring = true,
             (false, Proxy::Link(link)) => {
                 self.note_proxy(address, direction, Proxy::None);
                 self.detach_link(link, None);

@@ -70,7 +70,10 @@ impl Core {
         if let Some(interior) = self.plane.interior_mut() {
             interior.on_reach_change(change, &self.addresses[address]);
         }
-        self.review_consumers(address);
+        // A flow comes and goes as a producer: that says nothing of consumers.
+        if change.before.producers == change.after.producers {
+            self.review_consumers(address);
+        }
     }
 
     /// Tells edge routers, and in which mesh the consumers are other routers, if that has changed.
