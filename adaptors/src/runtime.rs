@@ -3,8 +3,10 @@
 use crate::tasks::{Owner, Stage, Straggler, Tasks};
 use crate::{clock, pool};
 use router_engine::Router;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::ready;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -111,16 +113,20 @@ pub(crate) async fn signalled(signal: &watch::Sender<bool>) {
 }
 
 async fn run_core_timer(router: Arc<Router>) {
-    loop {
-        let now = clock::now();
-        let due = router.poll_timeout();
-        if due <= now {
-            router.handle_timeout(now);
-        } else {
-            // Nobody else moves what is due.
-            tokio::time::sleep(due.since(now)).await;
+    let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
+    poll_fn(|context| {
+        loop {
+            let now = clock::now();
+            let due = router.await_timeout(context.waker());
+            if due <= now {
+                router.handle_timeout(now);
+                continue;
+            }
+            sleep.as_mut().reset(tokio::time::Instant::now() + due.since(now));
+            ready!(sleep.as_mut().poll(context));
         }
-    }
+    })
+    .await
 }
 
 async fn run_trim() {

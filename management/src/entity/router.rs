@@ -162,6 +162,7 @@ fn core_config(a: &Attributes) -> RouterConfig {
             ra_interval_flux: a.seconds("raIntervalFluxSeconds"),
             link_state_max_age: a.seconds("remoteLsMaxAgeSeconds"),
             unreachable_hold_off: a.seconds("unreachableHoldoffSeconds"),
+            ..Timing::default()
         },
     }
 }

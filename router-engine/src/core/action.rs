@@ -66,6 +66,13 @@ pub struct PeerOpen {
     pub policy: Decision,
 }
 
+impl PeerOpen {
+    /// Whether the peer offers a capability.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        self.offered_capabilities.iter().any(|symbol| symbol.0 == name)
+    }
+}
+
 /// What has become known of a connection's transport since the connection began.
 #[derive(Debug, Clone, Default)]
 pub struct TransportFacts {

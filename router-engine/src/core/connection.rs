@@ -12,6 +12,9 @@ pub const ANONYMOUS_RELAY: &str = "ANONYMOUS-RELAY";
 pub const STREAMING_LINKS: &str = "qd.streaming-links";
 /// Offered by routers that take streams on data connections.
 pub const CONNECTION_TRUNKING: &str = "qd.connection_trunking";
+/// Capability of this implementation: the router takes from a new neighbour what the others tell of themselves, and passes
+/// it on.
+pub const LINK_STATE_SYNC: &str = "qd.link-state-sync";
 
 /// Who is at the other end of a connection in the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -92,6 +92,9 @@ impl Core {
     }
 
     fn multicast(&mut self, route: &Route, address: Slot<Address>, flood: bool, content: &Content<'_>) -> usize {
+        if flood && route.conn.is_some() && self.is_flood_copy(address, content) {
+            return 1;
+        }
         let a = &self.addresses[address];
         let class = a.class();
         let control = a.control;
@@ -119,6 +122,11 @@ impl Core {
             self.on_control_message(control, route, content.payload);
         }
         copies
+    }
+
+    /// Whether a message that is flooded through the network was here before.
+    fn is_flood_copy(&mut self, address: Slot<Address>, content: &Content<'_>) -> bool {
+        self.addresses[address].class() == b'T' && !self.is_flood_news(content.payload, content.annotations)
     }
 
     /// Adds the uplink of an edge router to the receivers of a multicast message, unless one of them leads there already.

@@ -91,10 +91,9 @@ impl Core {
         if conn.peer.is_some() {
             return;
         }
-        let offers = |name: &str| peer.offered_capabilities.iter().any(|s| s.0 == name);
         conn.opened_at = self.now;
-        conn.streaming_links = offers(STREAMING_LINKS);
-        let trunking = offers(CONNECTION_TRUNKING);
+        conn.streaming_links = peer.offers(STREAMING_LINKS);
+        let trunking = peer.offers(CONNECTION_TRUNKING);
         let property = |key: &str| peer.properties.get(key);
         if conn.role.has_control_links()
             && property("qd.inter-router-role").and_then(amqp_core::Value::as_i64) == Some(4)

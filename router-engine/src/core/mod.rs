@@ -61,6 +61,7 @@ pub use served::PeerAttach;
 pub use watch::WatchId;
 
 use crate::Mailbox;
+use crate::mesh::Mesh;
 use crate::policy::{Asked, Decision, Policy};
 use crate::rng::{SecretRng, Seed};
 use crate::telemetry::Sink;
@@ -118,6 +119,8 @@ struct Timers {
     next_tick: Instant,
     /// Looks for deliveries that are stuck, where that is wanted.
     detection: Option<stuck::Detection>,
+    /// Who waits for the next timeout, and until when.
+    waiting: Option<(Waker, Instant)>,
 }
 
 /// What is to be done at the end of the running batch.
@@ -255,11 +258,21 @@ impl Router {
         self.core.lock().next_timeout()
     }
 
+    /// As [`Self::poll_timeout`]; `waker` is woken once it is to be earlier.
+    #[must_use]
+    pub fn await_timeout(&self, waker: &Waker) -> Instant {
+        let mut core = self.core.lock();
+        let due = core.next_timeout();
+        core.timers.waiting = Some((waker.clone(), due));
+        due
+    }
+
     /// Runs `f` on the core, then posts what it staged and wakes the ports concerned.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.core.lock();
         let result = f(&mut core);
         core.flush();
+        core.wake_timer();
         // Swapping would lose the buffer's capacity to this call; wakers are few, so they are moved out.
         let wakers = std::mem::take(&mut core.due.wakers);
         drop(core);
@@ -285,7 +298,7 @@ impl Core {
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             served: served::Served::default(),
-            timers: Timers { started: now, next_tick: now + TICK, detection: None },
+            timers: Timers { started: now, next_tick: now + TICK, detection: None, waiting: None },
             now,
             due: Due::default(),
             config,
@@ -357,13 +370,26 @@ impl Core {
             self.tick();
         }
         self.detect_stuck();
+        if self.mesh_timeout().is_some_and(|due| due <= now) {
+            self.drive_mesh(|mesh, now| mesh.handle_timeout(now));
+        }
     }
 
     fn next_timeout(&self) -> Instant {
-        self.timers
-            .detection
-            .as_ref()
-            .map_or(self.timers.next_tick, |detection| detection.due().min(self.timers.next_tick))
+        let detection = self.timers.detection.as_ref().map(stuck::Detection::due);
+        [detection, self.mesh_timeout()].into_iter().flatten().fold(self.timers.next_tick, Instant::min)
+    }
+
+    fn mesh_timeout(&self) -> Option<Instant> {
+        self.plane.mesh().and_then(Mesh::poll_timeout)
+    }
+
+    /// Whoever waits for the next timeout is woken if it is earlier now.
+    fn wake_timer(&mut self) {
+        let due = self.next_timeout();
+        if let Some((waker, _)) = self.timers.waiting.take_if(|(_, until)| due < *until) {
+            self.due.wakers.push(waker);
+        }
     }
 
     /// Stages an effect for the port of a connection.

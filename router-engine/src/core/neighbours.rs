@@ -5,7 +5,7 @@ use super::Core;
 use super::action::Direction;
 use super::attach::{CAP_ROUTER, CAP_ROUTER_DATA, OwnLink};
 use super::effect::{Effect, PRIORITIES, SessionClass};
-use super::objects::{Conn, Link, LinkKind};
+use super::objects::{Conn, Link, LinkKind, RouterConn};
 use super::report;
 use super::streaming::POOL_KEPT;
 use super::table::Slot;
@@ -197,6 +197,10 @@ impl Core {
             && let Some(hello) = self.addresses.with_key("Lqdhello")
         {
             self.bind(slot, hello);
+        }
+        let is_active = |router: &RouterConn| router.neighbour.and_then(|n| self.neighbours.conn(n)) == Some(conn);
+        if self.conns[conn].router.as_deref().is_some_and(is_active) {
+            self.mesh_link_gained(conn);
         }
     }
 

@@ -80,7 +80,7 @@ impl Core {
         let text = || to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).unwrap_or_default();
         let any_way = control && takes_any_way(text());
         if let Some(address) = address.filter(|_| control && !any_way) {
-            self.address_request_passes(address);
+            self.address_request_passes(address, &payload);
         }
         let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority, uplink };
         // Edge routers are the last on the way, however long it was.

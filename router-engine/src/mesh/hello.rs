@@ -1,8 +1,9 @@
 //! Neighbour discovery (spec `inter-router-protocol.md` 6.2).
 
 use super::fields::{Fields, Malformed};
+use super::throttle::{Pace, Throttle};
 use super::{LINK_STATE_VERSION, Mesh, describe, wire};
-use crate::index::{MAX_ROUTERS, NeighbourIndex};
+use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
@@ -11,12 +12,28 @@ use std::collections::BTreeMap;
 const HELLO_TO: &str = "amqp:/_local/qdhello";
 
 /// Whom we hear.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hello {
     /// Routers with the time of their last HELLO; bounded by [`MAX_ROUTERS`].
     heard: BTreeMap<String, Instant>,
     last_sent: Option<Instant>,
+    /// HELLOs beside those of the tick: for who does not know us yet, or does not know that we hear it.
+    pub(super) greeting: Throttle,
+    /// Neighbours that take the link states of others from us, see [`Mesh::link_gained`].
+    pub(super) syncing: NeighbourSet,
     duplicate_reported: bool,
+}
+
+impl Hello {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            heard: BTreeMap::new(),
+            last_sent: None,
+            greeting: Throttle::new(pace),
+            syncing: NeighbourSet::EMPTY,
+            duplicate_reported: false,
+        }
+    }
 }
 
 impl Mesh {
@@ -35,8 +52,12 @@ impl Mesh {
         self.hello.last_sent.is_none_or(|last| now.since(last) >= self.timing.hello_interval)
     }
 
-    pub(super) fn send_hello(&mut self, now: Instant) {
+    pub(super) fn send_periodic_hello(&mut self, now: Instant) {
         self.hello.last_sent = Some(now);
+        self.send_hello();
+    }
+
+    pub(super) fn send_hello(&mut self) {
         let seen: Vec<&str> = self.hello.heard.keys().map(String::as_str).collect();
         log!(
             LogModule::RouterHello,
@@ -75,7 +96,9 @@ impl Mesh {
         if self.hello.heard.len() >= MAX_ROUTERS && !self.hello.heard.contains_key(id) {
             return Ok(());
         }
-        self.hello.heard.insert(id.to_owned(), now);
+        if self.hello.heard.insert(id.to_owned(), now).is_none() {
+            self.hello.greeting.note(now);
+        }
         if seen.iter().any(|s| Value::as_str(s) == Some(&self.id)) {
             self.refresh_neighbour(id, (link, cost), instance, version, now);
         }
@@ -108,6 +131,7 @@ impl Mesh {
         let Some(node) = self.node_or_new(id, Some(instance), version) else { return };
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.refreshed = now;
+        let index = node.index();
         match node.link {
             Some(known) if known == link => node.link_heard = now,
             // Of several connections to one router the first is used as long as it is alive;
@@ -119,13 +143,15 @@ impl Mesh {
                 node.next_hop = None;
                 node.need_lsr = true;
                 log!(LogModule::Router, Level::Debug, "Node {id} link set: link_id={link} (removed next hop)");
+                self.unpublished = true;
+                self.want_requests(now);
             }
         }
         if !self.ls.peers.contains_key(id) {
             self.ls.peers.insert(id.to_owned(), cost.max(1));
-            (self.ls.local_change, self.ls.gained) = (true, true);
+            self.neighbour_gained(index, link, now);
             log!(LogModule::RouterHello, Level::Info, "New neighbor router {id} on link_tag={link} with cost {cost}");
         }
-        self.check_instance(id, instance, version);
+        self.check_instance(id, instance, version, now);
     }
 }

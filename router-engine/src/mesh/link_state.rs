@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
+use super::throttle::{Pace, Throttle};
 use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::RoundTrip, wire};
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
@@ -10,26 +11,37 @@ use amqp_core::{Instant, Value};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// A router of the C implementation that knows an earlier life of this one takes over changes of addresses at once,
+/// notices the restart afterwards, forgets them, and believes that it has them. By this time after the first greeting it
+/// has noticed.
+const ADOPTION: Duration = Duration::from_secs(1);
+
+/// Marks what a router tells of others to a new neighbour, and is its own to pass on. Routers that do not know it see what
+/// they see if the others tell it themselves.
+const SYNC: &str = "sync";
+
 const RA_TO: &str = "amqp:/_topo/0/all/qdrouter";
 
 /// Between requests that are triggered by copies of an RA.
-const LSR_PACE: Duration = Duration::from_secs(1);
+const LSR_PACE: Duration = Duration::from_millis(100);
 
 /// Ticks that a router without peers, link or mention is kept.
 const MAX_EMPTY_TICKS: u8 = 2;
 
 /// Own link state, and what is to be done about changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LinkState {
     pub(super) seq: i64,
     /// Own neighbours.
     pub(super) peers: Peers,
-    /// Own neighbours changed since the last tick.
-    pub(super) local_change: bool,
-    /// There are new ones among them.
-    pub(super) gained: bool,
+    /// When to compute and tell.
+    pub(super) changes: Throttle,
+    /// Own neighbours changed since the last computation.
+    local_change: bool,
+    /// New neighbours that take the link states of others from us.
+    gained: Vec<NodeIndex>,
     /// Some link state changed since the last computation.
-    pub(super) recompute: bool,
+    recompute: bool,
     pub(super) last_change: Option<Instant>,
     pub(super) radius: u32,
     last_ra: Option<Instant>,
@@ -37,8 +49,38 @@ pub(super) struct LinkState {
     flux: bool,
     /// Routers that the last computation found no way to.
     unreachable: Vec<NodeIndex>,
-    /// Ticks until these are flushed.
-    hold_off: Option<u64>,
+    /// When these are flushed.
+    hold_off: Option<Instant>,
+}
+
+impl LinkState {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            seq: 0,
+            peers: Peers::new(),
+            changes: Throttle::new(pace),
+            local_change: false,
+            gained: Vec::new(),
+            recompute: false,
+            last_change: None,
+            radius: 0,
+            last_ra: None,
+            flux: false,
+            unreachable: Vec::new(),
+            hold_off: None,
+        }
+    }
+
+    /// The ways are to be computed again.
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.recompute = true;
+        self.changes.note(now);
+    }
+
+    fn own_changed(&mut self, now: Instant) {
+        self.local_change = true;
+        self.changes.note(now);
+    }
 }
 
 // === messages ===
@@ -73,6 +115,29 @@ impl Mesh {
         log!(LogModule::RouterLs, Level::Debug, "SENT: {told}");
     }
 
+    /// Passes on what another router told: to all, or to a new neighbour, who passes on to all what it did not know.
+    fn pass_on(&mut self, origin: NodeIndex, target: Option<&str>) {
+        let Some(node) = self.nodes.get(origin) else { return };
+        let Some(instance) = node.instance.filter(|_| node.ls_seq > 0) else { return };
+        let to = format!("amqp:/_topo/0/{}/qdrouter", target.unwrap_or("all"));
+        let mobile_seq = node.mobile_seq.max(node.advertised.1);
+        let mut state = wire::Body::link_state(node.id(), node.version)
+            .number("instance", instance)
+            .number("ls_seq", node.ls_seq)
+            .link_state_of("ls", node.id(), node.ls_seq, &node.peers);
+        let mut advertisement = wire::Body::link_state(node.id(), node.version)
+            .number("instance", instance)
+            .number("ls_seq", node.ls_seq)
+            .number("mobile_seq", mobile_seq);
+        if target.is_some() {
+            state = state.number(SYNC, 1);
+            advertisement = advertisement.number(SYNC, 1);
+        }
+        log!(LogModule::RouterLs, Level::Debug, "Passing on the link state of {} to {to}", node.id());
+        self.send(to.clone(), "LSU", state);
+        self.send(to, "RA", advertisement);
+    }
+
     fn describe_own_link_state(&self) -> impl std::fmt::Display {
         describe::link_state(&self.id, self.ls.seq, || self.ls.peers.iter().map(|(id, cost)| (id.as_str(), *cost)))
     }
@@ -90,29 +155,43 @@ impl Mesh {
         let Some((id, version)) = self.link_state_sender("RA", fields)? else { return Ok(()) };
         let instance = fields.int_or_zero("instance")?;
         let (ls_seq, mobile_seq) = (fields.int("ls_seq")?, fields.int("mobile_seq")?);
+        let sync = fields.int_or_zero(SYNC)? != 0;
         let told = describe::ra(id, version, instance, ls_seq, mobile_seq);
         log!(LogModule::RouterLs, Level::Debug, "RCVD: {told}");
-        if self.node_or_new(id, Some(instance), version).is_none() {
+        let Some(index) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
+        // Others do not know of a restart before the router tells it itself.
+        let known = self.nodes.get(index).and_then(MeshNode::instance);
+        if sync && known.is_some_and(|known| instance < known) {
             return Ok(());
         }
-        let outlived = self.nodes.by_id_mut(id).is_some_and(|node| node.is_outlived(ls_seq, mobile_seq, now));
-        if !self.check_instance(id, instance, version) && outlived {
-            self.on_restart(id);
+        let outlived = !sync && self.nodes.by_id_mut(id).is_some_and(|n| n.is_outlived(ls_seq, mobile_seq, now));
+        if !self.check_instance(id, instance, version, now) && outlived {
+            self.on_restart(id, now);
         }
         let Some(node) = self.nodes.by_id_mut(id) else { return Ok(()) };
+        let before = node.advertised;
+        if sync && before.0 >= ls_seq && before.1 >= mobile_seq {
+            return Ok(());
+        }
         node.last_seen = now;
         node.advertised = (ls_seq, mobile_seq);
         node.need_mar |= node.mobile_seq < mobile_seq;
-        if node.ls_seq < ls_seq {
-            // Flooding brings an RA by several ways at once: the first copy is answered at once, and
-            // what follows within a tick by one request at its end.
-            if node.lsr_sent.is_some_and(|sent| now.since(sent) < LSR_PACE) {
-                node.need_lsr = true;
-            } else {
-                node.lsr_sent = Some(now);
-                node.lsr_retry.sent();
-                self.send_lsr(id);
-            }
+        // Flooding brings an RA by several ways at once: the first copy is answered at once, and what follows soon by one
+        // request.
+        let pace = node.lsr_sent.map(|sent| sent + LSR_PACE).filter(|next| *next > now);
+        let newer = node.ls_seq < ls_seq;
+        node.need_lsr |= newer;
+        let wanted = (node.need_lsr, node.need_mar);
+        match (wanted, pace) {
+            ((true, _), None) => self.request_link_state(index, now),
+            ((true, false), Some(next)) => self.want_requests(next),
+            _ => {}
+        }
+        if wanted.1 {
+            self.want_requests(now);
+        }
+        if sync {
+            self.pass_on(index, None);
         }
         Ok(())
     }
@@ -135,6 +214,7 @@ impl Mesh {
             return Err(malformed("ls.id"));
         }
         let ls_seq = state.int("ls_seq")?;
+        let sync = fields.int_or_zero(SYNC)? != 0;
         let mut peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
         log!(
             LogModule::RouterLs,
@@ -150,7 +230,7 @@ impl Mesh {
             // Of an earlier life: it would outrank what the router tells now.
             Some(known) if instance < known => return Ok(()),
             _ => {
-                self.check_instance(id, instance, version);
+                self.check_instance(id, instance, version, now);
             }
         }
         if self.nodes.get(index).is_none_or(|node| node.ls_seq >= ls_seq) {
@@ -164,19 +244,23 @@ impl Mesh {
             .map(|(peer, cost)| (peer.to_owned(), cost))
             .collect();
         let truncated = peers.len() < named;
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.ls_seq = ls_seq;
-            node.truncated = truncated;
+        let Some(node) = self.nodes.get_mut(index) else { return Ok(()) };
+        node.ls_seq = ls_seq;
+        node.truncated = truncated;
+        node.last_seen = now;
+        node.lsr_retry.reset(now);
+        if node.peers != peers {
             node.peers = peers;
-            node.last_seen = now;
-            node.lsr_retry.reset();
+            self.ls.changed(now);
         }
-        self.ls.recompute = true;
+        if sync {
+            self.pass_on(index, None);
+        }
         Ok(())
     }
 
     /// Notices restarts (spec 6.6, instance check). Returns whether there was one.
-    pub(super) fn check_instance(&mut self, id: &str, instance: i64, version: i64) -> bool {
+    pub(super) fn check_instance(&mut self, id: &str, instance: i64, version: i64, now: Instant) -> bool {
         let Some(node) = self.nodes.by_id_mut(id) else { return false };
         let before = node.instance.replace(instance);
         let restarted = before.is_some_and(|before| before != instance);
@@ -184,13 +268,13 @@ impl Mesh {
             node.version = version;
         }
         if restarted {
-            self.on_restart(id);
+            self.on_restart(id, now);
         }
         restarted
     }
 
     /// Forgets what an earlier life of a router told.
-    fn on_restart(&mut self, id: &str) {
+    fn on_restart(&mut self, id: &str, now: Instant) {
         let Some(node) = self.nodes.by_id_mut(id) else { return };
         node.peers.clear();
         node.ls_seq = 0;
@@ -198,30 +282,75 @@ impl Mesh {
         node.advertised = (0, 0);
         (node.truncated, node.suspect) = (false, None);
         let index = node.index();
+        self.unpublished = true;
         if node.forget_addresses() {
             self.output.push_back(MeshOutput::FlushNode { node: index });
         }
-        self.ls.recompute = true;
+        self.ls.changed(now);
         log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
     }
 
-    pub(super) fn on_link_lost(&mut self, link: NeighbourIndex) {
+    pub(super) fn on_link_lost(&mut self, link: NeighbourIndex, now: Instant) {
         log!(LogModule::RouterLs, Level::Info, "Link to Neighbor Router Lost - link_tag={link}");
         let owners: Vec<NodeIndex> = self.nodes.iter().filter(|n| n.link == Some(link)).map(MeshNode::index).collect();
         for owner in owners {
-            self.drop_neighbour(owner);
-            // The ways are computed at the tick, but what lies behind the link alone is gone.
+            self.drop_neighbour(owner, now);
+            // The ways are computed soon, but what lies behind the link alone is gone.
             let mutual = self.set_of(&self.compute_paths().mutual);
             self.set_mutual(&mutual);
         }
     }
 
-    fn drop_neighbour(&mut self, node: NodeIndex) {
+    fn drop_neighbour(&mut self, node: NodeIndex, now: Instant) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.link = None;
+        self.unpublished = true;
         log!(LogModule::Router, Level::Debug, "Node {} link removed", node.id());
         self.ls.peers.remove(node.id());
-        self.ls.local_change = true;
+        self.ls.own_changed(now);
+    }
+
+    /// A neighbour is there that was none before.
+    pub(super) fn neighbour_gained(&mut self, node: NodeIndex, link: NeighbourIndex, now: Instant) {
+        self.ls.own_changed(now);
+        if self.hello.syncing.contains(link) {
+            self.ls.gained.push(node);
+        } else {
+            self.mobile.hold(now + ADOPTION);
+        }
+    }
+}
+
+// === changes ===
+
+impl Mesh {
+    /// Computes the ways, and tells of what changed here. Whoever routes the messages that tell it must know the new ways.
+    pub(super) fn settle(&mut self, now: Instant) -> bool {
+        let own = self.settle_topology(now);
+        self.publish_routes();
+        if own {
+            self.send_lsu("all");
+        }
+        self.sync_neighbours();
+        self.send_requests(now);
+        own
+    }
+
+    /// Tells new neighbours what the others told.
+    fn sync_neighbours(&mut self) {
+        for neighbour in std::mem::take(&mut self.ls.gained) {
+            let Some(target) = self.nodes.get(neighbour).filter(|node| node.link.is_some()) else { continue };
+            let target = target.id().to_owned();
+            let reachable = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual);
+            for origin in reachable.map(MeshNode::index).collect::<Vec<_>>() {
+                self.pass_on(origin, Some(&target));
+            }
+        }
+    }
+
+    /// Requests will be due then.
+    pub(super) fn want_requests(&mut self, at: Instant) {
+        self.requests_due = Some(self.requests_due.map_or(at, |due| due.min(at)));
     }
 }
 
@@ -248,17 +377,19 @@ impl Mesh {
         for index in stale {
             let id = self.nodes.get(index).map_or("", MeshNode::id);
             log!(LogModule::RouterLs, Level::Info, "Neighbor router {id} is silent");
-            self.drop_neighbour(index);
+            self.drop_neighbour(index, now);
         }
         for node in self.nodes.iter_mut() {
             if now.since(node.last_seen) > self.timing.link_state_max_age && !node.peers.is_empty() {
                 node.peers.clear();
                 node.ls_seq = 0;
-                self.ls.recompute |= node.has_way();
+                if node.has_way() {
+                    self.ls.changed(now);
+                }
             }
         }
         for index in self.count_empty() {
-            self.remove_node(index);
+            self.remove_node(index, now);
         }
     }
 
@@ -279,7 +410,7 @@ impl Mesh {
     }
 
     /// Steps 5 to 7. Returns whether the own link state changed.
-    pub(super) fn settle_topology(&mut self, now: Instant) -> bool {
+    fn settle_topology(&mut self, now: Instant) -> bool {
         let local_change = std::mem::take(&mut self.ls.local_change);
         let recompute = std::mem::take(&mut self.ls.recompute);
         if local_change || recompute {
@@ -293,7 +424,7 @@ impl Mesh {
                 let state = self.describe_own_link_state();
                 log!(LogModule::RouterLs, Level::Debug, "Local Link State: {state}");
             }
-            self.compute_routes();
+            self.compute_routes(now);
         }
         local_change
     }
@@ -310,13 +441,14 @@ impl Mesh {
     }
 
     fn set_mutual(&mut self, mutual: &NodeSet) {
+        self.unpublished = true;
         for node in self.nodes.iter_mut() {
             node.set_mutual(mutual.contains(node.index()));
         }
     }
 
     /// Step 7.
-    fn compute_routes(&mut self) {
+    fn compute_routes(&mut self, now: Instant) {
         let result = self.compute_paths();
         log_result(&result);
         let mutual = self.set_of(&result.mutual);
@@ -334,13 +466,13 @@ impl Mesh {
         let unreachable = result.unreachable.iter().filter_map(|id| index_of(id)).collect();
         let radius = result.radius;
         self.ls.unreachable = unreachable;
-        self.ls.hold_off = Some(self.timing.unreachable_hold_off.as_secs());
+        self.ls.hold_off = Some(now + self.timing.unreachable_hold_off);
         self.set_mutual(&mutual);
         for (index, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(index) {
                 if node.next_hop != next_hop || node.valid_origins != valid_origins {
-                    node.lsr_retry.reset();
-                    node.mar_retry.reset();
+                    node.lsr_retry.reset(now);
+                    node.mar_retry.reset(now);
                 }
                 (node.next_hop, node.cost, node.valid_origins) = (next_hop, cost, valid_origins);
             }
@@ -352,16 +484,15 @@ impl Mesh {
     }
 
     /// Step 8.
-    pub(super) fn flush_unreachable(&mut self) {
-        let Some(ticks) = self.ls.hold_off else { return };
-        if ticks > 0 {
-            self.ls.hold_off = Some(ticks - 1);
+    pub(super) fn flush_unreachable(&mut self, now: Instant) {
+        if self.ls.hold_off.is_none_or(|until| now < until) {
             return;
         }
         self.ls.hold_off = None;
         for index in std::mem::take(&mut self.ls.unreachable) {
             let Some(node) = self.nodes.get_mut(index).filter(|n| n.mobile_seq > 0) else { continue };
             log!(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: {}", node.id());
+            self.unpublished = true;
             if node.forget_addresses() {
                 self.output.push_back(MeshOutput::FlushNode { node: index });
             }
@@ -369,29 +500,38 @@ impl Mesh {
     }
 
     /// Step 9. Beyond the rules, requests without an answer are repeated.
-    pub(super) fn send_requests(&mut self) {
+    pub(super) fn send_requests(&mut self, now: Instant) {
         let mut requests = Vec::new();
         for node in self.nodes.iter_mut().filter(|n| n.has_way()) {
             let (ls_seq, mobile_seq) = node.advertised;
-            node.need_lsr |= node.lsr_retry.tick() && node.ls_seq < ls_seq.max(1);
-            node.need_mar |= node.mar_retry.tick() && node.mobile_seq < mobile_seq;
-            node.need_mar |= node.owes_answer() && (node.trip == RoundTrip::Untried || !node.mar_retry.is_waiting());
+            node.need_lsr |= node.lsr_retry.take_due(now) && node.ls_seq < ls_seq.max(1);
+            node.need_mar |= node.mar_retry.take_due(now) && node.mobile_seq < mobile_seq;
+            node.need_mar |= node.owes_answer() && (node.trip == RoundTrip::Untried || node.mar_retry.due().is_none());
             let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
-            if need.0 {
-                node.lsr_retry.sent();
-            }
             if need.0 || need.1 {
-                requests.push((node.id().to_owned(), need, node.have_seq()));
+                requests.push((node.index(), node.id().to_owned(), need, node.have_seq()));
             }
         }
-        for (id, (need_lsr, need_mar), have_seq) in requests {
+        for (index, id, (need_lsr, need_mar), have_seq) in requests {
             if need_lsr {
-                self.send_lsr(&id);
+                self.request_link_state(index, now);
             }
             if need_mar {
-                self.send_mar(&id, have_seq);
+                self.send_mar(&id, have_seq, now);
             }
         }
+        let retries = self.nodes.iter().filter(|n| n.has_way()).flat_map(|n| [n.lsr_retry.due(), n.mar_retry.due()]);
+        self.requests_due = retries.flatten().min();
+    }
+
+    fn request_link_state(&mut self, index: NodeIndex, now: Instant) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.need_lsr = false;
+        node.lsr_sent = Some(now);
+        node.lsr_retry.sent(now);
+        let (id, retry) = (node.id().to_owned(), node.lsr_retry.due());
+        self.send_lsr(&id);
+        retry.into_iter().for_each(|at| self.want_requests(at));
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::fields::{Fields, Malformed};
 use super::node::RoundTrip;
+use super::throttle::{Pace, Throttle};
 use super::wire::Descriptor;
 use super::{MOBILE_VERSION, Mesh, MeshNode, MeshOutput, NO_HINT, wire};
 use crate::index::NodeIndex;
 use crate::log;
 use crate::log::{Level, LogModule};
-use amqp_core::Value;
+use amqp_core::{Instant, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Without a scheme, unlike all other destinations.
@@ -17,15 +18,17 @@ const MAU_ALL_TO: &str = "_topo/0/all/qdrouter.ma";
 const MAX_ADDRESSES: usize = 1 << 18;
 
 /// Own addresses, and what the others were not told yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct MobileSync {
     pub(super) seq: i64,
     local: HashMap<String, Local>,
     /// Keys of addresses with pending changes, in the order of the changes.
     pending: BTreeMap<u64, String>,
     next_stamp: u64,
-    /// Changes were kept back in the last tick.
-    held: bool,
+    /// When to tell the others.
+    pub(super) changes: Throttle,
+    /// Not before then.
+    hold_until: Instant,
 }
 
 /// An address with consumers here, or that had some when the others were told last.
@@ -68,7 +71,7 @@ enum Update<'a> {
 impl Mesh {
     /// An address got its first local destination. `treatment` is a code 0..=4, `in_links` the
     /// number of local incoming links. Keys of other classes than M, N and H are not advertised.
-    pub fn local_added(&mut self, key: &str, treatment: u8, in_links: u32) {
+    pub fn local_added(&mut self, key: &str, treatment: u8, in_links: u32, now: Instant) {
         if !is_mobile(key) {
             return;
         }
@@ -79,20 +82,20 @@ impl Mesh {
                 let born = sync.next_stamp;
                 let local = Local { born, treatment, in_links, mesh_id: None, told_mesh_id: None, change: None };
                 sync.local.insert(key.to_owned(), local);
-                sync.change(key, Change::Add);
+                sync.change(key, Change::Add, now);
             }
             Some(local) => {
                 (local.treatment, local.in_links) = (treatment, in_links);
                 if matches!(local.change, Some((Change::Delete, _))) {
                     sync.unchange(key);
-                    sync.check_mesh_id(key);
+                    sync.check_mesh_id(key, now);
                 }
             }
         }
     }
 
     /// An address lost its last local destination.
-    pub fn local_removed(&mut self, key: &str) {
+    pub fn local_removed(&mut self, key: &str, now: Instant) {
         if is_mobile(key) {
             log!(LogModule::RouterMa, Level::Debug, "No Longer Local Dest: {key}");
         }
@@ -101,19 +104,19 @@ impl Mesh {
                 self.mobile.unchange(key);
                 self.mobile.local.remove(key);
             }
-            Some(None | Some((Change::Update, _))) => self.mobile.change(key, Change::Delete),
+            Some(None | Some((Change::Update, _))) => self.mobile.change(key, Change::Delete, now),
             Some(Some((Change::Delete, _))) | None => {}
         }
     }
 
     /// Tells what is advertised of an address beside its key. Only another `mesh_id` (the edge mesh
     /// that all local destinations lead to) makes others be told; the rest goes with the next message.
-    pub fn local_updated(&mut self, key: &str, treatment: u8, in_links: u32, mesh_id: Option<&str>) {
+    pub fn local_updated(&mut self, key: &str, treatment: u8, in_links: u32, mesh_id: Option<&str>, now: Instant) {
         let Some(local) = self.mobile.local.get_mut(key) else { return };
         (local.treatment, local.in_links) = (treatment, in_links);
         if local.mesh_id.as_deref() != mesh_id {
             local.mesh_id = mesh_id.map(str::to_owned);
-            self.mobile.check_mesh_id(key);
+            self.mobile.check_mesh_id(key, now);
         }
     }
 
@@ -125,19 +128,15 @@ impl Mesh {
 
     /// Advertises what changed. Returns whether anything did.
     ///
-    /// Not together with the first greeting that a new neighbour (`gained`) takes in, but in the next tick: a router of
-    /// the C implementation that knows an earlier life of this one takes over the addresses at once, notices the restart
-    /// afterwards, forgets them, and believes that it has them.
-    pub(super) fn send_address_changes(&mut self, gained: bool) -> bool {
+    /// The first addresses of a life are not told: the advertisement that follows has the others ask for them, and whoever
+    /// knows an earlier life notices the restart before it asks (see also `ADOPTION`).
+    pub(super) fn send_address_changes(&mut self) -> bool {
         let sync = &mut self.mobile;
         if sync.pending.is_empty() {
             return false;
         }
-        sync.held = gained && !sync.held;
-        if sync.held {
-            return false;
-        }
         sync.seq += 1;
+        let first = sync.seq == 1;
         let (mut add, mut updated, mut delete) = (Vec::new(), Vec::new(), Vec::new());
         for key in std::mem::take(&mut sync.pending).into_values() {
             let Some(local) = sync.local.get_mut(&key) else { continue };
@@ -151,11 +150,9 @@ impl Mesh {
             }
         }
         add.append(&mut updated);
-        let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
-            .number("mobile_seq", self.mobile.seq)
-            .addresses("add", &add)
-            .addresses("del", &delete);
-        self.send(MAU_ALL_TO.to_owned(), "MAU", body);
+        if !first {
+            self.send_differential_mau(&add, &delete);
+        }
         log!(
             LogModule::RouterMa,
             Level::Debug,
@@ -166,14 +163,24 @@ impl Mesh {
         );
         true
     }
+
+    fn send_differential_mau(&mut self, add: &[Descriptor], delete: &[Descriptor]) {
+        let body = wire::Body::mobile(&self.id, MOBILE_VERSION)
+            .number("mobile_seq", self.mobile.seq)
+            .addresses("add", add)
+            .addresses("del", delete);
+        self.send(MAU_ALL_TO.to_owned(), "MAU", body);
+    }
 }
 
 // === messages ===
 
 impl Mesh {
-    pub(super) fn send_mar(&mut self, target: &str, have_seq: i64) {
+    pub(super) fn send_mar(&mut self, target: &str, have_seq: i64, now: Instant) {
         if let Some(node) = self.nodes.by_id_mut(target) {
-            node.asks_for_addresses();
+            node.asks_for_addresses(now);
+            let retry = node.mar_retry.due();
+            retry.into_iter().for_each(|at| self.want_requests(at));
         }
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION).number("have_seq", have_seq);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAR", body);
@@ -219,7 +226,18 @@ impl Mesh {
         Ok(())
     }
 
-    pub(super) fn on_mau(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+    /// An absolute update for another router, if it is newer than what is known here.
+    pub(super) fn overhear_mau(&mut self, fields: Fields<'_>, now: Instant) {
+        let node = fields.id().ok().and_then(|id| self.nodes.index_of(id)).and_then(|index| self.nodes.get(index));
+        let seq = fields.int("mobile_seq").unwrap_or_default();
+        if node.is_some_and(|node| node.mobile_seq < seq) && matches!(fields.list("exist"), Ok(Some(_))) {
+            // Whoever it is for complains of what is wrong with it.
+            let _ = self.on_mau(fields, false, now);
+        }
+    }
+
+    /// An update for this router, or (not `mine`) an absolute one on its way to another one.
+    pub(super) fn on_mau(&mut self, fields: Fields<'_>, mine: bool, now: Instant) -> Result<(), Malformed> {
         // The text of this complaint names no field.
         let malformed = Malformed { module: LogModule::RouterMa, what: None };
         let Some((id, index)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
@@ -236,10 +254,11 @@ impl Mesh {
         if matches!(update, Update::Differential { .. }) && node.mobile_seq.checked_add(1) != Some(seq) {
             let have_seq = node.mobile_seq;
             if !std::mem::replace(&mut node.mar_sent, true) {
-                self.send_mar(id, have_seq);
+                self.send_mar(id, have_seq, now);
             }
             return Ok(());
         }
+        self.unpublished = true;
         if seq <= 0 {
             // Nothing was ever advertised under such a number, so nothing may be kept under it.
             if node.forget_addresses() {
@@ -249,9 +268,9 @@ impl Mesh {
         }
         node.mobile_seq = seq;
         node.mar_sent = false;
-        node.mar_retry.reset();
+        node.mar_retry.reset(now);
         // Only requests are answered with absolute ones.
-        if matches!(update, Update::Absolute(_)) && node.trip == RoundTrip::Asked {
+        if mine && matches!(update, Update::Absolute(_)) && node.trip == RoundTrip::Asked {
             node.trip = RoundTrip::Answered;
         }
         let full = match update {
@@ -267,7 +286,7 @@ impl Mesh {
         };
         let untried = (node.owes_answer() && node.trip == RoundTrip::Untried).then(|| node.have_seq());
         if let Some(have_seq) = untried {
-            self.send_mar(id, have_seq);
+            self.send_mar(id, have_seq, now);
         }
         if full {
             let text = format_args!("advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
@@ -346,14 +365,33 @@ fn is_mobile(key: &str) -> bool {
 // === impl MobileSync ===
 
 impl MobileSync {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            seq: 0,
+            local: HashMap::new(),
+            pending: BTreeMap::new(),
+            next_stamp: 0,
+            changes: Throttle::new(pace),
+            hold_until: Instant::default(),
+        }
+    }
+
+    /// Tells nothing before then.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.hold_until = until;
+        self.changes.hold(until);
+    }
+
     /// Notes a change of a known address, in place of one that was noted before.
-    fn change(&mut self, key: &str, change: Change) {
+    fn change(&mut self, key: &str, change: Change, now: Instant) {
         self.unchange(key);
         let Some(local) = self.local.get_mut(key) else { return };
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         local.change = Some((change, stamp));
         self.pending.insert(stamp, key.to_owned());
+        self.changes.note(now);
+        self.changes.hold(self.hold_until);
     }
 
     fn unchange(&mut self, key: &str) {
@@ -363,11 +401,11 @@ impl MobileSync {
     }
 
     /// Has others told of a mesh id that they do not know, unless they are told of the address anyway.
-    fn check_mesh_id(&mut self, key: &str) {
+    fn check_mesh_id(&mut self, key: &str, now: Instant) {
         let Some(local) = self.local.get(key) else { return };
         let news = local.mesh_id != local.told_mesh_id;
         match local.change {
-            None if news => self.change(key, Change::Update),
+            None if news => self.change(key, Change::Update, now),
             Some((Change::Update, _)) if !news => self.unchange(key),
             _ => {}
         }

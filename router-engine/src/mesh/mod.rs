@@ -1,8 +1,9 @@
 //! The control plane of interior routers: who the neighbours are, what the network looks like, and
 //! which router has consumers for which address (spec `inter-router-protocol.md` sections 6 to 8).
 //!
-//! [`Mesh`] is plain state: messages, link events and the 1-second tick go in, [`MeshOutput`]s are
-//! drained after each call. It knows nothing of connections beyond a neighbour index and a cost, nor
+//! [`Mesh`] is plain state: messages, link events and time go in, [`MeshOutput`]s are drained after each
+//! call. Changes are computed and told within milliseconds, ever more seldom while there is no end of
+//! them ([`Pace`]); a tick of one second is for what is periodic, and for what becomes too old. It knows nothing of connections beyond a neighbour index and a cost, nor
 //! of how messages are forwarded; messages for other routers never get here.
 //!
 //! ```text
@@ -22,6 +23,7 @@ mod link_state;
 mod mobile_sync;
 mod node;
 pub mod path;
+mod throttle;
 mod timing;
 mod wire;
 
@@ -29,6 +31,7 @@ mod wire;
 mod tests;
 
 pub use node::MeshNode;
+pub use throttle::Pace;
 pub use timing::Timing;
 pub use wire::parse;
 
@@ -41,6 +44,7 @@ use bytes::Bytes;
 use fields::{Fields, Malformed};
 use node::{NodeTable, Route};
 use std::collections::{BTreeSet, VecDeque};
+use throttle::Throttle;
 
 /// The treatment hint of an address for which the other router gave none.
 pub const NO_HINT: u8 = u8::MAX;
@@ -61,6 +65,10 @@ pub struct Mesh {
     hello: hello::Hello,
     ls: link_state::LinkState,
     mobile: mobile_sync::MobileSync,
+    /// When requests are to be looked through.
+    requests_due: Option<Instant>,
+    /// There may be routes that the owner was not told.
+    unpublished: bool,
     /// Routers whose protocol version was complained about; bounded by [`MAX_ROUTERS`].
     warned: BTreeSet<String>,
     /// The table was full and that was logged.
@@ -157,9 +165,11 @@ impl Mesh {
             instance,
             timing,
             nodes: NodeTable::default(),
-            hello: hello::Hello::default(),
-            ls: link_state::LinkState::default(),
-            mobile: mobile_sync::MobileSync::default(),
+            hello: hello::Hello::new(timing.pace),
+            ls: link_state::LinkState::new(timing.pace),
+            mobile: mobile_sync::MobileSync::new(timing.pace),
+            requests_due: None,
+            unpublished: false,
             warned: BTreeSet::new(),
             full_reported: false,
             output: VecDeque::new(),
@@ -177,7 +187,7 @@ impl Mesh {
             "LSR" => self.on_lsr(fields),
             "LSU" => self.on_lsu(fields, now),
             "MAR" => self.on_mar(fields),
-            "MAU" => self.on_mau(fields),
+            "MAU" => self.on_mau(fields, true, now),
             _ => return,
         };
         if let Err(Malformed { module, what }) = result {
@@ -188,52 +198,89 @@ impl Mesh {
             }
         }
         self.publish_routes();
+        self.send_due_requests(now);
         self.check_invariants();
     }
 
     /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
     /// asked may send flows to these addresses as soon as it has the answer, so this router must know them by then: it
-    /// asks too, ahead of the request, if there is anything that it does not know; not more than a few times a tick.
-    pub fn request_passes(&mut self, index: NodeIndex) {
+    /// asks too, ahead of the request, if there is anything that it does not know; not more than a few times in a while.
+    pub fn request_passes(&mut self, index: NodeIndex, now: Instant) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        if !node.takes_request_ahead() {
+        if !node.takes_request_ahead(now) {
             return;
         }
         let (id, have_seq) = (node.id().to_owned(), node.have_seq());
-        self.send_mar(&id, have_seq);
+        self.send_mar(&id, have_seq, now);
+    }
+
+    /// The control links of a neighbour are there. One that `syncs` is of this implementation: it takes from us what the
+    /// others tell, and passes it on.
+    pub fn link_gained(&mut self, link: NeighbourIndex, syncs: bool, now: Instant) {
+        self.hello.syncing.set(link, syncs);
+        self.hello.greeting.note(now);
     }
 
     /// The control links of a neighbour are gone.
-    pub fn link_lost(&mut self, link: NeighbourIndex) {
-        self.on_link_lost(link);
+    pub fn link_lost(&mut self, link: NeighbourIndex, now: Instant) {
+        self.hello.syncing.remove(link);
+        self.on_link_lost(link, now);
         self.publish_routes();
         self.check_invariants();
     }
 
-    /// The 1-second tick, in the order of spec 6.7; address changes are advertised last, and
-    /// before the router advertisement that tells of them.
+    /// When [`Self::handle_timeout`] is to be called, if nothing else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let changes = [&self.hello.greeting, &self.ls.changes, &self.mobile.changes];
+        changes.into_iter().filter_map(Throttle::due).chain(self.requests_due).min()
+    }
+
+    /// Acts on what changed as far as it is time to, and repeats requests. Address changes are advertised after the change
+    /// of the topology, and before the router advertisement that tells of them.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.hello.greeting.take_due(now) {
+            self.send_hello();
+        }
+        let links_changed = self.ls.changes.take_due(now) && self.settle(now);
+        let addresses_changed = self.mobile.changes.take_due(now) && self.send_address_changes();
+        if links_changed || addresses_changed {
+            self.send_ra(now);
+        }
+        self.publish_routes();
+        self.send_due_requests(now);
+        self.check_invariants();
+    }
+
+    /// The 1-second tick, for all that is periodic and for what becomes too old (spec 6.7).
     pub fn tick(&mut self, now: Instant) {
-        let gained = std::mem::take(&mut self.ls.gained);
         self.expire_hellos(now);
         if self.hello_is_due(now) {
-            self.send_hello(now);
+            self.send_periodic_hello(now);
         }
         if self.ra_is_due(now) {
             self.send_ra(now);
         }
         self.expire_nodes(now);
-        let links_changed = self.settle_topology(now);
-        // Whoever routes the requests that follow must know the new ways.
-        self.publish_routes();
-        self.nodes.iter_mut().for_each(|node| node.ahead = 0);
-        self.flush_unreachable();
-        self.send_requests();
-        let addresses_changed = self.send_address_changes(gained);
-        if links_changed || addresses_changed {
-            self.send_ra(now);
-        }
+        self.flush_unreachable(now);
         self.publish_routes();
         self.check_invariants();
+    }
+
+    /// Takes over what an answer tells that passes through here on its way to who asked: who asked may send flows to these
+    /// addresses as soon as it has the answer.
+    pub fn answer_passes(&mut self, opcode: &str, body: &Map, now: Instant) {
+        if opcode == "MAU" {
+            self.overhear_mau(Fields::new(body), now);
+            self.publish_routes();
+            self.check_invariants();
+        }
+    }
+
+    fn send_due_requests(&mut self, now: Instant) {
+        if self.requests_due.is_some_and(|due| due <= now) {
+            self.send_requests(now);
+        }
     }
 
     /// The next thing to do; to be called until it returns `None` after each other call.
@@ -330,19 +377,24 @@ impl Mesh {
         index
     }
 
-    fn remove_node(&mut self, index: NodeIndex) {
+    fn remove_node(&mut self, index: NodeIndex, now: Instant) {
         if let Some(node) = self.nodes.remove(index) {
             log!(LogModule::Router, Level::Debug, "Node {} deleted", node.id());
             self.full_reported = false;
+            self.unpublished = true;
             self.output.push_back(MeshOutput::NodeRemoved { node: index });
             // There is a place now for a router that others named in vain.
             for node in self.nodes.iter_mut().filter(|node| node.truncated) {
                 (node.ls_seq, node.need_lsr, node.truncated) = (0, true, false);
             }
+            self.want_requests(now);
         }
     }
 
     fn publish_routes(&mut self) {
+        if !std::mem::take(&mut self.unpublished) {
+            return;
+        }
         let changes: Vec<_> = self.nodes.iter_mut().filter_map(MeshNode::take_route_change).collect();
         for (index, before, now) in changes {
             self.log_route(index, before.as_ref(), &now);

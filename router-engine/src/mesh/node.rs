@@ -11,9 +11,10 @@ use std::time::Duration;
 /// Copies of an advertisement may arrive behind newer ones, but not for this long.
 const OVERTAKEN: Duration = Duration::from_secs(5);
 
-/// Requests for the addresses of a router that are sent ahead of others' between two ticks. More than one, as the first
+/// Requests for the addresses of a router that are sent ahead of others' within [`AHEAD`]. More than one, as the first
 /// ones may be lost where routers on the way do not know it yet.
 const MAX_AHEAD: u8 = 4;
+const AHEAD: Duration = Duration::from_millis(100);
 
 /// A remote router.
 #[derive(Debug)]
@@ -44,8 +45,8 @@ pub struct MeshNode {
     pub(super) lsr_retry: Retry,
     pub(super) need_mar: bool,
     pub(super) mar_retry: Retry,
-    /// Requests for its addresses since the last tick that were sent ahead of others'.
-    pub(super) ahead: u8,
+    /// Requests for its addresses that were sent ahead of others' in the present [`AHEAD`], and when that began.
+    ahead: (u8, Instant),
     /// Sequence numbers of link state and mobile addresses in the last RA.
     pub(super) advertised: (i64, i64),
     /// A sequence gap was answered with MAR and no MAU was accepted since.
@@ -68,15 +69,15 @@ pub struct MeshNode {
 /// on the ways; the next RA may be half a minute away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Retry {
-    /// Ticks to wait; 0 when no request is out.
-    left: u8,
-    /// Ticks that the last request was given.
-    given: u8,
+    /// None when no request is out.
+    due: Option<Instant>,
+    /// The time that the last request was given.
+    given: Duration,
 }
 
 /// A router on the way only forwards when it has computed its ways with the same link states as this one, which nobody
 /// tells. But requests for addresses are forwarded by the rules for payload: whoever answers one is reached, and reaches us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum RoundTrip {
     #[default]
     Untried,
@@ -223,20 +224,26 @@ impl MeshNode {
     }
 
     /// A request for its addresses is sent.
-    pub(super) fn asks_for_addresses(&mut self) {
-        if self.trip == RoundTrip::Answered {
-            self.mar_retry.sent();
+    pub(super) fn asks_for_addresses(&mut self, now: Instant) {
+        if self.mar_retry.due().is_some_and(|due| due > now) {
+            // Ahead of others', which come by in their own time: it says nothing of how often to ask.
+            self.trip = self.trip.max(RoundTrip::Asked);
+        } else if self.trip == RoundTrip::Answered {
+            self.mar_retry.sent(now);
         } else {
             self.trip = RoundTrip::Asked;
-            self.mar_retry.sent_urgently();
+            self.mar_retry.sent_urgently(now);
         }
     }
 
     /// Whether a request for its addresses is to be sent ahead of one that passes; if so it is counted. A request ahead
     /// passes through the next router, which does the same: without a bound they double with each router on the way.
-    pub(super) fn takes_request_ahead(&mut self) -> bool {
-        let takes = self.has_way() && self.lacks_addresses() && self.ahead < MAX_AHEAD;
-        self.ahead += u8::from(takes);
+    pub(super) fn takes_request_ahead(&mut self, now: Instant) -> bool {
+        if now.since(self.ahead.1) >= AHEAD {
+            self.ahead = (0, now);
+        }
+        let takes = self.has_way() && self.lacks_addresses() && self.ahead.0 < MAX_AHEAD;
+        self.ahead.0 += u8::from(takes);
         takes
     }
 
@@ -275,41 +282,47 @@ impl Route {
 // === impl Retry ===
 
 impl Retry {
-    /// Ticks that the first request is given; each further one twice as many.
-    const FIRST: u8 = 2;
-    const LONGEST: u8 = 32;
+    /// The first request is given this time; each further one twice as much.
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(32);
 
     /// Between requests of which a way waits that is only known to work once they are answered.
-    const LONGEST_URGENT: u8 = 4;
+    const FIRST_URGENT: Duration = Duration::from_millis(50);
+    const LONGEST_URGENT: Duration = Duration::from_secs(4);
 
     /// A request was sent.
-    pub(super) fn sent(&mut self) {
-        self.given = (self.given * 2).clamp(Self::FIRST, Self::LONGEST);
-        self.left = self.given;
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.repeat(now, Self::FIRST, Self::LONGEST);
     }
 
-    /// A request was sent that is repeated at the next tick for the first time.
-    pub(super) fn sent_urgently(&mut self) {
-        self.given = (self.given * 2).clamp(1, Self::LONGEST_URGENT);
-        self.left = self.given;
+    /// A request was sent that somebody waits for.
+    pub(super) fn sent_urgently(&mut self, now: Instant) {
+        self.repeat(now, Self::FIRST_URGENT, Self::LONGEST_URGENT);
+    }
+
+    fn repeat(&mut self, now: Instant, first: Duration, longest: Duration) {
+        self.given = self.given.saturating_mul(2).clamp(first, longest);
+        self.due = Some(now + self.given);
     }
 
     /// The request was answered, or chances for an answer are better than before.
-    pub(super) fn reset(&mut self) {
-        self.given = 0;
-        self.left = self.left.min(Self::FIRST);
+    pub(super) fn reset(&mut self, now: Instant) {
+        self.given = Duration::ZERO;
+        self.due = self.due.map(|due| due.min(now + Self::FIRST));
     }
 
-    /// A request is out that was sent not long ago.
-    pub(super) const fn is_waiting(self) -> bool {
-        self.left > 0
+    /// When the request that is out was out for long enough.
+    pub(super) const fn due(self) -> Option<Instant> {
+        self.due
     }
 
-    /// A tick passed. Returns whether the request was out for long enough.
-    pub(super) fn tick(&mut self) -> bool {
-        let was = self.left;
-        self.left = was.saturating_sub(1);
-        was == 1
+    /// Whether a request was out for long enough. If so, there is none out any more.
+    pub(super) fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
+            self.due = None;
+        }
+        is_due
     }
 }
 
@@ -369,7 +382,7 @@ impl NodeTable {
             lsr_retry: Retry::default(),
             need_mar: false,
             mar_retry: Retry::default(),
-            ahead: 0,
+            ahead: (0, Instant::default()),
             advertised: (0, 0),
             mar_sent: false,
             mobile_seq: 0,

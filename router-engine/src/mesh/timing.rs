@@ -1,9 +1,10 @@
 //! Periods and ages of the protocols, as the router entity configures them.
 
+use super::throttle::Pace;
 use std::time::Duration;
 
 /// How often a router tells others of itself, and for how long counts what they tell. The mesh
-/// looks at these once per tick, so fractions of a second make no difference.
+/// looks at all but the pace once per tick, so fractions of a second make no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Between HELLOs (`helloIntervalSeconds`).
@@ -19,6 +20,8 @@ pub struct Timing {
     /// From a computation to the flush of the routers that it found unreachable
     /// (`unreachableHoldoffSeconds`).
     pub unreachable_hold_off: Duration,
+    /// How soon changes are computed and told.
+    pub pace: Pace,
 }
 
 // === impl Timing ===
@@ -40,6 +43,7 @@ impl Default for Timing {
             ra_interval_flux: Duration::from_secs(4),
             link_state_max_age: Duration::from_secs(60),
             unreachable_hold_off: Duration::from_secs(1),
+            pace: Pace::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::params::{PortParams, SaslParams, TlsInfo};
 use crate::VERSION;
 use crate::core::action::PeerOpen;
-use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, STREAMING_LINKS};
+use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, LINK_STATE_SYNC, STREAMING_LINKS};
 use crate::core::ids::ConnId;
 use crate::policy::{Asked, Decision};
 use amqp_core::engine::Authentication;
@@ -35,6 +35,9 @@ pub(super) fn session_window(params: &PortParams) -> u32 {
 pub(super) fn our_open(params: &PortParams, container: &str, conn: ConnId) -> Open {
     let mut capabilities: Vec<Symbol> =
         [ANONYMOUS_RELAY, STREAMING_LINKS, CONNECTION_TRUNKING].into_iter().map(Symbol::from_static).collect();
+    if params.conn.role.has_control_links() {
+        capabilities.push(Symbol::from_static(LINK_STATE_SYNC));
+    }
     if params.conn.role.is_inter_edge() {
         capabilities.push(Symbol::from_static("qd.router-inter-edge"));
     }

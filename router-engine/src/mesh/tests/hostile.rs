@@ -94,12 +94,12 @@ proptest! {
                     a.drain()
                 }
                 Step::Lost(link) => {
-                    a.mesh.link_lost(link);
+                    a.mesh.link_lost(link, a.now);
                     a.drain()
                 }
                 Step::Local(added, key) => {
                     let key = format!("M{key}");
-                    if added { a.mesh.local_added(&key, 3, 0) } else { a.mesh.local_removed(&key) }
+                    if added { a.mesh.local_added(&key, 3, 0, a.now) } else { a.mesh.local_removed(&key, a.now) }
                     a.drain()
                 }
                 Step::Tick => a.tick(),

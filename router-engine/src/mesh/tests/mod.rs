@@ -1,6 +1,7 @@
 //! Rules of the protocol with one router and hand-made messages ([`link_state`], [`mobile`]), and
 //! whole networks of routers in virtual time ([`network`]).
 
+mod convergence;
 mod hostile;
 mod link_state;
 mod mobile;
@@ -11,6 +12,12 @@ use super::*;
 use crate::log::capture;
 use amqp_core::Value;
 use std::time::Duration;
+
+/// How many seeds a test tries; `MESH_SEEDS` asks for more.
+#[expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
+fn seeds(usually: u64) -> u64 {
+    std::env::var("MESH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usually)
+}
 
 /// A router under test with hand-made messages from others.
 struct Fixture {
@@ -30,9 +37,24 @@ impl Fixture {
     /// A tick one second later, and what came out.
     fn tick(&mut self) -> Vec<MeshOutput> {
         capture::start();
-        self.now = self.now + Duration::from_secs(1);
+        self.act_until(self.now + Duration::from_secs(1));
         self.mesh.tick(self.now);
         self.drain()
+    }
+
+    /// What comes out once the changes so far are acted on.
+    fn act(&mut self) -> Vec<MeshOutput> {
+        capture::start();
+        self.act_until(self.now + Timing::default().pace.first);
+        self.drain()
+    }
+
+    fn act_until(&mut self, end: Instant) {
+        while let Some(due) = self.mesh.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.mesh.handle_timeout(self.now);
+        }
+        self.now = end;
     }
 
     /// Ticks; what came out is not looked at.

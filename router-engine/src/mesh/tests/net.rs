@@ -2,7 +2,7 @@
 
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::mesh::path::Peers;
-use crate::mesh::{Mesh, MeshOutput, Timing, parse};
+use crate::mesh::{Mesh, MeshOutput, Pace, Timing, parse};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use bytes::Bytes;
@@ -20,8 +20,10 @@ pub(super) struct Net {
     latency: u64,
     queue: BTreeMap<(Instant, u64), Event>,
     serial: u64,
-    /// Messages by opcode.
+    /// Messages by opcode, where they begin.
     pub(super) counts: BTreeMap<&'static str, u64>,
+    /// Messages that were sent over links.
+    pub(super) transmitted: u64,
 }
 
 pub(super) struct Router {
@@ -32,6 +34,10 @@ pub(super) struct Router {
     /// Flooded messages that were forwarded, with the length of the way they came by. Real routers
     /// forward every copy; the copies that come by a longer way reach nobody new.
     flooded: HashMap<u64, usize>,
+    /// When it is called next beside its ticks.
+    timeout: Option<Instant>,
+    /// It acts at ticks alone, as those of the C implementation do.
+    ticks: bool,
 }
 
 #[derive(Default)]
@@ -59,6 +65,7 @@ pub(super) struct Link {
 
 enum Event {
     Tick(usize),
+    Timeout(usize),
     Arrival { link: usize, generation: u64, at: usize, message: Message },
 }
 
@@ -101,11 +108,11 @@ impl Net {
             queue: BTreeMap::new(),
             serial: 0,
             counts: BTreeMap::new(),
+            transmitted: 0,
         };
         for r in 0..n {
-            let mesh = net.new_mesh(r);
-            let router = Router { mesh, local: BTreeSet::new(), nodes: BTreeMap::new(), flooded: HashMap::new() };
-            net.routers.push(router);
+            let mesh = net.new_mesh(r, false);
+            net.routers.push(Router::new(mesh, false));
             let phase = if latency == 0 { 0 } else { net.rng.below(1_000_000) };
             net.push(net.now + Duration::from_micros(phase), Event::Tick(r));
         }
@@ -119,21 +126,46 @@ impl Net {
         true
     }
 
-    fn new_mesh(&mut self, router: usize) -> Mesh {
+    fn new_mesh(&mut self, router: usize, ticks: bool) -> Mesh {
         self.serial += 1;
-        Mesh::new(&format!("r{router:02}"), i64::try_from(self.serial).unwrap_or(0), Timing::default())
+        let mut timing = Timing::default();
+        if ticks {
+            timing.pace = Pace { first: SECOND, longest: SECOND };
+        }
+        Mesh::new(&format!("r{router:02}"), i64::try_from(self.serial).unwrap_or(0), timing)
+    }
+
+    /// Makes a router that has no links yet one that acts at ticks alone.
+    pub(super) fn make_ticking(&mut self, r: usize) {
+        self.routers[r] = Router::new(self.new_mesh(r, true), true);
+    }
+
+    /// Both ends are told that a link is there.
+    fn tell_gained(&mut self, link: usize) {
+        for end in 0..2 {
+            let [r, other] = [end, 1 - end].map(|end| self.links[link].ends[end]);
+            if !self.routers[r].ticks {
+                let syncs = !self.routers[other].ticks;
+                self.routers[r].mesh.link_gained(NeighbourIndex::at(link), syncs, self.now);
+                self.drain(r);
+            }
+        }
     }
 
     /// A new link, which is up at once.
     pub(super) fn connect(&mut self, a: usize, b: usize, cost: u32) -> usize {
         let last_arrival = [self.now; 2];
         self.links.push(Link { ends: [a, b], cost, up: true, mute: false, generation: 0, last_arrival });
-        self.links.len() - 1
+        let link = self.links.len() - 1;
+        self.tell_gained(link);
+        link
     }
 
     pub(super) fn raise(&mut self, link: usize) {
-        self.links[link].up = true;
         self.links[link].mute = false;
+        if !std::mem::replace(&mut self.links[link].up, true) {
+            self.tell_gained(link);
+        }
     }
 
     /// Cuts a link; both ends notice.
@@ -143,36 +175,36 @@ impl Net {
         }
         self.links[link].generation += 1;
         for end in self.links[link].ends {
-            self.routers[end].mesh.link_lost(NeighbourIndex::at(link));
+            self.routers[end].mesh.link_lost(NeighbourIndex::at(link), self.now);
             self.drain(end);
         }
     }
 
     /// Ends a router and starts it again with nothing but some addresses.
     pub(super) fn restart(&mut self, r: usize) {
-        for link in 0..self.links.len() {
-            if self.links[link].ends.contains(&r) && self.links[link].up {
-                self.cut(link);
-                self.links[link].up = true;
-            }
-        }
-        let router =
-            Router { mesh: self.new_mesh(r), local: BTreeSet::new(), nodes: BTreeMap::new(), flooded: HashMap::new() };
+        let links: Vec<usize> =
+            (0..self.links.len()).filter(|&link| self.links[link].ends.contains(&r) && self.links[link].up).collect();
+        links.iter().for_each(|&link| self.cut(link));
+        let ticks = self.routers[r].ticks;
+        let router = Router::new(self.new_mesh(r, ticks), ticks);
         let old = std::mem::replace(&mut self.routers[r], router);
         for key in old.local.iter().take(2) {
             self.add_address(r, key);
         }
+        links.iter().for_each(|&link| self.raise(link));
     }
 
     pub(super) fn add_address(&mut self, r: usize, key: &str) {
         if self.routers[r].local.insert(key.to_owned()) {
-            self.routers[r].mesh.local_added(key, 3, 0);
+            self.routers[r].mesh.local_added(key, 3, 0, self.now);
+            self.drain(r);
         }
     }
 
     pub(super) fn remove_address(&mut self, r: usize, key: &str) {
         if self.routers[r].local.remove(key) {
-            self.routers[r].mesh.local_removed(key);
+            self.routers[r].mesh.local_removed(key, self.now);
+            self.drain(r);
         }
     }
 
@@ -188,6 +220,13 @@ impl Net {
                     // Timers of a real process are never quite exact.
                     let jitter = self.rng.below(self.latency.min(20_000) + 1);
                     self.push(at + SECOND + Duration::from_micros(jitter), Event::Tick(r));
+                }
+                Event::Timeout(r) => {
+                    if self.routers[r].timeout == Some(at) {
+                        self.routers[r].timeout = None;
+                        self.routers[r].mesh.handle_timeout(at);
+                        self.drain(r);
+                    }
                 }
                 Event::Arrival { link, generation, at, message } => {
                     let l = &self.links[link];
@@ -210,6 +249,13 @@ impl Net {
             return;
         }
         let all = message.target == Target::All;
+        if all && message.opcode != "MAU" {
+            let best = self.routers[r].flooded.entry(message.serial).or_insert(usize::MAX);
+            if message.trace.len() >= *best {
+                return;
+            }
+            *best = message.trace.len();
+        }
         let mine = match &message.target {
             Target::One(id) => id == self.routers[r].mesh.id(),
             Target::Neighbours | Target::All => true,
@@ -227,27 +273,37 @@ impl Net {
         if let (Target::One(id), "MAR" | "MAU") = (&message.target, message.opcode)
             && let Some(index) = self.routers[r].mesh.index_of(id)
         {
-            self.routers[r].mesh.request_passes(index);
+            self.routers[r].mesh.request_passes(index, self.now);
             self.drain(r);
-        }
-        if message.opcode == "RA" {
-            let best = self.routers[r].flooded.entry(message.serial).or_insert(usize::MAX);
-            if message.trace.len() >= *best {
-                return;
-            }
-            *best = message.trace.len();
+            let (opcode, body) = parse(&message.payload).expect("well-formed");
+            self.routers[r].mesh.answer_passes(&opcode, &body, self.now);
+            self.drain(r);
         }
         self.forward(r, message);
     }
 
     fn drain(&mut self, r: usize) {
+        self.take_outputs(r);
+        let router = &mut self.routers[r];
+        let due = router.mesh.poll_timeout().map(|due| due.max(self.now));
+        if router.timeout != due {
+            router.timeout = due;
+            due.into_iter().for_each(|due| self.push(due, Event::Timeout(r)));
+        }
+    }
+
+    fn take_outputs(&mut self, r: usize) {
         while let Some(output) = self.routers[r].mesh.poll_output() {
             let nodes = &mut self.routers[r].nodes;
             match output {
                 MeshOutput::Send { to, opcode, payload } => {
+                    let target = Target::parse(&to);
+                    if self.routers[r].ticks && opcode == "LSU" && target == Target::All {
+                        // They are asked.
+                        continue;
+                    }
                     self.serial += 1;
                     *self.counts.entry(opcode).or_default() += 1;
-                    let target = Target::parse(&to);
                     self.forward(r, Message { serial: self.serial, target, opcode, payload, trace: Vec::new() });
                 }
                 MeshOutput::NodeAdded { node: index, id } => {
@@ -292,7 +348,7 @@ impl Net {
                 // A message whose origin is not known is flooded only.
                 let origin = message.trace.first().map_or(Some(NodeIndex::OWN), |id| router.mesh.index_of(id));
                 let valid = |n: &&Known| origin.is_some_and(|o| n.valid_origins.contains(o));
-                let wanted = router.nodes.values().filter(|n| message.opcode == "RA" || valid(n));
+                let wanted = router.nodes.values().filter(|n| message.opcode != "MAU" || valid(n));
                 wanted.filter_map(|n| router.towards(n)).collect()
             }
         };
@@ -311,6 +367,7 @@ impl Net {
 
     fn transmit(&mut self, link: usize, from: usize, message: Message) {
         let delay = Duration::from_micros(1 + self.rng.below(self.latency + 1));
+        self.transmitted += 1;
         let l = &mut self.links[link];
         let side = usize::from(l.ends[0] == from);
         let arrival = (self.now + delay).max(l.last_arrival[side]);
@@ -363,7 +420,13 @@ impl Net {
 
     /// What is wrong with the network, as the outputs of all routers describe it.
     pub(super) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut faults = self.wrong_ways();
+        faults.extend(self.wrong_addresses());
+        faults
+    }
+
+    /// The link states as the links make them.
+    fn states(&self) -> BTreeMap<String, Peers> {
         let ids: Vec<String> = self.routers.iter().map(|r| r.mesh.id().to_owned()).collect();
         let mut states: BTreeMap<String, Peers> = ids.iter().map(|id| (id.clone(), Peers::new())).collect();
         for link in self.links.iter().filter(|l| l.up && !l.mute) {
@@ -371,12 +434,35 @@ impl Net {
                 states.entry(ids[a].clone()).or_default().insert(ids[b].clone(), link.cost);
             }
         }
-        for (r, router) in self.routers.iter().enumerate() {
-            let id = &ids[r];
+        states
+    }
+
+    /// The largest number of hops between two routers.
+    pub(super) fn diameter(&self) -> u32 {
+        let states = self.states();
+        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
+        states.keys().map(|id| crate::mesh::path::compute(id, &all).radius).max().unwrap_or(0)
+    }
+
+    /// What routers know wrongly of links and ways.
+    pub(super) fn wrong_ways(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let states = self.states();
+        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
+        // Without the right link states the ways are wrong, or right by chance.
+        for router in &self.routers {
+            let reached = reached_from(router.mesh.id(), &states);
+            let mut nodes = router.mesh.nodes().filter(|node| reached.contains(node.id()));
+            let stale = nodes.find(|node| *node.peers() != states[node.id()]);
+            if let Some(node) = stale {
+                return vec![format!("{}: peers of {}: {:?}", router.mesh.id(), node.id(), node.peers())];
+            }
+        }
+        for router in &self.routers {
+            let id = router.mesh.id();
             if router.mesh.peers() != &states[id] {
                 faults.push(format!("{id}: peers {:?} instead of {:?}", router.mesh.peers(), states[id]));
             }
-            let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
             let paths = crate::mesh::path::compute(id, &all);
             if router.mesh.radius() != paths.radius {
                 faults.push(format!("{id}: radius {} instead of {}", router.mesh.radius(), paths.radius));
@@ -393,6 +479,18 @@ impl Net {
                     faults.push(format!("{id}: to {other} by {next_hop} ({}) from {origins:?}: {path:?}", node.cost));
                 }
             }
+        }
+        faults
+    }
+
+    /// What routers know wrongly of what others advertise.
+    fn wrong_addresses(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let states = self.states();
+        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
+        for router in &self.routers {
+            let id = router.mesh.id();
+            let paths = crate::mesh::path::compute(id, &all);
             for node in router.mesh.nodes() {
                 let truth = self.routers.iter().find(|o| o.mesh.id() == node.id()).expect("exists");
                 if paths.paths.contains_key(node.id()) && node.sequences() != truth.mesh.sequences() {
@@ -420,7 +518,21 @@ impl Net {
     }
 }
 
+/// Routers that there is a way to.
+fn reached_from<'a>(id: &'a str, states: &'a BTreeMap<String, Peers>) -> BTreeSet<&'a str> {
+    let (mut reached, mut next) = (BTreeSet::from([id]), vec![id]);
+    while let Some(at) = next.pop() {
+        next.extend(states[at].keys().map(String::as_str).filter(|peer| reached.insert(peer)));
+    }
+    reached
+}
+
 impl Router {
+    fn new(mesh: Mesh, ticks: bool) -> Self {
+        let (local, nodes, flooded) = (BTreeSet::new(), BTreeMap::new(), HashMap::new());
+        Self { mesh, local, nodes, flooded, timeout: None, ticks }
+    }
+
     /// The neighbour on the way to a router.
     fn towards(&self, node: &Known) -> Option<NeighbourIndex> {
         match node.next_hop {

@@ -257,8 +257,10 @@ proptest! {
         extra in 0_usize..20,
         latency in prop_oneof![Just(1_000_u64), Just(50_000), Just(400_000)],
         steps in proptest::collection::vec(step(), 0..40),
+        ticking in prop_oneof![Just(0_u64), Just(0b1010_1010_1010), any::<u64>()],
     ) {
         let mut net = Net::new(n, seed, latency);
+        (0..n).filter(|r| ticking >> r & 1 == 1).for_each(|r| net.make_ticking(r));
         for r in 1..n {
             let to = net.rng.below(r as u64) as usize;
             let cost = 1 + net.rng.below(3) as u32;

@@ -66,9 +66,9 @@ impl Whereabouts {
 impl Core {
     /// Tells the network who consumes an address here.
     pub(in crate::core) fn tell_network(&mut self, change: &ReachChange) {
-        let address = change.address;
+        let (address, time) = (change.address, self.now);
         if let Some(interior) = self.plane.interior_mut() {
-            interior.on_reach_change(change, &self.addresses[address]);
+            interior.on_reach_change(change, &self.addresses[address], time);
         }
         // A flow comes and goes as a producer: that says nothing of consumers.
         if change.before.producers == change.after.producers {
@@ -82,7 +82,7 @@ impl Core {
         if a.class() != b'M' || !is_propagated(&a.key) {
             return;
         }
-        let now = self.consumed(address);
+        let (now, time) = (self.consumed(address), self.now);
         let a = &mut self.addresses[address];
         let before = std::mem::replace(&mut a.consumed, now);
         if before == now {
@@ -93,7 +93,7 @@ impl Core {
         {
             let mesh = now.here.mesh().map(|mesh| String::from_utf8_lossy(&mesh).into_owned());
             let (treatment, producers) = (a.treatment.code(), a.producers.len());
-            interior.mesh.local_updated(&a.key, treatment, producers, mesh.as_deref());
+            interior.mesh.local_updated(&a.key, treatment, producers, mesh.as_deref(), time);
         }
         if a.proxied_producers > 0 {
             let producers: Vec<Slot<Link>> = self.producers(address).collect();

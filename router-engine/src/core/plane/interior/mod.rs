@@ -1,15 +1,18 @@
 //! The plane of an interior router: joins the mesh state machine to addresses, links and connections.
 
 pub(in crate::core) mod edges;
+mod flooded;
 
 use super::super::Core;
 use super::super::action::Direction;
+use super::super::connection::LINK_STATE_SYNC;
 use super::super::forwarding;
-use super::super::objects::{Address, ControlAddress, Link};
+use super::super::objects::{Address, Conn, ControlAddress, Link};
 use super::super::reach::{LocalChange, ReachChange};
 use super::super::routing::{Route, RoutingTable};
 use super::super::table::Slot;
 use super::is_propagated;
+use crate::annotations::Annotations;
 use crate::forward::Treatment;
 use crate::index::{NeighbourIndex, NodeIndex};
 use crate::log;
@@ -23,24 +26,25 @@ use amqp_core::Instant;
 pub(in crate::core) struct Interior {
     pub(in crate::core) mesh: Mesh,
     pub(in crate::core) routing: RoutingTable,
+    flooded: flooded::Flooded,
 }
 
 // === impl Interior ===
 
 impl Interior {
     pub(super) fn new(mesh: Mesh) -> Self {
-        Self { mesh, routing: RoutingTable::EMPTY }
+        Self { mesh, routing: RoutingTable::EMPTY, flooded: flooded::Flooded::default() }
     }
 
     /// Advertises the address while there are consumers here.
-    pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address) {
+    pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address, now: Instant) {
         let Some(local) = change.local().filter(|_| is_propagated(&address.key)) else { return };
         match local {
             LocalChange::Gained => {
                 let producers = change.after.producers.total();
-                self.mesh.local_added(&address.key, address.treatment.code(), producers);
+                self.mesh.local_added(&address.key, address.treatment.code(), producers, now);
             }
-            LocalChange::Lost => self.mesh.local_removed(&address.key),
+            LocalChange::Lost => self.mesh.local_removed(&address.key, now),
         }
     }
 }
@@ -63,7 +67,22 @@ impl Core {
     }
 
     pub(in crate::core) fn mesh_link_lost(&mut self, neighbour: NeighbourIndex) {
-        self.drive_mesh(|mesh, _| mesh.link_lost(neighbour));
+        self.drive_mesh(|mesh, now| mesh.link_lost(neighbour, now));
+    }
+
+    pub(in crate::core) fn mesh_link_gained(&mut self, conn: Slot<Conn>) {
+        let conn = &self.conns[conn];
+        let syncs = conn.peer.as_ref().is_some_and(|peer| peer.offers(LINK_STATE_SYNC));
+        if let Some(neighbour) = conn.router.as_ref().and_then(|router| router.neighbour) {
+            self.drive_mesh(|mesh, now| mesh.link_gained(neighbour, syncs, now));
+        }
+    }
+
+    /// Whether a flooded message from a neighbour is to be taken and passed on, as no copy of it was here before.
+    pub(in crate::core) fn is_flood_news(&mut self, payload: &Payload, annotations: &Annotations) -> bool {
+        let now = self.now;
+        let Some((interior, message)) = self.plane.interior_mut().zip(payload.contiguous()) else { return true };
+        interior.flooded.is_news(&message, annotations.trace.count(), now)
     }
 
     /// A message to one of the control addresses, from a neighbour.
@@ -189,12 +208,15 @@ impl Core {
     }
 
     /// Requests for the addresses of another router, and answers to them, that arrive here on their way there.
-    pub(in crate::core) fn address_request_passes(&mut self, address: Slot<Address>) {
+    pub(in crate::core) fn address_request_passes(&mut self, address: Slot<Address>, payload: &Payload) {
         let a = &self.addresses[address];
         if a.class() == b'R'
             && let Some(node) = a.remotes.sole()
         {
-            self.drive_mesh(|mesh, _| mesh.request_passes(node));
+            self.drive_mesh(|mesh, now| mesh.request_passes(node, now));
+            if let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) {
+                self.drive_mesh(|mesh, now| mesh.answer_passes(&opcode, &body, now));
+            }
         }
     }
 

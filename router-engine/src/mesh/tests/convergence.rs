@@ -1,0 +1,129 @@
+//! How soon a network knows of what happened, and what that costs.
+
+use super::net::Net;
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Pauses of the throttles on the way of a change: of the router where it happened, and of those that learn of it while
+/// they wait for what follows from an earlier one.
+const THROTTLES: Duration = Duration::from_millis(100);
+
+/// A random network at rest, whose links take up to `latency` for a message.
+fn at_rest(n: usize, extra: usize, seed: u64, latency: Duration) -> Net {
+    let mut net = Net::new(n, seed, u64::try_from(latency.as_micros()).unwrap_or(0));
+    for r in 1..n {
+        let to = r - 1 - net.rng.below(r.min(3) as u64) as usize;
+        let cost = 1 + net.rng.below(3) as u32;
+        net.connect(to, r, cost);
+    }
+    for _ in 0..extra {
+        let (a, b) = (net.rng.below(n as u64) as usize, net.rng.below(n as u64) as usize);
+        if a != b && !net.links.iter().any(|l| l.ends.contains(&a) && l.ends.contains(&b)) {
+            net.connect(a, b, 1);
+        }
+    }
+    for r in 0..n {
+        net.add_address(r, &format!("M{r}"));
+    }
+    net.run(12 * SECOND);
+    let faults = net.faults();
+    assert!(faults.is_empty(), "seed {seed}:\n{}", faults.join("\n"));
+    net
+}
+
+/// The time until `faults` finds none.
+fn time_to(net: &mut Net, limit: Duration, faults: impl Fn(&Net) -> Vec<String>) -> Duration {
+    let begin = net.now;
+    while !faults(net).is_empty() {
+        let left = faults(net);
+        assert!(net.now.since(begin) <= limit, "still, {limit:?} after the change:\n{}", left.join("\n"));
+        net.run(MS);
+    }
+    net.now.since(begin)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Cut,
+    Raise,
+    Restart,
+}
+
+fn change(net: &mut Net, change: Change) {
+    let link = net.rng.below(net.links.len() as u64) as usize;
+    let router = net.rng.below(net.routers.len() as u64) as usize;
+    match change {
+        Change::Cut => net.cut(link),
+        Change::Restart => net.restart(router),
+        Change::Raise => {
+            net.cut(link);
+            net.run(5 * SECOND);
+            net.raise(link);
+        }
+    }
+}
+
+#[test]
+fn ways_follow_a_change_within_the_time_that_messages_need() {
+    let mut worst = Duration::ZERO;
+    let seeds = super::seeds(9);
+    let most = if seeds > 9 { 59 } else { 16 };
+    for seed in 0..seeds {
+        let n = 2 + (seed * 7 % most) as usize;
+        let latency = MS * [1, 5, 20][seed as usize % 3];
+        let kind = [Change::Cut, Change::Raise, Change::Restart][seed as usize / 3 % 3];
+        let mut net = at_rest(n, n / 3, seed, latency);
+        let before = net.diameter();
+        change(&mut net, kind);
+        let limit = latency * before.max(net.diameter()) * 4 + THROTTLES;
+        let time = time_to(&mut net, limit, Net::wrong_ways);
+        worst = worst.max(time);
+        eprintln!("seed {seed}: {kind:?} among {n}, {latency:?}, diameter {}: {time:?} of {limit:?}", net.diameter());
+    }
+    eprintln!("{worst:?} at worst");
+}
+
+/// However often one link comes and goes, what the others hear of it is bounded: see [`Pace`](crate::mesh::Pace).
+#[test]
+fn a_flapping_link_costs_no_more_than_the_pace_allows() {
+    let mut net = at_rest(10, 5, 1, 5 * MS);
+    let idle = net.transmitted;
+    net.run(20 * SECOND);
+    let idle = net.transmitted - idle;
+    let before = net.transmitted;
+    for _ in 0..200 {
+        net.cut(0);
+        net.run(50 * MS);
+        net.raise(0);
+        net.run(50 * MS);
+    }
+    let flapping = net.transmitted - before;
+    // Of either end a link state and an advertisement in each act, which each link carries twice at most; greetings over the
+    // links of either; and requests that go unanswered.
+    let acts = 2 * 30;
+    let bound = idle + acts * (2 * 2 * net.links.len() as u64 + 20);
+    assert!(flapping <= bound, "{flapping} messages, {idle} without flapping, {bound} allowed");
+    let limit = SECOND + 5 * MS * net.diameter() * 4 + THROTTLES;
+    time_to(&mut net, limit, Net::wrong_ways);
+}
+
+/// An address is known at the farthest router when a message has had the time to get there, and so is its end.
+#[test]
+fn addresses_follow_a_change_within_the_time_that_a_message_needs() {
+    for seed in 0..super::seeds(4) {
+        let latency = 5 * MS;
+        let mut net = at_rest(8, 3, seed, latency);
+        let limit = latency * net.diameter() + 20 * MS;
+        let last = net.routers.len() - 1;
+        for round in 0..3 {
+            net.add_address(last, &format!("Mnew{round}"));
+            time_to(&mut net, limit, Net::faults);
+            net.run(SECOND + MS);
+            net.remove_address(last, &format!("Mnew{round}"));
+            time_to(&mut net, limit, Net::faults);
+            net.run(SECOND + MS);
+        }
+    }
+}
