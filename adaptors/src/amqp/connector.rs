@@ -17,6 +17,7 @@ use crate::tasks::{Owner, contained};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
+use pause::Pauses;
 use router_engine::core::connection::{ConnFacts, ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
@@ -31,15 +32,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+mod pause;
+
 #[cfg(test)]
 mod tests;
-
-/// The pause after an attempt that did not open.
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// The pause after a connection that had been open.
-const AFTER_LOSS: Duration = Duration::from_secs(2);
-/// The pause when there is another target to try.
-const FAILOVER: Duration = Duration::from_secs(1);
 
 /// Where a connector is in its life; the attribute `connectionStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,7 +324,9 @@ impl ConnectorSlot {
 /// The life of one connection of a connector.
 async fn keep_connected(shared: Arc<Shared>, slot: Arc<ConnectorSlot>) {
     let mut last_failure = String::new();
+    let mut pauses = Pauses::new(slot.role.is_router());
     loop {
+        let begun = clock::now();
         let target = {
             let mut state = shared.state.lock();
             if slot.represents() && state.status != ConnectorState::Closing {
@@ -354,11 +352,7 @@ async fn keep_connected(shared: Arc<Shared>, slot: Arc<ConnectorSlot>) {
                     state.status = if attempt.opened { ConnectorState::Failed } else { ConnectorState::Connecting };
                 }
             }
-            match (attempt.opened, state.failover.has_alternatives()) {
-                (_, true) => FAILOVER,
-                (true, false) => AFTER_LOSS,
-                (false, false) => AFTER_FAILURE,
-            }
+            pauses.after(attempt.opened, clock::now().since(begun), state.failover.has_alternatives())
         };
         if slot.retired() {
             break;
