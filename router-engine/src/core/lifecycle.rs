@@ -175,6 +175,7 @@ impl Core {
 
     pub(super) fn tick(&mut self) {
         self.trim_pools();
+        self.credit_lasting_streams();
         self.shrink();
         self.retry_auto_links();
         self.drive_mesh(|mesh, now| mesh.tick(now));

@@ -118,6 +118,8 @@ struct Timers {
     next_tick: Instant,
     /// Looks for deliveries that are stuck, where that is wanted.
     detection: Option<stuck::Detection>,
+    /// Streams from other routers that have begun since the last tick, and whose credit is owed.
+    young_streams: Vec<InId>,
 }
 
 /// What is to be done at the end of the running batch.
@@ -285,7 +287,7 @@ impl Core {
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             served: served::Served::default(),
-            timers: Timers { started: now, next_tick: now + TICK, detection: None },
+            timers: Timers { started: now, next_tick: now + TICK, detection: None, young_streams: Vec::new() },
             now,
             due: Due::default(),
             config,
