@@ -176,7 +176,6 @@ impl Core {
     pub(super) fn tick(&mut self) {
         self.trim_pools();
         self.shrink();
-        self.retry_auto_links();
         self.drive_mesh(|mesh, now| mesh.tick(now));
     }
 

@@ -356,14 +356,14 @@ impl Core {
             self.timers.next_tick = now + TICK;
             self.tick();
         }
+        self.retry_auto_links();
         self.detect_stuck();
     }
 
     fn next_timeout(&self) -> Instant {
-        self.timers
-            .detection
-            .as_ref()
-            .map_or(self.timers.next_tick, |detection| detection.due().min(self.timers.next_tick))
+        let detection = self.timers.detection.as_ref().map(stuck::Detection::due);
+        let others = detection.into_iter().chain(self.auto_links.next_retry());
+        others.fold(self.timers.next_tick, Instant::min)
     }
 
     /// Stages an effect for the port of a connection.
