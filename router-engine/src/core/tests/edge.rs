@@ -18,18 +18,18 @@ use bytes::Bytes;
 
 const MESH: &str = "abcdefghijklmno";
 
-fn uplink<'a>(router: &'a Router, ordinal: impl Into<Option<u64>>) -> Peer<'a> {
+pub(super) fn uplink<'a>(router: &'a Router, ordinal: impl Into<Option<u64>>) -> Peer<'a> {
     Peer::of_edge(router, ConnectionRole::Edge, "A", ordinal.into())
 }
 
 /// An edge router that is connected to an interior one, and that connection, set up.
-fn edge(router: &Router) -> (Peer<'_>, Vec<AttachOut>) {
+pub(super) fn edge(router: &Router) -> (Peer<'_>, Vec<AttachOut>) {
     let mut up = uplink(router, None);
     let links = up.answer_attaches();
     (up, links)
 }
 
-fn addresses(attaches: &[AttachOut]) -> Vec<(Direction, Option<String>)> {
+pub(super) fn addresses(attaches: &[AttachOut]) -> Vec<(Direction, Option<String>)> {
     let node = |attach: &AttachOut| match attach.direction {
         Direction::In => attach.source.address.clone(),
         Direction::Out => attach.target.address.clone(),
@@ -37,7 +37,7 @@ fn addresses(attaches: &[AttachOut]) -> Vec<(Direction, Option<String>)> {
     attaches.iter().map(|attach| (attach.direction, node(attach))).collect()
 }
 
-fn detached(peer: &Peer<'_>) -> Vec<LinkId> {
+pub(super) fn detached(peer: &Peer<'_>) -> Vec<LinkId> {
     peer.effects().iter().filter_map(|e| if let Effect::Detach { link, .. } = e { Some(*link) } else { None }).collect()
 }
 
@@ -258,6 +258,16 @@ fn services_for_edge_routers_are_for_them_alone() {
     assert_eq!(refusal(&mut client, Direction::In, "_$qd.mesh_discovery"), "qd:connection-role");
     assert_eq!(refusal(&mut edge, Direction::In, "_$qd.edge_addr_tracking"), "amqp:not-implemented");
     assert_eq!(refusal(&mut edge, Direction::Out, "_$qd.mesh_discovery"), "amqp:not-implemented");
+}
+
+#[test]
+fn what_is_for_an_edge_router_is_not_for_clients() {
+    let router = router();
+    let mut client = Peer::new(&router);
+    assert_eq!(refusal(&mut client, Direction::Out, "_edge/E1/x"), "qd:no-route-to-dest");
+    client.sender("_edge/E1/x");
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    assert_eq!(refusal(&mut edge, Direction::Out, "_edge/E2/x"), "qd:no-route-to-dest");
 }
 
 #[test]
