@@ -82,6 +82,7 @@ impl Core {
             trace: None,
             router: None,
             edge: None,
+            edge_peer: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
     }

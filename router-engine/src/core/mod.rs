@@ -273,13 +273,14 @@ impl Router {
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let mut rng = SecretRng::new(seed);
+        let mut addresses = AddressTable::new(&config);
         let mut core = Self {
             conns: Table::default(),
             links: Table::default(),
-            addresses: AddressTable::new(&config),
             incoming: Table::default(),
             outgoing: Table::default(),
-            plane: Plane::new(&config, instance, &mut rng),
+            plane: Plane::new(&config, instance, &mut rng, &mut addresses),
+            addresses,
             rng,
             neighbours: neighbours::Neighbours::default(),
             auto_links: auto_link::AutoLinks::default(),
@@ -292,8 +293,6 @@ impl Core {
         };
         if core.plane.mesh().is_some() {
             core.create_control_addresses();
-        } else if core.plane.edge().is_some() {
-            core.create_uplink_address();
         }
         core
     }

@@ -7,6 +7,7 @@ use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
 use super::ingress::IngressHistogram;
+use super::plane::edge::EdgePeer;
 use super::plane::interior::edges::Consumed;
 use super::plane::messages::MeshId;
 use super::rate::SettleRate;
@@ -45,6 +46,8 @@ pub(crate) struct Conn {
     pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
     pub(crate) edge: Option<Box<EdgeConn>>,
+    /// The edge router at the other end, on edge routers.
+    pub(crate) edge_peer: Option<Slot<EdgePeer>>,
 }
 
 /// What a connection has at whose other end is an edge router that uses it to reach the network.

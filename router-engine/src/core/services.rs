@@ -176,7 +176,7 @@ impl Core {
                 }
             }
             CoreService::MeshDiscovery => self.announce_mesh(),
-            CoreService::MeshIdNegotiation => self.bid_on(conn),
+            CoreService::MeshIdNegotiation => self.bid_settled(conn),
         }
     }
 }

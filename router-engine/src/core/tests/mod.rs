@@ -4,6 +4,7 @@ mod auto_links;
 mod counters;
 mod credit;
 mod edge;
+mod edge_peers;
 mod groups;
 mod lines;
 mod links;
