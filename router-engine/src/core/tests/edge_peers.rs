@@ -1,13 +1,15 @@
 //! Edge routers that are connected with each other, and the identifier of their mesh
 //! (spec `inter-router-protocol.md` 9.6, 9.7).
 
+use super::super::action::Direction;
 use super::super::connection::ConnectionRole;
 use super::super::effect::{AttachOut, Push};
 use super::super::ids::LinkId;
-use super::super::{Action, Mode, Router};
+use super::super::{Action, AddressConfig, Mode, Router};
 use super::edge::edge;
-use super::world::{Peer, router_of};
+use super::world::{Peer, message, router_of};
 use crate::annotations::Annotations;
+use crate::forward::Treatment;
 use crate::stream::Payload;
 use amqp_core::message::{Message, MessageBuilder};
 use amqp_core::performative::DeliveryState;
@@ -189,4 +191,25 @@ fn a_router_that_stays_alone_draws_another_identifier() {
     assert_eq!(announced(&mut up), None);
     loser.submit(Action::Closed);
     assert!(announced(&mut up).is_some(), "the other one may have kept the one that they shared");
+}
+
+#[test]
+fn a_peer_with_two_connections_gets_a_message_for_all_once() {
+    let router = router_of(Mode::Edge);
+    router.add_address_config("m/#", AddressConfig { treatment: Treatment::Multicast, priority: None }).expect("new");
+    let (mut one, mut two) = (connection(&router, "E2"), connection(&router, "E2"));
+    let mut other = connection(&router, "E3");
+    let first = one.receiver("m/x");
+    two.receiver("m/x");
+    other.receiver("m/x");
+    let mut client = Peer::new(&router);
+    let link = client.attach(Direction::In, Some("m/x"));
+    let mut send = || client.deliver(link, None, message(), Annotations::default(), true);
+    let received = |peers: [&Peer<'_>; 3]| peers.map(|peer| peer.pushes().len());
+    received([&one, &two, &other]);
+    send();
+    assert_eq!(received([&one, &two, &other]), [1, 0, 1]);
+    one.detached(first);
+    send();
+    assert_eq!(received([&one, &two, &other]), [0, 1, 1]);
 }

@@ -107,6 +107,21 @@ impl Core {
         }
     }
 
+    /// Leaves one link to each peer among the receivers of a message: one with several connections may have attached one
+    /// on each of them for the same consumers.
+    pub(in crate::core) fn once_per_peer(&self, receivers: &mut Vec<Slot<Link>>) {
+        let Some(edge) = self.plane.edge() else { return };
+        let mut served: SmallVec<[Slot<EdgePeer>; 4]> = SmallVec::new();
+        receivers.retain(|&link| match self.conns[self.links[link].conn].edge_peer {
+            Some(peer) if edge.peers[peer].conns.len() > 1 => {
+                let first = !served.contains(&peer);
+                served.push(peer);
+                first
+            }
+            _ => true,
+        });
+    }
+
     /// Has links at every peer stand for the consumers of an address here: one each while there are any.
     pub(super) fn reconcile_peers(&mut self, address: Slot<Address>) {
         let Some(edge) = self.plane.edge() else { return };
