@@ -177,6 +177,7 @@ impl Core {
     pub(super) fn tick(&mut self) {
         self.trim_pools();
         self.shrink();
+        self.forget_mesh_changes();
         self.drive_mesh(|mesh, now| mesh.tick(now));
     }
 

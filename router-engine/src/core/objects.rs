@@ -59,6 +59,10 @@ pub(crate) struct EdgeConn {
     pub(crate) tracking: Option<Slot<Link>>,
     /// There was more to tell than the link took.
     pub(crate) behind: bool,
+    /// Changes of its mesh that were told to others; one is forgotten with each tick.
+    pub(crate) recent_changes: u8,
+    /// The mesh that it has announced, when it has changed that too often for others to be told.
+    pub(crate) next_mesh: Option<MeshId>,
 }
 
 /// What an inter-router (control or data) connection has beyond others.

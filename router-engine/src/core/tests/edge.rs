@@ -232,6 +232,45 @@ fn consumers_of_another_mesh_are_told_of() {
 }
 
 #[test]
+fn an_edge_router_that_keeps_changing_its_mesh_does_not_keep_others_busy() {
+    let router = router();
+    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| {
+        let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+        let discovery = edge.sender("_$qd.mesh_discovery");
+        edge.receiver("_$qd.edge_addr_tracking");
+        edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
+        (edge, discovery)
+    });
+    edges[0].0.sender("q");
+    edges[1].0.receiver("q");
+    let [(producer, _), (consumer, discovery)] = &mut edges;
+    let mut news = || {
+        let pushes = producer.pushes();
+        pushes.iter().for_each(|push| producer.answer(push, DeliveryState::Accepted, true));
+        told(&pushes)
+    };
+    assert_eq!(news(), [("Mq".to_owned(), true)]);
+    let mut heard = Vec::new();
+    for n in 0..100 {
+        let mesh = if n % 2 == 0 { MESH } else { "ABCDEFGHIJKLMNO" };
+        consumer.deliver(*discovery, None, announcement(mesh), Annotations::default(), false);
+        heard.extend(news());
+    }
+    assert!((1..=4).contains(&heard.len()), "{heard:?}");
+    for mesh in ["another_mesh_00", "another_mesh_01", "ABCDEFGHIJKLMNO"] {
+        consumer.deliver(*discovery, None, announcement(mesh), Annotations::default(), false);
+    }
+    assert_eq!(news(), []);
+    router.handle_timeout(router.poll_timeout());
+    assert_eq!(news(), [("Mq".to_owned(), true)], "of the last one they are told");
+    for _ in 0..8 {
+        router.handle_timeout(router.poll_timeout());
+    }
+    consumer.deliver(*discovery, None, announcement(MESH), Annotations::default(), false);
+    assert_eq!(news(), [("Mq".to_owned(), false)], "at once again");
+}
+
+#[test]
 fn messages_do_not_go_back_to_the_mesh_that_they_came_from() {
     let router = router();
     let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
