@@ -70,7 +70,7 @@ use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
 use deliveries::{IncomingDelivery, OutgoingDelivery};
 use effect::Effect;
-use ids::{ConnId, InId};
+use ids::{ConnId, InId, LinkId};
 use objects::{Address, Conn, Link};
 use parking_lot::{Mutex, RwLock};
 use plane::Plane;
@@ -129,6 +129,8 @@ struct Due {
     links: Vec<Slot<Link>>,
     /// Addresses of an edge router whose clients have changed; each is held once for each time that it is here.
     proxies: Vec<Slot<Address>>,
+    /// Links of earlier uplinks that have sent all that waited on them.
+    retired: Vec<LinkId>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
 }

@@ -163,7 +163,7 @@ pub(crate) struct Link {
     pub(crate) zero_credit_since: Option<Instant>,
     /// Of an incoming link of an edge router: it was told that somebody consumes the address.
     pub(crate) told_reachable: bool,
-    /// Of an outgoing link that stood for producers: they are gone, and it goes with the last of what they have sent.
+    /// Of an outgoing link of an edge router that has no more to do: it goes with the last of what was sent on it.
     pub(crate) retiring: bool,
     /// It counts as blocked, because that is long ago.
     pub(crate) blocked: bool,

@@ -407,6 +407,56 @@ fn what_a_consumer_has_not_taken_is_released_ahead_of_the_end_of_its_proxy() {
     assert!(released.is_some() && released < gone, "{effects:?}");
 }
 
+/// An edge router's connection with credentials of the first generation, and the links on it that messages wait on: a
+/// proxy of the client, which `p` is consumed by way of, and the one for all else.
+fn waiting<'a>(router: &'a Router, client: &mut Peer<'a>) -> (Peer<'a>, [LinkId; 2], Vec<Push>) {
+    let mut up = uplink(router, 1);
+    let standing = up.answer_attaches();
+    let link = client.sender("p");
+    let proxy = up.answer_attaches()[0].link;
+    up.deliver(standing[3].link, None, tracked("Mp", true), Annotations::default(), false);
+    up.effects();
+    client.send(link).expect("remembered");
+    let anonymous = client.attach(Direction::In, None);
+    client.deliver(anonymous, Some("nowhere"), message(), Annotations::default(), true);
+    let pushes = up.pushes();
+    assert_eq!(pushes.len(), 2);
+    (up, [proxy, standing[1].link], pushes)
+}
+
+#[test]
+fn what_waits_when_newer_credentials_take_over_goes_on() {
+    let router = router_of(Mode::Edge);
+    let mut client = Peer::new(&router);
+    let (mut old, links, pushes) = waiting(&router, &mut client);
+    let mut newer = uplink(&router, 2);
+    newer.answer_attaches();
+    assert!(!detached(&old).iter().any(|link| links.contains(link)), "it would be lost");
+    assert_eq!(client.outcomes(), []);
+    let link = client.sender("q");
+    client.deliver(link, None, message(), Annotations::default(), true);
+    assert!(old.pushes().is_empty(), "they take nothing more");
+    old.answer(&pushes[0], DeliveryState::Accepted, true);
+    assert_eq!(client.outcomes(), [(Some(DeliveryState::Accepted), true)]);
+    assert_eq!(detached(&old), [links[0]]);
+    old.submit(Action::Sent { delivery: pushes[1].id });
+    assert_eq!(detached(&old), [links[1]]);
+}
+
+#[test]
+fn what_waits_when_newer_credentials_take_over_is_released_with_the_old_connection() {
+    let router = router_of(Mode::Edge);
+    let mut client = Peer::new(&router);
+    let (mut old, links, pushes) = waiting(&router, &mut client);
+    let newer = uplink(&router, 2);
+    let unsent = vec![pushes[0].id];
+    let mut end = vec![Action::Detached { link: links[0], error: None, unsent }, Action::Closed];
+    router.submit(old.conn.id, &mut end, &mut Vec::new(), super::world::NOW);
+    assert_eq!(client.outcomes(), [(Some(DeliveryState::Released), true)]);
+    assert_eq!(router.uplink(), Some(newer.conn.id));
+    old.submit(Action::Closed);
+}
+
 #[test]
 fn standing_links_that_are_gone_are_not_taken_for_others() {
     let router = router_of(Mode::Edge);

@@ -140,14 +140,27 @@ impl Core {
         }
     }
 
-    /// Takes the links off a connection that another one replaces. Streams on it go on.
+    /// Takes the links off a connection that another one replaces. What is under way on it goes on.
     fn retire_uplink(&mut self) {
         let Some(edge) = self.plane.edge_mut() else { return };
         let Some(Uplink { discovery, up, down, tracking, .. }) = edge.uplink.take() else { return };
         let proxies = std::mem::take(&mut edge.proxies);
         let proxies = proxies.into_values().flat_map(|proxies| [proxies.incoming.link(), proxies.outgoing.link()]);
-        for link in [discovery, tracking, down, up].into_iter().chain(proxies).flatten() {
+        for link in [discovery, tracking].into_iter().flatten() {
             self.detach_link(link, None);
+        }
+        for link in [down, up].into_iter().chain(proxies).flatten() {
+            self.retire_link(link);
+        }
+    }
+
+    /// Detaches a link, once nothing waits on it to be sent or settled any more.
+    fn retire_link(&mut self, link: Slot<Link>) {
+        if self.links[link].outgoing.is_empty() {
+            self.detach_link(link, None);
+        } else {
+            self.links[link].retiring = true;
+            self.unbind(link);
         }
     }
 
