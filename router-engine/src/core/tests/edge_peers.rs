@@ -6,7 +6,7 @@ use super::super::connection::ConnectionRole;
 use super::super::effect::{AttachOut, Push};
 use super::super::ids::LinkId;
 use super::super::{Action, AddressConfig, Mode, Router};
-use super::edge::edge;
+use super::edge::{addresses, edge};
 use super::world::{Peer, message, router_of};
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
@@ -212,4 +212,48 @@ fn a_peer_with_two_connections_gets_a_message_for_all_once() {
     one.detached(first);
     send();
     assert_eq!(received([&one, &two, &other]), [0, 1, 1]);
+}
+
+#[test]
+fn edge_routers_reach_each_other_directly() {
+    let router = router_of(Mode::Edge);
+    let mut peer = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    let standing = peer.answer_attaches();
+    let named = |text: &str| Some(text.to_owned());
+    assert_eq!(addresses(&standing), [(Direction::Out, None), (Direction::Out, named("_$qd.mesh_id_negotiation"))]);
+    let mut spare = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    assert!(spare.answer_attaches().is_empty());
+    let mut client = Peer::new(&router);
+    client.receiver("c");
+    assert_eq!(addresses(&peer.answer_attaches()), [(Direction::In, named("c"))]);
+    let anonymous = client.attach(Direction::In, None);
+    peer.pushes();
+    client.deliver(anonymous, Some("_edge/E2/x"), message(), Annotations::default(), false).expect("remembered");
+    assert_eq!(peer.push().link, standing[0].link);
+    client.deliver(anonymous, Some("_edge/E20/x"), message(), Annotations::default(), false);
+    assert!(peer.pushes().is_empty(), "E20 is somebody else");
+    peer.submit(Action::Closed);
+    assert_eq!(spare.answer_attaches().len(), 3, "the other connection stands in for it");
+}
+
+#[test]
+fn what_comes_from_another_edge_router_does_not_go_up() {
+    let router = router_of(Mode::Edge);
+    router.add_address_config("m/#", AddressConfig { treatment: Treatment::Multicast, priority: None }).expect("new");
+    let (up, _) = edge(&router);
+    let mut peer = Peer::of_edge(&router, ConnectionRole::InterEdge, "E2", None);
+    let mut client = Peer::new(&router);
+    client.receiver("m/x");
+    let anonymous = peer.attach(Direction::In, None);
+    up.effects();
+    peer.deliver(anonymous, Some("m/x"), message(), Annotations::default(), false).expect("remembered");
+    assert_eq!(client.pushes().len(), 1);
+    assert!(up.pushes().is_empty());
+}
+
+#[test]
+fn an_edge_router_is_no_peer_of_its_own() {
+    let router = router_of(Mode::Edge);
+    let mut own = Peer::of_edge(&router, ConnectionRole::InterEdge, router.id(), None);
+    assert!(own.answer_attaches().is_empty());
 }

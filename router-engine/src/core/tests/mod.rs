@@ -5,6 +5,7 @@ mod counters;
 mod credit;
 mod edge;
 mod edge_peers;
+mod edges;
 mod groups;
 mod lines;
 mod links;
