@@ -174,3 +174,16 @@ fn an_edge_router_that_does_not_answer_is_not_told_more_than_it_takes() {
     all.dedup();
     assert_eq!(all.len(), addresses.len());
 }
+
+#[test]
+fn an_edge_router_that_asks_again_is_told_all_again() {
+    let router = router();
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    edge.sender("q");
+    edge.receiver("_$qd.edge_addr_tracking");
+    let mut client = Peer::new(&router);
+    client.receiver("q");
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
+    edge.attach_unanswered(Direction::Out, Some("_$qd.edge_addr_tracking"));
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
+}
