@@ -21,7 +21,7 @@ const REPLACEMENTS: u8 = 8;
 pub(super) struct Negotiation {
     /// Brings the peer this router's bid.
     link: Option<Slot<Link>>,
-    /// The connections on which the peer has refused the link.
+    /// The connections on which the peer has refused the link, since it lost one.
     refused: Vec<Slot<Conn>>,
     /// It knows this router's bid.
     told: bool,
@@ -91,11 +91,11 @@ impl Core {
         }
     }
 
-    /// A connection of a peer is about to go.
+    /// A connection of a peer is about to go: it may take on another one what it refused there.
     pub(super) fn negotiation_closing(&mut self, peer: Slot<EdgePeer>, conn: Slot<Conn>) {
         let Some(edge) = self.plane.edge_mut() else { return };
         let negotiation = &mut edge.peers[peer].negotiation;
-        negotiation.refused.retain(|&other| other != conn);
+        negotiation.refused.clear();
         if negotiation.link.is_some_and(|link| self.links[link].conn == conn) {
             negotiation.link_gone();
         }
