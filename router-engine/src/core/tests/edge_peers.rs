@@ -3,7 +3,7 @@
 
 use super::super::action::Direction;
 use super::super::connection::ConnectionRole;
-use super::super::effect::{AttachOut, Push};
+use super::super::effect::{AttachOut, Effect, Push};
 use super::super::ids::LinkId;
 use super::super::{Action, AddressConfig, Mode, Router};
 use super::edge::{addresses, edge};
@@ -258,4 +258,22 @@ fn an_edge_router_is_no_peer_of_its_own() {
     let router = router_of(Mode::Edge);
     let mut own = Peer::of_edge(&router, ConnectionRole::InterEdge, router.id(), None);
     assert!(own.answer_attaches().is_empty());
+}
+
+#[test]
+fn what_is_for_another_edge_router_goes_there_directly_while_it_is_a_peer() {
+    let router = router_of(Mode::Edge);
+    let mut client = Peer::new(&router);
+    let link = client.sender("_edge/E2/x");
+    assert!(client.effects().is_empty(), "no credit while it cannot be reached");
+    let mut peer = connection(&router, "E2");
+    let direct = peer.answer_attaches()[0].link;
+    assert!(matches!(client.effects()[..], [Effect::Credit { credit: 10, .. }]));
+    client.send(link).expect("remembered");
+    assert_eq!(peer.pushes().pop().map(|push| push.link), Some(direct));
+    let (up, standing) = edge(&router);
+    peer.submit(Action::Closed);
+    client.send(link).expect("remembered");
+    let upwards = up.pushes();
+    assert_eq!(upwards.last().map(|push| push.link), Some(standing[1].link));
 }

@@ -75,13 +75,15 @@ impl Core {
 
     /// Attaches the link that takes what is addressed to a peer.
     fn attach_anonymous(&mut self, peer: Slot<EdgePeer>) {
-        let Some(EdgePeer { conns, router, .. }) = self.plane.edge().map(|edge| &edge.peers[peer]) else { return };
-        let (conn, key) = (conns[0], format!("H{router}"));
+        let Some(edge) = self.plane.edge() else { return };
+        let EdgePeer { conns, router, .. } = &edge.peers[peer];
+        let (conn, key, up) = (conns[0], format!("H{router}"), edge.uplink_address);
         let link = OwnLink::new(Direction::Out, LinkKind::InterEdge, SessionClass::Endpoint).capable(CAP_INTER_EDGE);
         let link = self.attach_own(conn, link);
         let known = self.addresses.with_key(&key);
         let address = known.unwrap_or_else(|| self.addresses.create(key, Treatment::Closest, None));
         self.bind(link, address);
+        self.redirect_producers(up);
     }
 
     /// A connection to another edge router is about to go. Its links go with it.
@@ -103,7 +105,25 @@ impl Core {
             self.set_up_peer(slot);
         } else if let Some(gone) = edge.peers.remove(slot) {
             self.addresses.names.remove_edge_peer(&gone.router);
+            if let Some(address) = self.addresses.with_key(&format!("H{}", gone.router)) {
+                self.redirect_producers(address);
+            }
             self.negotiation_over(&gone.negotiation);
+        }
+    }
+
+    /// Binds producers of an address to another one if that is what their text means by now: what is for an edge router goes
+    /// to it directly while it is a peer, else by the uplink.
+    fn redirect_producers(&mut self, from: Slot<Address>) {
+        let producers: Vec<Slot<Link>> = self.producers(from).collect();
+        for link in producers {
+            let text = self.links[link].terminus.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            let meant = text.and_then(|text| self.addresses.lookup(text));
+            if let Some(to) = meant.filter(|&to| to != from) {
+                self.unbind(link);
+                self.bind(link, to);
+                self.release_if_reachable(link);
+            }
         }
     }
 

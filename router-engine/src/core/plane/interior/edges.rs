@@ -211,7 +211,7 @@ impl Core {
     }
 
     /// The producer links of an address.
-    fn producers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
+    pub(in crate::core) fn producers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
         std::iter::successors(self.addresses[address].producers.head(), |&link| self.links[link].hook.next())
     }
 }
