@@ -69,7 +69,12 @@ impl Core {
         // that went nowhere have left theirs before, and those that are unsettled bring it back themselves.
         link.credit_withheld = link.credit_withheld.saturating_add(skipped).min(link.capacity);
         // The path may have returned while the drain was under way.
-        if link.address.is_none_or(|a| self.addresses[a].paths() > 0) {
+        self.release_if_reachable(slot);
+    }
+
+    /// Grants what was kept back of a link whose address has a path.
+    pub(super) fn release_if_reachable(&mut self, slot: Slot<Link>) {
+        if self.links[slot].address.is_none_or(|a| self.addresses[a].paths() > 0) {
             self.release_withheld(slot);
         }
     }

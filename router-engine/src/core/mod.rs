@@ -70,7 +70,7 @@ use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
 use deliveries::{IncomingDelivery, OutgoingDelivery};
 use effect::Effect;
-use ids::{ConnId, InId};
+use ids::{ConnId, InId, LinkId};
 use objects::{Address, Conn, Link};
 use parking_lot::{Mutex, RwLock};
 use plane::Plane;
@@ -131,6 +131,8 @@ struct Due {
     links: Vec<Slot<Link>>,
     /// Addresses of an edge router whose clients have changed; each is held once for each time that it is here.
     proxies: Vec<Slot<Address>>,
+    /// Links of earlier uplinks that have sent all that waited on them.
+    retired: Vec<LinkId>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
 }
@@ -275,13 +277,14 @@ impl Router {
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let mut rng = SecretRng::new(seed);
+        let mut addresses = AddressTable::new(&config);
         let mut core = Self {
             conns: Table::default(),
             links: Table::default(),
-            addresses: AddressTable::new(&config),
             incoming: Table::default(),
             outgoing: Table::default(),
-            plane: Plane::new(&config, instance, &mut rng),
+            plane: Plane::new(&config, instance, &mut rng, &mut addresses),
+            addresses,
             rng,
             neighbours: neighbours::Neighbours::default(),
             auto_links: auto_link::AutoLinks::default(),
@@ -294,8 +297,6 @@ impl Core {
         };
         if core.plane.mesh().is_some() {
             core.create_control_addresses();
-        } else if core.plane.edge().is_some() {
-            core.create_uplink_address();
         }
         core
     }
@@ -358,14 +359,14 @@ impl Core {
             self.timers.next_tick = now + TICK;
             self.tick();
         }
+        self.retry_auto_links();
         self.detect_stuck();
     }
 
     fn next_timeout(&self) -> Instant {
-        self.timers
-            .detection
-            .as_ref()
-            .map_or(self.timers.next_tick, |detection| detection.due().min(self.timers.next_tick))
+        let detection = self.timers.detection.as_ref().map(stuck::Detection::due);
+        let others = detection.into_iter().chain(self.auto_links.next_retry());
+        others.fold(self.timers.next_tick, Instant::min)
     }
 
     /// Stages an effect for the port of a connection.

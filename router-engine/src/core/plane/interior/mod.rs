@@ -5,6 +5,7 @@ pub(in crate::core) mod edges;
 use super::super::Core;
 use super::super::action::Direction;
 use super::super::forwarding;
+use super::super::ids::ConnId;
 use super::super::objects::{Address, ControlAddress, Link};
 use super::super::reach::{LocalChange, ReachChange};
 use super::super::routing::{Route, RoutingTable};
@@ -23,13 +24,15 @@ use amqp_core::Instant;
 pub(in crate::core) struct Interior {
     pub(in crate::core) mesh: Mesh,
     pub(in crate::core) routing: RoutingTable,
+    /// Connections of edge routers that have changed their mesh lately.
+    changing: Vec<ConnId>,
 }
 
 // === impl Interior ===
 
 impl Interior {
     pub(super) fn new(mesh: Mesh) -> Self {
-        Self { mesh, routing: RoutingTable::EMPTY }
+        Self { mesh, routing: RoutingTable::EMPTY, changing: Vec::new() }
     }
 
     /// Advertises the address while there are consumers here.
