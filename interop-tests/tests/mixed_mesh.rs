@@ -71,7 +71,8 @@ impl Shape {
 ///
 /// Between two C routers, about one bidirectional flow in 2000 under this load loses its end, its last one or two
 /// buffers, or stalls; so beside a C router one failure proves nothing. Meshes of our routers alone get no second try
-/// (`tests/tcp.rs`).
+/// (`tests/tcp.rs`). What a C router forgets as a stream begins is no reason for one: it sends that on when the stream's
+/// link gets credit, which it does from a router of ours before the patience ends.
 const LOAD_ATTEMPTS: usize = 3;
 
 fn attempts(count: usize, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {

@@ -10,6 +10,7 @@ use super::socket::Socket;
 use crate::clock;
 use crate::net;
 use crate::runtime::Io;
+use crate::tasks::contained;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
@@ -37,6 +38,9 @@ use tokio::time::{Instant, timeout_at};
 const HEAD_PULL: usize = 64 * 1024;
 /// How long looking a server up and connecting to it may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the dispatcher takes no client streams after a panic, which may come again at once.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the connection that takes a tcpConnector's client streams shows its host.
 const DISPATCHER: &str = "egress-dispatch";
@@ -217,8 +221,16 @@ impl Dispatcher {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
-            () = self.dispatch() => {}
+            () = self.keep_dispatching() => {}
             () = shared.service.owner().draining() => {}
+        }
+    }
+
+    /// Dispatches. A panic costs the client stream that was being taken, and nothing else.
+    async fn keep_dispatching(&mut self) {
+        while contained(self.dispatch()).await.is_none() {
+            self.shared.service.owner().log_panic("dispatcher");
+            tokio::time::sleep(PANIC_PAUSE).await;
         }
     }
 
@@ -241,6 +253,8 @@ impl Drop for Dispatcher {
 
 /// Takes a client stream, and serves it unless that is over.
 fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
+    #[cfg(test)]
+    report::capture::trip("dispatch");
     let mailbox = Arc::default();
     let reader = delivery.take_reader(on_data(&mailbox));
     let Some(member) = shared.service.enter(&mailbox) else {

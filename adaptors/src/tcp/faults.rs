@@ -107,6 +107,21 @@ async fn of_the_listener_as_a_flow_begins() {
 }
 
 #[tokio::test]
+async fn of_the_dispatcher_which_goes_on() {
+    let (server, at) = server().await;
+    let bed = Bed::new(at);
+    Bed::arm("dispatch");
+    let mut near = client(bed.port).await;
+    read_to_reset(&mut near).await;
+    let panicked = "ERROR (error) Internal error: a task has panicked: dispatcher of tcpConnector c";
+    assert_eq!(capture::with("panicked"), [panicked]);
+    let (near, far) = flowing(&bed, &server).await;
+    reset(near);
+    drop(far);
+    bed.nothing_is_left().await;
+}
+
+#[tokio::test]
 async fn of_a_client_streams_start_without_a_server() {
     let (server, at) = server().await;
     drop(server);

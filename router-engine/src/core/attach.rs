@@ -203,7 +203,8 @@ impl Core {
         grant: Grant,
     ) -> Result<Grant, Error> {
         let key = self.addresses.key_of(text);
-        let elsewhere = matches!(key.as_bytes().first(), Some(b'R' | b'A')) || key == EDGE_UPLINK_KEY;
+        // What is for another router is not for others to take.
+        let elsewhere = matches!(key.as_bytes().first(), Some(b'R' | b'A' | b'H')) || key == EDGE_UPLINK_KEY;
         if direction == Direction::Out && elsewhere {
             return Err(no_route());
         }

@@ -1,9 +1,10 @@
 //! Credit of incoming links (spec `amqp-endpoint.md` section 10).
 
 use super::Core;
+use super::deliveries::IncomingDelivery;
 use super::effect::Effect;
 use super::ids::LinkId;
-use super::objects::{Address, Link, LinkKind};
+use super::objects::{Address, Conn, Link, LinkKind};
 use super::table::Slot;
 
 impl Core {
@@ -68,7 +69,12 @@ impl Core {
         // that went nowhere have left theirs before, and those that are unsettled bring it back themselves.
         link.credit_withheld = link.credit_withheld.saturating_add(skipped).min(link.capacity);
         // The path may have returned while the drain was under way.
-        if link.address.is_none_or(|a| self.addresses[a].paths() > 0) {
+        self.release_if_reachable(slot);
+    }
+
+    /// Grants what was kept back of a link whose address has a path.
+    pub(super) fn release_if_reachable(&mut self, slot: Slot<Link>) {
+        if self.links[slot].address.is_none_or(|a| self.addresses[a].paths() > 0) {
             self.release_withheld(slot);
         }
     }
@@ -116,5 +122,29 @@ impl Core {
     pub(super) fn credit_at_forward(&self, slot: Slot<Link>) -> bool {
         let link = &self.links[slot];
         matches!(link.kind, LinkKind::Control | LinkKind::Data(_)) || self.conns[link.conn].role.is_edge()
+    }
+
+    /// Remembers a stream from another router until the next tick, if its credit is owed.
+    pub(super) fn note_young_stream(&mut self, conn: Slot<Conn>, slot: Slot<IncomingDelivery>) {
+        let delivery = &self.incoming[slot];
+        if !delivery.complete && delivery.credit_at_settlement && self.conns[conn].role.is_inter_router() {
+            self.timers.young_streams.push(delivery.id);
+        }
+    }
+
+    /// Gives the credit back of streams from other routers that last, where settlement may be hours away.
+    ///
+    /// The C router looks for octets of a stream before it asks to be told of them. What its own peer has sent in between,
+    /// such as a server's greeting, stays there until something else makes it look again, as this credit does. Streams that
+    /// end sooner get their credit with their settlement, which costs no frame of its own.
+    pub(super) fn credit_lasting_streams(&mut self) {
+        for id in std::mem::take(&mut self.timers.young_streams) {
+            let Some(slot) = self.incoming.find(id) else { continue };
+            let delivery = &mut self.incoming[slot];
+            if !delivery.complete && std::mem::take(&mut delivery.credit_at_settlement) {
+                let link = delivery.link;
+                self.give_credit(link, 1);
+            }
+        }
     }
 }

@@ -104,7 +104,9 @@ impl Core {
         } else {
             let ready = a.subscribers.iter().filter(|l| self.takes(route, **l));
             let consumers = self.consumers(address).filter(|&l| !self.is_echo(route, l, content.annotations));
-            self.with_uplink(route, consumers.chain(ready.copied()).collect())
+            let mut receivers = consumers.chain(ready.copied()).collect();
+            self.once_per_peer(&mut receivers);
+            self.with_uplink(route, receivers)
         };
         for conn in self.multicast_neighbours(address, flood, content.annotations) {
             if let Some(link) = self.router_link(conn, route, address, content.payload) {

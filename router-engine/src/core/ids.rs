@@ -2,6 +2,7 @@
 
 use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::objects::{Address, Conn, Link};
+use super::plane::edge::EdgePeer;
 use super::table::{Identity, Slot};
 
 macro_rules! id {
@@ -50,6 +51,10 @@ id!(
 id!(
     /// A link; its number is what logs show as `[L<n>]`.
     pub LinkId of Link
+);
+id!(
+    /// An edge router that an edge router is connected to.
+    pub(crate) EdgePeerId of EdgePeer
 );
 id!(
     /// An address record.

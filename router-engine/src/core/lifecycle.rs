@@ -82,6 +82,7 @@ impl Core {
             trace: None,
             router: None,
             edge: None,
+            edge_peer: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
     }
@@ -174,8 +175,9 @@ impl Core {
 
     pub(super) fn tick(&mut self) {
         self.trim_pools();
+        self.credit_lasting_streams();
         self.shrink();
-        self.retry_auto_links();
+        self.forget_mesh_changes();
         self.drive_mesh(|mesh, now| mesh.tick(now));
     }
 

@@ -71,7 +71,7 @@ use amqp_core::Instant;
 use connection::{ConnHandle, ConnParams};
 use deliveries::{IncomingDelivery, OutgoingDelivery};
 use effect::Effect;
-use ids::{ConnId, InId};
+use ids::{ConnId, InId, LinkId};
 use objects::{Address, Conn, Link};
 use parking_lot::{Mutex, RwLock};
 use plane::Plane;
@@ -121,6 +121,8 @@ struct Timers {
     detection: Option<stuck::Detection>,
     /// Who waits for the next timeout, and until when.
     waiting: Option<(Waker, Instant)>,
+    /// Streams from other routers that have begun since the last tick, and whose credit is owed.
+    young_streams: Vec<InId>,
 }
 
 /// What is to be done at the end of the running batch.
@@ -132,6 +134,8 @@ struct Due {
     links: Vec<Slot<Link>>,
     /// Addresses of an edge router whose clients have changed; each is held once for each time that it is here.
     proxies: Vec<Slot<Address>>,
+    /// Links of earlier uplinks that have sent all that waited on them.
+    retired: Vec<LinkId>,
     /// Wakers to call once the lock is released.
     wakers: Vec<Waker>,
 }
@@ -168,6 +172,12 @@ pub struct Router {
 
 /// Period of the core's timer (spec `inter-router-protocol.md`: a tick is one second).
 const TICK: Duration = Duration::from_secs(1);
+
+impl Timers {
+    fn new(now: Instant) -> Self {
+        Self { started: now, next_tick: now + TICK, detection: None, waiting: None, young_streams: Vec::new() }
+    }
+}
 
 // === impl Router ===
 
@@ -286,27 +296,26 @@ impl Router {
 impl Core {
     fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
         let mut rng = SecretRng::new(seed);
+        let mut addresses = AddressTable::new(&config);
         let mut core = Self {
             conns: Table::default(),
             links: Table::default(),
-            addresses: AddressTable::new(&config),
             incoming: Table::default(),
             outgoing: Table::default(),
-            plane: Plane::new(&config, instance, &mut rng),
+            plane: Plane::new(&config, instance, &mut rng, &mut addresses),
+            addresses,
             rng,
             neighbours: neighbours::Neighbours::default(),
             auto_links: auto_link::AutoLinks::default(),
             telemetry: telemetry::Telemetry::default(),
             served: served::Served::default(),
-            timers: Timers { started: now, next_tick: now + TICK, detection: None, waiting: None },
+            timers: Timers::new(now),
             now,
             due: Due::default(),
             config,
         };
         if core.plane.mesh().is_some() {
             core.create_control_addresses();
-        } else if core.plane.edge().is_some() {
-            core.create_uplink_address();
         }
         core
     }
@@ -369,6 +378,7 @@ impl Core {
             self.timers.next_tick = now + TICK;
             self.tick();
         }
+        self.retry_auto_links();
         self.detect_stuck();
         if self.mesh_timeout().is_some_and(|due| due <= now) {
             self.drive_mesh(|mesh, now| mesh.handle_timeout(now));
@@ -377,7 +387,10 @@ impl Core {
 
     fn next_timeout(&self) -> Instant {
         let detection = self.timers.detection.as_ref().map(stuck::Detection::due);
-        [detection, self.mesh_timeout()].into_iter().flatten().fold(self.timers.next_tick, Instant::min)
+        [detection, self.auto_links.next_retry(), self.mesh_timeout()]
+            .into_iter()
+            .flatten()
+            .fold(self.timers.next_tick, Instant::min)
     }
 
     fn mesh_timeout(&self) -> Option<Instant> {

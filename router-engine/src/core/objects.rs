@@ -7,6 +7,7 @@ use super::effect::{CutThrough, Effect, PRIORITIES};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
 use super::ingress::IngressHistogram;
+use super::plane::edge::EdgePeer;
 use super::plane::interior::edges::Consumed;
 use super::plane::messages::MeshId;
 use super::rate::SettleRate;
@@ -45,6 +46,8 @@ pub(crate) struct Conn {
     pub(crate) trace: Option<(u32, bool)>,
     pub(crate) router: Option<Box<RouterConn>>,
     pub(crate) edge: Option<Box<EdgeConn>>,
+    /// The edge router at the other end, on edge routers.
+    pub(crate) edge_peer: Option<Slot<EdgePeer>>,
 }
 
 /// What a connection has at whose other end is an edge router that uses it to reach the network.
@@ -56,6 +59,10 @@ pub(crate) struct EdgeConn {
     pub(crate) tracking: Option<Slot<Link>>,
     /// There was more to tell than the link took.
     pub(crate) behind: bool,
+    /// Changes of its mesh that were told to others; one is forgotten with each tick.
+    pub(crate) recent_changes: u8,
+    /// The mesh that it has announced, when it has changed that too often for others to be told.
+    pub(crate) next_mesh: Option<MeshId>,
 }
 
 /// What an inter-router (control or data) connection has beyond others.
@@ -156,7 +163,7 @@ pub(crate) struct Link {
     pub(crate) zero_credit_since: Option<Instant>,
     /// Of an incoming link of an edge router: it was told that somebody consumes the address.
     pub(crate) told_reachable: bool,
-    /// Of an outgoing link that stood for producers: they are gone, and it goes with the last of what they have sent.
+    /// Of an outgoing link of an edge router that has no more to do: it goes with the last of what was sent on it.
     pub(crate) retiring: bool,
     /// It counts as blocked, because that is long ago.
     pub(crate) blocked: bool,

@@ -124,6 +124,11 @@ pub(super) fn uplink_replaced(old: ConnId, new: ConnId) {
     log!(CORE, Level::Debug, "Upgrading edge-to-interior connection [C{old}] to [C{new}]");
 }
 
+/// An edge router keeps putting something else forward for the identifier of the mesh.
+pub(super) fn bid_ignored(conn: ConnId, peer: &str) {
+    log!(CORE, Level::Warning, conn = conn, "Edge peer {peer} changes its mesh identifier too often, ignoring it");
+}
+
 /// An interior router has told whether somebody consumes an address there.
 pub(super) fn proxy_bound(conn: ConnId, link: LinkId, key: &str, bound: bool) {
     let what = if bound { "binding proxy link to" } else { "unbinding proxy link from" };

@@ -94,7 +94,15 @@ impl Core {
             && let Some(edge) = self.conns[conn].edge.as_mut()
         {
             edge.tracking = Some(link);
+            self.forget_told(conn);
             self.track_all(conn);
+        }
+    }
+
+    /// Whoever asks again knows nothing.
+    fn forget_told(&mut self, conn: Slot<Conn>) {
+        for at in 0..self.conns[conn].links.len() {
+            self.links[self.conns[conn].links[at]].told_reachable = false;
         }
     }
 
@@ -103,10 +111,7 @@ impl Core {
         let conn = self.links[link].conn;
         let Some(edge) = self.conns[conn].edge.as_mut() else { return };
         if edge.tracking.take_if(|tracking| *tracking == link).is_some() {
-            // Whoever asks again knows nothing.
-            for at in 0..self.conns[conn].links.len() {
-                self.links[self.conns[conn].links[at]].told_reachable = false;
-            }
+            self.forget_told(conn);
         }
     }
 
@@ -176,7 +181,7 @@ impl Core {
                 }
             }
             CoreService::MeshDiscovery => self.announce_mesh(),
-            CoreService::MeshIdNegotiation => self.bid_on(conn),
+            CoreService::MeshIdNegotiation => self.bid_settled(conn),
         }
     }
 }

@@ -114,6 +114,7 @@ impl Core {
                 self.begin_resend(slot, resend);
             }
             accepted.push(Accepted { token, id: self.incoming[slot].id });
+            self.note_young_stream(conn, slot);
         }
     }
 

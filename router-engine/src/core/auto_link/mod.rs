@@ -120,6 +120,11 @@ enum Phase {
 // === impl AutoLinks ===
 
 impl AutoLinks {
+    /// When the next one is to be attached again.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.retries.first().map(|&(at, ..)| at)
+    }
+
     fn activation(&mut self, number: u64, conn: ConnId) -> Option<&mut Activation> {
         self.all.get_mut(&number)?.activations.get_mut(&conn)
     }

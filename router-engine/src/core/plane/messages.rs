@@ -19,7 +19,7 @@ pub(super) struct Tracking {
 }
 
 /// What an edge router puts forward for the identifier of its mesh: the lowest ordinal wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bid {
     pub(super) ordinal: i64,
     pub(super) id: MeshId,

@@ -5,6 +5,7 @@ pub(super) mod interior;
 pub(super) mod messages;
 
 use super::Core;
+use super::addresses::AddressTable;
 use super::reach::ReachChange;
 use super::routing::{NO_ROUTES, RoutingTable};
 use crate::core::RouterConfig;
@@ -30,11 +31,11 @@ pub(super) enum Plane {
 
 impl Plane {
     /// The plane of a router; `instance` is its boot time in seconds since the Unix epoch.
-    pub(super) fn new(config: &RouterConfig, instance: i64, rng: &mut SecretRng) -> Self {
+    pub(super) fn new(config: &RouterConfig, instance: i64, rng: &mut SecretRng, addresses: &mut AddressTable) -> Self {
         match config.mode {
             Mode::Standalone => Self::Standalone,
             Mode::Interior => Self::Interior(Interior::new(Mesh::new(&config.id, instance, config.timing))),
-            Mode::Edge => Self::Edge(Edge::new(instance, rng)),
+            Mode::Edge => Self::Edge(Edge::new(instance, rng, addresses)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::forward::Treatment;
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Error, Source, Target};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// The number of the auto-link, where there is only one.
 const NUMBER: u64 = 7;
@@ -227,6 +228,24 @@ fn what_was_detached_comes_back_after_two_seconds_and_then_five() {
         assert_ne!(link.name, last.name);
         assert_eq!(state(&router), AutoLinkState::Attaching);
     }
+}
+
+#[test]
+fn it_comes_back_in_time_whatever_else_is_due() {
+    let router = router();
+    router.add_auto_link(NUMBER, config(Direction::Out, Some("q"), None));
+    let mut peer = container(&router);
+    let link = attach(&peer);
+    let half = Instant::from_micros(500_000);
+    peer.submit_at(detached(link.link, None), half);
+    let due = half + Duration::from_secs(2);
+    while router.poll_timeout() < due {
+        router.handle_timeout(router.poll_timeout());
+        assert!(attaches(&peer).is_empty());
+    }
+    router.handle_timeout(due);
+    attach(&peer);
+    assert!(router.poll_timeout() > due);
 }
 
 #[test]

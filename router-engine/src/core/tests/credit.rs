@@ -1,8 +1,25 @@
 //! Credit of senders.
 
 use super::super::effect::Effect;
-use super::world::{Peer, router};
+use super::super::ids::LinkId;
+use super::world::{Peer, router, stream};
+use crate::annotations::Annotations;
+use crate::core::Router;
+use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
+
+/// Credit that a peer was granted on a link since the last look.
+fn granted(peer: &Peer<'_>, on: LinkId) -> u32 {
+    let grants = peer.effects().into_iter().filter_map(|e| match e {
+        Effect::Credit { link, credit, .. } if link == on => Some(credit),
+        _ => None,
+    });
+    grants.sum()
+}
+
+fn tick(router: &Router, second: u64) {
+    router.handle_timeout(Instant::from_micros(second * 1_000_000));
+}
 
 #[test]
 fn a_sender_goes_on_when_the_way_to_a_remote_consumer_is_lost_for_a_moment() {
@@ -22,4 +39,50 @@ fn a_sender_goes_on_when_the_way_to_a_remote_consumer_is_lost_for_a_moment() {
     b.way(true);
     tx.send(link);
     b.push();
+}
+
+#[test]
+fn a_stream_of_a_router_that_lasts_brings_its_credit_back_once_before_its_end() {
+    let router = router();
+    let (mut b, mut rx) = (Peer::neighbour(&router, "far"), Peer::new(&router));
+    rx.receiver("q");
+    let link = b.sender("q");
+    b.deliver(link, None, stream(), Annotations::default(), false);
+    let push = rx.push();
+    assert_eq!(granted(&b, link), 0, "as it begins");
+    tick(&router, 1);
+    assert_eq!(granted(&b, link), 1, "with the tick after it began");
+    tick(&router, 2);
+    rx.answer(&push, DeliveryState::Accepted, true);
+    assert_eq!(granted(&b, link), 0, "ever again");
+}
+
+#[test]
+fn a_stream_of_a_router_that_is_short_brings_its_credit_back_at_its_end() {
+    let router = router();
+    let (mut b, mut rx) = (Peer::neighbour(&router, "far"), Peer::new(&router));
+    rx.receiver("q");
+    let link = b.sender("q");
+    b.deliver(link, None, stream(), Annotations::default(), false);
+    let push = rx.push();
+    rx.answer(&push, DeliveryState::Accepted, true);
+    assert_eq!(granted(&b, link), 1);
+    tick(&router, 1);
+    assert_eq!(granted(&b, link), 0);
+}
+
+#[test]
+fn a_stream_of_a_client_brings_its_credit_back_at_its_end_however_long_it_lasts() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    rx.receiver("q");
+    let link = tx.sender("q");
+    tx.deliver(link, None, stream(), Annotations::default(), false);
+    let push = rx.push();
+    granted(&tx, link);
+    tick(&router, 1);
+    tick(&router, 2);
+    assert_eq!(granted(&tx, link), 0);
+    rx.answer(&push, DeliveryState::Accepted, true);
+    assert_eq!(granted(&tx, link), 1);
 }

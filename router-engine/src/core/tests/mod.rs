@@ -4,6 +4,8 @@ mod auto_links;
 mod counters;
 mod credit;
 mod edge;
+mod edge_peers;
+mod edges;
 mod groups;
 mod lines;
 mod links;

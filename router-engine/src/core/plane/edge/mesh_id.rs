@@ -1,5 +1,10 @@
 //! How edge routers that are connected with each other agree on one identifier for all of them
 //! (spec `inter-router-protocol.md` 9.7).
+//!
+//! Each puts an identifier forward, and the one of the lowest ordinal is taken by all. What is put forward is a router's
+//! own, not what it has taken: routers that have lost the one that won come to another identifier than that one keeps, for
+//! between equal ones interior routers carry nothing. Routers that are still connected come to the same by themselves, as
+//! they know each other's bids.
 
 use super::super::messages::{Bid, MeshId};
 use bytes::Bytes;
@@ -8,34 +13,22 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct MeshIdentity {
     /// What this router puts forward.
-    ordinal: i64,
-    /// The lowest ordinal of this router and its peers.
-    winner: i64,
-    id: MeshId,
+    own: Bid,
+    /// The lowest bid of this router and its peers.
+    winner: Bid,
+    /// The winner's identifier.
     text: Bytes,
-}
-
-/// What a bid of a peer makes necessary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing: another identifier stands.
-    Ignored,
-    /// The identifier is the peer's now.
-    Adopted,
-    /// Peer and this router drew the same ordinal: both have to draw again, and to tell.
-    Tie,
 }
 
 // === impl MeshIdentity ===
 
 impl MeshIdentity {
     pub(super) fn new(drawn: Bid) -> Self {
-        let Bid { ordinal, id } = drawn;
-        Self { ordinal, winner: ordinal, id, text: Bytes::copy_from_slice(&id) }
+        Self { own: drawn, winner: drawn, text: Bytes::copy_from_slice(&drawn.id) }
     }
 
     pub(super) const fn id(&self) -> MeshId {
-        self.id
+        self.winner.id
     }
 
     /// The identifier as messages carry it.
@@ -43,30 +36,28 @@ impl MeshIdentity {
         self.text.clone()
     }
 
-    /// What peers are told. The identifier may be one that was taken over: so it stays the same for all when the router
-    /// that put it forward is gone.
-    pub(super) const fn bid(&self) -> Bid {
-        Bid { ordinal: self.ordinal, id: self.id }
+    /// What peers are told.
+    pub(super) const fn own(&self) -> Bid {
+        self.own
     }
 
-    pub(super) fn on_bid(&mut self, bid: Bid) -> Verdict {
-        if bid.ordinal == self.ordinal {
-            return Verdict::Tie;
-        }
-        if bid.ordinal >= self.winner {
-            return Verdict::Ignored;
-        }
-        (self.winner, self.id, self.text) = (bid.ordinal, bid.id, Bytes::copy_from_slice(&bid.id));
-        Verdict::Adopted
+    /// Has this router put something else forward from the next election on.
+    pub(super) const fn put_forward(&mut self, drawn: Bid) {
+        self.own = drawn;
     }
 
-    /// A peer is gone whose last bid had that ordinal. True when it had won: then all have to bid again.
-    pub(super) const fn peer_lost(&mut self, ordinal: i64) -> bool {
-        let lost = ordinal == self.winner && ordinal != self.ordinal;
-        if lost {
-            self.winner = self.ordinal;
+    /// Whether the identifier is that of a peer with this bid.
+    pub(super) fn is_of(&self, bid: Bid) -> bool {
+        bid == self.winner && bid != self.own
+    }
+
+    /// Takes the identifier that counts, now that these are the bids of the peers.
+    pub(super) fn elect(&mut self, peers: impl Iterator<Item = Bid>) {
+        let winner = peers.fold(self.own, Bid::min);
+        if self.winner.id != winner.id {
+            self.text = Bytes::copy_from_slice(&winner.id);
         }
-        lost
+        self.winner = winner;
     }
 }
 
@@ -78,29 +69,35 @@ mod tests {
         Bid { ordinal, id: [id; 15] }
     }
 
+    fn elected(mesh: &mut MeshIdentity, peers: &[Bid]) -> MeshId {
+        mesh.elect(peers.iter().copied());
+        assert_eq!(mesh.text(), mesh.id().as_slice());
+        mesh.id()
+    }
+
     #[test]
     fn the_lowest_ordinal_wins() {
         let mut mesh = MeshIdentity::new(bid(5, b'5'));
-        assert_eq!(mesh.on_bid(bid(7, b'7')), Verdict::Ignored);
-        assert_eq!(mesh.on_bid(bid(3, b'3')), Verdict::Adopted);
-        assert_eq!(mesh.on_bid(bid(4, b'4')), Verdict::Ignored);
-        assert_eq!(mesh.id(), [b'3'; 15]);
-        assert_eq!(mesh.bid(), bid(5, b'3'));
+        assert_eq!(elected(&mut mesh, &[bid(7, b'7')]), [b'5'; 15]);
+        assert_eq!(elected(&mut mesh, &[bid(7, b'7'), bid(3, b'3'), bid(4, b'4')]), [b'3'; 15]);
+        assert_eq!(mesh.own(), bid(5, b'5'));
     }
 
     #[test]
-    fn the_identifier_outlives_the_router_that_put_it_forward() {
+    fn who_has_lost_the_winner_takes_what_others_come_to() {
+        let (winner, peer) = (bid(3, b'3'), bid(4, b'4'));
         let mut mesh = MeshIdentity::new(bid(5, b'5'));
-        mesh.on_bid(bid(3, b'3'));
-        assert!(!mesh.peer_lost(7));
-        assert!(mesh.peer_lost(3));
-        assert_eq!(mesh.id(), [b'3'; 15]);
-        assert_eq!(mesh.on_bid(bid(4, b'3')), Verdict::Adopted);
+        mesh.elect([winner, peer].into_iter());
+        assert!(mesh.is_of(winner) && !mesh.is_of(peer) && !mesh.is_of(mesh.own()));
+        assert_eq!(elected(&mut mesh, &[peer]), [b'4'; 15]);
+        assert_eq!(elected(&mut mesh, &[]), [b'5'; 15]);
     }
 
     #[test]
-    fn equal_ordinals_are_drawn_again() {
+    fn what_is_put_forward_anew_counts_from_the_next_election_on() {
         let mut mesh = MeshIdentity::new(bid(5, b'5'));
-        assert_eq!(mesh.on_bid(bid(5, b'6')), Verdict::Tie);
+        mesh.put_forward(bid(5, b'6'));
+        assert_eq!(mesh.id(), [b'5'; 15]);
+        assert_eq!(elected(&mut mesh, &[]), [b'6'; 15]);
     }
 }

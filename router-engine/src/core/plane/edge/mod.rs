@@ -13,24 +13,25 @@
 //! ```
 
 mod mesh_id;
+mod negotiation;
 mod peers;
 mod proxies;
 mod uplink;
 
 use super::super::Core;
+use super::super::addresses::AddressTable;
 use super::super::objects::{Address, Conn, Link};
-use super::super::table::Slot;
+use super::super::table::{Slot, Table};
 use super::Plane;
 use super::messages::{Bid, MeshId};
 use crate::address::name::{self, DISCRIMINATOR_LEN};
 use crate::rng::SecretRng;
 use bytes::Bytes;
 use mesh_id::MeshIdentity;
-use peers::Peer;
 use std::collections::HashMap;
 use uplink::Uplink;
 
-pub(in crate::core) use peers::CAP_INTER_EDGE;
+pub(in crate::core) use peers::{CAP_INTER_EDGE, EdgePeer};
 pub(in crate::core) use uplink::CAP_EDGE_DOWNLINK;
 
 /// What an edge router knows of its network.
@@ -40,12 +41,14 @@ pub(in crate::core) struct Edge {
     candidates: Vec<Slot<Conn>>,
     /// The one of them that is used.
     uplink: Option<Uplink>,
+    /// Its address, whose only consumer it is. There is a record for the life of the router.
+    uplink_address: Slot<Address>,
     /// It is closing.
     uplink_lost: bool,
     /// Links on the uplink's connection that stand for links of clients, by their address. It has a record for as long.
     proxies: HashMap<Slot<Address>, Proxies>,
     /// Connected edge routers.
-    peers: Vec<Peer>,
+    peers: Table<EdgePeer>,
     mesh: MeshIdentity,
     /// Microseconds since the Unix epoch at which the router started.
     started: i64,
@@ -85,14 +88,15 @@ impl Proxy {
 
 impl Edge {
     /// `instance` is the boot time in seconds since the Unix epoch.
-    pub(super) fn new(instance: i64, rng: &mut SecretRng) -> Self {
+    pub(super) fn new(instance: i64, rng: &mut SecretRng, addresses: &mut AddressTable) -> Self {
         let started = instance.saturating_mul(1_000_000);
         Self {
             candidates: Vec::new(),
             uplink: None,
+            uplink_address: uplink::create_address(addresses),
             uplink_lost: false,
             proxies: HashMap::new(),
-            peers: Vec::new(),
+            peers: Table::default(),
             mesh: MeshIdentity::new(draw(started, rng)),
             started,
         }
@@ -173,7 +177,7 @@ impl Core {
         if conn.role.is_edge() {
             self.uplink_closed(conn);
         } else if conn.role.is_inter_edge() {
-            self.peer_closed();
+            self.peer_closed(conn);
         }
     }
 }

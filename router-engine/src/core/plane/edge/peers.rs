@@ -1,17 +1,16 @@
-//! Other edge routers that this one is connected to (spec `inter-router-protocol.md` 9.6, 9.7).
+//! Other edge routers that this one is connected to (spec `inter-router-protocol.md` 9.6).
 
 use super::super::super::Core;
 use super::super::super::action::Direction;
 use super::super::super::attach::OwnLink;
 use super::super::super::effect::SessionClass;
-use super::super::super::objects::{Address, Conn, CoreService, Link, LinkKind};
-use super::super::super::table::Slot;
+use super::super::super::ids::EdgePeerId;
+use super::super::super::objects::{Address, Conn, Link, LinkKind};
+use super::super::super::table::{Slot, entry};
 use super::super::is_propagated;
-use super::super::messages::Bid;
-use super::mesh_id::Verdict;
-use super::{Proxy, draw};
+use super::Proxy;
+use super::negotiation::Negotiation;
 use crate::forward::Treatment;
-use crate::stream::Payload;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -20,178 +19,175 @@ pub(in crate::core) const CAP_INTER_EDGE: &str = "qd.router-inter-edge";
 
 /// A connected edge router.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(in crate::core) struct EdgePeer {
+    id: EdgePeerId,
     /// Its router id, which is the container id of its connections.
-    id: String,
+    pub(super) router: String,
     /// Its connections, in the order in which they opened. The first one is used.
-    conns: Vec<Slot<Conn>>,
-    /// Takes what is addressed to it.
-    anonymous: Option<Slot<Link>>,
-    /// Brings this router's bids for the identifier of the mesh.
-    negotiation: Option<Slot<Link>>,
-    /// It was told what this router puts forward.
-    told: bool,
-    /// The ordinal of its last bid.
-    ordinal: Option<i64>,
+    pub(super) conns: Vec<Slot<Conn>>,
+    /// The first connection has this router's links.
+    set_up: bool,
+    pub(super) negotiation: Negotiation,
     /// Links of this router there that stand for its consumers, by their address. It has a record for as long.
     proxies: HashMap<Slot<Address>, Proxy>,
 }
 
+entry!(EdgePeer, EdgePeerId);
+
+// === impl Core ===
+
 impl Core {
     /// A connection to another edge router is open.
     pub(in crate::core) fn peer_opened(&mut self, conn: Slot<Conn>) {
-        let id = self.conns[conn].peer.as_ref().map(|peer| peer.container_id.clone()).unwrap_or_default();
-        let Some(edge) = self.plane.edge_mut().filter(|_| id != self.config.id) else { return };
-        if let Some(peer) = edge.peers.iter_mut().find(|peer| peer.id == id) {
-            peer.conns.push(conn);
-            return;
-        }
-        edge.peers.push(Peer {
-            id: id.clone(),
-            conns: vec![conn],
-            anonymous: None,
-            negotiation: None,
-            told: false,
-            ordinal: None,
-            proxies: HashMap::new(),
+        let router = self.conns[conn].peer.as_ref().map(|peer| peer.container_id.clone()).unwrap_or_default();
+        let Some(edge) = self.plane.edge_mut().filter(|_| router != self.config.id) else { return };
+        let known = edge.peers.entries().find(|(_, peer)| peer.router == router).map(|(slot, _)| slot);
+        let peer = known.unwrap_or_else(|| {
+            self.addresses.names.add_edge_peer(&router);
+            edge.peers.insert_with(|id| EdgePeer {
+                id,
+                router,
+                conns: Vec::new(),
+                set_up: false,
+                negotiation: Negotiation::default(),
+                proxies: HashMap::new(),
+            })
         });
-        self.addresses.names.add_edge_peer(&id);
-        self.set_up_peer(conn, &id);
+        edge.peers[peer].conns.push(conn);
+        self.conns[conn].edge_peer = Some(peer);
+        self.set_up_peer(peer);
     }
 
-    /// Attaches the standing links to a peer, and those that stand for consumers here.
-    fn set_up_peer(&mut self, conn: Slot<Conn>, id: &str) {
-        let link = OwnLink::new(Direction::Out, LinkKind::InterEdge, SessionClass::Endpoint).capable(CAP_INTER_EDGE);
-        let anonymous = self.attach_own(conn, link);
-        let negotiation = self.attach_own(conn, OwnLink::to_service(Direction::Out, CoreService::MeshIdNegotiation));
-        if let Some(peer) = self.peer_on(conn) {
-            (peer.anonymous, peer.negotiation, peer.told) = (Some(anonymous), Some(negotiation), false);
+    /// Attaches what is missing of the standing links to a peer, and the links that stand for consumers here.
+    fn set_up_peer(&mut self, peer: Slot<EdgePeer>) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        let had_links = std::mem::replace(&mut edge.peers[peer].set_up, true);
+        if !had_links {
+            self.attach_anonymous(peer);
         }
-        let key = format!("H{id}");
+        self.negotiate(peer);
+        if !had_links {
+            for address in self.addresses.slots() {
+                self.reconcile_peer(peer, address);
+            }
+        }
+    }
+
+    /// Attaches the link that takes what is addressed to a peer.
+    fn attach_anonymous(&mut self, peer: Slot<EdgePeer>) {
+        let Some(edge) = self.plane.edge() else { return };
+        let EdgePeer { conns, router, .. } = &edge.peers[peer];
+        let (conn, key, up) = (conns[0], format!("H{router}"), edge.uplink_address);
+        let link = OwnLink::new(Direction::Out, LinkKind::InterEdge, SessionClass::Endpoint).capable(CAP_INTER_EDGE);
+        let link = self.attach_own(conn, link);
         let known = self.addresses.with_key(&key);
         let address = known.unwrap_or_else(|| self.addresses.create(key, Treatment::Closest, None));
-        self.bind(anonymous, address);
-        self.bid_on(conn);
-        for address in self.addresses.slots() {
-            self.reconcile_peer(conn, address);
-        }
+        self.bind(link, address);
+        self.redirect_producers(up);
     }
 
     /// A connection to another edge router is about to go. Its links go with it.
     pub(in crate::core) fn peer_closing(&mut self, conn: Slot<Conn>) {
-        let Some(peer) = self.peer_on(conn) else { return };
-        let primary = peer.conns.first() == Some(&conn);
-        peer.conns.retain(|&other| other != conn);
-        if primary {
+        let Some((edge, slot)) = self.plane.edge_mut().zip(self.conns[conn].edge_peer) else { return };
+        let peer = &mut edge.peers[slot];
+        if peer.conns.first() == Some(&conn) {
             peer.proxies.clear();
-            (peer.anonymous, peer.negotiation) = (None, None);
+            peer.set_up = false;
         }
+        peer.conns.retain(|&other| other != conn);
+        self.negotiation_closing(slot, conn);
     }
 
     /// A connection to another edge router is gone: the next one takes over, or the router is no peer any more.
-    pub(in crate::core) fn peer_closed(&mut self) {
-        let Some(edge) = self.plane.edge_mut() else { return };
-        if let Some(peer) = edge.peers.iter().find(|peer| peer.anonymous.is_none() && !peer.conns.is_empty()) {
-            let (conn, id) = (peer.conns[0], peer.id.clone());
-            self.set_up_peer(conn, &id);
-            return;
+    pub(in crate::core) fn peer_closed(&mut self, lost: &Conn) {
+        let Some((edge, slot)) = self.plane.edge_mut().zip(lost.edge_peer) else { return };
+        if !edge.peers[slot].conns.is_empty() {
+            self.set_up_peer(slot);
+        } else if let Some(gone) = edge.peers.remove(slot) {
+            self.addresses.names.remove_edge_peer(&gone.router);
+            if let Some(address) = self.addresses.with_key(&format!("H{}", gone.router)) {
+                self.redirect_producers(address);
+            }
+            self.negotiation_over(&gone.negotiation);
         }
-        let Some(gone) = edge.peers.iter().position(|peer| peer.conns.is_empty()) else { return };
-        let peer = edge.peers.swap_remove(gone);
-        let winner_lost = peer.ordinal.is_some_and(|ordinal| edge.mesh.peer_lost(ordinal));
-        self.addresses.names.remove_edge_peer(&peer.id);
-        if winner_lost {
-            self.bid_to_all();
+    }
+
+    /// Binds producers of an address to another one if that is what their text means by now: what is for an edge router goes
+    /// to it directly while it is a peer, else by the uplink.
+    fn redirect_producers(&mut self, from: Slot<Address>) {
+        let producers: Vec<Slot<Link>> = self.producers(from).collect();
+        for link in producers {
+            let text = self.links[link].terminus.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            let meant = text.and_then(|text| self.addresses.lookup(text));
+            if let Some(to) = meant.filter(|&to| to != from) {
+                self.unbind(link);
+                self.bind(link, to);
+                self.release_if_reachable(link);
+            }
         }
+    }
+
+    /// Leaves one link to each peer among the receivers of a message: one with several connections may have attached one
+    /// on each of them for the same consumers.
+    pub(in crate::core) fn once_per_peer(&self, receivers: &mut Vec<Slot<Link>>) {
+        let Some(edge) = self.plane.edge() else { return };
+        let mut served: SmallVec<[Slot<EdgePeer>; 4]> = SmallVec::new();
+        receivers.retain(|&link| match self.conns[self.links[link].conn].edge_peer {
+            Some(peer) if edge.peers[peer].conns.len() > 1 => {
+                let first = !served.contains(&peer);
+                served.push(peer);
+                first
+            }
+            _ => true,
+        });
     }
 
     /// Has links at every peer stand for the consumers of an address here: one each while there are any.
     pub(super) fn reconcile_peers(&mut self, address: Slot<Address>) {
-        let Some(edge) = self.plane.edge().filter(|edge| !edge.peers.is_empty()) else { return };
-        let set_up = edge.peers.iter().filter(|peer| peer.anonymous.is_some());
-        let conns: SmallVec<[Slot<Conn>; 8]> = set_up.filter_map(|peer| peer.conns.first().copied()).collect();
-        for conn in conns {
-            self.reconcile_peer(conn, address);
+        let Some(edge) = self.plane.edge() else { return };
+        let set_up = edge.peers.entries().filter(|(_, peer)| peer.set_up);
+        let peers: SmallVec<[Slot<EdgePeer>; 8]> = set_up.map(|(slot, _)| slot).collect();
+        for peer in peers {
+            self.reconcile_peer(peer, address);
         }
     }
 
-    fn reconcile_peer(&mut self, conn: Slot<Conn>, address: Slot<Address>) {
+    fn reconcile_peer(&mut self, peer: Slot<EdgePeer>, address: Slot<Address>) {
         let a = self.addresses.get(address).filter(|a| a.class() == b'M' && is_propagated(&a.key));
         let wanted = a.is_some_and(|a| a.reach().consumers.own > 0);
-        let Some(have) = self.peer_on(conn).map(|peer| peer.proxies.get(&address).copied().unwrap_or_default()) else {
+        let Some(EdgePeer { conns, proxies, .. }) = self.plane.edge_mut().map(|edge| &mut edge.peers[peer]) else {
             return;
         };
-        match have {
-            Proxy::None if wanted => {
+        match proxies.get(&address) {
+            None if wanted => {
+                let conn = conns[0];
                 let link = OwnLink::new(Direction::In, LinkKind::Endpoint, SessionClass::Endpoint);
                 let link = self.attach_own(conn, link.named(self.addresses[address].text()));
-                if let Some(peer) = self.peer_on(conn) {
-                    peer.proxies.insert(address, Proxy::Link(link));
+                if let Some(edge) = self.plane.edge_mut() {
+                    edge.peers[peer].proxies.insert(address, Proxy::Link(link));
                 }
                 self.bind(link, address);
             }
-            Proxy::Link(_) | Proxy::Refused if !wanted => {
-                if let Some(peer) = self.peer_on(conn) {
-                    peer.proxies.remove(&address);
-                }
-                if let Some(link) = have.link() {
+            Some(_) if !wanted => {
+                if let Some(link) = proxies.remove(&address).and_then(Proxy::link) {
                     self.detach_link(link, None);
                 }
             }
-            Proxy::None | Proxy::Link(_) | Proxy::Refused => {}
+            None | Some(_) => {}
         }
     }
 
     /// A link that this router has attached on the connection of a peer is gone.
     pub(super) fn peer_link_lost(&mut self, link: Slot<Link>) {
-        let (conn, address) = (self.links[link].conn, self.proxied_address(link));
-        let Some(peer) = self.peer_on(conn) else { return };
-        if let Some(proxy) = address.and_then(|address| peer.proxies.get_mut(&address))
+        let conn = self.links[link].conn;
+        let Some(peer) = self.conns[conn].edge_peer else { return };
+        if let Some(address) = self.proxied_address(link)
+            && let Some(edge) = self.plane.edge_mut()
+            && let Some(proxy) = edge.peers[peer].proxies.get_mut(&address)
             && *proxy == Proxy::Link(link)
         {
             *proxy = Proxy::Refused;
         }
-        peer.negotiation.take_if(|negotiation| *negotiation == link);
-    }
-
-    /// A peer bids for the identifier of the mesh. False when its message cannot be understood.
-    pub(in crate::core) fn on_bid(&mut self, conn: Slot<Conn>, payload: &Payload) -> bool {
-        let Some(bid) = Bid::decode(payload) else { return false };
-        let Some(peer) = self.peer_on(conn) else { return true };
-        peer.ordinal = Some(bid.ordinal);
-        let Some(edge) = self.plane.edge_mut() else { return true };
-        match edge.mesh.on_bid(bid) {
-            Verdict::Ignored => {}
-            Verdict::Adopted => self.announce_mesh(),
-            Verdict::Tie => {
-                edge.mesh = super::MeshIdentity::new(draw(edge.started, &mut self.rng));
-                self.announce_mesh();
-                self.bid_to_all();
-            }
-        }
-        true
-    }
-
-    fn bid_to_all(&mut self) {
-        let Some(edge) = self.plane.edge_mut() else { return };
-        edge.peers.iter_mut().for_each(|peer| peer.told = false);
-        let conns: Vec<Slot<Conn>> = edge.peers.iter().filter_map(|peer| peer.conns.first().copied()).collect();
-        conns.into_iter().for_each(|conn| self.bid_on(conn));
-    }
-
-    /// Tells the peer on a connection what this router puts forward, if it does not know.
-    pub(in crate::core) fn bid_on(&mut self, conn: Slot<Conn>) {
-        let Some(bid) = self.plane.edge().map(|edge| edge.mesh.bid()) else { return };
-        let Some(peer) = self.peer_on(conn).filter(|peer| !peer.told) else { return };
-        let Some(link) = peer.negotiation else { return };
-        if self.send_service(link, bid.encode())
-            && let Some(peer) = self.peer_on(conn)
-        {
-            peer.told = true;
-        }
-    }
-
-    fn peer_on(&mut self, conn: Slot<Conn>) -> Option<&mut Peer> {
-        self.plane.edge_mut()?.peers.iter_mut().find(|peer| peer.conns.contains(&conn))
+        self.negotiation_refused(peer, conn, link);
     }
 }

@@ -23,8 +23,13 @@ impl Core {
         }
     }
 
-    /// Looks at what stands for clients that have changed.
+    /// Looks at what stands for clients that have changed, and detaches what has done its part on an earlier uplink.
     pub(in crate::core) fn flush_proxies(&mut self) {
+        while let Some(link) = self.due.retired.pop() {
+            if let Some(link) = self.links.find(link) {
+                self.detach_link(link, None);
+            }
+        }
         while let Some(address) = self.due.proxies.pop() {
             self.reconcile_proxies(address);
             self.addresses[address].holds -= 1;
@@ -32,11 +37,16 @@ impl Core {
         }
     }
 
-    /// Nothing of what producers had sent who are gone is under way any more on the link that stood for them.
+    /// Nothing is under way any more on a link that takes nothing more: those that it stood for are gone, or it is one of
+    /// an uplink that was replaced.
     pub(in crate::core) fn proxy_idle(&mut self, link: Slot<Link>) {
         self.links[link].retiring = false;
-        if let Some(address) = self.proxied_address(link) {
-            self.proxies_due(address);
+        let proxies = self.plane.edge().map(|edge| &edge.proxies);
+        let address = self.proxied_address(link);
+        let proxy = proxies.zip(address).and_then(|(proxies, address)| proxies.get(&address));
+        match address.filter(|_| proxy.is_some_and(|proxy| proxy.outgoing == Proxy::Link(link))) {
+            Some(address) => self.proxies_due(address),
+            None => self.due.retired.push(self.links[link].id),
         }
     }
 

@@ -2,6 +2,7 @@
 //! (spec `inter-router-protocol.md` 9.1, 9.2).
 
 use super::super::super::action::Direction;
+use super::super::super::addresses::AddressTable;
 use super::super::super::attach::OwnLink;
 use super::super::super::effect::SessionClass;
 use super::super::super::ids::ConnId;
@@ -33,6 +34,12 @@ pub(super) struct Uplink {
     tracking: Option<Slot<Link>>,
 }
 
+pub(super) fn create_address(addresses: &mut AddressTable) -> Slot<Address> {
+    let slot = addresses.create(EDGE_UPLINK_KEY.to_owned(), Treatment::Closest, None);
+    addresses[slot].holds += 1;
+    slot
+}
+
 // === impl Router ===
 
 impl Router {
@@ -47,19 +54,10 @@ impl Router {
 // === impl Core ===
 
 impl Core {
-    /// The address whose only consumer is the uplink. It is there for the life of the router.
-    pub(in crate::core) fn create_uplink_address(&mut self) {
-        let slot = self.addresses.create(EDGE_UPLINK_KEY.to_owned(), Treatment::Closest, None);
-        self.addresses[slot].holds += 1;
-    }
-
     /// The address of the uplink, for what came on a connection that does not lead there itself.
     pub(in crate::core) fn uplink_address(&self, from: Slot<Conn>) -> Option<Slot<Address>> {
-        self.plane.edge()?.uplink?;
-        if self.conns[from].role.attaches_for_others() {
-            return None;
-        }
-        self.addresses.with_key(EDGE_UPLINK_KEY)
+        let edge = self.plane.edge().filter(|edge| edge.uplink.is_some())?;
+        (!self.conns[from].role.attaches_for_others()).then_some(edge.uplink_address)
     }
 
     /// A connection is not one of those that wait for the uplink to be lost.
@@ -131,11 +129,10 @@ impl Core {
         let down = self.attach_own(conn, down.named(id).capable(CAP_EDGE_DOWNLINK));
         let tracking = self.attach_own(conn, OwnLink::to_service(Direction::In, CoreService::AddressTracking));
         let Some(edge) = self.plane.edge_mut() else { return };
+        let address = edge.uplink_address;
         let (discovery, down, tracking) = (Some(discovery), Some(down), Some(tracking));
         edge.uplink = Some(Uplink { conn, discovery, announced: None, up: Some(up), down, tracking });
-        if let Some(address) = self.addresses.with_key(EDGE_UPLINK_KEY) {
-            self.bind(up, address);
-        }
+        self.bind(up, address);
         self.announce_mesh();
         for address in self.addresses.slots() {
             self.reconcile_proxy(address, Direction::In);
@@ -143,14 +140,27 @@ impl Core {
         }
     }
 
-    /// Takes the links off a connection that another one replaces. Streams on it go on.
+    /// Takes the links off a connection that another one replaces. What is under way on it goes on.
     fn retire_uplink(&mut self) {
         let Some(edge) = self.plane.edge_mut() else { return };
         let Some(Uplink { discovery, up, down, tracking, .. }) = edge.uplink.take() else { return };
         let proxies = std::mem::take(&mut edge.proxies);
         let proxies = proxies.into_values().flat_map(|proxies| [proxies.incoming.link(), proxies.outgoing.link()]);
-        for link in [discovery, tracking, down, up].into_iter().chain(proxies).flatten() {
+        for link in [discovery, tracking].into_iter().flatten() {
             self.detach_link(link, None);
+        }
+        for link in [down, up].into_iter().chain(proxies).flatten() {
+            self.retire_link(link);
+        }
+    }
+
+    /// Detaches a link, once nothing waits on it to be sent or settled any more.
+    fn retire_link(&mut self, link: Slot<Link>) {
+        if self.links[link].outgoing.is_empty() {
+            self.detach_link(link, None);
+        } else {
+            self.links[link].retiring = true;
+            self.unbind(link);
         }
     }
 

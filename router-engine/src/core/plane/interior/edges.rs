@@ -13,6 +13,10 @@ use super::super::is_propagated;
 use super::super::messages::{MeshId, Tracking, announced};
 use crate::stream::Payload;
 
+/// Changes of mesh in one go that others are told of, and more than an edge router has reason for. Of further ones they are
+/// told with the tick, of the last one only: each may concern every edge router and every interior router.
+const RECENT_CHANGES: u8 = 4;
+
 /// Where the consumers of an address are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::core) enum Whereabouts {
@@ -157,19 +161,57 @@ impl Core {
     /// An edge router tells which mesh it is in. False when that cannot be understood.
     pub(in crate::core) fn on_mesh_announced(&mut self, conn: Slot<Conn>, payload: &Payload) -> bool {
         let Some(id) = announced(payload) else { return false };
-        let Some(edge) = self.conns[conn].edge.as_mut() else { return true };
-        if edge.mesh.replace(id) != Some(id) {
-            let links = self.conns[conn].links.iter().map(|&link| &self.links[link]);
-            let consumers = links.filter(|link| link.direction == Direction::Out);
-            let addresses: Vec<Slot<Address>> = consumers.filter_map(|link| link.address).collect();
-            addresses.into_iter().for_each(|address| self.review_consumers(address));
-            self.track_all(conn);
+        let Conn { id: number, edge: Some(edge), .. } = &mut self.conns[conn] else { return true };
+        edge.next_mesh = None;
+        if edge.mesh == Some(id) {
+            return true;
         }
+        if edge.recent_changes == RECENT_CHANGES {
+            edge.next_mesh = Some(id);
+            return true;
+        }
+        edge.recent_changes += 1;
+        if edge.recent_changes == 1
+            && let Some(interior) = self.plane.interior_mut()
+        {
+            interior.changing.push(*number);
+        }
+        self.enter_mesh(conn, id);
         true
     }
 
+    /// An edge router is in another mesh: those who can reach its consumers, and what it can reach, may be others.
+    fn enter_mesh(&mut self, conn: Slot<Conn>, id: MeshId) {
+        let Some(edge) = self.conns[conn].edge.as_mut() else { return };
+        edge.mesh = Some(id);
+        let links = self.conns[conn].links.iter().map(|&link| &self.links[link]);
+        let consumers = links.filter(|link| link.direction == Direction::Out);
+        let addresses: Vec<Slot<Address>> = consumers.filter_map(|link| link.address).collect();
+        addresses.into_iter().for_each(|address| self.review_consumers(address));
+        self.track_all(conn);
+    }
+
+    /// Makes up for changes of mesh that had to wait, one by edge router.
+    pub(in crate::core) fn forget_mesh_changes(&mut self) {
+        let changing = self.plane.interior_mut().map(|interior| std::mem::take(&mut interior.changing));
+        for id in changing.unwrap_or_default() {
+            let Some(conn) = self.conns.find(id) else { continue };
+            let Some(edge) = self.conns[conn].edge.as_mut() else { continue };
+            let next = edge.next_mesh.take();
+            edge.recent_changes -= u8::from(next.is_none());
+            if edge.recent_changes > 0
+                && let Some(interior) = self.plane.interior_mut()
+            {
+                interior.changing.push(id);
+            }
+            if let Some(mesh) = next {
+                self.enter_mesh(conn, mesh);
+            }
+        }
+    }
+
     /// The producer links of an address.
-    fn producers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
+    pub(in crate::core) fn producers(&self, address: Slot<Address>) -> impl Iterator<Item = Slot<Link>> + '_ {
         std::iter::successors(self.addresses[address].producers.head(), |&link| self.links[link].hook.next())
     }
 }

@@ -7,6 +7,7 @@ use super::super::Core;
 use super::super::action::Direction;
 use super::super::connection::LINK_STATE_SYNC;
 use super::super::forwarding;
+use super::super::ids::ConnId;
 use super::super::objects::{Address, Conn, ControlAddress, Link};
 use super::super::reach::{LocalChange, ReachChange};
 use super::super::routing::{Route, RoutingTable};
@@ -27,13 +28,15 @@ pub(in crate::core) struct Interior {
     pub(in crate::core) mesh: Mesh,
     pub(in crate::core) routing: RoutingTable,
     flooded: flooded::Flooded,
+    /// Connections of edge routers that have changed their mesh lately.
+    changing: Vec<ConnId>,
 }
 
 // === impl Interior ===
 
 impl Interior {
     pub(super) fn new(mesh: Mesh) -> Self {
-        Self { mesh, routing: RoutingTable::EMPTY, flooded: flooded::Flooded::default() }
+        Self { mesh, routing: RoutingTable::EMPTY, flooded: flooded::Flooded::default(), changing: Vec::new() }
     }
 
     /// Advertises the address while there are consumers here.
