@@ -6,7 +6,7 @@ use crate::error::RouterError;
 use amqp_core::Value;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
-use router_engine::core::{AddressConfig, AddressCounters, AutoLinkConfig, AutoLinkStatus, Totals};
+use router_engine::core::{AddressConfig, AddressCounters, AutoLinkConfig, AutoLinkStatus};
 use router_engine::forward::Treatment;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -78,15 +78,13 @@ impl Backend for Fake {
         self.addresses(Page::ALL).into_iter().find(|a| a.key == key)
     }
     fn totals(&self) -> RouterRow {
-        let totals = Totals::default();
         RouterRow {
             connections: 2,
             services: vec![("amqp", 2)],
-            links: 0,
             addresses: 3,
             nodes: 1,
-            totals,
             uptime: Duration::from_secs(7),
+            ..RouterRow::default()
         }
     }
     fn router_id(&self) -> String {

@@ -6,6 +6,7 @@ use crate::attributes::Attributes;
 use crate::runtime::{Runtime, now};
 use crate::schema::attribute::{gauge, number, text};
 use crate::schema::{EntityDef, Identity, Origin};
+use adaptors::pool;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "allocator",
@@ -31,18 +32,23 @@ pub(super) static DEF: EntityDef = EntityDef {
 struct Pool {
     name: &'static str,
     /// Octets of one.
-    size: u64,
-    /// How many there are.
+    size: usize,
+    /// How many are in use.
     used: usize,
+    /// How many there are.
+    total: usize,
 }
+
+/// Octets that count as one buffer.
+const BUFFER: usize = 4096;
 
 const COLUMNS: &[Column<Pool>] = &[
     ("typeName", |pool| pool.name.into()),
-    ("typeSize", |pool| counter(pool.size)),
+    ("typeSize", |pool| counter(pool.size as u64)),
     ("transferBatchSize", |_| counter(64)),
     ("localFreeListMax", |_| counter(128)),
     ("globalFreeListMax", |_| (-1_i64).into()),
-    ("totalAllocFromHeap", |pool| counter(pool.used as u64)),
+    ("totalAllocFromHeap", |pool| counter(pool.total as u64)),
     ("totalFreeToHeap", |_| counter(0)),
     ("heldByThreads", |pool| counter(pool.used as u64)),
     ("batchesRebalancedToThreads", |_| counter(0)),
@@ -57,12 +63,17 @@ impl EntityKind for Kind {
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
         let Some(router) = runtime.router() else { return Vec::new() };
         let row = router.router_row(now());
-        let pools = [
-            Pool { name: "qdr_address_t", size: 400, used: row.addresses },
-            Pool { name: "qdr_link_t", size: 300, used: row.links },
-            Pool { name: "qdr_connection_t", size: 500, used: row.connections },
-            Pool { name: "qd_buffer_t", size: 4096, used: 0 },
+        let objects = [
+            ("qdr_address_t", 400, row.addresses),
+            ("qdr_link_t", 300, row.links),
+            ("qdr_connection_t", 500, row.connections),
+            ("qdr_delivery_t", 200, row.incoming + row.outgoing),
+            ("qd_message_t", 100, row.incoming),
         ];
-        pools.iter().map(|pool| column::shown(COLUMNS, pool)).collect()
+        let objects = objects.map(|(name, size, used)| Pool { name, size, used, total: used });
+        let used = pool::held().div_ceil(BUFFER);
+        let total = pool::octets().div_ceil(BUFFER).max(used);
+        let buffers = Pool { name: "qd_buffer_t", size: BUFFER, used, total };
+        objects.iter().chain([&buffers]).map(|pool| column::shown(COLUMNS, pool)).collect()
     }
 }

@@ -150,8 +150,8 @@ mod tests {
             links: 2,
             addresses: 1,
             nodes: 3,
-            totals: Default::default(),
             uptime: Duration::from_secs(70),
+            ..RouterRow::default()
         };
         let o = &mut row.totals.outcomes;
         (o.presettled, o.dropped_presettled, o.accepted, o.rejected) = (6, 7, 8, 9);

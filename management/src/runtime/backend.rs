@@ -7,8 +7,7 @@ use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::schema::EntityType;
 use router_engine::core::snapshot::{AddressRow, ConnectionRow, LinkKey, LinkRow, Page, RouterRow};
-use router_engine::core::{AddressConfig, AutoLinkConfig, AutoLinkStatus, Totals};
-use std::time::Duration;
+use router_engine::core::{AddressConfig, AutoLinkConfig, AutoLinkStatus};
 
 // === impl Backend for Runtime ===
 
@@ -91,18 +90,7 @@ impl Backend for Runtime {
     }
 
     fn totals(&self) -> RouterRow {
-        match self.router() {
-            Some(router) => router.router_row(now()),
-            None => RouterRow {
-                connections: 0,
-                services: Vec::new(),
-                links: 0,
-                addresses: 0,
-                nodes: 0,
-                totals: Totals::default(),
-                uptime: Duration::ZERO,
-            },
-        }
+        self.router().map(|router| router.router_row(now())).unwrap_or_default()
     }
 
     fn router_id(&self) -> String {

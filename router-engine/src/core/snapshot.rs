@@ -102,7 +102,7 @@ pub struct AddressRow {
 }
 
 /// Router-wide figures.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RouterRow {
     /// Connections whose open came, as in [`Router::connection_rows`].
     pub connections: usize,
@@ -114,6 +114,10 @@ pub struct RouterRow {
     pub addresses: usize,
     /// Remote routers.
     pub nodes: usize,
+    /// Deliveries that came in and are not settled.
+    pub incoming: usize,
+    /// Copies of them that went out, or wait to, and are not settled.
+    pub outgoing: usize,
     /// Deliveries counted.
     pub totals: Totals,
     /// Since start.
@@ -239,6 +243,8 @@ impl Router {
             links: core.telemetry.links,
             addresses: core.addresses.records().len(),
             nodes: core.plane.routing().count(),
+            incoming: core.incoming.len(),
+            outgoing: core.outgoing.len(),
             totals: core.telemetry.totals,
             uptime: now.since(core.timers.started),
         }
