@@ -97,7 +97,7 @@ pub struct AddressRow {
     pub counters: AddressCounters,
     /// Unsettled deliveries at neighbours, where the treatment counts them.
     pub tracked: u32,
-    /// The same by neighbour, if there can be any.
+    /// The same by neighbour, if there ever were any: a list for each of many addresses is more than some clients read.
     pub outstanding: Option<Vec<u64>>,
 }
 
@@ -288,7 +288,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
         watched: !a.watches.is_empty(),
         counters: a.counters,
         tracked: a.outstanding.iter().map(|(_, count)| count).sum(),
-        outstanding: (a.treatment == Treatment::Balanced).then(|| by_neighbour(a)),
+        outstanding: (a.treatment == Treatment::Balanced && a.counters.transit > 0).then(|| by_neighbour(a)),
     }
 }
 

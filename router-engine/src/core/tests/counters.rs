@@ -165,8 +165,10 @@ fn what_goes_to_another_router_is_in_transit_wherever_it_comes_from() {
     let router = router();
     let (mut tx, mut neighbour) = (Peer::new(&router), Peer::neighbour(&router, "q"));
     let link = tx.sender("q");
+    assert_eq!(address(&router, "Mq").outstanding, None, "there never was any");
     tx.send(link);
     neighbour.push();
+    assert!(address(&router, "Mq").outstanding.is_some());
     let totals = router.router_row(NOW).totals;
     assert_eq!((totals.ingress, totals.transit, totals.egress), (1, 1, 0));
     let counters = address(&router, "Mq").counters;
