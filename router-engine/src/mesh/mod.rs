@@ -382,6 +382,7 @@ impl Mesh {
             log!(LogModule::Router, Level::Debug, "Node {} deleted", node.id());
             self.full_reported = false;
             self.unpublished = true;
+            self.ls.gained.remove(index);
             self.output.push_back(MeshOutput::NodeRemoved { node: index });
             // There is a place now for a router that others named in vain.
             for node in self.nodes.iter_mut().filter(|node| node.truncated) {
@@ -427,6 +428,8 @@ impl Mesh {
             self.nodes.check_invariants();
             self.mobile.check_invariants();
             debug_assert!(self.ls.peers.keys().all(|id| *id != self.id), "a router is not its own neighbour");
+            let is_due = |at| self.requests_due.is_some_and(|due| due <= at) || self.ls.changes.due().is_some();
+            debug_assert!(self.nodes.iter().filter_map(MeshNode::next_request).all(is_due), "a request is forgotten");
         }
     }
 }

@@ -247,6 +247,21 @@ fn an_answer_to_nothing_makes_nobody_reachable() {
     assert!(a.ra("B", 8, 1, 1).contains(&UNREACHABLE));
 }
 
+/// An answer for another router says nothing of the way back to this one, and neither does one that is not needed.
+#[test]
+fn a_router_whose_answer_was_overheard_is_asked_too() {
+    let mut a = quiet();
+    a.ra("B", 7, 1, 1);
+    let body = mobile_sender("B").with("mobile_seq", 1_i64).with("exist", Vec::<Value>::new());
+    a.mesh.answer_passes("MAU", &body, a.now);
+    for _ in 0..3 {
+        a.hello("B", 3);
+        a.tick();
+    }
+    let out = a.mau("B", 2, &[("add", &["Mx"]), ("del", &[])]);
+    assert_eq!(sent(&out), [("MAR", "amqp:/_topo/0/B/qdrouter.ma")]);
+}
+
 /// Who asks by way of this router sends flows here once it has its answer.
 #[test]
 fn requests_that_pass_are_preceded_by_own_ones() {
