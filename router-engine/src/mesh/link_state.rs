@@ -186,13 +186,16 @@ impl Mesh {
             return Ok(());
         }
         node.last_seen = now;
-        node.need_mar |= node.mobile_seq < mobile_seq;
+        if node.mobile_seq < mobile_seq {
+            node.advertised_addresses(now);
+        }
         // Flooding brings an RA by several ways at once: the first copy is answered at once, and what follows soon by one
         // request.
         let pace = node.lsr_sent.map(|sent| sent + LSR_PACE).filter(|next| *next > now);
         let newer = node.ls_seq < ls_seq;
         node.need_lsr |= newer;
-        let wanted = (node.need_lsr, node.need_mar);
+        let (wanted, retry) = ((node.need_lsr, node.need_mar), node.mar_retry);
+        self.want_retry(retry);
         match (wanted, pace) {
             ((true, _), None) => self.request_link_state(index, now),
             ((true, false), Some(next)) => self.want_requests(next),
@@ -294,7 +297,7 @@ impl Mesh {
         node.ls_seq = 0;
         node.need_lsr = true;
         node.advertised = (0, 0);
-        (node.truncated, node.suspect) = (false, None);
+        (node.truncated, node.suspect, node.mar_retry) = (false, None, Retry::default());
         let index = node.index();
         self.unpublished = true;
         if node.forget_addresses() {
@@ -330,6 +333,14 @@ impl Mesh {
         if self.hello.syncing.contains(link) {
             self.ls.gained.insert(node);
         } else {
+            self.await_adoption(node, now);
+        }
+    }
+
+    /// Whoever has met this router already knows no earlier life of it.
+    fn await_adoption(&mut self, node: NodeIndex, now: Instant) {
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        if now.since(*node.met.get_or_insert(now)) < ADOPTION {
             self.mobile.hold(now + ADOPTION);
         }
     }

@@ -224,6 +224,8 @@ impl Mesh {
     /// The control links of a neighbour are gone.
     pub fn link_lost(&mut self, link: NeighbourIndex, now: Instant) {
         self.hello.syncing.remove(link);
+        // Perhaps there is another link to the same neighbour.
+        self.hello.greeting.note(now);
         self.on_link_lost(link, now);
         self.publish_routes();
         self.check_invariants();

@@ -13,7 +13,7 @@ const OVERTAKEN: Duration = Duration::from_secs(5);
 
 /// Requests for the addresses of a router that are sent ahead of others' within [`AHEAD`]. More than one, as the first
 /// ones may be lost where routers on the way do not know it yet.
-const MAX_AHEAD: u8 = 4;
+const MAX_AHEAD: u8 = 2;
 const AHEAD: Duration = Duration::from_millis(100);
 
 /// A remote router.
@@ -54,6 +54,8 @@ pub struct MeshNode {
     pub(super) mobile_seq: i64,
     /// Advertised address keys, with the edge mesh that all consumers are in.
     pub(super) addresses: HashMap<String, Option<String>>,
+    /// When it became a neighbour for the first time.
+    pub(super) met: Option<Instant>,
     /// Since when computations find no way to it.
     pub(super) unreachable_since: Option<Instant>,
     /// Ticks without peers, link or mention; never reset.
@@ -188,6 +190,12 @@ impl MeshNode {
         self.addresses = HashMap::new();
         log!(LogModule::Router, Level::Debug, "Remote destinations flushed from router {}", self.id);
         known
+    }
+
+    /// It advertised new addresses. They are asked for at once, or soon if a request is out: there may be many such.
+    pub(super) fn advertised_addresses(&mut self, now: Instant) {
+        self.need_mar |= self.mar_retry.due().is_none();
+        self.mar_retry.reset(now);
     }
 
     /// What it told of itself, with its boot time, if that is enough to pass on.
@@ -430,6 +438,7 @@ impl NodeTable {
             mar_sent: false,
             mobile_seq: 0,
             addresses: HashMap::new(),
+            met: None,
             unreachable_since: None,
             empty: 0,
             mutual: false,

@@ -109,6 +109,23 @@ fn a_flapping_link_costs_no_more_than_the_pace_allows() {
     time_to(&mut net, limit, Net::wrong_ways);
 }
 
+/// Two routers with two links between them: the other one is used as soon as the first one is lost.
+#[test]
+fn another_link_takes_over_at_once() {
+    let mut net = Net::new(3, 1, 1_000);
+    let first = net.connect(0, 1, 1);
+    net.connect(0, 1, 1);
+    net.connect(1, 2, 1);
+    (0..3).for_each(|r| net.add_address(r, &format!("M{r}")));
+    net.run(10 * SECOND);
+    for used in [first, first + 1] {
+        net.cut(used);
+        time_to(&mut net, THROTTLES, Net::faults);
+        net.raise(used);
+        net.run(10 * SECOND);
+    }
+}
+
 /// An address is known at the farthest router when a message has had the time to get there, and so is its end.
 #[test]
 fn addresses_follow_a_change_within_the_time_that_a_message_needs() {
