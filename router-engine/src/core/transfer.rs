@@ -83,8 +83,10 @@ impl Core {
             self.address_request_passes(address, &payload);
         }
         let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority, uplink };
-        // Edge routers are the last on the way, however long it was.
-        let radius = self.plane.mesh().map(|_| self.plane.routing().radius);
+        // Edge routers are the last on the way, however long it was. What is flooded ends where its trace leads back to, and
+        // tells of routers that the radius does not count yet.
+        let flooded = address.is_some_and(|a| self.addresses[a].treatment == Treatment::Flood);
+        let radius = self.plane.mesh().filter(|_| !flooded).map(|_| self.plane.routing().radius);
         let within_radius = radius.is_none_or(|radius| annotations.trace.count() <= radius + 1);
         let copies = match (self.links[link].partner, address) {
             (Some(partner), _) => self.pass_on(&route, partner, &payload, &annotations, state.as_ref()),

@@ -3,7 +3,7 @@
 use super::fields::{Fields, Malformed};
 use super::path::{self, Peers};
 use super::throttle::{Pace, Throttle};
-use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::RoundTrip, wire};
+use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::Retry, wire};
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
@@ -16,9 +16,13 @@ use std::time::Duration;
 /// has noticed.
 const ADOPTION: Duration = Duration::from_secs(1);
 
-/// Marks what a router tells of others to a new neighbour, and is its own to pass on. Routers that do not know it see what
-/// they see if the others tell it themselves.
+/// Marks what a router tells of others, see [`Hearsay`]. Routers that do not know it see what they see if the others tell it
+/// themselves.
 const SYNC: &str = "sync";
+
+/// Values of [`SYNC`].
+const TO_NEIGHBOUR: i64 = 1;
+const TO_ALL: i64 = 2;
 
 const RA_TO: &str = "amqp:/_topo/0/all/qdrouter";
 
@@ -27,6 +31,15 @@ const LSR_PACE: Duration = Duration::from_millis(100);
 
 /// Ticks that a router without peers, link or mention is kept.
 const MAX_EMPTY_TICKS: u8 = 2;
+
+/// What is not told by the router itself that it is about. It may be older than what is known, and is no sign of life of that
+/// router, nor of an end of its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearsay {
+    /// From a new neighbour: it is for this router to pass it on.
+    FromNeighbour,
+    PassedOn,
+}
 
 /// Own link state, and what is to be done about changes.
 #[derive(Debug)]
@@ -39,7 +52,7 @@ pub(super) struct LinkState {
     /// Own neighbours changed since the last computation.
     local_change: bool,
     /// New neighbours that take the link states of others from us.
-    gained: Vec<NodeIndex>,
+    pub(super) gained: NodeSet,
     /// Some link state changed since the last computation.
     recompute: bool,
     pub(super) last_change: Option<Instant>,
@@ -47,10 +60,6 @@ pub(super) struct LinkState {
     last_ra: Option<Instant>,
     /// The time after a change, in which advertisements are more frequent.
     flux: bool,
-    /// Routers that the last computation found no way to.
-    unreachable: Vec<NodeIndex>,
-    /// When these are flushed.
-    hold_off: Option<Instant>,
 }
 
 impl LinkState {
@@ -60,14 +69,12 @@ impl LinkState {
             peers: Peers::new(),
             changes: Throttle::new(pace),
             local_change: false,
-            gained: Vec::new(),
+            gained: NodeSet::EMPTY,
             recompute: false,
             last_change: None,
             radius: 0,
             last_ra: None,
             flux: false,
-            unreachable: Vec::new(),
-            hold_off: None,
         }
     }
 
@@ -115,27 +122,29 @@ impl Mesh {
         log!(LogModule::RouterLs, Level::Debug, "SENT: {told}");
     }
 
-    /// Passes on what another router told: to all, or to a new neighbour, who passes on to all what it did not know.
-    fn pass_on(&mut self, origin: NodeIndex, target: Option<&str>) {
-        let Some(node) = self.nodes.get(origin) else { return };
-        let Some(instance) = node.instance.filter(|_| node.ls_seq > 0) else { return };
-        let to = format!("amqp:/_topo/0/{}/qdrouter", target.unwrap_or("all"));
-        let mobile_seq = node.mobile_seq.max(node.advertised.1);
-        let mut state = wire::Body::link_state(node.id(), node.version)
-            .number("instance", instance)
-            .number("ls_seq", node.ls_seq)
-            .link_state_of("ls", node.id(), node.ls_seq, &node.peers);
-        let mut advertisement = wire::Body::link_state(node.id(), node.version)
-            .number("instance", instance)
-            .number("ls_seq", node.ls_seq)
-            .number("mobile_seq", mobile_seq);
-        if target.is_some() {
-            state = state.number(SYNC, 1);
-            advertisement = advertisement.number(SYNC, 1);
-        }
+    /// Tells a new neighbour, or all, the link state of another router.
+    fn pass_link_state(&mut self, origin: NodeIndex, neighbour: Option<&str>) {
+        let Some((node, instance)) = self.nodes.get(origin).and_then(MeshNode::hearsay) else { return };
+        let (to, sync) = hearsay_to(neighbour);
         log!(LogModule::RouterLs, Level::Debug, "Passing on the link state of {} to {to}", node.id());
-        self.send(to.clone(), "LSU", state);
-        self.send(to, "RA", advertisement);
+        let body = wire::Body::link_state(node.id(), node.version)
+            .number("instance", instance)
+            .number("ls_seq", node.ls_seq)
+            .link_state_of("ls", node.id(), node.ls_seq, &node.peers)
+            .number(SYNC, sync);
+        self.send(to, "LSU", body);
+    }
+
+    /// Tells a new neighbour, or all, what another router advertised.
+    fn pass_advertisement(&mut self, origin: NodeIndex, neighbour: Option<&str>) {
+        let Some((node, instance)) = self.nodes.get(origin).and_then(MeshNode::hearsay) else { return };
+        let (to, sync) = hearsay_to(neighbour);
+        let body = wire::Body::link_state(node.id(), node.version)
+            .number("instance", instance)
+            .number("ls_seq", node.ls_seq)
+            .number("mobile_seq", node.mobile_seq.max(node.advertised.1))
+            .number(SYNC, sync);
+        self.send(to, "RA", body);
     }
 
     fn describe_own_link_state(&self) -> impl std::fmt::Display {
@@ -155,33 +164,38 @@ impl Mesh {
         let Some((id, version)) = self.link_state_sender("RA", fields)? else { return Ok(()) };
         let instance = fields.int_or_zero("instance")?;
         let (ls_seq, mobile_seq) = (fields.int("ls_seq")?, fields.int("mobile_seq")?);
-        let sync = fields.int_or_zero(SYNC)? != 0;
+        let hearsay = Hearsay::of(fields)?;
         let told = describe::ra(id, version, instance, ls_seq, mobile_seq);
         log!(LogModule::RouterLs, Level::Debug, "RCVD: {told}");
         let Some(index) = self.node_or_new(id, Some(instance), version) else { return Ok(()) };
         // Others do not know of a restart before the router tells it itself.
         let known = self.nodes.get(index).and_then(MeshNode::instance);
-        if sync && known.is_some_and(|known| instance < known) {
+        if hearsay.is_some() && known.is_some_and(|known| instance < known) {
             return Ok(());
         }
-        let outlived = !sync && self.nodes.by_id_mut(id).is_some_and(|n| n.is_outlived(ls_seq, mobile_seq, now));
+        let outlived =
+            hearsay.is_none() && self.nodes.by_id_mut(id).is_some_and(|n| n.is_outlived(ls_seq, mobile_seq, now));
         if !self.check_instance(id, instance, version, now) && outlived {
             self.on_restart(id, now);
         }
         let Some(node) = self.nodes.by_id_mut(id) else { return Ok(()) };
         let before = node.advertised;
-        if sync && before.0 >= ls_seq && before.1 >= mobile_seq {
+        // Copies of older advertisements may come behind newer ones.
+        node.advertised = (before.0.max(ls_seq), before.1.max(mobile_seq));
+        if hearsay.is_some() && node.advertised == before {
             return Ok(());
         }
         node.last_seen = now;
-        node.advertised = (ls_seq, mobile_seq);
-        node.need_mar |= node.mobile_seq < mobile_seq;
+        if node.mobile_seq < mobile_seq {
+            node.advertised_addresses(now);
+        }
         // Flooding brings an RA by several ways at once: the first copy is answered at once, and what follows soon by one
         // request.
         let pace = node.lsr_sent.map(|sent| sent + LSR_PACE).filter(|next| *next > now);
         let newer = node.ls_seq < ls_seq;
         node.need_lsr |= newer;
-        let wanted = (node.need_lsr, node.need_mar);
+        let (wanted, retry) = ((node.need_lsr, node.need_mar), node.mar_retry);
+        self.want_retry(retry);
         match (wanted, pace) {
             ((true, _), None) => self.request_link_state(index, now),
             ((true, false), Some(next)) => self.want_requests(next),
@@ -190,8 +204,8 @@ impl Mesh {
         if wanted.1 {
             self.want_requests(now);
         }
-        if sync {
-            self.pass_on(index, None);
+        if hearsay == Some(Hearsay::FromNeighbour) {
+            self.pass_advertisement(index, None);
         }
         Ok(())
     }
@@ -214,7 +228,7 @@ impl Mesh {
             return Err(malformed("ls.id"));
         }
         let ls_seq = state.int("ls_seq")?;
-        let sync = fields.int_or_zero(SYNC)? != 0;
+        let hearsay = Hearsay::of(fields)?;
         let mut peers = parse_peers(state.map("peers")?).ok_or(malformed("ls.peers"))?;
         log!(
             LogModule::RouterLs,
@@ -249,12 +263,15 @@ impl Mesh {
         node.truncated = truncated;
         node.last_seen = now;
         node.lsr_retry.reset(now);
+        node.need_lsr &= hearsay.is_some() || ls_seq < node.advertised.0;
+        let retry = node.lsr_retry;
         if node.peers != peers {
             node.peers = peers;
             self.ls.changed(now);
         }
-        if sync {
-            self.pass_on(index, None);
+        self.want_retry(retry);
+        if hearsay == Some(Hearsay::FromNeighbour) {
+            self.pass_link_state(index, None);
         }
         Ok(())
     }
@@ -280,7 +297,7 @@ impl Mesh {
         node.ls_seq = 0;
         node.need_lsr = true;
         node.advertised = (0, 0);
-        (node.truncated, node.suspect) = (false, None);
+        (node.truncated, node.suspect, node.mar_retry) = (false, None, Retry::default());
         let index = node.index();
         self.unpublished = true;
         if node.forget_addresses() {
@@ -314,8 +331,16 @@ impl Mesh {
     pub(super) fn neighbour_gained(&mut self, node: NodeIndex, link: NeighbourIndex, now: Instant) {
         self.ls.own_changed(now);
         if self.hello.syncing.contains(link) {
-            self.ls.gained.push(node);
+            self.ls.gained.insert(node);
         } else {
+            self.await_adoption(node, now);
+        }
+    }
+
+    /// Whoever has met this router already knows no earlier life of it.
+    fn await_adoption(&mut self, node: NodeIndex, now: Instant) {
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        if now.since(*node.met.get_or_insert(now)) < ADOPTION {
             self.mobile.hold(now + ADOPTION);
         }
     }
@@ -338,12 +363,13 @@ impl Mesh {
 
     /// Tells new neighbours what the others told.
     fn sync_neighbours(&mut self) {
-        for neighbour in std::mem::take(&mut self.ls.gained) {
+        for neighbour in std::mem::take(&mut self.ls.gained).iter() {
             let Some(target) = self.nodes.get(neighbour).filter(|node| node.link.is_some()) else { continue };
             let target = target.id().to_owned();
             let reachable = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual);
             for origin in reachable.map(MeshNode::index).collect::<Vec<_>>() {
-                self.pass_on(origin, Some(&target));
+                self.pass_link_state(origin, Some(&target));
+                self.pass_advertisement(origin, Some(&target));
             }
         }
     }
@@ -351,6 +377,10 @@ impl Mesh {
     /// Requests will be due then.
     pub(super) fn want_requests(&mut self, at: Instant) {
         self.requests_due = Some(self.requests_due.map_or(at, |due| due.min(at)));
+    }
+
+    pub(super) fn want_retry(&mut self, retry: Retry) {
+        retry.due().into_iter().for_each(|at| self.want_requests(at));
     }
 }
 
@@ -463,11 +493,13 @@ impl Mesh {
                 Some((index_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
-        let unreachable = result.unreachable.iter().filter_map(|id| index_of(id)).collect();
+        let unreachable = self.set_of(&result.unreachable);
         let radius = result.radius;
-        self.ls.unreachable = unreachable;
-        self.ls.hold_off = Some(now + self.timing.unreachable_hold_off);
         self.set_mutual(&mutual);
+        for node in self.nodes.iter_mut() {
+            let since = node.unreachable_since.unwrap_or(now);
+            node.unreachable_since = unreachable.contains(node.index()).then_some(since);
+        }
         for (index, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(index) {
                 if node.next_hop != next_hop || node.valid_origins != valid_origins {
@@ -485,16 +517,13 @@ impl Mesh {
 
     /// Step 8.
     pub(super) fn flush_unreachable(&mut self, now: Instant) {
-        if self.ls.hold_off.is_none_or(|until| now < until) {
-            return;
-        }
-        self.ls.hold_off = None;
-        for index in std::mem::take(&mut self.ls.unreachable) {
-            let Some(node) = self.nodes.get_mut(index).filter(|n| n.mobile_seq > 0) else { continue };
+        let hold_off = self.timing.unreachable_hold_off;
+        let is_gone = |node: &MeshNode| node.unreachable_since.is_some_and(|since| now.since(since) >= hold_off);
+        for node in self.nodes.iter_mut().filter(|node| node.mobile_seq > 0 && is_gone(node)) {
             log!(LogModule::RouterLs, Level::Info, "Invalidating addresses on unreachable node: {}", node.id());
             self.unpublished = true;
             if node.forget_addresses() {
-                self.output.push_back(MeshOutput::FlushNode { node: index });
+                self.output.push_back(MeshOutput::FlushNode { node: node.index() });
             }
         }
     }
@@ -503,10 +532,8 @@ impl Mesh {
     pub(super) fn send_requests(&mut self, now: Instant) {
         let mut requests = Vec::new();
         for node in self.nodes.iter_mut().filter(|n| n.has_way()) {
-            let (ls_seq, mobile_seq) = node.advertised;
-            node.need_lsr |= node.lsr_retry.take_due(now) && node.ls_seq < ls_seq.max(1);
-            node.need_mar |= node.mar_retry.take_due(now) && node.mobile_seq < mobile_seq;
-            node.need_mar |= node.owes_answer() && (node.trip == RoundTrip::Untried || node.mar_retry.due().is_none());
+            node.need_lsr |= node.lsr_retry.take_due(now) && node.ls_seq < node.advertised.0.max(1);
+            node.need_mar |= node.takes_due_request(now);
             let need = (std::mem::take(&mut node.need_lsr), std::mem::take(&mut node.need_mar));
             if need.0 || need.1 {
                 requests.push((node.index(), node.id().to_owned(), need, node.have_seq()));
@@ -520,8 +547,7 @@ impl Mesh {
                 self.send_mar(&id, have_seq, now);
             }
         }
-        let retries = self.nodes.iter().filter(|n| n.has_way()).flat_map(|n| [n.lsr_retry.due(), n.mar_retry.due()]);
-        self.requests_due = retries.flatten().min();
+        self.requests_due = self.nodes.iter().filter_map(MeshNode::next_request).min();
     }
 
     fn request_link_state(&mut self, index: NodeIndex, now: Instant) {
@@ -529,9 +555,29 @@ impl Mesh {
         node.need_lsr = false;
         node.lsr_sent = Some(now);
         node.lsr_retry.sent(now);
-        let (id, retry) = (node.id().to_owned(), node.lsr_retry.due());
+        let (id, retry) = (node.id().to_owned(), node.lsr_retry);
         self.send_lsr(&id);
-        retry.into_iter().for_each(|at| self.want_requests(at));
+        self.want_retry(retry);
+    }
+}
+
+// === impl Hearsay ===
+
+impl Hearsay {
+    fn of(fields: Fields<'_>) -> Result<Option<Self>, Malformed> {
+        Ok(match fields.int_or_zero(SYNC)? {
+            0 => None,
+            TO_NEIGHBOUR => Some(Self::FromNeighbour),
+            _ => Some(Self::PassedOn),
+        })
+    }
+}
+
+/// Where hearsay goes, and its value of [`SYNC`].
+fn hearsay_to(neighbour: Option<&str>) -> (String, i64) {
+    match neighbour {
+        Some(id) => (format!("amqp:/_topo/0/{id}/qdrouter"), TO_NEIGHBOUR),
+        None => (RA_TO.to_owned(), TO_ALL),
     }
 }
 

@@ -179,8 +179,8 @@ impl Mesh {
     pub(super) fn send_mar(&mut self, target: &str, have_seq: i64, now: Instant) {
         if let Some(node) = self.nodes.by_id_mut(target) {
             node.asks_for_addresses(now);
-            let retry = node.mar_retry.due();
-            retry.into_iter().for_each(|at| self.want_requests(at));
+            let retry = node.mar_retry;
+            self.want_retry(retry);
         }
         let body = wire::Body::mobile(&self.id, MOBILE_VERSION).number("have_seq", have_seq);
         self.send(format!("amqp:/_topo/0/{target}/qdrouter.ma"), "MAR", body);
@@ -284,7 +284,9 @@ impl Mesh {
                 full
             }
         };
-        let untried = (node.owes_answer() && node.trip == RoundTrip::Untried).then(|| node.have_seq());
+        let untried = node.is_to_be_tried().then(|| node.have_seq());
+        let retry = node.mar_retry;
+        self.want_retry(retry);
         if let Some(have_seq) = untried {
             self.send_mar(id, have_seq, now);
         }

@@ -224,6 +224,8 @@ impl Mesh {
     /// The control links of a neighbour are gone.
     pub fn link_lost(&mut self, link: NeighbourIndex, now: Instant) {
         self.hello.syncing.remove(link);
+        // Perhaps there is another link to the same neighbour.
+        self.hello.greeting.note(now);
         self.on_link_lost(link, now);
         self.publish_routes();
         self.check_invariants();
@@ -382,6 +384,7 @@ impl Mesh {
             log!(LogModule::Router, Level::Debug, "Node {} deleted", node.id());
             self.full_reported = false;
             self.unpublished = true;
+            self.ls.gained.remove(index);
             self.output.push_back(MeshOutput::NodeRemoved { node: index });
             // There is a place now for a router that others named in vain.
             for node in self.nodes.iter_mut().filter(|node| node.truncated) {
@@ -427,6 +430,8 @@ impl Mesh {
             self.nodes.check_invariants();
             self.mobile.check_invariants();
             debug_assert!(self.ls.peers.keys().all(|id| *id != self.id), "a router is not its own neighbour");
+            let is_due = |at| self.requests_due.is_some_and(|due| due <= at) || self.ls.changes.due().is_some();
+            debug_assert!(self.nodes.iter().filter_map(MeshNode::next_request).all(is_due), "a request is forgotten");
         }
     }
 }

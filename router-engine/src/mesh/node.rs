@@ -13,7 +13,7 @@ const OVERTAKEN: Duration = Duration::from_secs(5);
 
 /// Requests for the addresses of a router that are sent ahead of others' within [`AHEAD`]. More than one, as the first
 /// ones may be lost where routers on the way do not know it yet.
-const MAX_AHEAD: u8 = 4;
+const MAX_AHEAD: u8 = 2;
 const AHEAD: Duration = Duration::from_millis(100);
 
 /// A remote router.
@@ -47,13 +47,17 @@ pub struct MeshNode {
     pub(super) mar_retry: Retry,
     /// Requests for its addresses that were sent ahead of others' in the present [`AHEAD`], and when that began.
     ahead: (u8, Instant),
-    /// Sequence numbers of link state and mobile addresses in the last RA.
+    /// The latest sequence numbers of link state and mobile addresses that an RA told of this life.
     pub(super) advertised: (i64, i64),
     /// A sequence gap was answered with MAR and no MAU was accepted since.
     pub(super) mar_sent: bool,
     pub(super) mobile_seq: i64,
     /// Advertised address keys, with the edge mesh that all consumers are in.
     pub(super) addresses: HashMap<String, Option<String>>,
+    /// When it became a neighbour for the first time.
+    pub(super) met: Option<Instant>,
+    /// Since when computations find no way to it.
+    pub(super) unreachable_since: Option<Instant>,
     /// Ticks without peers, link or mention; never reset.
     pub(super) empty: u8,
     /// The link states have a way to it and back.
@@ -188,11 +192,23 @@ impl MeshNode {
         known
     }
 
-    /// Whether an advertisement of these sequence numbers shows that what is stored is of an earlier life of the router,
+    /// It advertised new addresses. They are asked for at once, or soon if a request is out: there may be many such.
+    pub(super) fn advertised_addresses(&mut self, now: Instant) {
+        self.need_mar |= self.mar_retry.due().is_none();
+        self.mar_retry.reset(now);
+    }
+
+    /// What it told of itself, with its boot time, if that is enough to pass on.
+    pub(super) fn hearsay(&self) -> Option<(&Self, i64)> {
+        self.instance.filter(|_| self.ls_seq > 0).map(|instance| (self, instance))
+    }
+
+    /// Whether an advertisement of these sequence numbers shows that what is known is of an earlier life of the router,
     /// although the boot time does not tell. A connection that had stalled delivers advertisements that were overtaken on
     /// other ways, with newer ones at their heels: so this only counts when it lasts.
     pub(super) fn is_outlived(&mut self, ls_seq: i64, mobile_seq: i64, now: Instant) -> bool {
-        if ls_seq >= self.ls_seq && mobile_seq >= self.mobile_seq {
+        let (newest_ls, newest_mobile) = self.advertised;
+        if ls_seq >= self.ls_seq.max(newest_ls) && mobile_seq >= self.mobile_seq.max(newest_mobile) {
             self.suspect = None;
             return false;
         }
@@ -216,6 +232,27 @@ impl MeshNode {
     /// It has addresses of use, and only its answer is missing.
     pub(super) fn owes_answer(&self) -> bool {
         self.mutual && self.trip != RoundTrip::Answered && !self.addresses.is_empty()
+    }
+
+    /// It is to be asked now whether messages make their way.
+    pub(super) fn is_to_be_tried(&self) -> bool {
+        self.owes_answer() && (self.trip == RoundTrip::Untried || self.mar_retry.due().is_none())
+    }
+
+    /// Its link state is known, but no RA of its present life was here: perhaps it has addresses.
+    fn is_unheard(&self) -> bool {
+        self.ls_seq > 0 && self.advertised == (0, 0)
+    }
+
+    /// Whether its addresses are to be asked for now because of what is not known, or not answered for long enough.
+    pub(super) fn takes_due_request(&mut self, now: Instant) -> bool {
+        let repeats = self.mar_retry.take_due(now) || self.mar_retry.due().is_none();
+        self.is_to_be_tried() || repeats && (self.lacks_advertised() || self.is_unheard())
+    }
+
+    /// When to ask it for something again, if there is a way to it and something to ask for.
+    pub(super) fn next_request(&self) -> Option<Instant> {
+        self.lsr_retry.due().into_iter().chain(self.mar_retry.due()).min().filter(|_| self.has_way())
     }
 
     /// The sequence number to ask for its addresses with. Requests that tell the latest one are not answered.
@@ -249,7 +286,12 @@ impl MeshNode {
 
     /// What this one knows of its addresses is known to be old, or is nothing.
     pub(super) fn lacks_addresses(&self) -> bool {
-        self.mobile_seq == 0 || self.mobile_seq < self.advertised.1
+        self.mobile_seq == 0 || self.lacks_advertised()
+    }
+
+    /// What this one knows of its addresses is older than what it advertised.
+    const fn lacks_advertised(&self) -> bool {
+        self.mobile_seq < self.advertised.1
     }
 
     /// Whether it is reachable as output, if that is not what was told last.
@@ -267,6 +309,15 @@ impl MeshNode {
             return None;
         }
         Some((index, self.told.replace(route.clone()), route))
+    }
+
+    /// What the owner of the mesh was told is true.
+    fn is_published(&self) -> bool {
+        let told = self.told.as_ref().is_some_and(|told| {
+            (told.next_hop, told.link, told.cost) == (self.next_hop, self.link, self.cost)
+                && told.valid_origins == self.valid_origins
+        });
+        told && self.told_reachable == self.is_reachable()
     }
 }
 
@@ -387,6 +438,8 @@ impl NodeTable {
             mar_sent: false,
             mobile_seq: 0,
             addresses: HashMap::new(),
+            met: None,
+            unreachable_since: None,
             empty: 0,
             mutual: false,
             trip: RoundTrip::Untried,
@@ -417,6 +470,7 @@ impl NodeTable {
             debug_assert!(node.next_hop.is_none_or(|hop| self.get(hop).is_some()), "{node:?}");
             debug_assert!(node.peers.keys().all(|id| *id != node.id), "{node:?}");
             debug_assert!(node.mobile_seq > 0 || node.addresses.is_empty(), "{node:?}");
+            debug_assert!(node.is_published(), "{node:?}");
         }
     }
 }

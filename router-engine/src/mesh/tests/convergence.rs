@@ -109,6 +109,23 @@ fn a_flapping_link_costs_no_more_than_the_pace_allows() {
     time_to(&mut net, limit, Net::wrong_ways);
 }
 
+/// Two routers with two links between them: the other one is used as soon as the first one is lost.
+#[test]
+fn another_link_takes_over_at_once() {
+    let mut net = Net::new(3, 1, 1_000);
+    let first = net.connect(0, 1, 1);
+    net.connect(0, 1, 1);
+    net.connect(1, 2, 1);
+    (0..3).for_each(|r| net.add_address(r, &format!("M{r}")));
+    net.run(10 * SECOND);
+    for used in [first, first + 1] {
+        net.cut(used);
+        time_to(&mut net, THROTTLES, Net::faults);
+        net.raise(used);
+        net.run(10 * SECOND);
+    }
+}
+
 /// An address is known at the farthest router when a message has had the time to get there, and so is its end.
 #[test]
 fn addresses_follow_a_change_within_the_time_that_a_message_needs() {
@@ -126,4 +143,73 @@ fn addresses_follow_a_change_within_the_time_that_a_message_needs() {
             net.run(SECOND + MS);
         }
     }
+}
+
+/// A random network of which all links are raised at the same time, as after a loss of power.
+fn all_at_once(n: usize, extra: usize, seed: u64) -> Net {
+    let mut net = Net::new(n, seed, 5_000);
+    for r in 1..n {
+        let back = if extra == 0 { 1 } else { 1 + net.rng.below(r as u64) as usize };
+        net.connect(r - back, r, 1);
+    }
+    for _ in 0..extra {
+        let (a, b) = (net.rng.below(n as u64) as usize, net.rng.below(n as u64) as usize);
+        if a != b && !net.links.iter().any(|l| l.ends.contains(&a) && l.ends.contains(&b)) {
+            net.connect(a, b, 1);
+        }
+    }
+    (0..n).for_each(|r| net.add_address(r, &format!("M{r}")));
+    net
+}
+
+/// Nobody waits for the next periodic advertisement, and the messages stay a small multiple of what is inevitable: each
+/// router floods a few messages, and asks each other one.
+#[test]
+fn a_network_starts_as_a_whole() {
+    for (n, extra, limit) in [(2, 0, 200), (24, 0, 900), (24, 24, 600), (15, 300, 600)] {
+        let mut net = all_at_once(n, extra, 1);
+        net.run(limit * MS);
+        let faults = net.faults();
+        assert!(faults.is_empty(), "{n} routers:\n{}", faults.join("\n"));
+        let (n, links, diameter) = (n as u64, net.links.len() as u64, u64::from(net.diameter()));
+        let bound = 6 * n * 2 * links + 5 * n * n * diameter;
+        eprintln!("{n} routers, {links} links: {} messages of {bound}, {:?}", net.transmitted, net.counts);
+        assert!(net.transmitted <= bound, "{} messages among {n}, {:?}", net.transmitted, net.counts);
+    }
+}
+
+/// Of what may hold a change of an address up after any history: the pause of the throttle of the router where it happened,
+/// that of the one that has to tell a new neighbour of it, and repeated requests, which double from 50 milliseconds.
+const AFTER_ANY_HISTORY: Duration = Duration::from_millis(1_000 + 1_000 + 750);
+
+/// Whatever an address update crosses on its way.
+#[test]
+fn addresses_get_through_changes_of_the_topology() {
+    let mut worst = Duration::ZERO;
+    for seed in 0..super::seeds(12) {
+        let latency = MS * [1, 5, 20][seed as usize % 3];
+        let mut net = at_rest(4 + (seed % 7) as usize, (seed % 5) as usize, seed, latency);
+        let router = net.rng.below(net.routers.len() as u64) as usize;
+        let steps = 1 + net.rng.below(30);
+        let when = net.rng.below(steps);
+        for step in 0..steps {
+            if step == when {
+                net.add_address(router, "Mnew");
+            }
+            let link = net.rng.below(net.links.len() as u64) as usize;
+            match net.rng.below(8) {
+                0..3 => net.cut(link),
+                3..6 => net.raise(link),
+                6 => net.add_address(router, &format!("M{step}")),
+                _ => net.remove_address(router, &format!("M{step}")),
+            }
+            let pause = net.rng.below(40);
+            net.run(MS * u32::try_from(pause).unwrap_or(0));
+        }
+        let limit = latency * net.diameter() * 4 + AFTER_ANY_HISTORY;
+        let time = time_to(&mut net, limit, |net| net.lacking(router, "Mnew"));
+        worst = worst.max(time);
+        eprintln!("seed {seed}: {time:?} of {limit:?}");
+    }
+    eprintln!("{worst:?} at worst");
 }

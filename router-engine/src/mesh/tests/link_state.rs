@@ -209,6 +209,19 @@ fn unreachable_routers_are_flushed_a_tick_later() {
 }
 
 #[test]
+fn unreachable_routers_are_flushed_however_much_changes_meanwhile() {
+    let mut a = Fixture::with_neighbour("B");
+    a.mau("B", 4, &[("exist", &["Mx"])]);
+    a.mesh.link_lost(NeighbourIndex::at(3), a.now);
+    a.drain();
+    let flushed = (1..10).find(|second| {
+        a.lsu("C", *second, &[("B", *second)]);
+        a.tick().contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) })
+    });
+    assert_eq!(flushed, Some(2));
+}
+
+#[test]
 fn link_states_expire_after_sixty_seconds_and_empty_routers_after_three_ticks_more() {
     let mut a = Fixture::with_neighbour("B");
     a.lsu("B", 2, &[("A", 1), ("C", 1)]);
@@ -285,6 +298,43 @@ fn what_an_earlier_life_told_does_not_stay() {
     assert_eq!(logs(&out), [(LogModule::Router, Level::Info, "Detected Restart of Router Node B")]);
     assert_eq!(sent(&out), [("LSR", "amqp:/_topo/0/B/qdrouter"), ("MAR", "amqp:/_topo/0/B/qdrouter.ma")]);
     assert!(out.contains(&MeshOutput::FlushNode { node: NodeIndex::at(1) }));
+}
+
+#[test]
+fn an_older_copy_does_not_end_a_request() {
+    let mut a = Fixture::with_neighbour("B");
+    a.ra("B", 7, 3, 2);
+    a.ra("B", 7, 2, 1);
+    a.hello("B", 3);
+    let out = a.tick();
+    let asked = |opcode| sent(&out).iter().filter(|(sent, _)| *sent == opcode).count();
+    assert!(asked("LSR") > 0 && asked("MAR") > 0, "{out:?}");
+}
+
+/// What others tell of a router is late at worst, and no sign of its life.
+#[test]
+fn hearsay_is_only_taken_when_it_is_news() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 5, &[("A", 1), ("C", 1)]);
+    a.ra("C", 7, 3, 2);
+    let c = a.mesh.index_of("C").expect("known");
+    let heard = |a: &mut Fixture, sync: i32, instance: i32, seq: i32| {
+        let body = sender("C").with("instance", instance).with("ls_seq", seq).with("mobile_seq", 0).with("sync", sync);
+        let out = a.receive("RA", &body);
+        (a.mesh.node(c).and_then(MeshNode::instance), sent(&out).contains(&("RA", "amqp:/_topo/0/all/qdrouter")))
+    };
+    a.lsu("C", 3, &[("B", 1)]);
+    for _ in 0..8 {
+        a.hello("B", 3);
+        a.tick();
+        for sync in [1, 2] {
+            assert_eq!(heard(&mut a, sync, 7, 2), (Some(7), false), "older");
+            assert_eq!(heard(&mut a, sync, 6, 9), (Some(7), false), "of an earlier life");
+        }
+    }
+    assert_eq!(a.mesh.node(c).map(|c| c.sequences().0), Some(3), "no restart is concluded");
+    assert_eq!(heard(&mut a, 2, 7, 4), (Some(7), false), "for others to pass on");
+    assert_eq!(heard(&mut a, 1, 7, 5), (Some(7), true));
 }
 
 #[test]

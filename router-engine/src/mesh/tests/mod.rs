@@ -98,6 +98,7 @@ impl Fixture {
         let mut fixture = Self::new();
         fixture.hello(id, 3);
         fixture.lsu(id, 1, &[("A", 1)]);
+        fixture.ra(id, 7, 1, 0);
         fixture.tick();
         fixture
     }

@@ -245,11 +245,13 @@ impl Net {
     }
 
     fn arrive(&mut self, r: usize, link: usize, message: Message) {
-        if message.trace.len() > self.routers[r].mesh.radius() as usize + 1 {
+        let all = message.target == Target::All;
+        let flooded = all && message.opcode != "MAU";
+        let router = &self.routers[r];
+        if (router.ticks || !flooded) && message.trace.len() > router.mesh.radius() as usize + 1 {
             return;
         }
-        let all = message.target == Target::All;
-        if all && message.opcode != "MAU" {
+        if flooded {
             let best = self.routers[r].flooded.entry(message.serial).or_insert(usize::MAX);
             if message.trace.len() >= *best {
                 return;
@@ -416,6 +418,18 @@ impl Net {
             at = self.links[link].ends[usize::from(self.links[link].ends[0] == at)];
         }
         false
+    }
+
+    /// Routers that there is a way to from `r`, and that do not know of its address or not that flows get there.
+    pub(super) fn lacking(&self, r: usize, key: &str) -> Vec<String> {
+        let (states, id) = (self.states(), self.routers[r].mesh.id());
+        let reached = reached_from(id, &states);
+        let knows = |router: &Router| {
+            let mut nodes = router.nodes.values();
+            nodes.any(|node| node.id == id && node.reachable && node.addresses.contains(key))
+        };
+        let others = self.routers.iter().filter(|o| o.mesh.id() != id && reached.contains(o.mesh.id()));
+        others.filter(|o| !knows(o)).map(|o| format!("{} lacks {key} at {id}", o.mesh.id())).collect()
     }
 
     /// What is wrong with the network, as the outputs of all routers describe it.

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Copies come within this time. Shorter than any interval at which a router says the same again.
+/// Copies come within this time. Twice of it, for which they are remembered at most, is no longer than any interval at which a
+/// router says the same again.
 const MEMORY: Duration = Duration::from_millis(500);
 
 /// Messages that are remembered per [`MEMORY`]. More of them are all passed on.
@@ -49,11 +50,11 @@ impl Flooded {
         if age < MEMORY {
             return;
         }
-        self.since = now;
-        std::mem::swap(&mut self.before, &mut self.recent);
-        self.recent = HashMap::new();
+        self.before = std::mem::take(&mut self.recent);
+        self.since = self.since + MEMORY;
         if age >= 2 * MEMORY {
             self.before = HashMap::new();
+            self.since = now;
         }
     }
 }
@@ -73,5 +74,20 @@ mod tests {
         assert!(flooded.is_news(&a, 2, at(2)), "by a shorter way");
         assert!(!flooded.is_news(&a, 3, at(499)));
         assert!(flooded.is_news(&a, 3, at(1_500)), "said again");
+    }
+
+    #[test]
+    fn what_is_said_again_a_second_later_is_news() {
+        for said in [0, 1, 250, 499, 500, 750] {
+            for meanwhile in [999, 1_000, 1_001, 1_499] {
+                let mut flooded = Flooded::default();
+                let at = |ms: u64| Instant::from_micros(1_000_000 + 1_000 * ms);
+                assert!(flooded.is_news(&Bytes::from_static(b"first"), 1, at(0)));
+                assert!(flooded.is_news(&Bytes::from_static(b"a"), 1, at(said)));
+                assert!(!flooded.is_news(&Bytes::from_static(b"a"), 1, at(said + 499)));
+                assert!(flooded.is_news(&Bytes::from_static(b"other"), 1, at(meanwhile.min(said + 999))));
+                assert!(flooded.is_news(&Bytes::from_static(b"a"), 1, at(said + 1_000)), "{said} {meanwhile}");
+            }
+        }
     }
 }
