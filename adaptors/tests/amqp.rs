@@ -1,6 +1,7 @@
 //! AMQP listeners and connectors with real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 

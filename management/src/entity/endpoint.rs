@@ -211,11 +211,11 @@ mod tests {
     fn routers_are_watched_when_there_is_an_interval() {
         let read = |given: &[(&'static str, Value)]| params(&completed(EntityType::Connector, given)).expect("valid");
         let watch = |millis, multiplier| Some(Liveness { interval: Duration::from_millis(millis), multiplier });
-        let interval = ("livenessInterval", 100.into());
+        let [interval, multiplier] = [("livenessInterval", 100.into()), ("livenessMultiplier", 5.into())];
         assert_eq!(read(&[]).liveness, None);
-        assert_eq!(read(&[("livenessMultiplier", 5.into())]).liveness, None);
-        assert_eq!(read(&[interval.clone()]).liveness, watch(100, 3));
-        assert_eq!(read(&[interval, ("livenessMultiplier", 5.into())]).liveness, watch(100, 5));
+        assert_eq!(read(std::slice::from_ref(&multiplier)).liveness, None);
+        assert_eq!(read(std::slice::from_ref(&interval)).liveness, watch(100, 3));
+        assert_eq!(read(&[interval, multiplier]).liveness, watch(100, 5));
     }
 
     #[test]
