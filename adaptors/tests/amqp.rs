@@ -1,6 +1,7 @@
 //! AMQP listeners and connectors with real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::disallowed_methods, reason = "tests have tasks of their own")]
 
 mod common;
 
@@ -16,11 +17,13 @@ use router_engine::core::action::{Direction, PeerOpen};
 use router_engine::core::connection::ConnectionRole;
 use router_engine::core::{AutoLinkConfig, AutoLinkPeer, AutoLinkState, Mode, RouterConfig};
 use router_engine::log;
+use router_engine::port::Liveness;
 use router_engine::port::local::{Attach, Endpoint, Envelope, Event, Identity};
 use router_engine::stream::Payload;
 use router_engine::{LinkId, Router};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -48,6 +51,7 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
         max_sessions: 100,
         max_session_frames: None,
         idle_timeout: Duration::from_secs(16),
+        liveness: None,
         link_capacity: 250,
         message_fields: router_engine::port::MessageFields::default(),
         strip_in: true,
@@ -60,18 +64,13 @@ fn endpoint(role: ConnectionRole, port: u16, tls: Option<TlsProfile>) -> Endpoin
 
 /// A listener on some port, and the port.
 fn listener(io: &Io, role: ConnectionRole, tls: Option<TlsProfile>) -> (Listener, u16) {
-    patient_listener(io, role, tls, None)
+    listener_with(io, endpoint(role, 0, tls), None)
 }
 
 /// As [`listener`], with a limit for the handshake.
-fn patient_listener(
-    io: &Io,
-    role: ConnectionRole,
-    tls: Option<TlsProfile>,
-    handshake_timeout: Option<Duration>,
-) -> (Listener, u16) {
+fn listener_with(io: &Io, endpoint: EndpointParams, handshake_timeout: Option<Duration>) -> (Listener, u16) {
     let params = ListenerParams {
-        endpoint: endpoint(role, 0, tls),
+        endpoint,
         authenticate_peer: false,
         require_encryption: false,
         require_ssl: false,
@@ -262,6 +261,70 @@ fn every_loss_of_a_connection_is_logged() {
 }
 
 /// A TLS client that trusts the certificates' authority and has one of them.
+/// Carries octets between two sockets until it is told to forget about them; nobody hears of that.
+#[derive(Default)]
+struct Tunnel {
+    blocked: AtomicBool,
+    /// Heartbeats carried away from the connector, and towards it.
+    heartbeats: [AtomicUsize; 2],
+}
+
+impl Tunnel {
+    /// A tunnel to a port of this machine for one connection; and its own port.
+    fn open(to: u16) -> (Arc<Self>, u16) {
+        let (tunnel, entry) = (Arc::<Self>::default(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let (carrier, port) = (Arc::clone(&tunnel), entry.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            let near = entry.accept().unwrap().0;
+            let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| carrier.carry(&near, &far, 0));
+                scope.spawn(|| carrier.carry(&far, &near, 1));
+            });
+        });
+        (tunnel, port)
+    }
+
+    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream, way: usize) {
+        let mut octets = [0; 4096];
+        while let Ok(n @ 1..) = from.read(&mut octets) {
+            if !self.blocked.load(Ordering::Relaxed) {
+                self.heartbeats[way].fetch_add(usize::from(octets[..n] == *HEARTBEAT), Ordering::Relaxed);
+                to.write_all(&octets[..n]).unwrap();
+            }
+        }
+    }
+}
+
+const HEARTBEAT: &[u8] = &[0, 0, 0, 8, 2, 0, 0, 0];
+
+#[test]
+fn routers_that_agreed_to_watch_each_other_notice_a_dead_connection() {
+    Lines::keep();
+    let executor = executor();
+    let (server, client) = (io("A", executor.handle().clone()), io("B", executor.handle().clone()));
+    let watched = |role, port, millis| {
+        let liveness = Some(Liveness { interval: Duration::from_millis(millis), multiplier: 3 });
+        EndpointParams { liveness, ..endpoint(role, port, None) }
+    };
+    let (_listener, port) = listener_with(&server, watched(ConnectionRole::InterRouter, 0, 100), None);
+    let (tunnel, port) = Tunnel::open(port);
+    let connector = connector(&client, watched(ConnectionRole::InterRouter, port, 50));
+    wait_for_message(&connector, "Connection Opened");
+    // More than a detection time, so that the one end has heard the other.
+    wait_until("heartbeats", || tunnel.heartbeats.iter().all(|count| count.load(Ordering::Relaxed) > 5));
+    assert_eq!(Lines::with("failed: "), 0);
+    tunnel.blocked.store(true, Ordering::Relaxed);
+    let dead = Instant::now();
+    let failed = "failed: amqp:resource-limit-exceeded liveness expired: nothing received for 300 ms";
+    wait_until("both ends give up", || {
+        let at_client = Lines::with(&format!("Connection to localhost:{port} {failed}"));
+        (at_client, Lines::with(failed)) == (1, 2)
+    });
+    // The idle timeout would have taken 16 s.
+    assert!(dead.elapsed() < Duration::from_secs(5), "{:?}", dead.elapsed());
+}
+
 fn tls_client(certs: &Certs) -> rustls::ClientConnection {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -325,7 +388,7 @@ fn a_handshake_that_takes_too_long_makes_one_line() {
     let executor = executor();
     let io = io("A", executor.handle().clone());
     let limit = Duration::from_millis(100);
-    let (_listener, port) = patient_listener(&io, ConnectionRole::Normal, None, Some(limit));
+    let (_listener, port) = listener_with(&io, endpoint(ConnectionRole::Normal, 0, None), Some(limit));
     // Some say nothing, others do not open.
     for (round, words) in [b"".as_slice(), b"AMQP\0\x01\0\0", b""].into_iter().enumerate() {
         let mut peer = TcpStream::connect(("localhost", port)).unwrap();
@@ -334,7 +397,8 @@ fn a_handshake_that_takes_too_long_makes_one_line() {
         wait_until("the connection is gone", || connections(&io) == 0);
     }
     let certs = Certs::new();
-    let (_listener, port) = patient_listener(&io, ConnectionRole::Normal, Some(certs.profile()), Some(10 * limit));
+    let secured = endpoint(ConnectionRole::Normal, 0, Some(certs.profile()));
+    let (_listener, port) = listener_with(&io, secured, Some(10 * limit));
     for (round, words) in [b"".as_slice(), b"AMQP\0\x01\0", b"AMQP\0\x01\0\0"].into_iter().enumerate() {
         let (mut peer, mut tls) = (TcpStream::connect(("localhost", port)).unwrap(), tls_client(&certs));
         let mut stream = rustls::Stream::new(&mut tls, &mut peer);

@@ -83,6 +83,7 @@ fn endpoint(host: &str, port: u16) -> EndpointParams {
         max_sessions: 100,
         max_session_frames: None,
         idle_timeout: Duration::from_secs(60),
+        liveness: None,
         link_capacity: 250,
         message_fields: router_engine::port::MessageFields::default(),
         strip_in: true,

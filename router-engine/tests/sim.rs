@@ -6,6 +6,7 @@
 use router_engine::core::AddressConfig;
 use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule, Record, observe, set_mask};
+use router_engine::port::Liveness;
 use router_engine::sim::scenario::{Params, Summary, run};
 use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check, service_scenario};
 use router_engine::stream::Notify;
@@ -32,6 +33,8 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
     };
     first..first + count
 }
+
+const CLOSE_WATCH: Liveness = Liveness { interval: Duration::from_millis(100), multiplier: 3 };
 
 /// Runs the scenario of each seed.
 fn check(count: u64, params: Params) {
@@ -60,6 +63,12 @@ fn random_networks() {
 #[test]
 fn random_networks_with_edge_routers() {
     check(64, Params { routers: 3, edges: 5, ..Params::default() });
+}
+
+/// Connections that stall for long are given up, too.
+#[test]
+fn random_networks_that_watch_closely() {
+    check(24, Params { liveness: Some(CLOSE_WATCH), edges: 2, ..Params::default() });
 }
 
 #[test]
@@ -101,6 +110,32 @@ fn settle(sim: &mut Sim) {
     }
     let faults = check::topology(sim);
     panic!("{} faults, first {:?}", faults.len(), faults.first());
+}
+
+/// Nobody is told that a connection carries nothing any more; 400 ms later its routers use another way, if they agreed
+/// to watch each other.
+#[test]
+fn a_dead_connection_is_left_within_the_detection_time() {
+    for (liveness, left) in [(Some(CLOSE_WATCH), true), (None, false)] {
+        let mut sim = Sim::new(1);
+        sim.liveness = liveness;
+        for id in ["A", "B", "C"] {
+            sim.add_router(RouterSpec::interior(id));
+        }
+        let trunks = [[0, 1], [0, 2], [2, 1]].map(|ends| {
+            let cost = if ends == [0, 1] { 1 } else { 2 };
+            sim.add_trunk(TrunkSpec { ends, cost, delay: Duration::from_millis(1) })
+        });
+        settle(&mut sim);
+        sim.run(Duration::from_secs(30));
+        sim.mute_trunk(trunks[0]);
+        sim.run(Duration::from_millis(400));
+        for (from, to) in [(0, "B"), (1, "A")] {
+            let rows = sim.router(from).node_rows(sim.now);
+            let next_hop = rows.iter().find(|row| row.id == to).and_then(|row| row.next_hop.as_deref());
+            assert_eq!(next_hop == Some("C"), left, "to {to} by {next_hop:?} with {liveness:?}");
+        }
+    }
 }
 
 /// Messages of which more has left than a router retains are delivered, or end as the one receiver that had them says.

@@ -431,6 +431,7 @@ async fn establish(
         condition: "proton:io".to_owned(),
         description: io_text(&error, "disconnected", address),
     })?;
+    shared.params.endpoint.prepare(&stream);
     let Some(tls) = tls else { return Ok(Transport::plain(stream)) };
     let session = tls.session(&target.host, None).map_err(|e| transport_failure(&e.into(), address))?;
     let mut transport = Transport::tls(stream, session);

@@ -185,13 +185,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.trace_epoch = epoch;
             self.port.set_trace(log::enabled(LogModule::Protocol, Level::Debug));
         }
-        if self.port.poll_timeout().is_some_and(|due| due <= now) {
-            self.port.handle_timeout(now);
-        }
+        // Before the timers: a process that was stopped finds in its sockets what its peers said meanwhile.
         let read = match self.read(cx) {
             Ok(progress) => progress,
             Err(error) => return Round::End(Ending::Transport(error)),
         };
+        if self.port.poll_timeout().is_some_and(|due| due <= now) {
+            self.port.handle_timeout(now);
+        }
         let mut turn = self.port.turn(now);
         turn |= self.authenticate(cx, now);
         self.after_turn();

@@ -407,6 +407,7 @@ async fn accept_all(shared: &Arc<Shared>) {
 
 /// The life of an accepted connection.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+    shared.params.endpoint.prepare(&stream);
     let conn = shared.conn_params(&stream, peer);
     let address = shared.params.endpoint.address();
     let registration = Registration::new(&shared.io, conn.clone());
@@ -542,6 +543,7 @@ mod tests {
             max_sessions: 16,
             max_session_frames: None,
             idle_timeout: Duration::ZERO,
+            liveness: None,
             link_capacity: 250,
             message_fields: router_engine::port::MessageFields::default(),
             strip_in: false,

@@ -1,13 +1,14 @@
 //! Parameters of AMQP listeners and connectors.
 
-use crate::net::Family;
+use crate::net::{Family, limit_unacknowledged};
 use crate::tls::TlsProfile;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnFacts, ConnParams, ConnectionRole, LinkPolicy, TrunkParams};
-use router_engine::port::{MessageFields, OpenParams, PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{Liveness, MessageFields, OpenParams, PlainCredentials, PortParams, SaslParams};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Checks user names and passwords.
 pub trait Authenticator: Send + Sync {
@@ -38,6 +39,8 @@ pub struct EndpointParams {
     pub max_session_frames: Option<u32>,
     /// Give up when nothing is received for this long; zero is never.
     pub idle_timeout: Duration,
+    /// How closely to watch a router of the same network that offers the like.
+    pub liveness: Option<Liveness>,
     /// Initial credit of incoming links.
     pub link_capacity: u32,
     /// What is logged of messages.
@@ -130,12 +133,22 @@ impl EndpointParams {
         ConnParams { label, links, trunk, facts, ..ConnParams::amqp(role) }
     }
 
+    /// Prepares the socket of a connection: between routers, the kernel gives up a peer that acknowledges nothing. A
+    /// peer that lives sends something within the idle timeout, so it has acknowledged by then what came before; a
+    /// peer for which that would be too hasty is not watched for silence either.
+    pub(super) fn prepare(&self, stream: &TcpStream) {
+        if self.role.is_within_network() && !self.idle_timeout.is_zero() {
+            limit_unacknowledged(stream, self.idle_timeout);
+        }
+    }
+
     pub(super) fn port_params(&self, conn: ConnParams, sasl: SaslParams) -> PortParams {
         PortParams {
             max_frame_size: self.max_frame_size,
             max_sessions: self.max_sessions,
             session_window: self.max_session_frames,
             idle_timeout: self.idle_timeout,
+            liveness: self.liveness,
             open: OpenParams { properties: self.open_properties.clone(), ..OpenParams::default() },
             policy_vhost: self.policy_vhost.clone(),
             sasl,

@@ -9,6 +9,7 @@ use super::input::Input;
 use super::layer::{Authentication, Layer};
 use super::limits::MAX_FRAME_BEFORE_OPEN;
 use super::link::Link;
+use super::liveness::Liveness;
 use super::output::Output;
 use super::session::Session;
 use super::timer::{Timer, Timers};
@@ -42,12 +43,14 @@ pub struct Connection {
     pub(super) status: Status,
     pub(super) failure: Option<Violation>,
     pub(super) timers: Timers,
-    /// Octets came in since the idle timer was set.
+    /// Octets came in since the timers that wait for some were set.
     received_since: bool,
     /// What [`Output::total`] was when the heartbeat timer was set.
     written_at: u64,
     /// How long we may be silent.
     pub(super) heartbeat: Option<Duration>,
+    /// What was agreed with the peer.
+    pub(super) liveness: Option<Liveness>,
     pub(super) peer_max_frame: u32,
     pub(super) peer_channel_max: u16,
     pub(super) sessions: Slab<Box<Session>>,
@@ -105,6 +108,7 @@ impl Connection {
             received_since: false,
             written_at: 0,
             heartbeat: None,
+            liveness: None,
             peer_max_frame: MAX_FRAME_BEFORE_OPEN,
             peer_channel_max: u16::MAX,
             sessions: Slab::new(),
@@ -138,9 +142,7 @@ impl Connection {
 
     /// The next thing that happened, if any. Reads one frame at a time.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        if std::mem::take(&mut self.received_since) {
-            self.set_idle_timer(now);
-        }
+        self.note_received(now);
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -189,25 +191,18 @@ impl Connection {
         self.timers.next()
     }
 
-    /// Runs the timers that are due; [`Self::poll_event`] and [`Self::flush`] must follow.
+    /// Runs the timers that are due; [`Self::poll_event`] and [`Self::flush`] must follow. What the transport has
+    /// received belongs to [`Self::receive`] before, so that it is not missed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        // While we did not run, the peer was not silent: we did not listen.
+        self.timers.postpone(Timer::Liveness, self.timers.lateness(now));
+        // Octets that came but were not looked at yet count.
+        self.note_received(now);
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
-                Timer::Idle => {
-                    // Octets that came but were not looked at yet count.
-                    if !std::mem::take(&mut self.received_since) {
-                        let event = self.fail(Violation::IdleTimeout);
-                        self.events.push_back(event);
-                        return;
-                    }
-                    self.set_idle_timer(now);
-                }
-                Timer::Heartbeat => {
-                    // Nothing may follow a close.
-                    if self.written_at == self.wire.output.total() && !self.ends.close_sent {
-                        self.wire.empty();
-                    }
-                }
+                Timer::Idle => self.give_up(Violation::IdleTimeout),
+                Timer::Liveness => self.give_up(self.liveness_violation()),
+                Timer::Heartbeat => self.beat(),
                 Timer::Close => {
                     self.status = Status::Closing;
                     self.failure.get_or_insert(Violation::CloseTimeout);
@@ -302,6 +297,27 @@ impl Connection {
             && (self.layer == Layer::Amqp || !self.is_server())
         {
             self.timers.set(Timer::Idle, now + timeout);
+        }
+    }
+
+    fn note_received(&mut self, now: Instant) {
+        if std::mem::take(&mut self.received_since) {
+            self.set_idle_timer(now);
+            self.set_liveness_timer(now);
+        }
+    }
+
+    /// Ends the connection with a silent peer.
+    fn give_up(&mut self, violation: Violation) {
+        let event = self.fail(violation);
+        self.events.push_back(event);
+    }
+
+    /// Tells the peer that we are alive, unless something else does. Nothing may follow a close.
+    fn beat(&mut self) {
+        let output = &self.wire.output;
+        if output.is_empty() && output.total() == self.written_at && !self.ends.close_sent {
+            self.wire.empty();
         }
     }
 

@@ -4,6 +4,7 @@ use crate::codec::DecodeError;
 use crate::performative::Error;
 use crate::value::Symbol;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A breach of the protocol by the peer, or another reason to end the connection. Every kind has a
 /// variant, so that each check can be told apart (spec `amqp-endpoint.md` 1, 5 and 15).
@@ -63,6 +64,9 @@ pub enum Violation {
     /// Nothing was received in time.
     #[error("local-idle-timeout expired")]
     IdleTimeout,
+    /// Nothing was received in the detection time that was agreed.
+    #[error("liveness expired: nothing received for {} ms", .0.as_millis())]
+    Liveness(Duration),
     /// A channel above the limit.
     #[error("remote channel {channel} is above negotiated channel_max {max}.")]
     ChannelAboveMax {
@@ -144,7 +148,7 @@ impl Violation {
             Self::SkippedAuthentication => "amqp:connection:policy-error",
             Self::ClientUnauthorized { .. } | Self::AuthenticationFailed { .. } => "amqp:unauthorized-access",
             Self::Decode(_) => "amqp:decode-error",
-            Self::IdleTimeout => "amqp:resource-limit-exceeded",
+            Self::IdleTimeout | Self::Liveness(_) => "amqp:resource-limit-exceeded",
             Self::Unexpected(_) | Self::NoSuchChannel(_) | Self::ChannelInUse(_) => "amqp:not-allowed",
             Self::NoSuchHandle(_) | Self::LinkNameInUse(_) | Self::NoDeliveryId | Self::TransferByReceiver => {
                 "amqp:invalid-field"

@@ -38,6 +38,8 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::MAX_SESSIONS,
         endpoint::MAX_SESSION_FRAMES,
         endpoint::IDLE_TIMEOUT,
+        endpoint::LIVENESS_INTERVAL,
+        endpoint::LIVENESS_MULTIPLIER,
         endpoint::STRIP_ANNOTATIONS,
         endpoint::LINK_CAPACITY,
         flag("verifyHostname", "The name in the peer's certificate must be its host.").or_flag(true).create(),

@@ -9,7 +9,8 @@ use adaptors::amqp::EndpointParams;
 use adaptors::net::Family;
 use amqp_core::Value;
 use router_engine::core::connection::ConnectionRole;
-use router_engine::port::MessageFields;
+use router_engine::port::{Liveness, MessageFields};
+use std::time::Duration;
 
 const ROLES: &[&str] = &["normal", "inter-router", "route-container", "edge", "inter-edge", "inter-network"];
 const FAMILIES: &[&str] = &["IPv4", "IPv6"];
@@ -31,6 +32,16 @@ pub(super) const MAX_SESSION_FRAMES: Attribute =
     number("maxSessionFrames", "Frames that one session may have under way to the router.").create();
 pub(super) const IDLE_TIMEOUT: Attribute =
     number("idleTimeoutSeconds", "A peer silent for this long is cut off; 0 never.").natural().or_number(16).create();
+pub(super) const LIVENESS_INTERVAL: Attribute =
+    number("livenessInterval", "Milliseconds within which routers that agree to it hear from each other; 0 never.")
+        .within(0, u32::MAX as i64)
+        .or_number(0)
+        .create();
+pub(super) const LIVENESS_MULTIPLIER: Attribute =
+    number("livenessMultiplier", "Intervals of silence after which the router at the other end counts as dead.")
+        .within(2, 255)
+        .or_number(3)
+        .create();
 pub(super) const STRIP_ANNOTATIONS: Attribute =
     one_of("stripAnnotations", STRIP, "Where router annotations are taken off messages.").or_text("both").create();
 pub(super) const LINK_CAPACITY: Attribute =
@@ -64,6 +75,7 @@ pub(super) fn params(a: &Attributes) -> Result<EndpointParams, RouterError> {
         max_frame_size: limit(a, "maxFrameSize", 512, i32::MAX as u32)?.unwrap_or(DEFAULT_MAX_FRAME_SIZE),
         max_session_frames: limit(a, "maxSessionFrames", 2, i32::MAX as u32)?,
         idle_timeout: a.seconds("idleTimeoutSeconds"),
+        liveness: liveness(a),
         link_capacity: match u32::try_from(a.count("linkCapacity")) {
             Ok(0) | Err(_) => DEFAULT_LINK_CAPACITY,
             Ok(capacity) => capacity,
@@ -81,6 +93,12 @@ pub(super) fn params(a: &Attributes) -> Result<EndpointParams, RouterError> {
 pub(super) fn mechanisms(a: &Attributes) -> Option<Vec<String>> {
     let words = a.text("saslMechanisms")?.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     Some(words).filter(|words| !words.is_empty())
+}
+
+fn liveness(a: &Attributes) -> Option<Liveness> {
+    let interval = Duration::from_millis(a.count("livenessInterval"));
+    let multiplier = u32::try_from(a.count("livenessMultiplier")).unwrap_or(u32::MAX);
+    Some(Liveness { interval, multiplier }).filter(|_| !interval.is_zero())
 }
 
 fn role(word: Option<&str>) -> ConnectionRole {
@@ -187,6 +205,17 @@ mod tests {
         assert_eq!((endpoint.max_frame_size, endpoint.max_sessions, endpoint.max_session_frames), (16384, 32768, None));
         assert_eq!((endpoint.link_capacity, endpoint.strip_in, endpoint.strip_out), (250, true, true));
         assert_eq!((endpoint.cost, endpoint.idle_timeout.as_secs(), endpoint.family), (1, 16, None));
+    }
+
+    #[test]
+    fn routers_are_watched_when_there_is_an_interval() {
+        let read = |given: &[(&'static str, Value)]| params(&completed(EntityType::Connector, given)).expect("valid");
+        let watch = |millis, multiplier| Some(Liveness { interval: Duration::from_millis(millis), multiplier });
+        let [interval, multiplier] = [("livenessInterval", 100.into()), ("livenessMultiplier", 5.into())];
+        assert_eq!(read(&[]).liveness, None);
+        assert_eq!(read(std::slice::from_ref(&multiplier)).liveness, None);
+        assert_eq!(read(std::slice::from_ref(&interval)).liveness, watch(100, 3));
+        assert_eq!(read(&[interval, multiplier]).liveness, watch(100, 5));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::MAX_SESSIONS,
         endpoint::MAX_SESSION_FRAMES,
         endpoint::IDLE_TIMEOUT,
+        endpoint::LIVENESS_INTERVAL,
+        endpoint::LIVENESS_MULTIPLIER,
         number("initialHandshakeTimeoutSeconds", "How long a peer may take until it has opened; 0 is any time.")
             .natural()
             .or_number(0)

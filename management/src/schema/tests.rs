@@ -33,7 +33,7 @@ fn operations_and_attributes_are_inherited() {
     let mut names: Vec<_> = EntityType::ALL.iter().flat_map(|t| t.attributes()).map(|a| a.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 247);
+    assert_eq!(names.len(), 249);
 }
 
 #[test]

@@ -100,6 +100,12 @@ impl ConnectionRole {
         self.traits().inter_router
     }
 
+    /// Both ends are routers of this network, whichever part they have in it.
+    #[must_use]
+    pub const fn is_within_network(self) -> bool {
+        self.is_router() && !matches!(self, Self::InterNetwork)
+    }
+
     /// It has control links beside its data links.
     #[must_use]
     pub const fn has_control_links(self) -> bool {

@@ -5,6 +5,7 @@ use super::egress::out_id;
 use super::ingress::{lose_current, unpack};
 use super::limits::EVENTS_PER_TURN;
 use super::link::PortLink;
+use super::liveness;
 use super::open::{asked, our_open, peer_open};
 use super::params::PortError;
 use super::report;
@@ -64,6 +65,9 @@ impl AmqpPort {
         let mut peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
         peer.policy = self.router.decide(&asked(&self.params, &peer));
         report::opened(self.handle.id, &self.params.conn, &peer);
+        if let Some(agreed) = liveness::agreed(&self.params, &peer.properties) {
+            self.engine.watch(agreed);
+        }
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
         if !self.params.conn.initiator {

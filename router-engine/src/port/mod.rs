@@ -17,6 +17,7 @@ mod events;
 mod ingress;
 pub mod limits;
 mod link;
+mod liveness;
 pub mod local;
 mod message_log;
 mod open;
@@ -28,7 +29,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use amqp_core::engine::Output;
+pub use amqp_core::engine::{Liveness, Output};
 pub use amqp_core::sasl::PlainCredentials;
 pub use message_log::MessageFields;
 pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsInfo};

@@ -1,6 +1,7 @@
 //! Our open, and what the core is told of the peer's (spec `amqp-endpoint.md` section 4,
 //! `inter-router-protocol.md` 2.2 and 2.3).
 
+use super::liveness;
 use super::params::{PortParams, SaslParams, TlsInfo};
 use crate::VERSION;
 use crate::core::action::PeerOpen;
@@ -89,6 +90,9 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
     }
     if conn.role.tells_annotations_version() {
         put("qd.annotations-version", Value::Int(ANNOTATIONS_VERSION));
+    }
+    if let Some(offer) = liveness::offer(params) {
+        liveness::properties(offer).into_iter().for_each(|(key, value)| put(key, value));
     }
     if let Some(list) = &params.open.failover_list {
         put("failover-server-list", list.clone());

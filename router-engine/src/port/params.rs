@@ -2,7 +2,7 @@
 
 use super::MessageFields;
 use crate::core::connection::ConnParams;
-use amqp_core::engine::Violation;
+use amqp_core::engine::{Liveness, Violation};
 use amqp_core::performative::Error;
 use amqp_core::value::{Map, Value};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct PortParams {
     pub session_window: Option<u32>,
     /// Give up when nothing is received for this long; zero is never.
     pub idle_timeout: Duration,
+    /// How closely to watch a router of the same network that offers the like; `None` offers nothing.
+    pub liveness: Option<Liveness>,
     /// What its open tells beside what follows from the connection.
     pub open: OpenParams,
     /// The vhost whose policy applies, whatever the peer asks for.
@@ -119,6 +121,7 @@ impl PortParams {
             max_sessions: 32768,
             session_window: None,
             idle_timeout: Duration::from_secs(16),
+            liveness: None,
             open: OpenParams::default(),
             policy_vhost: None,
             sasl: SaslParams::anonymous_server(),

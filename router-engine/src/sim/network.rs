@@ -7,7 +7,7 @@ use super::wire::{EndId, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::{AddressConfig, Mode, RouterConfig};
-use crate::port::{AmqpPort, PortParams, SaslParams};
+use crate::port::{AmqpPort, Liveness, PortParams, SaslParams};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use slab::Slab;
@@ -50,6 +50,8 @@ pub struct Sim {
     pub rng: SplitMix64,
     /// Largest frame that routers accept, in octets.
     pub max_frame_size: u32,
+    /// How closely routers watch each other.
+    pub liveness: Option<Liveness>,
     pub(super) routers: Vec<SimRouter>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) clients: Vec<Client>,
@@ -135,6 +137,7 @@ impl Sim {
             ledger: Ledger::default(),
             rng: SplitMix64::new(seed),
             max_frame_size: 16384,
+            liveness: None,
             routers: Vec::new(),
             trunks: Vec::new(),
             clients: Vec::new(),
@@ -248,6 +251,7 @@ impl Sim {
         conn.trunk.cost = cost;
         PortParams {
             max_frame_size: self.max_frame_size,
+            liveness: self.liveness,
             sasl: if initiator { SaslParams::anonymous_client() } else { SaslParams::anonymous_server() },
             handshake_timeout: Some(Duration::from_secs(10)),
             ..PortParams::new(conn)

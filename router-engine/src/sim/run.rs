@@ -218,8 +218,8 @@ impl Sim {
                 if let PortState::Closing(Some(error)) | PortState::Dropped(Some(error)) = port.state() {
                     let text = format!("a port of router {router} failed: {} {}", error.condition, error.description);
                     // These follow from a connection that went mute.
-                    let due = ["local-idle-timeout expired", "Timeout waiting for initial handshake"];
-                    if !due.contains(&error.description.as_str()) {
+                    let due = ["local-idle-timeout", "liveness", "Timeout waiting for initial handshake"];
+                    if !due.iter().any(|words| error.description.starts_with(words)) {
                         self.ledger.faults.push(text);
                     }
                 }

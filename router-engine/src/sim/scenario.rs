@@ -6,6 +6,7 @@ use super::network::{RouterSpec, Sim};
 use super::{check, ledger::Outcome};
 use crate::core::AddressConfig;
 use crate::forward::Treatment;
+use crate::port::Liveness;
 use crate::rng::SplitMix64;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Params {
     pub faults: usize,
     /// Messages to send while faults happen.
     pub messages: usize,
+    /// How closely routers watch each other.
+    pub liveness: Option<Liveness>,
 }
 
 /// What happened in a run, to see that something did.
@@ -44,7 +47,7 @@ pub struct Summary {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { routers: 5, edges: 0, faults: 8, messages: 150 }
+        Self { routers: 5, edges: 0, faults: 8, messages: 150, liveness: None }
     }
 }
 
@@ -79,6 +82,7 @@ pub fn run(seed: u64, params: Params) -> Result<Summary, String> {
 fn build(seed: u64, params: Params) -> Sim {
     let mut sim = Sim::new(seed);
     choose_frame_size(&mut sim);
+    sim.liveness = params.liveness;
     let routers = 2 + sim.rng.below(params.routers.saturating_sub(1) as u64) as usize;
     for index in 0..routers {
         sim.add_router(RouterSpec { addresses: addresses(), ..RouterSpec::interior(format!("R{index}")) });

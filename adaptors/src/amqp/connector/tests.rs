@@ -19,6 +19,7 @@ fn connector(handle: tokio::runtime::Handle) -> Connector {
         max_sessions: 16,
         max_session_frames: None,
         idle_timeout: Duration::ZERO,
+        liveness: None,
         link_capacity: 250,
         message_fields: router_engine::port::MessageFields::default(),
         strip_in: false,
@@ -64,6 +65,30 @@ async fn the_open_names_the_host_that_was_dialled() {
     let conn = shared.conn_params(&slot, None, "first:1");
     let params = shared.params.port_params(conn, SaslParams::None, &dialled);
     assert_eq!(params.open.hostname.as_deref(), Some("first"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn between_routers_the_kernel_gives_up_a_peer_that_acknowledges_nothing() {
+    use ConnectionRole::{Edge, InterEdge, InterNetwork, InterRouter, InterRouterData, Normal};
+    let server = net::listen_on(std::net::SocketAddr::from(([127, 0, 0, 1], 0)), 16).expect("a port");
+    let idle = Duration::from_secs(16);
+    let made = connector(tokio::runtime::Handle::current());
+    for (role, idle_timeout, limit) in [
+        (InterRouter, idle, Some(idle)),
+        (InterRouterData, idle, Some(idle)),
+        (Edge, idle, Some(idle)),
+        (InterEdge, idle, Some(idle)),
+        (InterNetwork, idle, None),
+        (Normal, idle, None),
+        (InterRouter, Duration::ZERO, None),
+    ] {
+        let stream = TcpStream::connect(server.local_addr().expect("bound")).await.expect("connected");
+        let endpoint = EndpointParams { role, idle_timeout, ..made.shared.params.endpoint.clone() };
+        endpoint.prepare(&stream);
+        let set = socket2::SockRef::from(&stream).tcp_user_timeout().expect("an option");
+        assert_eq!(set.filter(|time| !time.is_zero()), limit, "{role:?} {idle_timeout:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod flow;
 mod fuzz;
 mod limits;
 mod links;
+mod liveness;
 mod opening;
 mod pair;
 mod streaming;

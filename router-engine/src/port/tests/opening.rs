@@ -67,6 +67,28 @@ fn properties_by_role() {
     );
 }
 
+/// What is made of the properties is tested where they are read; here, that it is done.
+#[test]
+fn a_peer_is_watched_if_it_offers_that_too() {
+    let offer = Liveness { interval: Duration::from_millis(100), multiplier: 3 };
+    let offering = PortParams { liveness: Some(offer), ..params(ConnectionRole::InterRouter) };
+    let theirs = Map::new()
+        .with(Value::symbol("qd.liveness-interval"), Value::Uint(250))
+        .with(Value::symbol("qd.liveness-multiplier"), Value::Uint(2));
+    for (properties, due) in [(None, 16_000), (Some(theirs), 250)] {
+        let mut world = World::new();
+        let at = world.join(offering.clone());
+        world.at(at).engine.open(Open { container_id: "peer".into(), properties, ..Open::default() });
+        world.run();
+        let Some(Event::RemoteOpen(open)) = world.at(at).events.first() else { panic!() };
+        let ours = open.properties.as_ref().unwrap();
+        assert_eq!(ours.get("qd.liveness-interval"), Some(&Value::Uint(100)));
+        assert_eq!(ours.get("qd.liveness-multiplier"), Some(&Value::Uint(3)));
+        // The peer wants to hear nothing that it did not ask for.
+        assert_eq!(world.at(at).port.poll_timeout(), Some(world.now + Duration::from_millis(due)));
+    }
+}
+
 #[test]
 fn window_by_role() {
     let window = |role, configured, max_frame_size| {
