@@ -708,13 +708,11 @@ fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpSt
     let mailbox = Arc::default();
     let member = listener.service().join(&mailbox).expect("open");
     let identity = setup::flow(false, "client".to_owned(), None);
-    let mut connection = Connection::join(router, identity, mailbox, clock::now());
-    let links = [Attach::sender("in", ADDRESS), Attach::dynamic_receiver("out")];
-    let mut actions = vec![setup::opened()];
-    let [into, out_of] = connection.attach(&mut actions, links, clock::now()).map(|answer| answer.expect("attached"));
-    let head = head::client_head(ADDRESS, &out_of.source.expect("an address"), None);
-    let socket = Socket::new(transport, connection.id(), Role::Requester);
-    let mut flow = Flow::new(Exchange::requester(connection, head), socket, member);
-    flow.start(into.link, None, Vec::new());
+    let connection = Connection::join(router, identity, mailbox, clock::now());
+    let exchange = Exchange::requester(connection, ADDRESS.into(), None, setup::opened(), clock::now());
+    let exchange = exchange.expect("attached");
+    let socket = Socket::new(transport, exchange.id(), Role::Requester);
+    let mut flow = Flow::new(exchange, socket, member);
+    flow.submit();
     flow
 }

@@ -108,6 +108,15 @@ impl Receiving {
         wants && !self.dry
     }
 
+    /// Whether nothing was written, and nothing waits for it.
+    pub(super) fn is_untouched(&self) -> bool {
+        match self.state {
+            ReceivingState::Head => true,
+            ReceivingState::Open => self.window.written() == 0 && self.pending.is_empty(),
+            ReceivingState::Rest | ReceivingState::Done | ReceivingState::Broken => false,
+        }
+    }
+
     /// Whether nothing has come that could be written.
     pub(super) const fn brings_nothing(&self) -> bool {
         self.delivery.is_none() || matches!(self.state, ReceivingState::Broken)
