@@ -31,7 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ADDRESS: &str = "svc";
 
 pub(crate) fn router() -> Arc<Router> {
-    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    retrying_router(Duration::ZERO)
+}
+
+/// A router that sends client streams again for so long.
+pub(super) fn retrying_router(stream_retry: Duration) -> Arc<Router> {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, stream_retry, ..RouterConfig::default() };
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
@@ -184,8 +189,13 @@ impl Served {
         head::server_head(&self.reply_to)
     }
 
+    /// Adds octets to the answer, which has none yet.
+    pub(super) fn say(&self, octets: &'static [u8]) {
+        self.answer.push_all([self.head(), Bytes::from_static(octets)]);
+    }
+
     /// Waits until the client stream has delivered `expected` and ended completely.
-    async fn expect(&mut self, expected: &[u8]) {
+    pub(super) async fn expect(&mut self, expected: &[u8]) {
         assert_eq!(self.end().await, Pull::Done);
         assert_eq!(self.received.make_contiguous().concat(), expected);
     }
