@@ -227,7 +227,7 @@ impl Shared {
 
     fn add_address(&self, name: &str, address: &str, value: i64) {
         let key = self.addresses.lock().insert(name, address, value);
-        let watch = self.router.watch(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
+        let watch = self.router.watch_consumers(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
         self.addresses.lock().set_watch(key, watch);
     }
 

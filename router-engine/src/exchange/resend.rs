@@ -144,7 +144,7 @@ impl Watch {
     fn begin(connection: &Connection, address: &str) -> Self {
         let router = Arc::clone(connection.router());
         let notify = Notify { mailbox: Arc::clone(connection.mailbox()), key: WATCH };
-        let id = router.watch(address, notify);
+        let id = router.watch_consumers(address, notify);
         Self { router, id }
     }
 }
