@@ -436,7 +436,13 @@ impl Exchange {
             // A request that has been sent to its end is done with; the reply may still be coming.
             Some(_) if self.sending.is_ended() && self.role == Role::Requester => {}
             // What was understood, and refused, is no better elsewhere.
-            Some(state) if matches!(state, DeliveryState::Rejected(_)) || !self.withdraw() => self.refuse(),
+            Some(state) if matches!(state, DeliveryState::Rejected(_)) || !self.withdraw() => {
+                // A client whose reply has reached nobody sends nothing: there is nothing to wait for.
+                if state == DeliveryState::Released && self.role == Role::Responder && self.phase == Phase::Open {
+                    self.receiving.tell_failure(&mut self.actions);
+                }
+                self.refuse();
+            }
             Some(_) => {}
         }
         if settled {

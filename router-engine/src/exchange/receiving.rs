@@ -168,6 +168,15 @@ impl Receiving {
         }
     }
 
+    /// The other stream has failed, so this one will. Of one that has brought nothing yet its sender, who may have heard of
+    /// nothing, is told at once.
+    pub(super) fn tell_failure(&self, actions: &mut Vec<Action>) {
+        let brought = self.window.written() > 0 || self.weight() > 0;
+        if let Some(delivery) = self.delivery.filter(|_| !(self.settled || brought)) {
+            actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(modified()), settled: false });
+        }
+    }
+
     /// Nothing more is written.
     pub(super) fn finish(&mut self, outcome: DeliveryState, actions: &mut Vec<Action>) {
         self.state = ReceivingState::Done;

@@ -2,6 +2,7 @@
 
 use super::head::{self, Head};
 use super::*;
+use crate::core::connection::PeerKind;
 use crate::core::{Mode, RouterConfig};
 use crate::port::local::{Delivery, Endpoint, Envelope, Event, Identity};
 use crate::stream::{Notify, Payload, Producer, Reader, StreamLimits};
@@ -13,6 +14,11 @@ const RETRY: Duration = Duration::from_secs(2);
 
 const fn at(millis: u64) -> Instant {
     Instant::from_micros(millis * 1000)
+}
+
+fn flow() -> Identity {
+    let (kind, host) = (PeerKind::TcpFlow, "flow".to_owned());
+    Identity { kind, initiator: false, host, local_socket: None, capacity: 5 }
 }
 
 /// The client's connection: what it sends, and what it was sent.
@@ -85,12 +91,25 @@ impl Bed {
     }
 
     fn in_router(router: Arc<Router>) -> Self {
-        let connection = Connection::join(&router, Identity::client("client", 5), Arc::default(), at(0));
+        let connection = Connection::join(&router, flow(), Arc::default(), at(0));
         let opened = Action::Opened(Box::default());
         let exchange = Exchange::requester(connection, ADDRESS.into(), None, opened, at(0)).expect("attached");
         let mut bed = Self { router, exchange, client: Client::default(), due: None };
         bed.turn(at(0));
         bed
+    }
+
+    /// The exchange of a request that has come to a server.
+    fn responder(router: Arc<Router>, Served { delivery, reader, .. }: Served, reply_to: &str) -> Self {
+        let mut connection = Connection::join(&router, flow(), Arc::default(), at(0));
+        let links = [Attach::anonymous_sender("reply"), Attach::unbound_receiver("request")];
+        let opened = &mut vec![Action::Opened(Box::default())];
+        let [into, out_of] = connection.attach(opened, links, at(0)).map(|answer| answer.expect("attached").link);
+        let delivery = delivery.move_to(&mut connection, out_of, at(0));
+        let request = Request { delivery, reader, pending: VecDeque::new() };
+        let mut exchange = Exchange::responder(connection, head::server_head(reply_to), request);
+        exchange.start(into, reply_to.to_owned(), Vec::new());
+        Self { router, exchange, client: Client::default(), due: None }
     }
 
     /// Does what there is to do, as the task of a flow.
@@ -238,6 +257,8 @@ fn another_server_that_comes_meanwhile_is_tried_at_once() {
         assert!(bed.is_refused(&mut servers[0], at(now)));
     }
     assert_eq!(bed.turn(at(160)), Phase::Waiting);
+    let _another_client = Bed::in_router(Arc::clone(&bed.router));
+    assert_eq!(bed.turn(at(160)), Phase::Waiting, "that is no news");
     servers.push(Server::new(&bed.router));
     assert_eq!(bed.turn(at(161)), Phase::Open);
 }
@@ -279,6 +300,17 @@ fn a_server_that_answers_and_breaks_off_gets_one_more_chance() {
         assert_eq!(bed.turn(at(100)) == Phase::Open, again);
     }
     assert!(servers[0].serve().is_none());
+}
+
+/// A reply that was lost on its way, of which the client's router has heard nothing.
+#[test]
+fn a_request_fails_at_once_when_its_reply_has() {
+    let (mut bed, mut servers) = Bed::new(1);
+    let served = servers[0].serve().expect("a request");
+    let mut responder = Bed::responder(Arc::clone(&bed.router), served, "nowhere");
+    assert_eq!(responder.turn(at(0)), Phase::Draining);
+    assert_eq!(bed.turn(at(1)), Phase::Open);
+    assert!(servers[0].serve().is_some(), "the request was sent again");
 }
 
 #[test]
