@@ -12,7 +12,7 @@ use router_engine::core::snapshot::{LinkKey, Page};
 use router_engine::core::{Accepted, AddressConfig, Mode, RouterConfig};
 use router_engine::forward::Treatment;
 use router_engine::stream::{Payload, Pull, Stream, StreamLimits};
-use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Router, Side};
+use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, Router, Side};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -566,4 +566,28 @@ fn watches_tell_every_change_of_reachability() {
     assert_eq!(seen, [false, true, false]);
     router.unwatch(watch);
     assert!(router.address_rows().is_empty());
+}
+
+#[test]
+fn watches_of_consumers_are_not_told_of_producers() {
+    let router = router();
+    let (mut client, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let mailbox = Arc::new(Mailbox::default());
+    let notify = router_engine::stream::Notify { mailbox: Arc::clone(&mailbox), key: 3 };
+    let _watch = router.watch_consumers("svc", notify);
+    let told = || {
+        let (mut effects, mut ready) = (Vec::new(), Vec::new());
+        mailbox.take(&mut effects, &mut ready);
+        effects.len()
+    };
+    assert_eq!(told(), 1, "how it is");
+    client.sender("svc");
+    assert_eq!(told(), 0);
+    rx.receiver("svc");
+    rx.receiver("svc");
+    assert_eq!(told(), 2, "each consumer");
+    client.submit(Action::Closed);
+    assert_eq!(told(), 0);
+    rx.submit(Action::Closed);
+    assert!(told() > 0);
 }

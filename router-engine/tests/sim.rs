@@ -8,7 +8,7 @@ use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule, Record, observe, set_mask};
 use router_engine::port::Liveness;
 use router_engine::sim::scenario::{Params, Summary, run};
-use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Sim, TrunkSpec, check, service_scenario};
+use router_engine::sim::{LinkSpec, Outcome, Plan, RouterSpec, Script, Sim, TrunkSpec, check, service_scenario};
 use router_engine::stream::Notify;
 use router_engine::{Effect, Mailbox};
 use std::sync::Arc;
@@ -289,6 +289,25 @@ fn await_service(sim: &mut Sim, mailbox: &Mailbox) -> Option<Duration> {
         sim.run(Duration::from_millis(1));
     }
     None
+}
+
+/// Clients that connect while the only server of their service is away hear nothing of it; with nobody to come they hear of
+/// it, though not at once.
+#[test]
+fn flows_wait_for_a_server_that_comes_back() {
+    for (away, served) in [(Duration::from_millis(500), true), (Duration::from_secs(60), false)] {
+        let mut sim = Sim::new(1);
+        let at = line(&mut sim, &["A", "B"]);
+        let server = sim.add_server(at, SERVICE);
+        settle(&mut sim);
+        sim.delete_server(server, away);
+        for _ in 0..20 {
+            sim.open_flow(0, SERVICE, Script::plain(100), Script::plain(100_000), served);
+            sim.run(Duration::from_millis(20));
+        }
+        sim.run(Duration::from_secs(10));
+        assert_eq!(check::flows(&sim), Vec::<String>::new(), "away for {away:?}");
+    }
 }
 
 /// Flows of services: nothing is lost, nothing invented, and no part is passed off as the whole.

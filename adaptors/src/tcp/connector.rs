@@ -361,7 +361,7 @@ impl Start {
         let mut flow = Flow::new(exchange, socket, member);
         report::flow_opened(&flow);
         flow.announce(name);
-        flow.start(into, Some(reply_to), effects);
+        flow.start(into, reply_to, effects);
         flow
     }
 }

@@ -7,6 +7,7 @@
 
 use super::flow::{Flow, Turn};
 use super::report;
+use crate::clock;
 use crate::transport::TransportError;
 use router_engine::exchange::Phase;
 use router_engine::telemetry::Event;
@@ -40,6 +41,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) enum Ending {
     /// It is not.
     None,
+    /// Unless a server is found in time.
+    Waiting,
     /// In good order: only the end of the TLS session is missing.
     Closing,
     /// By a reset, once what is on its way to the socket has arrived.
@@ -105,6 +108,7 @@ impl Flow {
         let mut turn = if self.exchange.is_connecting() { Box::pin(self.secure()).await } else { self.copy().await };
         while turn != Turn::Over {
             turn = match turn {
+                Turn::Waiting => Box::pin(self.wait()).await,
                 Turn::Draining => Box::pin(self.drain()).await,
                 Turn::Closing => Box::pin(self.copy_within(CLOSE_LIMIT)).await,
                 _ => self.copy().await,
@@ -131,6 +135,17 @@ impl Flow {
                     }
                 }
                 turn => return turn,
+            }
+        }
+    }
+
+    /// Waits until the client's stream was sent again, or was given up.
+    async fn wait(&mut self) -> Turn {
+        loop {
+            let now = clock::now();
+            let Some(due) = self.exchange.resend(now) else { return self.copy().await };
+            if let Ok(turn) = timeout(due.since(now), self.copy()).await {
+                return turn;
             }
         }
     }
@@ -187,6 +202,8 @@ impl Flow {
     pub(super) fn next_ending(&mut self) -> Option<Turn> {
         let closing = self.ending == Ending::None && self.socket.transport.is_tls() && self.exchange.is_ending();
         let (ending, turn) = match (self.exchange.phase(), self.ending) {
+            (Phase::Waiting, Ending::None) => (Ending::Waiting, Turn::Waiting),
+            (Phase::Open, Ending::Waiting) => (Ending::None, Turn::Resent),
             (Phase::Open, Ending::None) if closing => (Ending::Closing, Turn::Closing),
             (Phase::Draining, Ending::None | Ending::Closing) => (Ending::Draining, Turn::Draining),
             (Phase::Draining, Ending::Draining) if self.exchange.is_drained() => (Ending::Written, Turn::Written),

@@ -40,6 +40,10 @@ pub(super) enum Turn {
     Unwatched,
     /// The TLS handshake is done.
     Secured,
+    /// The client's stream failed before it reached a server, and is to be sent again.
+    Waiting,
+    /// It was sent again.
+    Resent,
     /// The socket will be reset; what is on its way to it comes first.
     Draining,
     /// All is over but the end of the TLS session.
@@ -76,10 +80,9 @@ impl Flow {
         self.announced = true;
     }
 
-    /// Sends the stream on a link of the flow's connection, to `to` where that is anonymous. The core told `effects` while
-    /// the flow was set up.
-    pub(super) fn start(&mut self, link: LinkId, to: Option<String>, effects: Vec<Effect>) {
-        self.exchange.start(link, to, effects);
+    /// Sends a server's stream on a link of the flow's connection. The core told `effects` while the flow was set up.
+    pub(super) fn start(&mut self, link: LinkId, reply_to: String, effects: Vec<Effect>) {
+        self.exchange.start(link, reply_to, effects);
         self.submit();
     }
 
@@ -94,6 +97,9 @@ impl Flow {
         let handshaking = self.exchange.is_connecting();
         for _ in 0..ROUNDS {
             self.exchange.take_mail();
+            if self.exchange.phase() == Phase::Waiting {
+                self.exchange.resend(clock::now());
+            }
             if self.exchange.is_connecting() && self.exchange.phase() != Phase::Cut {
                 self.poll_handshake(cx);
             }

@@ -17,10 +17,10 @@ use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer,
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
-use router_engine::exchange::{Exchange, Role, head};
+use router_engine::exchange::{Exchange, Role};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
-use router_engine::port::local::{Attach, Attached, Connection};
+use router_engine::port::local::Connection;
 use router_engine::stream::Notify;
 use router_engine::telemetry;
 use router_engine::{Effect, Mailbox, Router};
@@ -227,7 +227,7 @@ impl Shared {
 
     fn add_address(&self, name: &str, address: &str, value: i64) {
         let key = self.addresses.lock().insert(name, address, value);
-        let watch = self.router.watch(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
+        let watch = self.router.watch_consumers(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
         self.addresses.lock().set_watch(key, watch);
     }
 
@@ -499,21 +499,15 @@ fn number(shared: &Shared, client: Client) -> ConnId {
 fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) -> Option<Flow> {
     // The membership stays where it is until the flow takes it over: it ends after the connection and the transport.
     let identity = setup::flow(false, client.host, client.local);
-    let mut connection = Connection::join(&shared.router, identity, client.mailbox, clock::now());
-    let mut actions = vec![setup::opened()];
-    let links = [Attach::sender("tcp.lside.in", &client.address), Attach::dynamic_receiver("tcp.lside.out")];
-    let [Ok(into), Ok(Attached { source: Some(reply_to), .. })] = connection.attach(&mut actions, links, clock::now())
-    else {
-        return None;
-    };
+    let connection = Connection::join(&shared.router, identity, client.mailbox, clock::now());
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
-    let head = head::client_head(&client.address, &reply_to, alpn.as_deref());
-    let socket = Socket::new(transport, connection.id(), Role::Requester);
-    let mut flow = Flow::new(Exchange::requester(connection, head), socket, client.member);
+    let exchange = Exchange::requester(connection, client.address, alpn, setup::opened(), clock::now())?;
+    let socket = Socket::new(transport, exchange.id(), Role::Requester);
+    let mut flow = Flow::new(exchange, socket, client.member);
     report::not_observed(flow.id());
     report::flow_opened(&flow);
     flow.announce(&shared.params.name);
-    flow.start(into.link, None, Vec::new());
+    flow.submit();
     Some(flow)
 }
 

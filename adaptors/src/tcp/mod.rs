@@ -20,6 +20,8 @@ mod socket;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod resending;
+#[cfg(test)]
 pub(crate) mod tests;
 
 #[cfg(test)]

@@ -31,7 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ADDRESS: &str = "svc";
 
 pub(crate) fn router() -> Arc<Router> {
-    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
+    retrying_router(Duration::ZERO)
+}
+
+/// A router that sends client streams again for so long.
+pub(super) fn retrying_router(stream_retry: Duration) -> Arc<Router> {
+    let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, stream_retry, ..RouterConfig::default() };
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
@@ -184,8 +189,13 @@ impl Served {
         head::server_head(&self.reply_to)
     }
 
+    /// Adds octets to the answer, which has none yet.
+    pub(super) fn say(&self, octets: &'static [u8]) {
+        self.answer.push_all([self.head(), Bytes::from_static(octets)]);
+    }
+
     /// Waits until the client stream has delivered `expected` and ended completely.
-    async fn expect(&mut self, expected: &[u8]) {
+    pub(super) async fn expect(&mut self, expected: &[u8]) {
         assert_eq!(self.end().await, Pull::Done);
         assert_eq!(self.received.make_contiguous().concat(), expected);
     }
@@ -708,13 +718,11 @@ fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpSt
     let mailbox = Arc::default();
     let member = listener.service().join(&mailbox).expect("open");
     let identity = setup::flow(false, "client".to_owned(), None);
-    let mut connection = Connection::join(router, identity, mailbox, clock::now());
-    let links = [Attach::sender("in", ADDRESS), Attach::dynamic_receiver("out")];
-    let mut actions = vec![setup::opened()];
-    let [into, out_of] = connection.attach(&mut actions, links, clock::now()).map(|answer| answer.expect("attached"));
-    let head = head::client_head(ADDRESS, &out_of.source.expect("an address"), None);
-    let socket = Socket::new(transport, connection.id(), Role::Requester);
-    let mut flow = Flow::new(Exchange::requester(connection, head), socket, member);
-    flow.start(into.link, None, Vec::new());
+    let connection = Connection::join(router, identity, mailbox, clock::now());
+    let exchange = Exchange::requester(connection, ADDRESS.into(), None, setup::opened(), clock::now());
+    let exchange = exchange.expect("attached");
+    let socket = Socket::new(transport, exchange.id(), Role::Requester);
+    let mut flow = Flow::new(exchange, socket, member);
+    flow.submit();
     flow
 }

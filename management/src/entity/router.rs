@@ -16,6 +16,7 @@ use router_engine::core::{Mode, RouterConfig};
 use router_engine::log::{Level, LogModule};
 use router_engine::mesh::Timing;
 use router_engine::rng::SecretRng;
+use std::time::Duration;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "router",
@@ -72,6 +73,13 @@ pub(super) static DEF: EntityDef = EntityDef {
             "Connections that carry streams beside each inter-router connection; auto chooses.",
         )
         .or_text("auto")
+        .create(),
+        number(
+            "streamRetryMilliseconds",
+            "How long a TCP client's stream that failed before it reached a server is sent again; 0 never.",
+        )
+        .within(0, 60_000)
+        .or_number(2000)
         .create(),
         flag("dropTcpConnections", "Cut TCP flows when their listener or connector is deleted.").or_flag(true).create(),
     ],
@@ -164,6 +172,7 @@ fn core_config(a: &Attributes) -> RouterConfig {
             unreachable_hold_off: a.seconds("unreachableHoldoffSeconds"),
             ..Timing::default()
         },
+        stream_retry: Duration::from_millis(a.count("streamRetryMilliseconds")),
     }
 }
 
@@ -229,6 +238,14 @@ mod tests {
 
     fn settings(given: &[(&'static str, Value)]) -> Settings {
         Settings::new(&completed(EntityType::Router, given))
+    }
+
+    #[test]
+    fn streams_are_sent_again_for_two_seconds_unless_told_otherwise() {
+        let retry = |given: &[(&'static str, Value)]| settings(given).core.stream_retry.as_millis();
+        assert_eq!(retry(&[]), 2000);
+        assert_eq!(retry(&[("streamRetryMilliseconds", 0.into())]), 0);
+        assert_eq!(retry(&[("streamRetryMilliseconds", 150.into())]), 150);
     }
 
     #[test]

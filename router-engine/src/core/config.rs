@@ -5,6 +5,7 @@ use crate::address::name::AddressContext;
 use crate::forward::Treatment;
 use crate::mesh::Timing;
 use crate::mode::Mode;
+use std::time::Duration;
 
 /// Configuration of the router entity as far as the core needs it.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub struct RouterConfig {
     pub tenant_id: Option<String>,
     /// Periods and ages of the routing protocols.
     pub timing: Timing,
+    /// How long a client's stream that failed before it reached a server is sent again; zero is never.
+    pub stream_retry: Duration,
 }
 
 /// Configuration of the addresses that match a pattern (spec `amqp-endpoint.md` 8.2).

@@ -145,6 +145,11 @@ impl Push {
 // === impl WatchCounts ===
 
 impl WatchCounts {
+    /// Whether the consumers are the same.
+    pub(super) const fn has_consumers_of(&self, other: &Self) -> bool {
+        self.local == other.local && self.in_process == other.in_process && self.remote == other.remote
+    }
+
     /// Whether anything consumes the address anywhere.
     #[must_use]
     pub const fn reachable(&self) -> bool {

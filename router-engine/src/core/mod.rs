@@ -168,6 +168,7 @@ pub struct Router {
     telemetry: OnceLock<Arc<dyn Sink>>,
     id: String,
     mode: Mode,
+    stream_retry: Duration,
 }
 
 /// Period of the core's timer (spec `inter-router-protocol.md`: a tick is one second).
@@ -186,13 +187,14 @@ impl Router {
     /// since the Unix epoch, which peers use to notice a restart.
     #[must_use]
     pub fn new(config: RouterConfig, seed: Seed, instance: i64, now: Instant) -> Self {
-        let (id, mode) = (config.id.clone(), config.mode);
+        let (id, mode, stream_retry) = (config.id.clone(), config.mode, config.stream_retry);
         Self {
             core: Mutex::new(Core::new(config, seed, instance, now)),
             policy: RwLock::default(),
             telemetry: OnceLock::new(),
             id,
             mode,
+            stream_retry,
         }
     }
 
@@ -206,6 +208,12 @@ impl Router {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// How long a client's stream that failed before it reached a server is sent again; zero is never.
+    #[must_use]
+    pub const fn stream_retry(&self) -> Duration {
+        self.stream_retry
     }
 
     /// Tells `sink` from now on what begins and ends. There is one sink for the life of the router: false when there is

@@ -3,7 +3,7 @@
 use super::action::{Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole, PeerKind};
 use super::deliveries::{IncomingDelivery, OutgoingDelivery};
-use super::effect::{CutThrough, Effect, PRIORITIES};
+use super::effect::{CutThrough, Effect, PRIORITIES, WatchCounts};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
 use super::ingress::IngressHistogram;
@@ -270,6 +270,8 @@ pub(crate) enum ControlAddress {
 pub(crate) struct Watch {
     pub(crate) id: u64,
     pub(crate) notify: Notify,
+    /// What was told last, of a watch on consumers only.
+    pub(crate) told: Option<WatchCounts>,
 }
 
 // === impls ===

@@ -18,18 +18,13 @@ impl Router {
     /// Watches a mobile address: `notify.mailbox` gets [`Effect::Watch`] with `notify.key` at once and at
     /// every change (spec `tcp-adaptor.md` section 3).
     pub fn watch(&self, address: &str, notify: Notify) -> WatchId {
-        self.with(|core| {
-            let slot = core.addresses.with_key_or_new(format!("M{address}"));
-            core.addresses.last_watch += 1;
-            let id = core.addresses.last_watch;
-            let counts = core.watch_counts(slot);
-            let waker = notify.mailbox.post(Effect::Watch { key: notify.key, counts });
-            core.due.wakers.extend(waker);
-            core.addresses[slot].watches.push(Watch { id, notify });
-            let watch = WatchId { address: core.addresses[slot].id, id };
-            core.proxies_due(slot);
-            watch
-        })
+        self.with(|core| core.watch(address, notify, false))
+    }
+
+    /// As [`Self::watch`], but producers that come and go are not told of: on the address of a busy service every flow
+    /// is one.
+    pub fn watch_consumers(&self, address: &str, notify: Notify) -> WatchId {
+        self.with(|core| core.watch(address, notify, true))
     }
 
     /// Ends a watch.
@@ -45,6 +40,20 @@ impl Router {
 }
 
 impl Core {
+    fn watch(&mut self, address: &str, notify: Notify, consumers_only: bool) -> WatchId {
+        let slot = self.addresses.with_key_or_new(format!("M{address}"));
+        self.addresses.last_watch += 1;
+        let id = self.addresses.last_watch;
+        let counts = self.watch_counts(slot);
+        let waker = notify.mailbox.post(Effect::Watch { key: notify.key, counts });
+        self.due.wakers.extend(waker);
+        let told = consumers_only.then_some(counts);
+        self.addresses[slot].watches.push(Watch { id, notify, told });
+        let watch = WatchId { address: self.addresses[slot].id, id };
+        self.proxies_due(slot);
+        watch
+    }
+
     fn watch_counts(&self, slot: Slot<Address>) -> WatchCounts {
         let a = &self.addresses[slot];
         WatchCounts {
@@ -60,7 +69,13 @@ impl Core {
             return;
         }
         let counts = self.watch_counts(slot);
-        for watch in &self.addresses[slot].watches {
+        for watch in &mut self.addresses[slot].watches {
+            if let Some(told) = &mut watch.told {
+                if told.has_consumers_of(&counts) {
+                    continue;
+                }
+                *told = counts;
+            }
             let waker = watch.notify.mailbox.post(Effect::Watch { key: watch.notify.key, counts });
             self.due.wakers.extend(waker);
         }

@@ -16,18 +16,24 @@
 //!              Open, Rest --transport takes no more--> Broken, modified
 //!
 //!  Phase:      Open --both directions at their end--> over, in good order
+//!              Open --a request failed that nobody had a part of--> Waiting --sent again--> Open
 //!              Open --a stream failed at its far end--> Draining --all written--> over, by a reset
-//!              Open, Draining --transport failed, told to close--> Cut, over by a reset
+//!              Open, Draining, Waiting --transport failed, told to close--> Cut, over by a reset
+//!              Waiting --its time is over--> Cut
 //!              over --leave--> Left
 //! ```
 //!
 //! Only a stream whose producer saw its peer's end is finished, and ends the transport at the other side in the same
 //! way. Whatever else stops it, its delivery is aborted, and the transport that it is written to is reset: nobody may
-//! take a part for the whole.
+//! take a part for the whole. Once an octet was read from the client, who can tell whether it has reached a server? Such
+//! a request is never sent again ([`resend`]).
 
 pub mod head;
 mod receiving;
+mod resend;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod window;
 
@@ -37,7 +43,7 @@ pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 
 use crate::core::Accepted;
 use crate::log::{Level, LogModule};
-use crate::port::local::Connection;
+use crate::port::local::{Attach, Attached, Connection};
 use crate::telemetry::FlowOctets;
 use crate::{Action, ConnId, Effect, LinkId, Router, Side};
 use amqp_core::Instant;
@@ -45,6 +51,7 @@ use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use head::HeadError;
 use receiving::{Pulled, Receiving, ReceivingState};
+use resend::{Resend, Turn};
 use sending::{Sending, SendingState};
 use smallvec::SmallVec;
 use std::io::IoSlice;
@@ -59,6 +66,12 @@ const SLICES: usize = 16;
 const ROOM: u64 = 0;
 /// Mailbox key: the stream that is received has octets.
 const DATA: u64 = 1;
+/// Mailbox key: who consumes the address of a request that is to be sent again.
+const WATCH: u64 = 2;
+
+/// Names of a requester's links.
+const REQUEST_LINK: &str = "tcp.lside.in";
+const REPLY_LINK: &str = "tcp.lside.out";
 
 /// Which end of a service an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +87,8 @@ pub enum Role {
 pub enum Phase {
     /// Each direction by the end of its stream.
     Open,
+    /// Not before its request was sent again, or was given up.
+    Waiting,
     /// By a reset of the transport, once what is on its way to it was written.
     Draining,
     /// By a reset now.
@@ -93,6 +108,8 @@ pub struct Exchange {
     connecting: bool,
     sending: Sending,
     receiving: Receiving,
+    /// Of a requester.
+    resend: Option<Resend>,
     actions: Vec<Action>,
     /// Where octets are counted, when somebody collects that.
     octets: Option<Arc<FlowOctets>>,
@@ -118,11 +135,31 @@ pub fn modified() -> DeliveryState {
 // === impl Exchange: beginning and end ===
 
 impl Exchange {
-    /// The client's end; `head` begins the request. The reply will come to a link of the connection.
+    /// The client's end, which sends a request to a service address with the first [`Self::submit`]. `alpn` is the
+    /// protocol negotiated by the client's TLS, `opened` what the core is told first. None when the core refuses the
+    /// links.
     #[must_use]
-    pub fn requester(connection: Connection, head: Bytes) -> Self {
+    pub fn requester(
+        mut connection: Connection,
+        address: String,
+        alpn: Option<String>,
+        opened: Action,
+        now: Instant,
+    ) -> Option<Self> {
+        let mut actions = vec![opened];
+        let links = [Attach::sender(REQUEST_LINK, &address), Attach::dynamic_receiver(REPLY_LINK)];
+        let [Ok(request), Ok(Attached { link: reply, source: Some(reply_to) })] =
+            connection.attach(&mut actions, links, now)
+        else {
+            return None;
+        };
+        let head = head::client_head(&address, &reply_to, alpn.as_deref());
         let sending = Sending::new(head, connection.mailbox(), SendingState::Held);
-        Self::new(Role::Requester, connection, sending, Receiving::awaited())
+        let mut exchange = Self::new(Role::Requester, connection, sending, Receiving::awaited());
+        exchange.actions = actions;
+        exchange.actions.push(exchange.sending.deliver(request.link, None));
+        exchange.resend = Some(Resend::new(address, alpn, request.link, reply));
+        Some(exchange)
     }
 
     /// The server's end of a request whose head was read; `head` begins the reply.
@@ -133,14 +170,13 @@ impl Exchange {
     }
 
     fn new(role: Role, connection: Connection, sending: Sending, receiving: Receiving) -> Self {
-        let (phase, connecting, actions, octets) = (Phase::Open, false, Vec::new(), None);
-        Self { role, connection, phase, connecting, sending, receiving, actions, octets }
+        let (phase, connecting, resend, actions, octets) = (Phase::Open, false, None, Vec::new(), None);
+        Self { role, connection, phase, connecting, sending, receiving, resend, actions, octets }
     }
 
-    /// Sends the stream on a link of the connection, to `to` where that is anonymous. `effects` are what the core told of
-    /// the connection so far.
-    pub fn start(&mut self, link: LinkId, to: Option<String>, effects: Vec<Effect>) {
-        self.actions.push(self.sending.deliver(link, to));
+    /// Sends the reply on an anonymous link of the connection. `effects` are what the core told of the connection so far.
+    pub fn start(&mut self, link: LinkId, reply_to: String, effects: Vec<Effect>) {
+        self.actions.push(self.sending.deliver(link, Some(reply_to)));
         for effect in effects {
             self.on_effect(effect);
         }
@@ -198,6 +234,66 @@ impl Exchange {
 
     fn end_sending(&mut self, end: SendingState) {
         self.sending.end(end, &mut self.actions);
+    }
+}
+
+// === impl Exchange: sending a request again ===
+
+impl Exchange {
+    /// One of the streams has failed at its far end. True: nobody had a part of the flow yet, so it goes on with another
+    /// attempt.
+    fn withdraw(&mut self) -> bool {
+        if self.router().stream_retry().is_zero() || self.resend.is_none() {
+            return false;
+        }
+        let Some(answered) = self.untouched() else { return false };
+        let Some(resend) = self.resend.as_mut().filter(|resend| resend.may_fail(answered)) else { return false };
+        let reply = resend.on_failure(answered);
+        self.phase = Phase::Waiting;
+        self.end_sending(SendingState::Aborted);
+        std::mem::replace(&mut self.receiving, Receiving::awaited()).finish(modified(), &mut self.actions);
+        self.actions.extend(reply.map(|link| Action::Detached { link, error: None, unsent: Vec::new() }));
+        true
+    }
+
+    /// Whether nothing has passed in either direction; then, whether a server has answered.
+    fn untouched(&mut self) -> Option<bool> {
+        if self.phase != Phase::Open || !self.sending.is_unread() {
+            return None;
+        }
+        // What is here is for the client, and may be all that the server had to say.
+        if self.receiving.is_hungry() && self.receiving.pull().is_err() {
+            return None;
+        }
+        self.receiving.is_untouched().then_some(self.receiving.state == ReceivingState::Open)
+    }
+
+    /// Sends the request again if it is time, or gives up. Returns when to be asked again while [`Phase::Waiting`], if
+    /// there is no mail before.
+    pub fn resend(&mut self, now: Instant) -> Option<Instant> {
+        let limit = self.connection.router().stream_retry();
+        let resend = self.resend.as_mut().filter(|_| self.phase == Phase::Waiting)?;
+        match resend.turn(&self.connection, limit, now) {
+            Turn::Wait(until) => return Some(until),
+            Turn::Send if self.send_again(now).is_some() => self.phase = Phase::Open,
+            Turn::Send | Turn::GiveUp => self.phase = Phase::Cut,
+        }
+        None
+    }
+
+    /// None when the core refuses another reply address.
+    fn send_again(&mut self, now: Instant) -> Option<()> {
+        let resend = self.resend.as_mut()?;
+        let [reply] = self.connection.attach(&mut self.actions, [Attach::dynamic_receiver(REPLY_LINK)], now);
+        let Attached { link, source } = reply.ok()?;
+        resend.reply = Some(link);
+        let head = head::client_head(&resend.address, &source?, resend.alpn.as_deref());
+        self.sending.replace(head, self.connection.mailbox());
+        self.receiving = Receiving::awaited();
+        self.actions.push(self.sending.deliver(resend.into, None));
+        let text = "Client stream failed before it reached a server: sent again";
+        crate::log!(LogModule::TcpAdaptor, Level::Debug, conn = self.connection.id(), "{text}");
+        Some(())
     }
 }
 
@@ -312,16 +408,22 @@ impl Exchange {
                 let delivery = Side::Out(push.id);
                 self.actions.push(Action::Update { delivery, state: Some(DeliveryState::Released), settled: true });
             }
+            // An answer to a request that was given up; its link was detached meanwhile.
+            Effect::Push(push) if self.resend.as_ref().is_some_and(|resend| resend.reply != Some(push.link)) => {}
             Effect::Push(mut push) => {
                 self.receiving.delivery = Some(push.id);
                 self.receiving.reader = Some(push.take_reader(on_data(self.connection.mailbox())));
             }
-            Effect::UpdateIn { state, settled, .. } => self.on_receiver_update(state, settled),
+            Effect::UpdateIn { token, state, settled, .. } if token == self.sending.token => {
+                self.on_receiver_update(state, settled);
+            }
             // Somebody else may have sent a message here, which was released, and speak of that.
             Effect::UpdateOut { id, .. } | Effect::AbortOut { id, .. } if self.receiving.delivery != Some(id) => {}
             Effect::UpdateOut { settled: true, .. } => self.receiving.settled = true,
             Effect::Weigh => self.connection.mailbox().set_load(self.receiving.weight()),
+            Effect::AbortOut { .. } if self.withdraw() => {}
             Effect::AbortOut { .. } | Effect::Close { .. } => self.cut(),
+            Effect::Watch { counts, .. } => self.resend.iter_mut().for_each(|resend| resend.on_watch(counts)),
             _ => {}
         }
     }
@@ -333,7 +435,15 @@ impl Exchange {
             Some(DeliveryState::Accepted) | None => {}
             // A request that has been sent to its end is done with; the reply may still be coming.
             Some(_) if self.sending.is_ended() && self.role == Role::Requester => {}
-            Some(_) => self.refuse(),
+            // What was understood, and refused, is no better elsewhere.
+            Some(state) if matches!(state, DeliveryState::Rejected(_)) || !self.withdraw() => {
+                // A client whose reply has reached nobody sends nothing: there is nothing to wait for.
+                if state == DeliveryState::Released && self.role == Role::Responder && self.phase == Phase::Open {
+                    self.receiving.tell_failure(&mut self.actions);
+                }
+                self.refuse();
+            }
+            Some(_) => {}
         }
         if settled {
             self.sending.window.lift();
@@ -438,7 +548,7 @@ impl Exchange {
         match self.receiving.pull() {
             Ok(Pulled::Nothing) => return false,
             Ok(Pulled::Octets) if self.receiving.state == ReceivingState::Head => {}
-            Ok(Pulled::Octets) => self.sending.release(),
+            Ok(Pulled::Octets) => self.on_reply(),
             Ok(Pulled::Aborted) => self.on_receiving_aborted(),
             Err(error) => {
                 if error == HeadError::WrongEncapsulation {
@@ -451,7 +561,17 @@ impl Exchange {
         true
     }
 
+    /// Octets have come, and with the first of them the head of the reply.
+    fn on_reply(&mut self) {
+        if self.sending.release() {
+            self.resend.iter_mut().for_each(Resend::on_reply);
+        }
+    }
+
     fn on_receiving_aborted(&mut self) {
+        if self.withdraw() {
+            return;
+        }
         if self.receiving.state == ReceivingState::Head {
             return self.cut();
         }

@@ -108,6 +108,15 @@ impl Receiving {
         wants && !self.dry
     }
 
+    /// Whether nothing was written, and nothing waits for it.
+    pub(super) fn is_untouched(&self) -> bool {
+        match self.state {
+            ReceivingState::Head => true,
+            ReceivingState::Open => self.window.written() == 0 && self.pending.is_empty(),
+            ReceivingState::Rest | ReceivingState::Done | ReceivingState::Broken => false,
+        }
+    }
+
     /// Whether nothing has come that could be written.
     pub(super) const fn brings_nothing(&self) -> bool {
         self.delivery.is_none() || matches!(self.state, ReceivingState::Broken)
@@ -156,6 +165,15 @@ impl Receiving {
         {
             let state = DeliveryState::Received { section_number: 0, section_offset: total };
             actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: false });
+        }
+    }
+
+    /// The other stream has failed, so this one will. Of one that has brought nothing yet its sender, who may have heard of
+    /// nothing, is told at once.
+    pub(super) fn tell_failure(&self, actions: &mut Vec<Action>) {
+        let brought = self.window.written() > 0 || self.weight() > 0;
+        if let Some(delivery) = self.delivery.filter(|_| !(self.settled || brought)) {
+            actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(modified()), settled: false });
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Sending {
     pub(super) delivery: Option<InId>,
     pub(super) window: SendWindow,
     state: SendingState,
+    /// Which of the streams that the exchange has sent: what is told of others counts no more.
+    pub(super) token: InToken,
 }
 
 // === impl Sending ===
@@ -40,18 +42,29 @@ impl Sending {
         let notify = Notify { mailbox: Arc::clone(mailbox), key: ROOM };
         let stream = Producer::new(StreamLimits::DEFAULT, Some(notify));
         stream.push(head);
-        Self { stream, delivery: None, window: SendWindow::default(), state }
+        Self { stream, delivery: None, window: SendWindow::default(), state, token: InToken(0) }
+    }
+
+    /// A stream that takes the place of this one, of which nothing was read from the transport.
+    pub(super) fn replace(&mut self, head: Bytes, mailbox: &Arc<Mailbox>) {
+        let token = InToken(self.token.0 + 1);
+        *self = Self { token, ..Self::new(head, mailbox, SendingState::Held) };
     }
 
     /// The delivery that carries the stream.
     pub(super) fn deliver(&self, link: LinkId, to: Option<String>) -> Action {
         let envelope = Envelope { to: to.map(Bytes::from), ..Envelope::default() };
-        envelope.streaming().deliver(link, InToken(0), Payload::Stream(self.stream.share()))
+        envelope.streaming().deliver(link, self.token, Payload::Stream(self.stream.share()))
     }
 
     /// Whether the transport is read.
     pub(super) fn reads(&self) -> bool {
         self.state == SendingState::Open && !self.window.is_closed()
+    }
+
+    /// Whether nothing was read from the transport, not even its end.
+    pub(super) const fn is_unread(&self) -> bool {
+        matches!(self.state, SendingState::Held | SendingState::Open) && self.window.produced() == 0
     }
 
     pub(super) const fn is_ended(&self) -> bool {
@@ -70,11 +83,13 @@ impl Sending {
         }
     }
 
-    /// The reply has come: there is somebody who takes what the transport gives.
-    pub(super) fn release(&mut self) {
-        if self.state == SendingState::Held {
+    /// The reply has come: there is somebody who takes what the transport gives. False: that was known.
+    pub(super) fn release(&mut self) -> bool {
+        let held = self.state == SendingState::Held;
+        if held {
             self.state = SendingState::Open;
         }
+        held
     }
 
     /// Finishes the stream or breaks it off, unless it has ended.

@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::time::Duration;
 
+/// For how long requests of services that fail before they reach a server are sent again.
+pub(super) const STREAM_RETRY: Duration = Duration::from_secs(2);
+
 /// How a router is configured.
 #[derive(Debug, Clone)]
 pub struct RouterSpec {
@@ -179,7 +182,8 @@ impl Sim {
 
     fn boot(&mut self, spec: RouterSpec, start: Instant) -> SimRouter {
         self.boots += 1;
-        let config = RouterConfig { id: spec.id.clone(), mode: spec.mode, ..RouterConfig::default() };
+        let (id, mode) = (spec.id.clone(), spec.mode);
+        let config = RouterConfig { id, mode, stream_retry: STREAM_RETRY, ..RouterConfig::default() };
         let router = Router::new(config, self.rng.next_u64().into(), self.boots, start);
         for (pattern, config) in &spec.addresses {
             // The specification of a simulation has no duplicates.

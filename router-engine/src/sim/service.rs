@@ -9,10 +9,11 @@
 //! socket is the kernel's.
 
 use super::app::{App, Script};
-use super::network::{Flag, Sim};
+use super::network::{Flag, STREAM_RETRY, Sim};
 use super::socket::{End, Socket};
 use crate::core::connection::PeerKind;
-use crate::exchange::{Exchange, Phase, Request, Role, consume, head, modified, on_data};
+use crate::exchange::head::{self, Head};
+use crate::exchange::{Exchange, Phase, Request, Role, consume, modified, on_data};
 use crate::port::local::{Attach, Connection, Delivery, Endpoint, Event, Identity};
 use crate::{Action, Mailbox};
 use amqp_core::Instant;
@@ -47,9 +48,15 @@ pub struct FlowRecord {
     pub address: String,
     /// Nothing disturbs it: it must be carried whole.
     pub probe: bool,
-    reply_to: String,
+    /// When the client connected.
+    begun: Instant,
+    /// Its client end was deleted, or its router was: that may end it at any time.
+    felled: bool,
     server_script: Script,
-    pub(super) ends: [Option<FlowEnd>; 2],
+    pub(super) client: FlowEnd,
+    /// Those that its request came to, of which it may have been sent again to the next. An earlier request may come
+    /// later.
+    pub(super) servers: Vec<FlowEnd>,
 }
 
 /// One end of a flow: the application, its socket and, as long as it lives, the exchange.
@@ -58,6 +65,8 @@ pub(super) struct FlowEnd {
     pub(super) app: App,
     pub(super) socket: Socket,
     pub(super) task: Option<Task>,
+    /// When its task ended.
+    over_at: Option<Instant>,
 }
 
 /// The task of a flow.
@@ -69,6 +78,8 @@ pub(super) struct Task {
     flag: Arc<Flag>,
     /// Of a flow that will be reset: when it last got on, and how far it was.
     drain: Option<(Instant, u64)>,
+    /// When its request is sent again.
+    resend: Option<Instant>,
 }
 
 /// Why a task stopped running.
@@ -90,13 +101,34 @@ fn identity(kind: PeerKind) -> Identity {
 impl FlowRecord {
     /// Whether both applications have nothing more to do or to wait for.
     pub(super) fn is_through(&self) -> bool {
-        self.ends.iter().flatten().all(|end| end.app.is_through() && end.task.is_none())
+        self.ends().all(|end| end.app.is_through() && end.task.is_none())
+    }
+
+    pub(super) fn ends(&self) -> impl Iterator<Item = &FlowEnd> {
+        std::iter::once(&self.client).chain(&self.servers)
+    }
+
+    fn ends_mut(&mut self) -> impl Iterator<Item = &mut FlowEnd> {
+        std::iter::once(&mut self.client).chain(&mut self.servers)
+    }
+
+    /// The server that the flow goes to, rather than one that only saw it begin.
+    pub(super) fn server(&self) -> Option<&FlowEnd> {
+        self.servers.iter().max_by_key(|end| (end.app.received, end.app.end_seen == Some(End::Fin)))
+    }
+
+    /// Whether the client heard of a failure, not caused by itself, before its request was tried for long enough.
+    fn is_given_up_early(&self) -> bool {
+        let FlowEnd { app, over_at, .. } = &self.client;
+        let failed = app.ended != Some(End::Reset) && app.end_seen == Some(End::Reset);
+        let in_time = over_at.is_some_and(|at| at - self.begun < STREAM_RETRY);
+        failed && in_time && self.servers.is_empty() && !self.felled
     }
 
     /// Whether everything was carried in both directions, and ended in order.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let [Some(client), Some(server)] = &self.ends else { return false };
+        let (client, Some(server)) = (&self.client, self.server()) else { return false };
         [(&client.app, &server.app), (&server.app, &client.app)]
             .iter()
             .all(|(from, to)| to.end_seen == Some(End::Fin) && from.ended == Some(End::Fin) && to.received == from.sent)
@@ -109,8 +141,8 @@ impl FlowRecord {
             let phase = end.task.as_ref().map(|task| task.exchange.phase());
             format!("sent {sent} then {ended:?}, received {received} then {end_seen:?}, {phase:?}")
         };
-        let [client, server] = [0, 1].map(|side| self.ends[side].as_ref().map_or("none".to_owned(), end));
-        format!("{}: client {client}; server {server}", self.address)
+        let servers: Vec<String> = self.servers.iter().map(end).collect();
+        format!("{}: client {}; servers {servers:?}", self.address, end(&self.client))
     }
 
     /// What must not be.
@@ -122,7 +154,13 @@ impl FlowRecord {
         if self.probe && !self.is_whole() {
             faults.push("was not carried whole, with nothing in the way");
         }
-        let [client, server] = [0, 1].map(|side| self.ends[side].as_ref().map(|end| &end.app));
+        if self.servers.iter().filter(|end| end.app.received > 0).count() > 1 {
+            faults.push("has octets that came to two servers");
+        }
+        if self.is_given_up_early() {
+            faults.push("failed before it came to a server, and before it was tried long enough");
+        }
+        let (client, server) = (Some(&self.client.app), self.server().map(|end| &end.app));
         for (from, to) in [(client, server), (server, client)] {
             let Some(to) = to else { continue };
             let (sent, ended) = from.map_or((0, None), |from| (from.sent, from.ended));
@@ -150,23 +188,32 @@ impl Sim {
     /// A client connects to a service at a router, and both applications follow their scripts. Returns the record's index.
     pub fn open_flow(&mut self, router: usize, address: &str, client: Script, server: Script, probe: bool) -> usize {
         let index = self.flows.len();
-        let mut connection = self.join_core(router, Arc::default());
-        let links = [Attach::sender("request", address), Attach::dynamic_receiver("reply")];
-        let opened = &mut vec![Action::Opened(Box::default())];
-        let [into, reply] = connection.attach(opened, links, self.now).map(|answer| answer.expect("attached"));
-        let reply_to = reply.source.expect("an address");
-        let mut exchange = Exchange::requester(connection, head::client_head(address, &reply_to, None));
-        exchange.start(into.link, None, Vec::new());
+        let connection = self.join_core(router, Arc::default());
+        let opened = Action::Opened(Box::default());
+        let name = Some(index.to_string());
+        let exchange = Exchange::requester(connection, address.to_owned(), name, opened, self.now);
+        let mut exchange = exchange.expect("attached");
         exchange.submit(|| self.now);
         let end = self.flow_end(index, Role::Requester, client, Task::new(router, None, exchange));
-        let (address, ends) = (address.to_owned(), [Some(end), None]);
-        self.flows.push(FlowRecord { address, probe, reply_to, server_script: server, ends });
+        self.flows.push(FlowRecord {
+            address: address.to_owned(),
+            probe,
+            begun: self.now,
+            felled: false,
+            server_script: server,
+            client: end,
+            servers: Vec::new(),
+        });
         index
     }
 
     /// Management deletes the connection of one end of a flow.
     pub fn delete_flow(&mut self, flow: usize, role: Role) {
-        let end = self.flows[flow].ends[role as usize].as_ref();
+        self.flows[flow].felled |= role == Role::Requester;
+        let end = match role {
+            Role::Requester => Some(&self.flows[flow].client),
+            Role::Responder => self.flows[flow].servers.last(),
+        };
         if let Some(task) = end.and_then(|end| end.task.as_ref()) {
             self.routers[task.router].router.close_connection(task.exchange.id(), None, true);
         }
@@ -179,7 +226,7 @@ impl Sim {
         let Some(dispatcher) = dispatcher else { return };
         dispatcher.close(self.now);
         let router = &self.routers[self.servers[server].router].router;
-        for end in self.flows.iter().flat_map(|flow| &flow.ends).flatten() {
+        for end in self.flows.iter().flat_map(FlowRecord::ends) {
             if let Some(task) = end.task.as_ref().filter(|task| task.server == Some(server)) {
                 router.close_connection(task.exchange.id(), None, true);
             }
@@ -191,8 +238,10 @@ impl Sim {
         for server in self.servers.iter_mut().filter(|server| server.router == router) {
             server.dispatcher = None;
         }
-        for end in self.flows.iter_mut().flat_map(|flow| &mut flow.ends).flatten() {
-            if end.task.as_ref().is_some_and(|task| task.router == router) {
+        for flow in &mut self.flows {
+            let at_router = |end: &FlowEnd| end.task.as_ref().is_some_and(|task| task.router == router);
+            flow.felled |= at_router(&flow.client);
+            for end in flow.ends_mut().filter(|end| at_router(end)) {
                 end.task = None;
                 end.socket.close(false, true);
             }
@@ -202,7 +251,7 @@ impl Sim {
     /// Connections that services have in the core of a router.
     pub(super) fn service_connections(&self, router: usize) -> usize {
         let dispatchers = self.servers.iter().filter(|s| s.router == router && s.dispatcher.is_some()).count();
-        let tasks = self.flows.iter().flat_map(|flow| &flow.ends).flatten().filter_map(|end| end.task.as_ref());
+        let tasks = self.flows.iter().flat_map(FlowRecord::ends).filter_map(|end| end.task.as_ref());
         dispatchers + tasks.filter(|task| task.router == router).count()
     }
 
@@ -218,9 +267,9 @@ impl Sim {
             .iter()
             .filter(|server| server.dispatcher.is_none())
             .map(|server| server.back_at.max(self.routers[server.router].start));
-        let ends = self.flows.iter().flat_map(|flow| &flow.ends).flatten().filter_map(|end| {
-            let drain = end.task.as_ref().and_then(|task| Some(task.drain?.0 + DRAIN_LIMIT));
-            end.app.poll_timeout(&end.socket, self.now).into_iter().chain(drain).min()
+        let ends = self.flows.iter().flat_map(FlowRecord::ends).filter_map(|end| {
+            let task = end.task.as_ref().and_then(Task::poll_timeout);
+            end.app.poll_timeout(&end.socket, self.now).into_iter().chain(task).min()
         });
         back.chain(ends).min()
     }
@@ -232,8 +281,8 @@ impl Sim {
             moved |= self.step_server(server);
         }
         for flow in 0..self.flows.len() {
-            for side in 0..2 {
-                moved |= self.step_flow_end(flow, side);
+            for place in 0..self.flows[flow].ends().count() {
+                moved |= self.step_flow_end(flow, place);
             }
         }
         moved
@@ -271,13 +320,12 @@ impl Sim {
         let reader = delivery.take_reader(on_data(&mailbox));
         reader.pull(usize::MAX, &mut pending);
         let head = head::parse(pending.make_contiguous(), false).ok().flatten();
-        let reply_to = head.as_ref().and_then(|head| head.reply_to.clone());
-        let record = self.flows.iter().position(|flow| Some(&flow.reply_to) == reply_to.as_ref());
-        let (Some(head), Some(reply_to), Some(record)) = (head, reply_to, record) else {
+        let Some(Head { len, reply_to: Some(reply_to), alpn: Some(flow) }) = head else {
             // It was broken off before its head had come this far.
             return delivery.settle(modified(), self.now);
         };
-        consume(&mut pending, head.len);
+        let record: usize = flow.parse().expect("the name of a flow");
+        consume(&mut pending, len);
         let mut connection = self.join_core(router, mailbox);
         let links = [Attach::anonymous_sender("reply"), Attach::unbound_receiver("request")];
         let opened = &mut vec![Action::Opened(Box::default())];
@@ -285,22 +333,21 @@ impl Sim {
         let delivery = delivery.move_to(&mut connection, out_of, self.now);
         let request = Request { delivery, reader, pending };
         let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
-        exchange.start(into, Some(reply_to), Vec::new());
+        exchange.start(into, reply_to, Vec::new());
         exchange.submit(|| self.now);
-        if self.flows[record].ends[1].is_some() {
-            self.ledger.faults.push(format!("flow {record} came to two servers"));
-        }
         let script = self.flows[record].server_script;
         let end = self.flow_end(record, Role::Responder, script, Task::new(router, Some(server), exchange));
-        self.flows[record].ends[1] = Some(end);
+        self.flows[record].servers.push(end);
     }
 
-    fn step_flow_end(&mut self, flow: usize, side: usize) -> bool {
+    /// `place` is the index in [`FlowRecord::ends`].
+    fn step_flow_end(&mut self, flow: usize, place: usize) -> bool {
         let now = self.now;
         let overtakes = self.rng.below(2) == 0;
-        let Some(FlowEnd { app, socket, task }) = &mut self.flows[flow].ends[side] else { return false };
+        let end = self.flows[flow].ends_mut().nth(place);
+        let Some(FlowEnd { app, socket, task, over_at }) = end else { return false };
         let mut moved = app.turn(socket, now, &mut self.ledger.faults);
-        let due = |task: &Task| task.drain.is_some_and(|(at, _)| at + DRAIN_LIMIT <= now);
+        let due = |task: &Task| task.poll_timeout().is_some_and(|at| at <= now);
         let asked = std::mem::take(&mut socket.stirred);
         if let Some(running) = task.as_mut().filter(|task| asked || task.is_woken() || due(task)) {
             moved = true;
@@ -308,7 +355,7 @@ impl Sim {
                 Pause::Asleep => {}
                 Pause::Circles => self.ledger.faults.push(format!("flow {flow} goes in circles at {now:?}")),
                 Pause::Over { in_order } => {
-                    *task = None;
+                    (*task, *over_at) = (None, Some(now));
                     socket.close(in_order, overtakes);
                 }
             }
@@ -319,7 +366,7 @@ impl Sim {
     fn flow_end(&self, flow: usize, role: Role, script: Script, task: Task) -> FlowEnd {
         let seeds = [2 * flow as u64 + 1, 2 * flow as u64 + 2];
         let seeds = if role == Role::Requester { seeds } else { [seeds[1], seeds[0]] };
-        FlowEnd { app: App::new(script, seeds, self.now), socket: Socket::default(), task: Some(task) }
+        FlowEnd { app: App::new(script, seeds, self.now), socket: Socket::default(), task: Some(task), over_at: None }
     }
 
     fn join_core(&self, router: usize, mailbox: Arc<Mailbox>) -> Connection {
@@ -332,11 +379,16 @@ impl Sim {
 impl Task {
     fn new(router: usize, server: Option<usize>, exchange: Exchange) -> Self {
         let flag = Arc::new(Flag(AtomicBool::new(true)));
-        Self { router, server, exchange, flag, drain: None }
+        Self { router, server, exchange, flag, drain: None, resend: None }
     }
 
     fn is_woken(&self) -> bool {
         self.flag.0.load(Ordering::Relaxed)
+    }
+
+    /// When something happens to it by itself.
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.drain.map(|(at, _)| at + DRAIN_LIMIT).into_iter().chain(self.resend).min()
     }
 
     /// Does what can be done now.
@@ -346,6 +398,7 @@ impl Task {
         for _ in 0..MAX_TURNS {
             self.flag.0.store(false, Ordering::Relaxed);
             self.exchange.take_mail();
+            self.resend = self.exchange.resend(now);
             let busy = self.exchange.copy(&mut cx, socket);
             if self.exchange.is_over() {
                 let in_order = self.exchange.phase() == Phase::Open && !self.exchange.is_broken();

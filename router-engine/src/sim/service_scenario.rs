@@ -29,6 +29,8 @@ pub struct Params {
 pub struct Summary {
     /// Flows in which both applications had a part.
     pub met: usize,
+    /// Flows of which the request came to more than one server.
+    pub resent: usize,
     /// Flows that were carried whole in both directions.
     pub whole: usize,
     /// Flows of which an application saw a reset.
@@ -151,8 +153,9 @@ fn await_ends(sim: &mut Sim) {
 fn summary(sim: &Sim) -> Summary {
     let mut summary = Summary::default();
     for flow in &sim.flows {
-        let apps = || flow.ends.iter().flatten().map(|end| &end.app);
-        summary.met += usize::from(apps().count() == 2);
+        let apps = || flow.ends().map(|end| &end.app);
+        summary.met += usize::from(apps().count() > 1);
+        summary.resent += usize::from(apps().count() > 2);
         summary.whole += usize::from(flow.is_whole());
         summary.reset += usize::from(apps().any(|app| app.end_seen == Some(End::Reset)));
         summary.octets += apps().map(|app| app.received).sum::<u64>();
