@@ -313,7 +313,7 @@ impl Mesh {
         for owner in owners {
             self.drop_neighbour(owner, now);
             // The ways are computed soon, but what lies behind the link alone is gone.
-            let mutual = self.set_of(&self.compute_paths().mutual);
+            let mutual = self.set_of(&path::mutual(&self.id, &self.states()));
             self.set_mutual(&mutual);
         }
     }
@@ -459,11 +459,10 @@ impl Mesh {
         local_change
     }
 
-    fn compute_paths(&self) -> path::Paths<'_> {
-        let states: Vec<(&str, &Peers)> = std::iter::once((self.id.as_str(), &self.ls.peers))
-            .chain(self.nodes.iter().map(|n| (n.id(), &n.peers)))
-            .collect();
-        path::compute(&self.id, &states)
+    /// All link states, our own first.
+    fn states(&self) -> Vec<(&str, &Peers)> {
+        let others = self.nodes.iter().map(|n| (n.id(), &n.peers));
+        std::iter::once((self.id.as_str(), &self.ls.peers)).chain(others).collect()
     }
 
     fn set_of(&self, ids: &BTreeSet<&str>) -> NodeSet {
@@ -479,7 +478,8 @@ impl Mesh {
 
     /// Step 7.
     fn compute_routes(&mut self, now: Instant) {
-        let result = self.compute_paths();
+        let states = self.states();
+        let result = path::compute(&self.id, &states);
         log_result(&result);
         let mutual = self.set_of(&result.mutual);
         let index_of = |id: &str| self.nodes.index_of(id);

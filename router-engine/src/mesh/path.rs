@@ -45,16 +45,16 @@ pub fn compute<'a>(own: &'a str, states: &[(&'a str, &'a Peers)]) -> Paths<'a> {
     let tree = graph.tree(graph.own);
     let mut result = Paths { radius: graph.radius(&tree), ..Paths::default() };
     let mut origins: Vec<Vec<&'a str>> = vec![Vec::new(); graph.ids.len()];
-    for origin in (0..graph.ids.len()).filter(|&o| o != graph.own && tree.cost[o].is_some()) {
-        let from_origin = graph.tree(origin);
-        if from_origin.cost[graph.own].is_some() {
-            result.mutual.insert(graph.ids[origin]);
-        }
-        let through = from_origin.behind(graph.own);
+    let mutual = graph.mutual(&tree);
+    // What comes by one link and has no other to go on by does not come through here.
+    let leads_on = graph.edges[graph.own].len() > 1;
+    for &origin in mutual.iter().filter(|_| leads_on) {
+        let through = graph.tree(origin).behind(graph.own);
         for (destination, _) in through.iter().enumerate().filter(|(_, through)| **through) {
             origins[destination].push(graph.ids[origin]);
         }
     }
+    result.mutual = mutual.into_iter().map(|index| graph.ids[index]).collect();
     let first_hops = tree.first_hops();
     for (index, &id) in graph.ids.iter().enumerate() {
         match (tree.cost[index], first_hops[index]) {
@@ -70,6 +70,13 @@ pub fn compute<'a>(own: &'a str, states: &[(&'a str, &'a Peers)]) -> Paths<'a> {
         }
     }
     result
+}
+
+/// Reachable routers that have a way back to `own`, as in [`Paths::mutual`].
+#[must_use]
+pub fn mutual<'a>(own: &'a str, states: &[(&'a str, &'a Peers)]) -> BTreeSet<&'a str> {
+    let graph = Graph::new(own, states);
+    graph.mutual(&graph.tree(graph.own)).into_iter().map(|index| graph.ids[index]).collect()
 }
 
 /// Routers by index, in the order of their ids: comparing indices is comparing ids.
@@ -146,6 +153,22 @@ impl<'a> Graph<'a> {
             }
         }
         tree
+    }
+
+    /// Routers, in their order, that the tree of the own one reaches, and that reach it.
+    fn mutual(&self, tree: &Tree) -> Vec<usize> {
+        let mut before = vec![Vec::new(); self.ids.len()];
+        for (from, edges) in self.edges.iter().enumerate() {
+            edges.iter().for_each(|&(to, _)| before[to].push(from));
+        }
+        let mut reaches = vec![false; self.ids.len()];
+        let mut next = vec![self.own];
+        while let Some(at) = next.pop() {
+            if !std::mem::replace(&mut reaches[at], true) {
+                next.append(&mut before[at]);
+            }
+        }
+        (0..self.ids.len()).filter(|&at| at != self.own && tree.cost[at].is_some() && reaches[at]).collect()
     }
 
     /// The largest number of links on any way of least cost.
