@@ -215,7 +215,7 @@ impl Core {
         let origin = self.plane.routing().anycast_origin(annotations);
         let mut best: Option<(u32, bool, NodeIndex)> = None;
         for node in a.remotes.iter() {
-            if !self.is_usable(route, node, origin) {
+            if !self.is_usable(route, node, origin) || self.is_echo_beyond(a, node, annotations) {
                 continue;
             }
             // After the last choice comes first, then wrap around.
@@ -244,7 +244,7 @@ impl Core {
         if !best.is_idle() && !a.remotes.is_empty() {
             let origin = self.plane.routing().anycast_origin(content.annotations);
             for node in a.remotes.iter() {
-                if !self.is_usable(route, node, origin) {
+                if !self.is_usable(route, node, origin) || self.is_echo_beyond(a, node, content.annotations) {
                     continue;
                 }
                 let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
@@ -311,6 +311,14 @@ impl Core {
         }
         let mesh = self.conns[to].edge.as_ref().and_then(|edge| edge.mesh);
         from == to || mesh.is_some_and(|mesh| annotations.ingress_mesh.as_deref() == Some(mesh.as_slice()))
+    }
+
+    /// Whether a delivery has come from the mesh of edge routers in which all consumers at another router are: it would
+    /// only be carried there to come to nobody.
+    fn is_echo_beyond(&self, address: &Address, node: NodeIndex, annotations: &Annotations) -> bool {
+        let Some(from) = annotations.ingress_mesh.as_deref() else { return false };
+        let at = self.plane.mesh().and_then(|mesh| mesh.edge_mesh(node, &address.key));
+        at.is_some_and(|mesh| mesh.as_bytes() == from)
     }
 
     /// Whether the link has released the delivery before.
