@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile fuzz-smoke clean
+.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile soak fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
@@ -36,6 +36,7 @@ help:
 	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
 	@echo 'make wasm        the protocol crates for a platform without an operating system (WASM_FLAGS: see there)'
 	@echo 'make hostile     ten minutes of hostile input'
+	@echo 'make soak        a thousand simulated networks of each kind (SOAK_SEEDS; SOAK_FIRST is the first seed)'
 	@echo 'make fuzz-smoke  one minute per fuzz target: AMQP, the port, TLS, certificates, heads of TCP'
 	@echo '                 streams, configuration and SASL files (needs cargo-fuzz and a nightly toolchain)'
 
@@ -101,6 +102,18 @@ hostile: export INTEROP_HOSTILE_SECONDS ?= 600
 hostile:
 	$(CARGO) build --locked --bin skrouterd
 	$(CARGO) test --locked --package interop-tests --test hostile -- --nocapture
+
+# Half an hour or more. Optimised, and with the checks of state that tests have.
+SOAK_SEEDS ?= 1000
+SOAK_FIRST ?= 0
+soak: export SIM_COUNT := $(SOAK_SEEDS)
+soak: export SIM_FIRST := $(SOAK_FIRST)
+soak: export MESH_SEEDS := $(SOAK_SEEDS)
+soak: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS := true
+soak: export CARGO_TARGET_DIR := $(TARGET)/soak
+soak:
+	$(CARGO) test --release --locked --package router-engine $(FEATURES) --test sim random_ -- --nocapture
+	$(CARGO) test --release --locked --package router-engine $(FEATURES) --lib mesh::tests::convergence -- --nocapture
 
 fuzz-smoke:
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is not installed'; exit 1; }
