@@ -137,6 +137,9 @@ impl Core {
 
     /// The reverse of [`Self::bind`], if the link is bound.
     pub(super) fn unbind(&mut self, link: Slot<Link>) {
+        if self.links[link].told_reachable {
+            self.take_back(link);
+        }
         let holder = self.conns[self.links[link].conn].holder();
         if let Some(change) = self.addresses.unbind(&mut self.links, link, holder) {
             self.on_reach_change(&change);

@@ -145,6 +145,18 @@ impl Core {
         }
     }
 
+    /// An edge router that was told that what it sends on a link reaches somebody is told the contrary, as the link goes. It
+    /// is told by address: what is still under way would else count for the link that comes next.
+    pub(in crate::core) fn take_back(&mut self, link: Slot<Link>) {
+        let Link { conn, address, .. } = self.links[link];
+        let tracking = self.conns[conn].edge.as_ref().and_then(|edge| edge.tracking);
+        self.links[link].told_reachable = false;
+        if let Some((tracking, address)) = tracking.zip(address) {
+            let key = self.addresses[address].key.clone();
+            self.send_service(tracking, Tracking { key, reachable: false }.encode());
+        }
+    }
+
     /// An edge router can be told again.
     pub(in crate::core) fn track_all(&mut self, conn: Slot<Conn>) {
         if let Some(edge) = self.conns[conn].edge.as_mut() {
