@@ -340,6 +340,7 @@ impl Core {
         // Whole messages are for AMQP peers; nobody is shown the links of in-process ones.
         let gauge = (direction == Direction::Out && peer == PeerKind::Amqp).then(Arc::default);
         let at = self.conns[conn].links.len() as u32;
+        let misled = self.conns[conn].edge.as_ref().is_some_and(|edge| edge.misled);
         let slot = self.links.insert_with(|id| Link {
             id,
             conn,
@@ -367,7 +368,7 @@ impl Core {
             draining: false,
             peer_credit: 0,
             zero_credit_since: Some(self.now),
-            told_reachable: false,
+            told_reachable: (!misled).then_some(false),
             retiring: false,
             blocked: false,
             settle_rate: SettleRate::default(),

@@ -59,6 +59,8 @@ pub(crate) struct EdgeConn {
     pub(crate) tracking: Option<Slot<Link>>,
     /// There was more to tell than the link took.
     pub(crate) behind: bool,
+    /// There was no room to take back what it was told of a link that went.
+    pub(crate) misled: bool,
     /// Changes of its mesh that were told to others; one is forgotten with each tick.
     pub(crate) recent_changes: u8,
     /// The mesh that it has announced, when it has changed that too often for others to be told.
@@ -161,8 +163,9 @@ pub(crate) struct Link {
     /// Credit as known from the peer's flow (outgoing), or that the peer was given and has not used (incoming).
     pub(crate) peer_credit: u32,
     pub(crate) zero_credit_since: Option<Instant>,
-    /// Of an incoming link of an edge router: it was told that somebody consumes the address.
-    pub(crate) told_reachable: bool,
+    /// Of an incoming link of an edge router: whether it was told that somebody consumes the address. None when it may
+    /// still believe what it was told of a link before.
+    pub(crate) told_reachable: Option<bool>,
     /// Of an outgoing link of an edge router that has no more to do: it goes with the last of what was sent on it.
     pub(crate) retiring: bool,
     /// It counts as blocked, because that is long ago.

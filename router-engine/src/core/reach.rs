@@ -137,7 +137,7 @@ impl Core {
 
     /// The reverse of [`Self::bind`], if the link is bound.
     pub(super) fn unbind(&mut self, link: Slot<Link>) {
-        if self.links[link].told_reachable {
+        if self.links[link].told_reachable == Some(true) {
             self.take_back(link);
         }
         let holder = self.conns[self.links[link].conn].holder();

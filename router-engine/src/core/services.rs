@@ -93,7 +93,7 @@ impl Core {
         if (service, direction) == (CoreService::AddressTracking, Direction::Out)
             && let Some(edge) = self.conns[conn].edge.as_mut()
         {
-            edge.tracking = Some(link);
+            (edge.tracking, edge.misled) = (Some(link), false);
             self.forget_told(conn);
             self.track_all(conn);
         }
@@ -102,7 +102,7 @@ impl Core {
     /// Whoever asks again knows nothing.
     fn forget_told(&mut self, conn: Slot<Conn>) {
         for at in 0..self.conns[conn].links.len() {
-            self.links[self.conns[conn].links[at]].told_reachable = false;
+            self.links[self.conns[conn].links[at]].told_reachable = Some(false);
         }
     }
 

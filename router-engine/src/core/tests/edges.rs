@@ -7,6 +7,7 @@ use super::edge::refusal;
 use super::world::{Peer, message, router};
 use crate::annotations::Annotations;
 use crate::stream::Payload;
+use crate::{LinkId, Router};
 use amqp_core::message::{Body, Message, MessageBuilder};
 use amqp_core::performative::DeliveryState;
 use amqp_core::value::{Map, Value};
@@ -28,6 +29,15 @@ fn told(pushes: &[Push]) -> Vec<(String, bool)> {
         Some((fields[0].as_str()?.to_owned(), fields[1].as_bool()?))
     };
     pushes.iter().filter_map(read).collect()
+}
+
+/// An edge router of a mesh, which hears of addresses, and the link on which it announces the mesh.
+fn edge_in<'a>(router: &'a Router, mesh: &str) -> (Peer<'a>, LinkId) {
+    let mut edge = Peer::with_role(router, ConnectionRole::Edge);
+    let discovery = edge.sender("_$qd.mesh_discovery");
+    edge.receiver("_$qd.edge_addr_tracking");
+    edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
+    (edge, discovery)
 }
 
 #[test]
@@ -55,13 +65,7 @@ fn edge_routers_are_told_of_consumers_that_they_cannot_reach_themselves() {
 #[test]
 fn consumers_of_another_mesh_are_told_of() {
     let router = router();
-    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| {
-        let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
-        let discovery = edge.sender("_$qd.mesh_discovery");
-        edge.receiver("_$qd.edge_addr_tracking");
-        edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
-        (edge, discovery)
-    });
+    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| edge_in(&router, mesh));
     edges[0].0.sender("q");
     edges[1].0.receiver("q");
     assert_eq!(told(&edges[0].0.pushes()), [("Mq".to_owned(), true)]);
@@ -75,13 +79,7 @@ fn consumers_of_another_mesh_are_told_of() {
 #[test]
 fn an_edge_router_that_keeps_changing_its_mesh_does_not_keep_others_busy() {
     let router = router();
-    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| {
-        let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
-        let discovery = edge.sender("_$qd.mesh_discovery");
-        edge.receiver("_$qd.edge_addr_tracking");
-        edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
-        (edge, discovery)
-    });
+    let mut edges = [MESH, "ABCDEFGHIJKLMNO"].map(|mesh| edge_in(&router, mesh));
     edges[0].0.sender("q");
     edges[1].0.receiver("q");
     let [(producer, _), (consumer, discovery)] = &mut edges;
@@ -186,4 +184,48 @@ fn an_edge_router_that_asks_again_is_told_all_again() {
     assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
     edge.attach_unanswered(Direction::Out, Some("_$qd.edge_addr_tracking"));
     assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
+}
+
+/// Tracking goes by address: what was told of a proxy would else count for the one that takes its place.
+#[test]
+fn what_was_told_of_a_link_is_taken_back_as_it_goes() {
+    let router = router();
+    let (mut edge, _) = edge_in(&router, MESH);
+    let proxy = edge.sender("q");
+    let mut client = Peer::new(&router);
+    client.receiver("q");
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), true)]);
+    edge.detached(proxy);
+    assert_eq!(told(&edge.pushes()), [("Mq".to_owned(), false)]);
+}
+
+/// It answers nothing for a while, so there is no room to take anything back.
+#[test]
+fn an_edge_router_that_could_not_be_told_of_the_end_is_told_at_the_next_link() {
+    let router = router();
+    let (mut edge, _) = edge_in(&router, MESH);
+    let mut client = Peer::new(&router);
+    let keys: Vec<String> = (0..1_100).map(|n| format!("other{n}")).collect();
+    let proxy = edge.sender("q");
+    for key in &keys {
+        edge.sender(key);
+    }
+    let consumer = client.receiver("q");
+    for key in &keys {
+        client.receiver(key);
+    }
+    let mut pushes = edge.pushes();
+    assert!(pushes.len() < keys.len(), "there is no more room");
+    edge.detached(proxy);
+    client.detached(consumer);
+    edge.sender("q");
+    let mut believes = false;
+    while !pushes.is_empty() {
+        for push in std::mem::take(&mut pushes) {
+            told(std::slice::from_ref(&push)).iter().filter(|(key, _)| key == "Mq").for_each(|(_, is)| believes = *is);
+            edge.answer(&push, DeliveryState::Accepted, true);
+        }
+        pushes.extend(edge.pushes());
+    }
+    assert!(!believes, "nobody consumes it");
 }

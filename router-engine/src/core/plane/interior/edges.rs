@@ -130,7 +130,7 @@ impl Core {
         let Some(a) = address.filter(|_| direction == Direction::In).map(|a| &self.addresses[a]) else { return };
         let Consumed { here, beyond, in_process } = a.consumed;
         let reachable = here.is_outside(mesh) || beyond.is_outside(mesh) || in_process;
-        if reachable == told_reachable {
+        if told_reachable == Some(reachable) {
             return;
         }
         if !self.has_room(tracking) {
@@ -141,7 +141,7 @@ impl Core {
         }
         let message = Tracking { key: a.key.clone(), reachable }.encode();
         if self.send_service(tracking, message) {
-            self.links[link].told_reachable = reachable;
+            self.links[link].told_reachable = Some(reachable);
         }
     }
 
@@ -150,10 +150,13 @@ impl Core {
     pub(in crate::core) fn take_back(&mut self, link: Slot<Link>) {
         let Link { conn, address, .. } = self.links[link];
         let tracking = self.conns[conn].edge.as_ref().and_then(|edge| edge.tracking);
-        self.links[link].told_reachable = false;
-        if let Some((tracking, address)) = tracking.zip(address) {
-            let key = self.addresses[address].key.clone();
-            self.send_service(tracking, Tracking { key, reachable: false }.encode());
+        self.links[link].told_reachable = Some(false);
+        let Some((tracking, address)) = tracking.zip(address) else { return };
+        let message = Tracking { key: self.addresses[address].key.clone(), reachable: false }.encode();
+        if !self.send_service(tracking, message)
+            && let Some(edge) = self.conns[conn].edge.as_mut()
+        {
+            edge.misled = true;
         }
     }
 
