@@ -86,6 +86,9 @@ pub(super) struct Trunk {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) wire: usize,
+    /// When it stops trying to send its last octets, as a driver does: both ends may be full of what the other one does
+    /// not read any more.
+    pub(super) give_up: Option<Instant>,
     pub(super) body: EndBody,
 }
 
@@ -197,7 +200,7 @@ impl Sim {
         let handle = core.connect(params.conn.clone(), self.now);
         let port = Box::new(AmqpPort::new(params, handle, core, self.now));
         let flag = Arc::new(Flag(AtomicBool::new(true)));
-        self.ends.insert(End { wire: usize::MAX, body: EndBody::Port { router, port, flag } })
+        self.ends.insert(End { wire: usize::MAX, give_up: None, body: EndBody::Port { router, port, flag } })
     }
 
     fn join(&mut self, ends: [EndId; 2], delay: Duration) -> usize {
@@ -211,7 +214,7 @@ impl Sim {
     pub(super) fn connect_client(&mut self, client: usize) {
         self.clients[client].connect();
         let port = self.add_port(self.clients[client].router, self.params(ConnectionRole::Normal, false, 1));
-        let end = self.ends.insert(End { wire: usize::MAX, body: EndBody::Client(client) });
+        let end = self.ends.insert(End { wire: usize::MAX, give_up: None, body: EndBody::Client(client) });
         let delay = Duration::from_micros(50 + self.rng.below(2000));
         self.join([end, port], delay);
     }

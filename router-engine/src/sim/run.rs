@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a connector or a client waits before it connects again.
 const RETRY: Duration = Duration::from_millis(700);
 
+/// How long the last octets of a port that closes may wait for room.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Turns that an end may take in a row; beyond that it is going in circles.
 const MAX_TURNS: usize = 10_000;
 
@@ -58,7 +61,7 @@ impl Sim {
                 Interest::End => self.wires[e.wire].end(id),
                 Interest::Nothing => None,
             };
-            [timer, arrival].into_iter().flatten()
+            [timer, arrival, e.give_up].into_iter().flatten()
         });
         routers.chain(retries).chain(starts).chain(ends).chain(self.services_timeout()).min()
     }
@@ -73,6 +76,10 @@ impl Sim {
         }
         for id in self.end_ids() {
             let Some(end) = self.ends.get_mut(id) else { continue };
+            if end.give_up.is_some_and(|at| at <= now) {
+                self.finish(id);
+                continue;
+            }
             match &mut end.body {
                 EndBody::Port { port, flag, .. } => {
                     if port.poll_timeout().is_some_and(|at| at <= now) {
@@ -187,7 +194,10 @@ impl Sim {
                             }
                             true
                         }
-                        PortState::Closing(_) => !port.output().is_empty(),
+                        PortState::Closing(_) => {
+                            end.give_up.get_or_insert(self.now + LAST_WORDS);
+                            !port.output().is_empty()
+                        }
                         PortState::Dropped(_) => false,
                     }
                 }
