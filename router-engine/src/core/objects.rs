@@ -21,6 +21,7 @@ use crate::stream::Notify;
 use amqp_core::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A connection.
@@ -234,7 +235,8 @@ pub(crate) struct Address {
     pub(crate) last_remote: NodeIndex,
     /// Unsettled deliveries outstanding per neighbour (balanced).
     pub(crate) outstanding: SmallVec<[(NeighbourIndex, u32); 2]>,
-    pub(crate) watches: Vec<Watch>,
+    /// By number. Each client that waits for a consumer has one.
+    pub(crate) watches: BTreeMap<u64, Watch>,
     /// Incoming deliveries that may be forwarded to it again, and auto-links.
     pub(crate) holds: u32,
     pub(crate) counters: AddressCounters,
@@ -271,7 +273,6 @@ pub(crate) enum ControlAddress {
 /// Somebody who wants to know whether an address is reachable.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    pub(crate) id: u64,
     pub(crate) notify: Notify,
     /// What was told last, of a watch on consumers only.
     pub(crate) told: Option<WatchCounts>,
