@@ -48,9 +48,13 @@ pub(crate) struct Resend {
     pub(crate) annotations: Annotations,
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
-    /// Links that released it.
+    pub(crate) refusals: Refusals,
+}
+
+/// Who has refused a delivery, or those that a TCP flow has sent one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
     pub(crate) links: HashSet<LinkId, FxBuildHasher>,
-    /// Neighbours that released it.
     pub(crate) neighbours: NeighbourSet,
 }
 
@@ -86,6 +90,20 @@ entry!(IncomingDelivery, InId);
 entry!(OutgoingDelivery, OutId);
 listed!(IncomingDelivery);
 listed!(OutgoingDelivery);
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// The destination of a copy has refused it: the neighbour, whichever connection of its group took the copy, or the link.
+    pub(crate) fn add(&mut self, copy: &OutgoingDelivery) {
+        match copy.neighbour {
+            Some(neighbour) => self.neighbours.insert(neighbour),
+            None => {
+                self.links.insert(copy.chosen);
+            }
+        }
+    }
+}
 
 // === impl OutgoingDelivery ===
 

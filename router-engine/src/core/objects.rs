@@ -2,7 +2,7 @@
 
 use super::action::{Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole, PeerKind};
-use super::deliveries::{IncomingDelivery, OutgoingDelivery};
+use super::deliveries::{IncomingDelivery, OutgoingDelivery, Refusals};
 use super::effect::{CutThrough, Effect, PRIORITIES, WatchCounts};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
@@ -49,6 +49,8 @@ pub(crate) struct Conn {
     pub(crate) edge: Option<Box<EdgeConn>>,
     /// The edge router at the other end, on edge routers.
     pub(crate) edge_peer: Option<Slot<EdgePeer>>,
+    /// Of a TCP flow: who has refused what it has sent, until all have.
+    pub(crate) refusals: Option<Box<Refusals>>,
 }
 
 /// What a connection has at whose other end is an edge router that uses it to reach the network.
