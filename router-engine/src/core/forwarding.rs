@@ -24,6 +24,8 @@ pub(super) struct Route {
     pub(super) any_way: bool,
     /// Somebody has refused it, or what its sender sent before, and shall not get it.
     pub(super) refused: bool,
+    /// The consumers here are passed by (see [`crate::annotations::flags::PASSES_BY`]).
+    pub(super) passes_by: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
     /// Where it goes on an edge router if nobody takes it here, or besides if it is for all.
@@ -52,8 +54,8 @@ enum Destination {
 impl Route {
     /// Of what the core itself sends, on control links or others.
     pub(super) const fn internal(control: bool) -> Self {
-        let (any_way, refused, settled) = (false, false, control);
-        Self { origin: None, conn: None, control, any_way, refused, settled, priority: 4, uplink: None }
+        let (any_way, refused, passes_by, settled) = (false, false, false, control);
+        Self { origin: None, conn: None, control, any_way, refused, passes_by, settled, priority: 4, uplink: None }
     }
 }
 
@@ -323,8 +325,8 @@ impl Core {
         at.is_some_and(|mesh| mesh.as_bytes() == from)
     }
 
-    /// Whether the consumer has refused the delivery before, or what its sender sent before.
+    /// Whether the consumer is not to get the delivery: it has refused it before, or what its sender sent before.
     pub(super) fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
-        self.has_refused(route, |refusals| refusals.links.contains(&self.links[link].id))
+        route.passes_by || self.has_refused(route, |refusals| refusals.links.contains(&self.links[link].id))
     }
 }

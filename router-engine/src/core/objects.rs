@@ -14,6 +14,7 @@ use super::rate::SettleRate;
 use super::streaming::LinkPool;
 use super::table::{Hook, List, Slot, entry, listed};
 use crate::Mailbox;
+use crate::annotations::flags;
 use crate::forward::Treatment;
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log::{self, Level, LogModule};
@@ -339,6 +340,13 @@ impl Conn {
 }
 
 impl Link {
+    /// Flags for the annotations of what comes in on it.
+    pub(crate) const fn annotation_flags(&self) -> u32 {
+        let resend = if self.resend_released { flags::RESEND_RELEASED } else { 0 };
+        let streaming = if self.streaming { flags::STREAMING } else { 0 };
+        resend | streaming
+    }
+
     /// Unsettled whole messages that have left, where their port counts them.
     pub(crate) fn left_whole(&self) -> u64 {
         self.gauge.as_ref().map_or(0, |gauge| gauge.left())

@@ -7,9 +7,9 @@ use super::deliveries::{IncomingDelivery, OutgoingDelivery, Refusals, Resend};
 use super::effect::Effect;
 use super::ending::End;
 use super::forwarding::Route;
-use super::objects::{Address, Link};
+use super::objects::{Address, Conn, Link};
 use super::table::Slot;
-use crate::annotations::Annotations;
+use crate::annotations::{Annotations, flags};
 use crate::stream::Payload;
 use amqp_core::performative::DeliveryState;
 
@@ -39,6 +39,7 @@ impl Core {
             control: false,
             any_way: false,
             refused: true,
+            passes_by: false,
             settled: false,
             priority,
             uplink: if bound.is_some() { None } else { self.uplink_address(from) },
@@ -91,8 +92,25 @@ impl Core {
         }
     }
 
-    /// Makes the first copies of a delivery. When all there are have refused what its sender sent before, that is forgotten,
-    /// and any of them gets it.
+    /// Whether what a connection sent before was refused, which its next delivery then tells the routers on its way.
+    pub(super) fn was_refused(&self, conn: Slot<Conn>, annotations: &mut Annotations) -> bool {
+        let Some(refusals) = &self.conns[conn].refusals else { return false };
+        annotations.flags |= refusals.flags();
+        true
+    }
+
+    /// Whether a delivery passes the consumers here by, as others beyond may take what these have refused.
+    pub(super) fn passes_by(&self, address: Option<Slot<Address>>, annotations: &mut Annotations) -> bool {
+        let passes = annotations.flags & flags::PASSES_BY != 0
+            && address.is_some_and(|address| !self.addresses[address].consumers.is_empty());
+        if passes {
+            annotations.flags -= flags::PASS_BY_ONE;
+        }
+        passes
+    }
+
+    /// Makes the first copies of a delivery. When nobody is left of those that it was to go to, anybody gets it: all have
+    /// refused what its sender sent before, or there are no consumers beyond this router.
     pub(super) fn forward_first(
         &mut self,
         route: &Route,
@@ -102,13 +120,17 @@ impl Core {
         state: Option<&DeliveryState>,
     ) -> usize {
         let copies = self.forward(route, address, payload, annotations, state);
-        if copies > 0 || !route.refused {
+        let chosen_among = (route.refused || route.passes_by) && !self.addresses[address].treatment.is_multicast();
+        if copies > 0 || !chosen_among {
             return copies;
         }
-        if let Some(sender) = route.conn {
-            self.conns[sender].refusals = None;
+        let mut annotations = annotations.clone();
+        if let Some(refusals) = route.conn.and_then(|sender| self.conns[sender].refusals.as_mut()) {
+            annotations.flags &= !flags::PASSES_BY;
+            refusals.begin_round();
+            annotations.flags |= refusals.flags();
         }
-        self.forward(&Route { refused: false, ..*route }, address, payload, annotations, state)
+        self.forward(&Route { refused: false, passes_by: false, ..*route }, address, payload, &annotations, state)
     }
 
     /// Whether one of those who have refused a delivery, or what its sender sent before, is meant by `who`.

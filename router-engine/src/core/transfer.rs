@@ -27,12 +27,7 @@ impl Core {
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
         l.use_credit(1, self.now);
-        if l.resend_released {
-            annotations.flags |= flags::RESEND_RELEASED;
-        }
-        if l.streaming {
-            annotations.flags |= flags::STREAMING;
-        }
+        annotations.flags |= l.annotation_flags();
         let enters = self.is_ingress(link);
         self.telemetry.totals.outcomes.presettled += u64::from(settled && enters);
         let l = &self.links[link];
@@ -80,8 +75,10 @@ impl Core {
         if let Some(address) = address.filter(|_| control && !any_way) {
             self.address_request_passes(address, &payload);
         }
-        let refused = self.conns[conn].refusals.is_some();
-        let route = Route { origin: delivery, conn: Some(conn), control, any_way, refused, settled, priority, uplink };
+        let passes_by = self.passes_by(address, &mut annotations);
+        let refused = self.was_refused(conn, &mut annotations);
+        let (origin, from) = (delivery, Some(conn));
+        let route = Route { origin, conn: from, control, any_way, refused, passes_by, settled, priority, uplink };
         // Edge routers are the last on the way, however long it was. What is flooded ends where its trace leads back to, and
         // tells of routers that the radius does not count yet.
         let flooded = address.is_some_and(|a| self.addresses[a].treatment == Treatment::Flood);

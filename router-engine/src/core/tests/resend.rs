@@ -6,7 +6,7 @@ use super::super::effect::Push;
 use super::super::forwarding::Route;
 use super::super::table::Identity;
 use super::world::{NODE, NOW, Peer, message, router, stream};
-use crate::annotations::Annotations;
+use crate::annotations::{Annotations, flags};
 use crate::forward::Treatment;
 use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use crate::{LinkId, Router};
@@ -192,6 +192,52 @@ fn a_consumer_that_takes_a_stream_over_and_is_lost_with_it_has_refused_it() {
     flow.send(link);
     far.push();
     assert!(near.pushes().is_empty());
+}
+
+/// Annotations of what passes a router with consumers by.
+fn passing_by() -> Annotations {
+    Annotations { flags: flags::PASS_BY_ONE, ..Annotations::default() }
+}
+
+#[test]
+fn a_neighbour_that_refuses_is_asked_to_pass_ever_more_consumers_by() {
+    let router = router();
+    let (mut flow, mut far) = (Peer::flow(&router), Peer::neighbour(&router, "q"));
+    let link = flow.sender("q");
+    let mut passed = Vec::new();
+    for _ in 0..6 {
+        flow.send(link);
+        let push = far.push();
+        passed.push((push.annotations.flags & flags::PASSES_BY) / flags::PASS_BY_ONE);
+        far.answer(&push, DeliveryState::failed(), true);
+    }
+    assert_eq!(passed, [0, 1, 2, 3, 0, 1]);
+}
+
+#[test]
+fn what_passes_a_router_by_goes_beyond_it_or_stays() {
+    for treatment in [Treatment::Closest, Treatment::Balanced] {
+        let router = router();
+        let (near, far) = near_and_far(&router, treatment);
+        let mut tx = Peer::new(&router);
+        let link = tx.sender("q");
+        tx.deliver(link, None, message(), passing_by(), false);
+        assert_eq!(far.push().annotations.flags & flags::PASSES_BY, 0, "one was passed by");
+        assert!(near.pushes().is_empty());
+        far.way(false);
+        tx.deliver(link, None, message(), passing_by(), false);
+        near.push();
+    }
+}
+
+#[test]
+fn a_router_without_consumers_is_none_to_be_passed_by() {
+    let router = router();
+    let far = Peer::neighbour(&router, "q");
+    let mut tx = Peer::new(&router);
+    let link = tx.sender("q");
+    tx.deliver(link, None, message(), passing_by(), false);
+    assert_eq!(far.push().annotations.flags & flags::PASSES_BY, flags::PASS_BY_ONE);
 }
 
 #[test]
