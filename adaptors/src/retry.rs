@@ -32,13 +32,15 @@ impl Retry {
 
     /// Ready when the next attempt is due; never when nothing has failed.
     pub(crate) fn due(&self) -> impl Future<Output = ()> + use<> {
-        let due = self.due;
-        async move {
-            match due {
-                Some(due) => tokio::time::sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        }
+        at(self.due)
+    }
+}
+
+/// Ready at that time; never when there is none.
+pub(crate) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

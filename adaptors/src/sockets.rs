@@ -62,6 +62,11 @@ impl Sockets {
         Ok(true)
     }
 
+    /// Whether sockets are open.
+    pub fn is_open(&self) -> bool {
+        !self.inner.lock().open.is_empty()
+    }
+
     /// Closes the sockets; they may be opened again. False when none was open.
     pub fn close(&self) -> bool {
         !std::mem::take(&mut self.inner.lock().open).is_empty()

@@ -265,6 +265,8 @@ fn every_loss_of_a_connection_is_logged() {
 #[derive(Default)]
 struct Tunnel {
     blocked: AtomicBool,
+    /// The connector has given its connection up.
+    dialled_again: AtomicBool,
     /// Heartbeats carried away from the connector, and towards it.
     heartbeats: [AtomicUsize; 2],
 }
@@ -280,6 +282,8 @@ impl Tunnel {
             std::thread::scope(|scope| {
                 scope.spawn(|| carrier.carry(&near, &far, 0));
                 scope.spawn(|| carrier.carry(&far, &near, 1));
+                let _again = entry.accept().unwrap();
+                carrier.dialled_again.store(true, Ordering::Relaxed);
             });
         });
         (tunnel, port)
@@ -323,6 +327,9 @@ fn routers_that_agreed_to_watch_each_other_notice_a_dead_connection() {
     });
     // The idle timeout would have taken 16 s.
     assert!(dead.elapsed() < Duration::from_secs(5), "{:?}", dead.elapsed());
+    wait_until("the connector dials again", || tunnel.dialled_again.load(Ordering::Relaxed));
+    // To wait for the end of a connection that is dead would take two more.
+    assert!(dead.elapsed() < Duration::from_secs(2), "{:?}", dead.elapsed());
 }
 
 fn tls_client(certs: &Certs) -> rustls::ClientConnection {

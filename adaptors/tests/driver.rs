@@ -9,10 +9,10 @@ use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{AmqpPort, Liveness, PlainCredentials, PortParams, SaslParams};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -57,7 +57,9 @@ fn drive_with(
     let mut driver = driver.with_authenticator(authenticator);
     let task = tokio::spawn(async move {
         let ending = (&mut driver).await;
-        driver.linger().await;
+        if ending.lingers() {
+            driver.linger().await;
+        }
         ending
     });
     (id, task)
@@ -178,6 +180,43 @@ async fn a_silent_peer_times_out() {
     drop(peer);
     let failure = ending(task).await.failure("peer").expect("a failure");
     assert_eq!(failure.condition, "amqp:resource-limit-exceeded");
+}
+
+/// A driver of a router that watches its peers, for a pipe to one that does so too.
+fn watching(id: &str, io: DuplexStream, initiator: bool) -> (Arc<Router>, Driver<DuplexStream>) {
+    let config = RouterConfig { id: id.into(), mode: Mode::Interior, ..RouterConfig::default() };
+    let router = Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
+    let conn = ConnParams { initiator, ..ConnParams::amqp(ConnectionRole::InterRouter) };
+    let liveness = Some(Liveness { interval: Duration::from_millis(50), multiplier: 3 });
+    let params = PortParams { liveness, sasl: SaslParams::None, ..PortParams::new(conn) };
+    let handle = router.connect(params.conn.clone(), clock::now());
+    let id = handle.id;
+    let port = AmqpPort::new(params, handle, Arc::clone(&router), clock::now());
+    (router, Driver::new(Transport::plain(io), port, id))
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_dead_peer_to_take_last_words() {
+    // Little enough for a few heartbeats to fill it once nobody reads.
+    let (near, far) = tokio::io::duplex(16);
+    let (router, mut near) = watching("A", near, true);
+    let (_far_router, mut far) = watching("B", far, false);
+    let both_know = async {
+        while !router.connection_rows(clock::now()).iter().any(|row| row.peer.is_some()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        ending = &mut near => panic!("{ending:?}"),
+        ending = &mut far => panic!("{ending:?}"),
+        () = both_know => {}
+    }
+    let muted = Instant::now();
+    let ending = timeout(PATIENCE, &mut near).await.expect("ends");
+    assert!(!ending.lingers());
+    let failure = ending.failure("peer").expect("a failure");
+    assert!(failure.description.starts_with("liveness expired"), "{failure:?}");
+    assert!(muted.elapsed() < Duration::from_secs(1), "{:?}", muted.elapsed());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ macro_rules! scenarios {
             }
 
             scenarios!(@each stage: echo, server_speaks_first, client_closes_first, server_closes_first,
-                client_resets, server_resets, refused, connector_comes_and_goes, concurrent_flows);
+                client_resets, server_resets, refused, connector_comes_and_goes, nearer_servers_refuse, concurrent_flows);
 
             #[test]
             fn bulk() {
@@ -64,4 +64,9 @@ fn service_returns_after_the_listeners_router_died() {
 #[test]
 fn service_returns_after_the_router_between_died() {
     run(|| Stage::start(LineBuilder::ours(3)?, 0, 2)?.survives_death_of(1));
+}
+
+#[test]
+fn servers_that_refuse_on_the_way_are_passed_by() {
+    run(|| Stage::start(LineBuilder::ours(3)?, 0, 2)?.nearer_servers_refuse());
 }

@@ -10,4 +10,9 @@ pub mod flags {
     pub const RESEND_RELEASED: u32 = 0x02;
     /// No per-message receive back-pressure.
     pub const DISABLE_Q2: u32 = 0x04;
+    /// How many routers with consumers the delivery is to pass by, if there are any beyond: what its sender sent before was
+    /// refused. Of this implementation; others hand it on.
+    pub const PASSES_BY: u32 = 0x300;
+    /// One such router, in [`PASSES_BY`].
+    pub const PASS_BY_ONE: u32 = 0x100;
 }

@@ -57,7 +57,8 @@ pub enum Ending {
     Closed,
     /// With an error of the protocol, told to the peer where that was possible.
     Protocol(PortError),
-    /// Cut without a word. With an error when it was not by request.
+    /// Cut without a word, or, when the peer is dead, with what the socket took at once. With an error when it was not by
+    /// request.
     Dropped(Option<PortError>),
     /// The peer went away without closing.
     Aborted,
@@ -206,6 +207,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Err(error) => return Round::End(Ending::Transport(error)),
         };
         if let PortState::Closing(error) = self.port.state() {
+            if self.port.peer_is_dead() {
+                return Round::End(Ending::Dropped(error));
+            }
             let give_up = *self.give_up.get_or_insert(now + LAST_WORDS);
             if write == Progress::Blocked && now < give_up {
                 return if self.sleep(cx) { Round::Sleep } else { Round::Again };

@@ -14,6 +14,17 @@ pub enum Strategy {
     Weighted,
 }
 
+/// Whether anybody consumes one of a listener's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Somebody does.
+    Somebody,
+    /// Nobody any more, and the address that the last one consumed is still there.
+    Lost,
+    /// Nobody.
+    Nobody,
+}
+
 /// One address of a listener.
 #[derive(Debug, Clone)]
 pub struct AddressEntry {
@@ -37,7 +48,7 @@ pub(super) struct AddressSet {
     strategy: Strategy,
     entries: Vec<AddressEntry>,
     next_key: u64,
-    /// The entry in use by strategy `priority`.
+    /// The entry in use by strategy `priority`; while none can be reached the last one that could.
     best: Option<u64>,
 }
 
@@ -97,18 +108,22 @@ impl AddressSet {
         self.reconsider();
     }
 
-    pub(super) fn any_reachable(&self) -> bool {
-        self.entries.iter().any(|e| e.reachable)
+    pub(super) fn reach(&self) -> Reach {
+        if self.entries.iter().any(|e| e.reachable) {
+            Reach::Somebody
+        } else if self.position(self.best).is_some() {
+            Reach::Lost
+        } else {
+            Reach::Nobody
+        }
     }
 
-    /// Chooses the address of a new connection and counts it. `random` decides where chance is asked for.
+    /// Chooses the address of a new connection and counts it: while none can be reached the last one that could. `random`
+    /// decides where chance is asked for.
     pub(super) fn choose(&mut self, random: u64) -> Option<String> {
-        let at = match self.strategy {
-            Strategy::None => 0,
-            Strategy::Priority => self.position(self.best).unwrap_or(0),
-            Strategy::Weighted => self.draw(random).unwrap_or(0),
-        };
-        let entry = self.entries.get_mut(at)?;
+        let drawn = if self.strategy == Strategy::Weighted { self.draw(random) } else { None };
+        let at = drawn.or_else(|| self.position(self.best));
+        let entry = self.entries.get_mut(at.unwrap_or(0))?;
         entry.opened += 1;
         Some(entry.address.clone())
     }
@@ -119,10 +134,7 @@ impl AddressSet {
 
     /// Keeps the best entry unless it is unreachable or one of strictly larger value is reachable.
     fn reconsider(&mut self) {
-        let Some(first) = self.entries.iter().find(|e| e.reachable) else {
-            self.best = None;
-            return;
-        };
+        let Some(first) = self.entries.iter().find(|e| e.reachable) else { return };
         let current = self.position(self.best).map(|at| &self.entries[at]).filter(|e| e.reachable);
         if current.is_none_or(|current| first.value > current.value) {
             self.best = Some(first.key);
@@ -161,6 +173,7 @@ mod tests {
     fn priority_keeps_the_current_one_among_equals() {
         let mut set = set(Strategy::Priority, &[("a", 5), ("b", 5), ("c", 9)]);
         assert_eq!(set.entries().iter().map(|e| e.name.as_str()).collect::<String>(), "cba");
+        assert_eq!(set.reach(), Reach::Nobody);
         assert_eq!(set.choose(0).as_deref(), Some("c"), "nothing reachable: the head of the list");
         set.set_reachable(0, true);
         assert_eq!(set.choose(0).as_deref(), Some("a"));
@@ -173,9 +186,11 @@ mod tests {
         assert!(set.remove("b").is_some());
         assert_eq!(set.choose(0).as_deref(), Some("a"));
         set.set_reachable(0, false);
-        assert!(!set.any_reachable());
+        assert_eq!((set.reach(), set.choose(0).as_deref()), (Reach::Lost, Some("a")), "it may come back");
         let opened: Vec<_> = set.entries().iter().map(|e| e.opened).collect();
-        assert_eq!(opened, [2, 3]);
+        assert_eq!(opened, [2, 4]);
+        assert!(set.remove("a").is_some());
+        assert_eq!(set.reach(), Reach::Nobody, "c was lost before");
     }
 
     #[test]
@@ -187,6 +202,6 @@ mod tests {
         assert_eq!(drawn, ["small", "large", "large", "large"]);
         set.set_reachable(0, false);
         set.set_reachable(1, false);
-        assert_eq!(set.choose(7).as_deref(), Some("gone"), "nothing reachable: the head of the list");
+        assert_eq!(set.choose(7).as_deref(), Some("large"), "nothing reachable: what was so last");
     }
 }

@@ -1,6 +1,13 @@
-//! tcpListener: a socket that listens while its address is reachable (spec `tcp-adaptor.md` section 3).
+//! tcpListener: a socket that listens while its address is reachable (spec `tcp-adaptor.md` section 3), and for as long as
+//! streams are sent again ([`Router::stream_retry`]) after its last consumer went: clients that come meanwhile wait.
+//!
+//! ```text
+//!  Closed --reachable--> Open --the last consumer went--> Awaiting --time over, address removed--> Closed
+//!                         ^                                   |
+//!                         '-------------reachable-------------'
+//! ```
 
-use super::addresses::{AddressEntry, AddressSet, Strategy};
+use super::addresses::{AddressEntry, AddressSet, Reach, Strategy};
 use super::ending::hang_up;
 use super::flow::Flow;
 use super::report;
@@ -9,7 +16,7 @@ use super::setup;
 use super::socket::{Socket, log_tls_failure};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
-use crate::retry::Retry;
+use crate::retry::{Retry, at};
 use crate::runtime::Io;
 use crate::sockets::{Accepted, Sockets};
 use crate::tasks::contained;
@@ -29,6 +36,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// Connections taken from the kernel before other tasks get their turn.
 const ACCEPTS: usize = 32;
@@ -136,7 +144,7 @@ impl TcpListener {
         &self.shared.service
     }
 
-    /// Whether the socket listens, and the text of the last failure to do so.
+    /// Whether the socket listens, be it for a consumer that may come back, and the text of the last failure to do so.
     #[must_use]
     pub fn status(&self) -> (bool, String) {
         let status = self.shared.status.lock();
@@ -243,8 +251,23 @@ impl Shared {
         format!("{}:{}", self.params.host, self.params.port)
     }
 
+    /// For how long an open socket awaits that a consumer comes back, if at all.
+    fn awaits(&self, reach: Reach) -> Option<Duration> {
+        let wait = self.router.stream_retry();
+        (reach == Reach::Lost && !wait.is_zero() && self.sockets.is_open()).then_some(wait)
+    }
+
+    /// Opens the socket, or notes when to try again.
+    async fn open(&self, retry: &mut Retry) {
+        if self.try_open().await {
+            retry.clear();
+        } else {
+            retry.failed();
+        }
+    }
+
     /// False when the socket could not be opened.
-    async fn open(&self) -> bool {
+    async fn try_open(&self) -> bool {
         let TcpListenerParams { name, host, backlog, .. } = &self.params;
         let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
         let found = net::look_up_local(host, self.port).await;
@@ -282,7 +305,12 @@ impl Shared {
         }
     }
 
-    fn stopped(&self) {
+    /// Closes the socket, if it is open.
+    fn close(&self) {
+        if !self.sockets.close() {
+            self.status.lock().message.clear();
+            return;
+        }
         *self.status.lock() = Status::default();
         router_engine::log!(
             LogModule::TcpAdaptor,
@@ -306,8 +334,10 @@ async fn run(shared: Arc<Shared>) {
 /// Opens and closes the socket as the addresses come and go, and accepts. While the socket cannot be opened, that is
 /// tried again and again: whoever has the port may leave it.
 async fn serve(shared: &Arc<Shared>) {
-    let mut reachable = false;
+    let mut reach = Reach::Nobody;
     let mut retry = Retry::default();
+    // Until when a socket without a consumer stays open.
+    let mut awaits = None;
     loop {
         let event = tokio::select! {
             event = contained(next_event(shared)) => event.unwrap_or_else(|| {
@@ -315,38 +345,40 @@ async fn serve(shared: &Arc<Shared>) {
                 Event::AcceptFailed
             }),
             () = retry.due() => Event::Retry,
+            () = at(awaits) => Event::WaitOver,
         };
         match event {
             Event::AcceptFailed => tokio::time::sleep(ACCEPT_PAUSE).await,
-            Event::Reachable(now) if now == reachable => {}
-            Event::Reachable(false) => {
-                reachable = false;
+            Event::Reach(now) if now == reach => {}
+            Event::Reach(now) => {
+                reach = now;
                 retry.clear();
-                if shared.sockets.close() {
-                    shared.stopped();
-                } else {
-                    shared.status.lock().message.clear();
+                awaits = shared.awaits(reach).map(|wait| Instant::now() + wait);
+                match reach {
+                    Reach::Somebody if shared.sockets.is_open() => {}
+                    Reach::Somebody => shared.open(&mut retry).await,
+                    Reach::Lost if awaits.is_some() => {}
+                    Reach::Lost | Reach::Nobody => shared.close(),
                 }
             }
-            Event::Reachable(true) | Event::Retry => {
-                reachable = true;
-                if shared.open().await {
-                    retry.clear();
-                } else {
-                    retry.failed();
-                }
+            Event::Retry => shared.open(&mut retry).await,
+            Event::WaitOver => {
+                awaits = None;
+                shared.close();
             }
         }
     }
 }
 
 enum Event {
-    /// Whether an address can be reached was told anew.
-    Reachable(bool),
+    /// Who can be reached was told anew.
+    Reach(Reach),
     /// The kernel gives no more sockets for now, or accepting one panicked.
     AcceptFailed,
     /// It is time to try again to open the socket.
     Retry,
+    /// No consumer has come back in time.
+    WaitOver,
 }
 
 /// Accepts connections until something else happens.
@@ -363,7 +395,7 @@ async fn next_event(shared: &Arc<Shared>) -> Event {
                         addresses.set_reachable(key, counts.reachable());
                     }
                 }
-                return Poll::Ready(Event::Reachable(addresses.any_reachable()));
+                return Poll::Ready(Event::Reach(addresses.reach()));
             }
             match accept_some(shared, cx) {
                 Ok(true) => {}

@@ -22,6 +22,8 @@ mod faults;
 #[cfg(test)]
 mod resending;
 #[cfg(test)]
+mod staying;
+#[cfg(test)]
 pub(crate) mod tests;
 
 #[cfg(test)]

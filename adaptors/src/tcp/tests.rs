@@ -27,7 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const ADDRESS: &str = "svc";
 
 pub(crate) fn router() -> Arc<Router> {
@@ -40,7 +40,7 @@ pub(super) fn retrying_router(stream_retry: Duration) -> Arc<Router> {
     Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()))
 }
 
-fn params(port: u16) -> TcpListenerParams {
+pub(super) fn params(port: u16) -> TcpListenerParams {
     TcpListenerParams {
         name: "l".into(),
         address: ADDRESS.into(),
@@ -54,11 +54,15 @@ fn params(port: u16) -> TcpListenerParams {
 }
 
 pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let port = free_port();
     (active(params(port), router), port)
 }
 
-fn active(params: TcpListenerParams, router: &Arc<Router>) -> TcpListener {
+pub(super) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
+
+pub(super) fn active(params: TcpListenerParams, router: &Arc<Router>) -> TcpListener {
     let listener = TcpListener::create(params, &io(router)).expect("no TLS");
     listener.activate();
     listener

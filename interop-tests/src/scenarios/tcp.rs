@@ -22,7 +22,11 @@ const DEAD_SERVICE: &str = "dead";
 const DORMANT_SERVICE: &str = "dormant";
 /// Name of that connector.
 const DORMANT_CONNECTOR: &str = "dormant-connector";
+/// Name of a connector whose server does not listen.
+const NEARER_CONNECTOR: &str = "nearer-connector";
 
+/// Clients of [`Stage::nearer_servers_refuse`], one after the other.
+const CLIENTS_OF_MANY_SERVERS: usize = 5;
 /// Flows that are open at the same time in [`Stage::concurrent_flows`].
 const FLOWS: usize = 200;
 /// Octets each of them carries each way.
@@ -36,7 +40,7 @@ pub struct Stage {
     listener: usize,
     connector: usize,
     // Reserved, so that nothing else starts to listen there.
-    _dead: Port,
+    dead: Port,
 }
 
 /// Octets carried each way by [`Stage::bulk`]: `INTEROP_TCP_BYTES`, 64 MiB by default.
@@ -80,7 +84,7 @@ impl Stage {
             .service(DEAD_SERVICE, listener, connector, dead.address())
             .dormant_service(DORMANT_SERVICE, listener, server.address())
             .start()?;
-        let stage = Self { line, server, listener, connector, _dead: dead };
+        let stage = Self { line, server, listener, connector, dead };
         // A listener may open before the routers have settled on a path, and then refuse a flow or two.
         eventually("the service works", || stage.echo())?;
         Ok(stage)
@@ -100,6 +104,9 @@ impl Stage {
         self.server_resets().context("server resets")?;
         self.refused().context("refused")?;
         self.connector_comes_and_goes().context("connector comes and goes")?;
+        if self.line.node(self.listener).router.is_ours() {
+            self.nearer_servers_refuse().context("nearer servers refuse")?;
+        }
         // After all that, one more: nothing above may have worn anything out.
         self.echo().context("echo at the end")
     }
@@ -233,7 +240,8 @@ impl Stage {
         ensure!(oper_status(&mut near)? == "down", "operStatus before there is a connector");
 
         let mark = log.mark();
-        far.create("tcpConnector", DORMANT_CONNECTOR, &attributes(&self.server.address()).each_ref().map(borrow))?;
+        let attributes = attributes(DORMANT_SERVICE, self.server.address());
+        far.create("tcpConnector", DORMANT_CONNECTOR, &attributes.each_ref().map(borrow))?;
         self.line.wait_until_listening(DORMANT_SERVICE, mark)?;
         ensure!(oper_status(&mut near)? == "up", "operStatus with a connector");
         self.server.script(self.echo_until_cut());
@@ -245,6 +253,22 @@ impl Stage {
         self.server.outcome()?;
         log.wait_for(mark, &format!("Listener {DORMANT_SERVICE}: stopped listening"))?;
         expect_refused(address)
+    }
+
+    /// The service has other servers, which are nearer to the clients and refuse them: each comes to the one that does not.
+    /// Only with a router of ours at the listener. A C router prefers its own server, so none of them has one.
+    pub fn nearer_servers_refuse(&self) -> Result<()> {
+        let on_the_way = self.listener.min(self.connector)..=self.listener.max(self.connector);
+        let nearer = on_the_way.filter(|&at| at != self.connector && self.line.node(at).router.is_ours());
+        let mut nearer = nearer.map(|at| self.line.node(at).management()).collect::<Result<Vec<_>>>()?;
+        let attributes = attributes(SERVICE, self.dead.address());
+        for router in &mut nearer {
+            router.create("tcpConnector", NEARER_CONNECTOR, &attributes.each_ref().map(borrow))?;
+        }
+        for number in 0..CLIENTS_OF_MANY_SERVERS {
+            self.echo().with_context(|| format!("client {number}"))?;
+        }
+        nearer.iter_mut().try_for_each(|router| router.delete("tcpConnector", NEARER_CONNECTOR))
     }
 
     /// Many flows open at the same time, each with its own data.
@@ -354,8 +378,9 @@ fn oper_status(management: &mut crate::harness::Management) -> Result<String> {
     Ok(row["operStatus"].as_str().context("operStatus is no text")?.to_owned())
 }
 
-fn attributes(server: &SocketAddr) -> [(&'static str, String); 3] {
-    [("address", DORMANT_SERVICE.to_owned()), ("host", server.ip().to_string()), ("port", server.port().to_string())]
+/// Of a tcpConnector.
+fn attributes(service: &str, server: SocketAddr) -> [(&'static str, String); 3] {
+    [("address", service.to_owned()), ("host", server.ip().to_string()), ("port", server.port().to_string())]
 }
 
 fn borrow<'a>(pair: &'a (&'static str, String)) -> (&'a str, &'a str) {

@@ -76,7 +76,8 @@ pub(super) static DEF: EntityDef = EntityDef {
         .create(),
         number(
             "streamRetryMilliseconds",
-            "How long a TCP client's stream that failed before it reached a server is sent again; 0 never.",
+            "How long a TCP client's stream that failed before it reached a server is sent again, and a tcpListener stays \
+             open after its last consumer went; 0 not at all.",
         )
         .within(0, 60_000)
         .or_number(2000)

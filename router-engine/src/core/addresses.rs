@@ -14,7 +14,7 @@ use crate::address::pattern::PatternTree;
 use crate::forward::Treatment;
 use crate::index::{NodeIndex, NodeSet};
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What is known of addresses.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl AddressTable {
             consumed: Consumed::default(),
             last_remote: NodeIndex::OWN,
             outstanding: SmallVec::new(),
-            watches: Vec::new(),
+            watches: BTreeMap::new(),
             holds: 0,
             counters: AddressCounters::default(),
         });

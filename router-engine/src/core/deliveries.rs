@@ -4,7 +4,7 @@ use super::action::InToken;
 use super::ids::{InId, LinkId, OutId};
 use super::objects::{Address, Link};
 use super::table::{Hook, Slot, entry, listed};
-use crate::annotations::Annotations;
+use crate::annotations::{Annotations, flags};
 use crate::index::{NeighbourIndex, NeighbourSet};
 use crate::stream::Payload;
 use amqp_core::Instant;
@@ -48,10 +48,16 @@ pub(crate) struct Resend {
     pub(crate) annotations: Annotations,
     pub(crate) priority: u8,
     pub(crate) state: Option<DeliveryState>,
-    /// Links that released it.
+    pub(crate) refusals: Refusals,
+}
+
+/// Who has refused a delivery, or those that a TCP flow has sent one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
     pub(crate) links: HashSet<LinkId, FxBuildHasher>,
-    /// Neighbours that released it.
     pub(crate) neighbours: NeighbourSet,
+    /// How often all destinations had refused, and were asked anew (see [`flags::PASSES_BY`]).
+    pub(crate) rounds: u32,
 }
 
 /// A copy of a delivery that goes out.
@@ -86,6 +92,30 @@ entry!(IncomingDelivery, InId);
 entry!(OutgoingDelivery, OutId);
 listed!(IncomingDelivery);
 listed!(OutgoingDelivery);
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// All destinations have refused. Behind each of them there may be others: those are asked in the rounds to come.
+    pub(crate) fn begin_round(&mut self) {
+        *self = Self { rounds: self.rounds + 1, ..Self::default() };
+    }
+
+    /// Flags for the sender's next delivery.
+    pub(crate) const fn flags(&self) -> u32 {
+        (self.rounds * flags::PASS_BY_ONE) & flags::PASSES_BY
+    }
+
+    /// The destination of a copy has refused it: the neighbour, whichever connection of its group took the copy, or the link.
+    pub(crate) fn add(&mut self, copy: &OutgoingDelivery) {
+        match copy.neighbour {
+            Some(neighbour) => self.neighbours.insert(neighbour),
+            None => {
+                self.links.insert(copy.chosen);
+            }
+        }
+    }
+}
 
 // === impl OutgoingDelivery ===
 

@@ -22,6 +22,10 @@ pub(super) struct Route {
     pub(super) control: bool,
     /// It takes any way, also one that routers who agree on the ways would not take.
     pub(super) any_way: bool,
+    /// Somebody has refused it, or what its sender sent before, and shall not get it.
+    pub(super) refused: bool,
+    /// The consumers here are passed by (see [`crate::annotations::flags::PASSES_BY`]).
+    pub(super) passes_by: bool,
     pub(super) settled: bool,
     pub(super) priority: u8,
     /// Where it goes on an edge router if nobody takes it here, or besides if it is for all.
@@ -50,7 +54,8 @@ enum Destination {
 impl Route {
     /// Of what the core itself sends, on control links or others.
     pub(super) const fn internal(control: bool) -> Self {
-        Self { origin: None, conn: None, control, any_way: false, settled: control, priority: 4, uplink: None }
+        let (any_way, refused, passes_by, settled) = (false, false, false, control);
+        Self { origin: None, conn: None, control, any_way, refused, passes_by, settled, priority: 4, uplink: None }
     }
 }
 
@@ -290,9 +295,8 @@ impl Core {
 
     fn is_usable(&self, route: &Route, node: NodeIndex, origin: NodeIndex) -> bool {
         let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { return false };
-        let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
         self.neighbours.conn(neighbour).is_some()
-            && resend.is_none_or(|r| !r.neighbours.contains(neighbour))
+            && !self.has_refused(route, |refusals| refusals.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
             && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
@@ -321,9 +325,8 @@ impl Core {
         at.is_some_and(|mesh| mesh.as_bytes() == from)
     }
 
-    /// Whether the link has released the delivery before.
+    /// Whether the consumer is not to get the delivery: it has refused it before, or what its sender sent before.
     pub(super) fn is_invalidated(&self, route: &Route, link: Slot<Link>) -> bool {
-        let resend = route.origin.and_then(|o| self.incoming[o].resend.as_ref());
-        resend.is_some_and(|r| r.links.contains(&self.links[link].id))
+        route.passes_by || self.has_refused(route, |refusals| refusals.links.contains(&self.links[link].id))
     }
 }

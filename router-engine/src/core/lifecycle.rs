@@ -83,6 +83,7 @@ impl Core {
             router: None,
             edge: None,
             edge_peer: None,
+            refusals: None,
         });
         ConnHandle { id: self.conns[slot].id, mailbox }
     }

@@ -2,7 +2,7 @@
 
 use super::action::{Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole, PeerKind};
-use super::deliveries::{IncomingDelivery, OutgoingDelivery};
+use super::deliveries::{IncomingDelivery, OutgoingDelivery, Refusals};
 use super::effect::{CutThrough, Effect, PRIORITIES, WatchCounts};
 use super::gauge::LinkGauge;
 use super::ids::{AddressId, ConnId, LinkId};
@@ -14,6 +14,7 @@ use super::rate::SettleRate;
 use super::streaming::LinkPool;
 use super::table::{Hook, List, Slot, entry, listed};
 use crate::Mailbox;
+use crate::annotations::flags;
 use crate::forward::Treatment;
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
 use crate::log::{self, Level, LogModule};
@@ -21,6 +22,7 @@ use crate::stream::Notify;
 use amqp_core::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A connection.
@@ -48,6 +50,8 @@ pub(crate) struct Conn {
     pub(crate) edge: Option<Box<EdgeConn>>,
     /// The edge router at the other end, on edge routers.
     pub(crate) edge_peer: Option<Slot<EdgePeer>>,
+    /// Of a TCP flow: who has refused what it has sent, until all have.
+    pub(crate) refusals: Option<Box<Refusals>>,
 }
 
 /// What a connection has at whose other end is an edge router that uses it to reach the network.
@@ -234,7 +238,8 @@ pub(crate) struct Address {
     pub(crate) last_remote: NodeIndex,
     /// Unsettled deliveries outstanding per neighbour (balanced).
     pub(crate) outstanding: SmallVec<[(NeighbourIndex, u32); 2]>,
-    pub(crate) watches: Vec<Watch>,
+    /// By number. Each client that waits for a consumer has one.
+    pub(crate) watches: BTreeMap<u64, Watch>,
     /// Incoming deliveries that may be forwarded to it again, and auto-links.
     pub(crate) holds: u32,
     pub(crate) counters: AddressCounters,
@@ -271,7 +276,6 @@ pub(crate) enum ControlAddress {
 /// Somebody who wants to know whether an address is reachable.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    pub(crate) id: u64,
     pub(crate) notify: Notify,
     /// What was told last, of a watch on consumers only.
     pub(crate) told: Option<WatchCounts>,
@@ -336,6 +340,13 @@ impl Conn {
 }
 
 impl Link {
+    /// Flags for the annotations of what comes in on it.
+    pub(crate) const fn annotation_flags(&self) -> u32 {
+        let resend = if self.resend_released { flags::RESEND_RELEASED } else { 0 };
+        let streaming = if self.streaming { flags::STREAMING } else { 0 };
+        resend | streaming
+    }
+
     /// Unsettled whole messages that have left, where their port counts them.
     pub(crate) fn left_whole(&self) -> u64 {
         self.gauge.as_ref().map_or(0, |gauge| gauge.left())

@@ -43,8 +43,10 @@ impl Core {
             out.outcome = Some(outcome.clone());
             if let Some(origin) = out.origin {
                 self.incoming[origin].undecided -= 1;
+                self.note_refusal(slot, origin, outcome);
             }
         }
+        let out = &self.outgoing[slot];
         let Some(origin) = out.origin else {
             if settled {
                 let link = out.link;

@@ -1,7 +1,7 @@
 //! Deliveries that come in (spec `amqp-endpoint.md` sections 11, 12.1).
 
 use super::action::Deliver;
-use super::deliveries::{IncomingDelivery, Resend};
+use super::deliveries::{IncomingDelivery, Refusals, Resend};
 use super::effect::Effect;
 use super::forwarding::Route;
 use super::objects::{Address, Conn, Link, LinkKind};
@@ -10,11 +10,9 @@ use super::table::{Hook, Slot};
 use super::{Accepted, Core};
 use crate::annotations::flags;
 use crate::forward::Treatment;
-use crate::index::NeighbourSet;
 use crate::stream::Payload;
 use amqp_core::performative::DeliveryState;
 use smallvec::SmallVec;
-use std::collections::HashSet;
 
 impl Core {
     pub(super) fn on_deliver(&mut self, conn: Slot<Conn>, deliver: Deliver, accepted: &mut Vec<Accepted>) {
@@ -29,12 +27,7 @@ impl Core {
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
         l.use_credit(1, self.now);
-        if l.resend_released {
-            annotations.flags |= flags::RESEND_RELEASED;
-        }
-        if l.streaming {
-            annotations.flags |= flags::STREAMING;
-        }
+        annotations.flags |= l.annotation_flags();
         let enters = self.is_ingress(link);
         self.telemetry.totals.outcomes.presettled += u64::from(settled && enters);
         let l = &self.links[link];
@@ -82,7 +75,10 @@ impl Core {
         if let Some(address) = address.filter(|_| control && !any_way) {
             self.address_request_passes(address, &payload);
         }
-        let route = Route { origin: delivery, conn: Some(conn), control, any_way, settled, priority, uplink };
+        let passes_by = self.passes_by(address, &mut annotations);
+        let refused = self.was_refused(conn, &mut annotations);
+        let (origin, from) = (delivery, Some(conn));
+        let route = Route { origin, conn: from, control, any_way, refused, passes_by, settled, priority, uplink };
         // Edge routers are the last on the way, however long it was. What is flooded ends where its trace leads back to, and
         // tells of routers that the radius does not count yet.
         let flooded = address.is_some_and(|a| self.addresses[a].treatment == Treatment::Flood);
@@ -91,7 +87,7 @@ impl Core {
         let copies = match (self.links[link].partner, address) {
             (Some(partner), _) => self.pass_on(&route, partner, &payload, &annotations, state.as_ref()),
             (None, Some(address)) if within_radius => {
-                self.forward(&route, address, &payload, &annotations, state.as_ref())
+                self.forward_first(&route, address, &payload, &annotations, state.as_ref())
             }
             _ => 0,
         };
@@ -111,9 +107,8 @@ impl Core {
                 && !settled
                 && !self.incoming[slot].multicast
             {
-                let (links, neighbours) = (HashSet::default(), NeighbourSet::EMPTY);
-                let resend = Resend { address, payload, annotations, priority, state, links, neighbours };
-                self.begin_resend(slot, resend);
+                let refusals = Refusals::default();
+                self.begin_resend(slot, Resend { address, payload, annotations, priority, state, refusals });
             }
             accepted.push(Accepted { token, id: self.incoming[slot].id });
             self.note_young_stream(conn, slot);

@@ -31,7 +31,7 @@ impl Router {
     pub fn unwatch(&self, watch: WatchId) {
         self.with(|core| {
             if let Some(slot) = core.addresses.find(watch.address) {
-                core.addresses[slot].watches.retain(|w| w.id != watch.id);
+                core.addresses[slot].watches.remove(&watch.id);
                 core.proxies_due(slot);
                 core.addresses.release(slot);
             }
@@ -48,7 +48,7 @@ impl Core {
         let waker = notify.mailbox.post(Effect::Watch { key: notify.key, counts });
         self.due.wakers.extend(waker);
         let told = consumers_only.then_some(counts);
-        self.addresses[slot].watches.push(Watch { id, notify, told });
+        self.addresses[slot].watches.insert(id, Watch { notify, told });
         let watch = WatchId { address: self.addresses[slot].id, id };
         self.proxies_due(slot);
         watch
@@ -69,7 +69,7 @@ impl Core {
             return;
         }
         let counts = self.watch_counts(slot);
-        for watch in &mut self.addresses[slot].watches {
+        for watch in self.addresses[slot].watches.values_mut() {
             if let Some(told) = &mut watch.told {
                 if told.has_consumers_of(&counts) {
                     continue;

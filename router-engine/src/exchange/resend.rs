@@ -3,7 +3,8 @@
 //! A request that failed before either peer had a part of the flow left no trace: nothing was read from the client, and
 //! nothing that came was written to it. It is sent again, with a new reply address, as an answer to the one before may
 //! still be on its way. The first time that is at once, then after growing pauses, for as long as the router is told to
-//! ([`Router::stream_retry`]) since the first failure. While nobody consumes the address it waits for somebody to come.
+//! ([`Router::stream_retry`]) since the first failure. While nobody consumes the address it waits for somebody to come. The
+//! core sends each attempt to somebody who has not refused one before, until all have (`core::resend`).
 
 use super::WATCH;
 use crate::LinkId;

@@ -40,7 +40,7 @@ use crate::core::connection::ConnHandle;
 use crate::core::effect::{Effect, PRIORITIES, SessionClass};
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
-use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status};
+use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status, Violation};
 use amqp_core::performative::{Error, Open};
 use annotate::AnnotationEncoder;
 use bytes::Bytes;
@@ -216,6 +216,12 @@ impl AmqpPort {
             Status::Closing => PortState::Closing(self.error.clone()),
             Status::Dropped => PortState::Dropped(self.error.clone()),
         }
+    }
+
+    /// Whether the peer was given up because it missed its signs of life: it takes no last words.
+    #[must_use]
+    pub fn peer_is_dead(&self) -> bool {
+        matches!(self.engine.failure(), Some(Violation::Liveness(_)))
     }
 
     /// The transport ended or failed. Everything is detached in the core.

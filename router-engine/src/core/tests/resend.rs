@@ -6,9 +6,10 @@ use super::super::effect::Push;
 use super::super::forwarding::Route;
 use super::super::table::Identity;
 use super::world::{NODE, NOW, Peer, message, router, stream};
-use crate::LinkId;
+use crate::annotations::{Annotations, flags};
 use crate::forward::Treatment;
 use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
+use crate::{LinkId, Router};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -143,6 +144,127 @@ fn what_a_connection_loses_is_sent_again_once_however_many_consumers_it_had() {
     }
 }
 
+/// A consumer here, and one beyond the neighbour.
+fn near_and_far(router: &Router, treatment: Treatment) -> (Peer<'_>, Peer<'_>) {
+    router.add_address_config("q", AddressConfig { treatment, priority: None }).expect("new");
+    let (mut near, far) = (Peer::new(router), Peer::neighbour(router, "q"));
+    near.receiver("q");
+    (near, far)
+}
+
+#[test]
+fn what_a_flow_sends_after_a_refusal_goes_to_somebody_else_until_all_have_refused() {
+    for treatment in [Treatment::Closest, Treatment::Balanced] {
+        for outcome in [DeliveryState::Released, DeliveryState::failed()] {
+            let router = router();
+            let (mut near, mut far) = near_and_far(&router, treatment);
+            let mut flow = Peer::flow(&router);
+            let link = flow.sender("q");
+            for _round in 0..2 {
+                flow.send(link);
+                near.answer(&near.push(), outcome.clone(), true);
+                flow.send(link);
+                far.answer(&far.push(), outcome.clone(), true);
+            }
+            let outcomes = flow.outcomes();
+            assert_eq!(outcomes, vec![(Some(outcome), true); 4], "it learns of each: {treatment:?}");
+            // Another flow has no part in it.
+            let mut other = Peer::flow(&router);
+            let link = other.sender("q");
+            other.send(link);
+            near.push();
+        }
+    }
+}
+
+#[test]
+fn a_consumer_that_takes_a_stream_over_and_is_lost_with_it_has_refused_it() {
+    let router = router();
+    let (near, far) = near_and_far(&router, Treatment::Closest);
+    let mut flow = Peer::flow(&router);
+    let link = flow.sender("q");
+    flow.deliver(link, None, stream(), Annotations::default(), false);
+    let push = near.push();
+    let mut taker = Peer::flow(&router);
+    let taken = taker.attach(Direction::Out, None);
+    taker.submit(Action::Move { delivery: push.id, link: taken });
+    taker.submit(Action::Closed);
+    flow.send(link);
+    far.push();
+    assert!(near.pushes().is_empty());
+}
+
+/// Annotations of what passes a router with consumers by.
+fn passing_by() -> Annotations {
+    Annotations { flags: flags::PASS_BY_ONE, ..Annotations::default() }
+}
+
+#[test]
+fn a_neighbour_that_refuses_is_asked_to_pass_ever_more_consumers_by() {
+    let router = router();
+    let (mut flow, mut far) = (Peer::flow(&router), Peer::neighbour(&router, "q"));
+    let link = flow.sender("q");
+    let mut passed = Vec::new();
+    for _ in 0..6 {
+        flow.send(link);
+        let push = far.push();
+        passed.push((push.annotations.flags & flags::PASSES_BY) / flags::PASS_BY_ONE);
+        far.answer(&push, DeliveryState::failed(), true);
+    }
+    assert_eq!(passed, [0, 1, 2, 3, 0, 1]);
+}
+
+#[test]
+fn what_passes_a_router_by_goes_beyond_it_or_stays() {
+    for treatment in [Treatment::Closest, Treatment::Balanced] {
+        let router = router();
+        let (near, far) = near_and_far(&router, treatment);
+        let mut tx = Peer::new(&router);
+        let link = tx.sender("q");
+        tx.deliver(link, None, message(), passing_by(), false);
+        assert_eq!(far.push().annotations.flags & flags::PASSES_BY, 0, "one was passed by");
+        assert!(near.pushes().is_empty());
+        far.way(false);
+        tx.deliver(link, None, message(), passing_by(), false);
+        near.push();
+    }
+}
+
+#[test]
+fn a_router_without_consumers_is_none_to_be_passed_by() {
+    let router = router();
+    let far = Peer::neighbour(&router, "q");
+    let mut tx = Peer::new(&router);
+    let link = tx.sender("q");
+    tx.deliver(link, None, message(), passing_by(), false);
+    assert_eq!(far.push().annotations.flags & flags::PASSES_BY, flags::PASS_BY_ONE);
+}
+
+#[test]
+fn a_flow_that_is_refused_by_the_only_consumer_asks_it_again() {
+    let router = router();
+    let (mut flow, mut rx) = (Peer::flow(&router), Peer::new(&router));
+    rx.receiver("q");
+    let link = flow.sender("q");
+    for _ in 0..3 {
+        flow.send(link);
+        rx.answer(&rx.push(), DeliveryState::failed(), true);
+    }
+}
+
+#[test]
+fn what_others_send_goes_to_the_nearest_whatever_it_refused() {
+    let router = router();
+    let (mut near, far) = near_and_far(&router, Treatment::Closest);
+    let mut tx = Peer::new(&router);
+    let link = tx.sender("q");
+    for _ in 0..3 {
+        tx.send(link);
+        near.answer(&near.push(), DeliveryState::Released, true);
+    }
+    assert!(far.pushes().is_empty());
+}
+
 #[test]
 #[expect(clippy::disallowed_methods, reason = "measures")]
 fn to_find_out_who_has_released_a_message_costs_the_same_however_many_have() {
@@ -154,8 +276,8 @@ fn to_find_out_who_has_released_a_message_costs_the_same_however_many_have() {
         router.with(|core| {
             let origin = core.incoming.find(id);
             let resend = origin.and_then(|origin| core.incoming[origin].resend.as_mut()).expect("kept");
-            resend.links.extend((1000..1000 + released).map(LinkId::made_up));
-            let route = Route { origin, ..Route::internal(false) };
+            resend.refusals.links.extend((1000..1000 + released).map(LinkId::made_up));
+            let route = Route { origin, refused: true, ..Route::internal(false) };
             let ask = || {
                 let begun = Instant::now();
                 (0..1000).for_each(|_| assert!(!core.is_invalidated(&route, queue)));

@@ -75,6 +75,11 @@ impl<'a> Peer<'a> {
         Self::with_role(router, ConnectionRole::Normal)
     }
 
+    /// A flow of the TCP adaptor.
+    pub(super) fn flow(router: &'a Router) -> Self {
+        Self::open(router, ConnParams { kind: PeerKind::TcpFlow, ..params(ConnectionRole::Normal) }, "")
+    }
+
     /// A consumer inside the process.
     pub(super) fn in_process(router: &'a Router) -> Self {
         Self::open(router, ConnParams { kind: PeerKind::Internal, ..params(ConnectionRole::Normal) }, "")
