@@ -493,12 +493,17 @@ impl Mesh {
                 Some((index_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
+        let reached: NodeSet = routes.iter().map(|route| route.0).collect();
         let unreachable = self.set_of(&result.unreachable);
         let radius = result.radius;
         self.set_mutual(&mutual);
         for node in self.nodes.iter_mut() {
             let since = node.unreachable_since.unwrap_or(now);
             node.unreachable_since = unreachable.contains(node.index()).then_some(since);
+            if !reached.contains(node.index()) {
+                // The one that it had may have its way to it through here by now.
+                node.next_hop = None;
+            }
         }
         for (index, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(index) {
