@@ -366,8 +366,10 @@ impl Mesh {
         for neighbour in std::mem::take(&mut self.ls.gained).iter() {
             let Some(target) = self.nodes.get(neighbour).filter(|node| node.link.is_some()) else { continue };
             let target = target.id().to_owned();
-            let reachable = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual);
-            for origin in reachable.map(MeshNode::index).collect::<Vec<_>>() {
+            // Its other neighbours tell it of themselves: what they flood goes over all their links.
+            let tells = |node: &&MeshNode| node.peers.contains_key(&target);
+            let others = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual && !tells(node));
+            for origin in others.map(MeshNode::index).collect::<Vec<_>>() {
                 self.pass_link_state(origin, Some(&target));
                 self.pass_advertisement(origin, Some(&target));
             }
