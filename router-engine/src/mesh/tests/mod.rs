@@ -1,5 +1,6 @@
 //! Rules of the protocol with one router and hand-made messages ([`link_state`], [`mobile`]), and
-//! whole networks of routers in virtual time ([`network`]).
+//! whole networks of routers in virtual time ([`network`], [`convergence`]), compared with what they must come to ([`truth`])
+//! and watched on their way there ([`watch`]).
 
 mod convergence;
 mod hostile;

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! where the pause is the longest that any of its routers must let pass between two computations at that time (see
-//! [`Throttle`](crate::mesh::throttle::Throttle)), and the grace is what the test allows for: nothing where no message is lost.
+//! [`Throttle`](crate::mesh::throttle::Throttle)), and the grace is what the test allows for: nothing among routers of this
+//! implementation. Other routers or links make another loop.
+//!
 //! A next hop over a link that is lost must end with the next computation of its router, and over a link that is silent after
 //! the time in which that is noticed. The routers of which the next hops changed are looked at, for the destinations of which
 //! they changed, each time that any did.

@@ -14,10 +14,10 @@ const LONGEST: u64 = 50_000;
 /// after as long again.
 const PAUSES: Duration = Duration::from_millis(1_000 + 1_000 + 1_000 + 100);
 
-/// What routers add to all bounds that act at ticks alone: they compute with a tick what they learn, ask for it with another
-/// one, and what is lost on links that no way leads over is told again with router advertisements, every four seconds, of which
-/// the first may be lost as well.
-const TICKING: Duration = Duration::from_millis(1_000 + 1_000 + 2 * 4_000);
+/// What routers add to all bounds that act at ticks alone: they compute with a tick what they learn, and ask for it with another
+/// one; what is lost on links that no way leads over is told again with router advertisements, every four seconds, of which
+/// the first may be lost as well; and the pauses between requests that were in vain for so long have grown to four seconds.
+const TICKING: Duration = Duration::from_millis(1_000 + 1_000 + 2 * 4_000 + 4_000);
 
 /// Time without changes after which the interval of router advertisements is no longer that of flux.
 const FLUX: Duration = Duration::from_secs(9);
