@@ -19,6 +19,9 @@ const PAUSES: Duration = Duration::from_millis(1_000 + 1_000 + 1_000 + 100);
 /// the first may be lost as well; and the pauses between requests that were in vain for so long have grown to four seconds.
 const TICKING: Duration = Duration::from_millis(1_000 + 1_000 + 2 * 4_000 + 4_000);
 
+/// Until a router of the C kind has surely told again what was lost: between its advertisements when there is no flux.
+const PERIODIC: Duration = Duration::from_secs(30);
+
 /// Time without changes after which the interval of router advertisements is no longer that of flux.
 const FLUX: Duration = Duration::from_secs(9);
 
@@ -164,8 +167,9 @@ fn assert_quiet(net: &mut Net, seed: u64) {
 fn settles(seed: u64, n: usize, ticking: u64) -> Duration {
     let mut net = random_network(n, seed, ticking);
     let begin = net.now;
-    let slack = if net.routers.iter().any(|r| r.ticks) { TICKING } else { Duration::ZERO };
-    net.watch.grace = slack;
+    let mixed = net.routers.iter().any(|r| r.ticks);
+    let (grace, slack) = if mixed { (TICKING, TICKING + PERIODIC) } else { (Duration::ZERO, Duration::ZERO) };
+    net.watch.grace = grace;
     let before = Truth::of(&net).span();
     history(&mut net);
     let limit = before.max(Truth::of(&net).span()) * 4 + PAUSES + slack;
