@@ -109,6 +109,7 @@ SOAK_FIRST ?= 0
 soak: export SIM_COUNT := $(SOAK_SEEDS)
 soak: export SIM_FIRST := $(SOAK_FIRST)
 soak: export MESH_SEEDS := $(SOAK_SEEDS)
+soak: export MESH_FIRST := $(SOAK_FIRST)
 soak: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS := true
 soak: export CARGO_TARGET_DIR := $(TARGET)/soak
 soak:

@@ -166,11 +166,12 @@ impl Core {
         let excluded = self.plane.routing().excluded(&annotations.trace);
         let mut neighbours = NeighbourSet::EMPTY;
         for node in routers.iter() {
-            let Some(neighbour) = self.plane.routing().neighbour_towards(node) else { continue };
-            let valid = flood || self.plane.routing().is_valid_origin(node, origin);
-            if valid && !excluded.contains(neighbour) {
-                neighbours.insert(neighbour);
-            }
+            let routing = self.plane.routing();
+            let towards = routing.neighbour_towards(node).filter(|_| flood || routing.is_valid_origin(node, origin));
+            // What is flooded goes over every link: one that no way leads over may be all that others know of.
+            let beside = routing.link(node).filter(|_| flood);
+            let ways = towards.into_iter().chain(beside);
+            ways.filter(|neighbour| !excluded.contains(*neighbour)).for_each(|neighbour| neighbours.insert(neighbour));
         }
         neighbours.iter().filter_map(|neighbour| self.neighbours.conn(neighbour)).collect()
     }

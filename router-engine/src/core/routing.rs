@@ -102,7 +102,12 @@ impl RoutingTable {
     /// Neighbours that are named in the trace.
     pub(super) fn excluded(&self, trace: &Trace) -> NeighbourSet {
         let named = trace.iter().filter_map(|entry| self.origin(entry));
-        named.filter_map(|node| self.node(node).and_then(|n| n.route.link)).collect()
+        named.filter_map(|node| self.link(node)).collect()
+    }
+
+    /// The link of a router that is a neighbour.
+    pub(super) fn link(&self, node: NodeIndex) -> Option<NeighbourIndex> {
+        self.node(node)?.route.link
     }
 
     /// The neighbour on the way to a router.

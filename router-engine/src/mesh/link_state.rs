@@ -366,8 +366,10 @@ impl Mesh {
         for neighbour in std::mem::take(&mut self.ls.gained).iter() {
             let Some(target) = self.nodes.get(neighbour).filter(|node| node.link.is_some()) else { continue };
             let target = target.id().to_owned();
-            let reachable = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual);
-            for origin in reachable.map(MeshNode::index).collect::<Vec<_>>() {
+            // Its other neighbours tell it of themselves: what they flood goes over all their links.
+            let tells = |node: &&MeshNode| node.peers.contains_key(&target);
+            let others = self.nodes.iter().filter(|node| node.index() != neighbour && node.mutual && !tells(node));
+            for origin in others.map(MeshNode::index).collect::<Vec<_>>() {
                 self.pass_link_state(origin, Some(&target));
                 self.pass_advertisement(origin, Some(&target));
             }
@@ -493,12 +495,17 @@ impl Mesh {
                 Some((index_of(id)?, next_hop, path.cost, origins))
             })
             .collect();
+        let reached: NodeSet = routes.iter().map(|route| route.0).collect();
         let unreachable = self.set_of(&result.unreachable);
         let radius = result.radius;
         self.set_mutual(&mutual);
         for node in self.nodes.iter_mut() {
             let since = node.unreachable_since.unwrap_or(now);
             node.unreachable_since = unreachable.contains(node.index()).then_some(since);
+            if !reached.contains(node.index()) {
+                // The one that it had may have its way to it through here by now.
+                node.next_hop = None;
+            }
         }
         for (index, next_hop, cost, valid_origins) in routes {
             if let Some(node) = self.nodes.get_mut(index) {

@@ -429,7 +429,7 @@ impl Mesh {
         if cfg!(debug_assertions) {
             self.nodes.check_invariants();
             self.mobile.check_invariants();
-            debug_assert!(self.ls.peers.keys().all(|id| *id != self.id), "a router is not its own neighbour");
+            debug_assert!(!self.ls.peers.contains_key(&self.id), "a router is not its own neighbour");
             let is_due = |at| self.requests_due.is_some_and(|due| due <= at) || self.ls.changes.due().is_some();
             debug_assert!(self.nodes.iter().filter_map(MeshNode::next_request).all(is_due), "a request is forgotten");
         }

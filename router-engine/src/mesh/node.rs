@@ -468,7 +468,7 @@ impl NodeTable {
         for node in self.iter() {
             debug_assert_eq!(self.index_of(&node.id), Some(node.index));
             debug_assert!(node.next_hop.is_none_or(|hop| self.get(hop).is_some()), "{node:?}");
-            debug_assert!(node.peers.keys().all(|id| *id != node.id), "{node:?}");
+            debug_assert!(!node.peers.contains_key(&node.id), "{node:?}");
             debug_assert!(node.mobile_seq > 0 || node.addresses.is_empty(), "{node:?}");
             debug_assert!(node.is_published(), "{node:?}");
         }

@@ -59,6 +59,12 @@ impl Throttle {
         self.due
     }
 
+    /// The longest that a change which is noted now waits.
+    #[cfg(test)]
+    pub(super) fn pause(&self) -> Duration {
+        self.pause.max(self.pace.first)
+    }
+
     /// Whether it is time to act. If so, that is taken as done.
     pub(super) fn take_due(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);

@@ -184,6 +184,39 @@ fn a_lost_link_takes_the_neighbour_away() {
     assert_eq!(a.mesh.sequences().0, 2);
 }
 
+/// Its other neighbours tell it of themselves.
+#[test]
+fn a_new_neighbour_is_told_of_those_that_are_not_its_neighbours() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1), ("D", 1)]);
+    a.lsu("D", 1, &[("B", 1)]);
+    a.tick();
+    a.mesh.link_gained(NeighbourIndex::at(5), true, a.now);
+    a.hello("C", 5);
+    let out = a.act();
+    let hearsay = ["LSU", "RA"]
+        .map(|opcode| bodies(&out, opcode).into_iter().filter(|body| body.get("sync").is_some()).collect());
+    let of = |bodies: &Vec<Map>| bodies.iter().filter_map(|body| body.get("id")?.as_str().map(str::to_owned)).collect();
+    let of: [Vec<String>; 2] = hearsay.each_ref().map(of);
+    assert_eq!(of, [["D"], ["D"]]);
+}
+
+/// The next hop that it had may be a router that has its way through this one by now.
+#[test]
+fn a_router_without_a_way_has_no_next_hop() {
+    let mut a = Fixture::with_neighbour("B");
+    a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+    a.lsu("C", 1, &[("B", 1)]);
+    a.tick();
+    let c = a.mesh.index_of("C").expect("known");
+    assert_eq!(a.mesh.node(c).and_then(MeshNode::next_hop), Some(b_index(&a)));
+    a.lsu("B", 3, &[("A", 1)]);
+    let out = a.tick();
+    let unrouted =
+        |o: &MeshOutput| matches!(o, MeshOutput::Route { node, next_hop: None, link: None, .. } if *node == c);
+    assert!(out.iter().any(unrouted), "{out:?}");
+}
+
 #[test]
 fn a_silent_neighbour_expires_after_three_seconds() {
     let mut a = Fixture::with_neighbour("B");

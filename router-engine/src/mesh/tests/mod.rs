@@ -1,5 +1,6 @@
 //! Rules of the protocol with one router and hand-made messages ([`link_state`], [`mobile`]), and
-//! whole networks of routers in virtual time ([`network`]).
+//! whole networks of routers in virtual time ([`network`], [`convergence`]), compared with what they must come to ([`truth`])
+//! and watched on their way there ([`watch`]).
 
 mod convergence;
 mod hostile;
@@ -7,6 +8,8 @@ mod link_state;
 mod mobile;
 mod net;
 mod network;
+mod truth;
+mod watch;
 
 use super::*;
 use crate::log::capture;
@@ -17,6 +20,12 @@ use std::time::Duration;
 #[expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
 fn seeds(usually: u64) -> u64 {
     std::env::var("MESH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usually)
+}
+
+/// The first of them; `MESH_FIRST` asks for another one.
+#[expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
+fn first_seed() -> u64 {
+    std::env::var("MESH_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(0)
 }
 
 /// A router under test with hand-made messages from others.
@@ -155,4 +164,11 @@ fn int(body: &Map, key: &str) -> i64 {
 fn keys<'a>(body: &'a Map, list: &str) -> Option<Vec<&'a str>> {
     let list = body.get(list)?.as_list()?;
     Some(list.iter().filter_map(|d| d.as_list()?.first()?.as_str()).collect())
+}
+
+impl Mesh {
+    /// The longest that a change of the topology which is noted now waits until the ways are computed.
+    fn pause(&self) -> Duration {
+        self.ls.changes.pause()
+    }
 }

@@ -1,12 +1,14 @@
 //! A network of routers in virtual time: only what routing protocol messages need of forwarding.
 
+use super::watch::Watch;
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
-use crate::mesh::path::Peers;
 use crate::mesh::{Mesh, MeshOutput, Pace, Timing, parse};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
-use bytes::Bytes;
+use amqp_core::value::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ pub(super) struct Net {
     pub(super) routers: Vec<Router>,
     pub(super) links: Vec<Link>,
     pub(super) rng: SplitMix64,
-    /// Longest delay of a link, microseconds.
+    /// Longest delay of a link unless it is given, microseconds.
     latency: u64,
     queue: BTreeMap<(Instant, u64), Event>,
     serial: u64,
@@ -24,6 +26,12 @@ pub(super) struct Net {
     pub(super) counts: BTreeMap<&'static str, u64>,
     /// Messages that were sent over links.
     pub(super) transmitted: u64,
+    /// Of those the HELLOs.
+    pub(super) greetings: u64,
+    /// Floods in which a router told of itself.
+    pub(super) floods: u64,
+    /// Looks for loops and for ways over what is lost.
+    pub(super) watch: Watch,
 }
 
 pub(super) struct Router {
@@ -31,29 +39,41 @@ pub(super) struct Router {
     pub(super) local: BTreeSet<String>,
     /// What the outputs said, by index.
     pub(super) nodes: BTreeMap<NodeIndex, Known>,
+    /// The indices of those, by their numbers in [`Net::routers`].
+    pub(super) indices: BTreeMap<usize, NodeIndex>,
+    /// Its links by neighbour index, as places in [`Net::links`].
+    pub(super) links: Vec<usize>,
+    /// What it flooded of itself, by opcode.
+    pub(super) told: BTreeMap<&'static str, u64>,
     /// Flooded messages that were forwarded, with the length of the way they came by. Real routers
     /// forward every copy; the copies that come by a longer way reach nobody new.
     flooded: HashMap<u64, usize>,
     /// When it is called next beside its ticks.
     timeout: Option<Instant>,
     /// It acts at ticks alone, as those of the C implementation do.
-    ticks: bool,
+    pub(super) ticks: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) id: String,
-    next_hop: Option<NodeIndex>,
+    /// Its place in [`Net::routers`].
+    pub(super) router: usize,
+    pub(super) next_hop: Option<NodeIndex>,
     link: Option<NeighbourIndex>,
     pub(super) cost: u32,
-    valid_origins: NodeSet,
+    pub(super) valid_origins: NodeSet,
     pub(super) reachable: bool,
     pub(super) addresses: BTreeSet<String>,
 }
 
 pub(super) struct Link {
     pub(super) ends: [usize; 2],
+    /// What each end calls it.
+    neighbours: [NeighbourIndex; 2],
     pub(super) cost: u32,
+    /// Microseconds that a message takes.
+    pub(super) delay: RangeInclusive<u64>,
     pub(super) up: bool,
     /// Loses everything without anybody being told.
     pub(super) mute: bool,
@@ -74,15 +94,23 @@ struct Message {
     serial: u64,
     target: Target,
     opcode: &'static str,
-    payload: Bytes,
-    trace: Vec<String>,
+    body: Rc<Map>,
+    /// Numbers of the routers that it has passed.
+    trace: Vec<usize>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Neighbours,
     All,
-    One(String),
+    One(usize),
+}
+
+impl Message {
+    /// As opposed to what goes along the trees.
+    fn is_flooded(&self) -> bool {
+        self.target == Target::All && self.opcode != "MAU"
+    }
 }
 
 impl Target {
@@ -90,7 +118,7 @@ impl Target {
         match to.trim_start_matches("amqp:/").split('/').collect::<Vec<_>>()[..] {
             ["_local", "qdhello"] => Self::Neighbours,
             ["_topo", "0", "all", _] => Self::All,
-            ["_topo", "0", id, _] => Self::One(id.to_owned()),
+            ["_topo", "0", id, _] => Self::One(number_of(id)),
             _ => panic!("no routing protocol address: {to}"),
         }
     }
@@ -109,6 +137,9 @@ impl Net {
             serial: 0,
             counts: BTreeMap::new(),
             transmitted: 0,
+            greetings: 0,
+            floods: 0,
+            watch: Watch::new(n),
         };
         for r in 0..n {
             let mesh = net.new_mesh(r, false);
@@ -146,7 +177,7 @@ impl Net {
             let [r, other] = [end, 1 - end].map(|end| self.links[link].ends[end]);
             if !self.routers[r].ticks {
                 let syncs = !self.routers[other].ticks;
-                self.routers[r].mesh.link_gained(NeighbourIndex::at(link), syncs, self.now);
+                self.routers[r].mesh.link_gained(self.links[link].neighbours[end], syncs, self.now);
                 self.drain(r);
             }
         }
@@ -154,15 +185,32 @@ impl Net {
 
     /// A new link, which is up at once.
     pub(super) fn connect(&mut self, a: usize, b: usize, cost: u32) -> usize {
+        self.connect_over(a, b, cost, 1..=self.latency + 1)
+    }
+
+    /// A new link that delays messages by so many microseconds.
+    pub(super) fn connect_over(&mut self, a: usize, b: usize, cost: u32, delay: RangeInclusive<u64>) -> usize {
+        let link = self.links.len();
+        let ends = [a, b];
+        let neighbours = ends.map(|end| {
+            self.routers[end].links.push(link);
+            NeighbourIndex::at(self.routers[end].links.len() - 1)
+        });
         let last_arrival = [self.now; 2];
-        self.links.push(Link { ends: [a, b], cost, up: true, mute: false, generation: 0, last_arrival });
-        let link = self.links.len() - 1;
+        self.links.push(Link { ends, neighbours, cost, delay, up: true, mute: false, generation: 0, last_arrival });
         self.tell_gained(link);
         link
     }
 
+    /// Makes a link lose everything; neither end is told.
+    pub(super) fn silence(&mut self, link: usize) {
+        self.links[link].mute = true;
+        self.links[link].ends.into_iter().for_each(|end| self.review(end));
+    }
+
     pub(super) fn raise(&mut self, link: usize) {
         self.links[link].mute = false;
+        self.links[link].ends.into_iter().for_each(|end| self.review(end));
         if !std::mem::replace(&mut self.links[link].up, true) {
             self.tell_gained(link);
         }
@@ -174,20 +222,28 @@ impl Net {
             return;
         }
         self.links[link].generation += 1;
-        for end in self.links[link].ends {
-            self.routers[end].mesh.link_lost(NeighbourIndex::at(link), self.now);
+        for side in 0..2 {
+            let (end, neighbour) = (self.links[link].ends[side], self.links[link].neighbours[side]);
+            self.routers[end].mesh.link_lost(neighbour, self.now);
             self.drain(end);
+            self.review(end);
         }
+    }
+
+    /// Links of a router that are up.
+    pub(super) fn links_of(&self, r: usize) -> Vec<usize> {
+        self.routers[r].links.iter().copied().filter(|&link| self.links[link].up).collect()
     }
 
     /// Ends a router and starts it again with nothing but some addresses.
     pub(super) fn restart(&mut self, r: usize) {
-        let links: Vec<usize> =
-            (0..self.links.len()).filter(|&link| self.links[link].ends.contains(&r) && self.links[link].up).collect();
+        let links = self.links_of(r);
         links.iter().for_each(|&link| self.cut(link));
         let ticks = self.routers[r].ticks;
         let router = Router::new(self.new_mesh(r, ticks), ticks);
         let old = std::mem::replace(&mut self.routers[r], router);
+        self.routers[r].links = old.links;
+        self.review(r);
         for key in old.local.iter().take(2) {
             self.add_address(r, key);
         }
@@ -246,7 +302,7 @@ impl Net {
 
     fn arrive(&mut self, r: usize, link: usize, message: Message) {
         let all = message.target == Target::All;
-        let flooded = all && message.opcode != "MAU";
+        let flooded = message.is_flooded();
         let router = &self.routers[r];
         if (router.ticks || !flooded) && message.trace.len() > router.mesh.radius() as usize + 1 {
             return;
@@ -258,27 +314,24 @@ impl Net {
             }
             *best = message.trace.len();
         }
-        let mine = match &message.target {
-            Target::One(id) => id == self.routers[r].mesh.id(),
+        let mine = match message.target {
+            Target::One(number) => number == r,
             Target::Neighbours | Target::All => true,
         };
         if mine {
-            let (opcode, body) = parse(&message.payload).expect("well-formed");
-            assert_eq!(opcode, message.opcode);
-            let from = Some((NeighbourIndex::at(link), self.links[link].cost));
-            self.routers[r].mesh.handle_message(&opcode, &body, from, self.now);
+            let from = Some((self.links[link].neighbour_of(r), self.links[link].cost));
+            self.routers[r].mesh.handle_message(message.opcode, &message.body, from, self.now);
             self.drain(r);
             if !all {
                 return;
             }
         }
-        if let (Target::One(id), "MAR" | "MAU") = (&message.target, message.opcode)
-            && let Some(index) = self.routers[r].mesh.index_of(id)
+        if let (Target::One(number), "MAR" | "MAU") = (message.target, message.opcode)
+            && let Some(index) = self.routers[r].index_of(number)
         {
             self.routers[r].mesh.request_passes(index, self.now);
             self.drain(r);
-            let (opcode, body) = parse(&message.payload).expect("well-formed");
-            self.routers[r].mesh.answer_passes(&opcode, &body, self.now);
+            self.routers[r].mesh.answer_passes(message.opcode, &message.body, self.now);
             self.drain(r);
         }
         self.forward(r, message);
@@ -295,6 +348,7 @@ impl Net {
     }
 
     fn take_outputs(&mut self, r: usize) {
+        let mut rerouted = false;
         while let Some(output) = self.routers[r].mesh.poll_output() {
             let nodes = &mut self.routers[r].nodes;
             match output {
@@ -306,14 +360,29 @@ impl Net {
                     }
                     self.serial += 1;
                     *self.counts.entry(opcode).or_default() += 1;
-                    self.forward(r, Message { serial: self.serial, target, opcode, payload, trace: Vec::new() });
+                    let (told, body) = parse(&payload).expect("well-formed");
+                    assert_eq!(told, opcode);
+                    let router = &mut self.routers[r];
+                    if target == Target::All && body.get("id").and_then(Value::as_str) == Some(router.mesh.id()) {
+                        *router.told.entry(opcode).or_default() += 1;
+                        self.floods += 1;
+                    }
+                    let (serial, body) = (self.serial, Rc::new(body));
+                    self.forward(r, Message { serial, target, opcode, body, trace: Vec::new() });
                 }
                 MeshOutput::NodeAdded { node: index, id } => {
-                    let old = nodes.insert(index, Known { id, ..Known::default() });
+                    let router = number_of(&id);
+                    let old = nodes.insert(index, Known { id, router, ..Known::default() });
                     assert!(old.is_none(), "{index} is in use");
+                    self.routers[r].indices.insert(router, index);
                 }
-                MeshOutput::NodeRemoved { node: index } => drop(nodes.remove(&index).expect("a known node")),
+                MeshOutput::NodeRemoved { node: index } => {
+                    rerouted = true;
+                    let node = nodes.remove(&index).expect("a known node");
+                    self.routers[r].indices.remove(&node.router);
+                }
                 MeshOutput::Route { node: index, next_hop, link, cost, valid_origins } => {
+                    rerouted = true;
                     let node = nodes.get_mut(&index).expect("a known node");
                     (node.next_hop, node.link, node.cost, node.valid_origins) = (next_hop, link, cost, valid_origins);
                 }
@@ -332,219 +401,109 @@ impl Net {
                 MeshOutput::Radius(_) | MeshOutput::TopologyChanged => {}
             }
         }
+        if rerouted {
+            self.review(r);
+        }
     }
 
     /// Sends a message on where it must go from router `r`, by the rules of forwarding.
     fn forward(&mut self, r: usize, mut message: Message) {
         let router = &self.routers[r];
-        let mut out: BTreeSet<NeighbourIndex> = match &message.target {
-            Target::Neighbours => (0..self.links.len()).map(NeighbourIndex::at).collect(),
-            Target::One(id) => {
+        // A message whose origin is not known is flooded only.
+        let origin = message.trace.first().map_or(Some(NodeIndex::OWN), |number| router.index_of(*number));
+        let flooded = message.is_flooded();
+        let valid = |node: &Known| origin.is_some_and(|origin| node.valid_origins.contains(origin));
+        let mut out: BTreeSet<NeighbourIndex> = match message.target {
+            Target::Neighbours => (0..router.links.len()).map(NeighbourIndex::at).collect(),
+            Target::One(number) => {
                 let strict = matches!(message.opcode, "MAR" | "MAU");
-                let origin = message.trace.first().and_then(|id| router.mesh.index_of(id)).unwrap_or(NodeIndex::OWN);
-                let node = router.nodes.values().find(|n| n.id == *id);
-                let valid = node.filter(|n| !strict || n.valid_origins.contains(origin));
-                valid.and_then(|n| router.towards(n)).into_iter().collect()
+                let node = router.known(number).filter(|node| !strict || valid(node));
+                node.and_then(|node| router.towards(node)).into_iter().collect()
             }
             Target::All => {
-                // A message whose origin is not known is flooded only.
-                let origin = message.trace.first().map_or(Some(NodeIndex::OWN), |id| router.mesh.index_of(id));
-                let valid = |n: &&Known| origin.is_some_and(|o| n.valid_origins.contains(o));
-                let wanted = router.nodes.values().filter(|n| message.opcode != "MAU" || valid(n));
-                wanted.filter_map(|n| router.towards(n)).collect()
+                let wanted = router.nodes.values().filter(|node| flooded || valid(node));
+                let towards = wanted.filter_map(|node| router.towards(node));
+                // Those of the C implementation flood along their ways only.
+                let everywhere = flooded && !router.ticks;
+                towards.chain(router.nodes.values().filter(|_| everywhere).filter_map(|node| node.link)).collect()
             }
         };
         if message.target == Target::All {
-            for node in router.nodes.values().filter(|n| message.trace.contains(&n.id)) {
+            for node in message.trace.iter().filter_map(|number| router.known(*number)) {
                 out.retain(|link| node.link != Some(*link));
             }
         }
-        message.trace.push(router.mesh.id().to_owned());
-        for link in out.into_iter().map(NeighbourIndex::get) {
-            if self.links[link].up && self.links[link].ends.contains(&r) {
+        message.trace.push(r);
+        for neighbour in out {
+            let link = self.routers[r].links[neighbour.get()];
+            if self.links[link].up {
                 self.transmit(link, r, message.clone());
             }
         }
     }
 
     fn transmit(&mut self, link: usize, from: usize, message: Message) {
-        let delay = Duration::from_micros(1 + self.rng.below(self.latency + 1));
         self.transmitted += 1;
+        self.greetings += u64::from(message.opcode == "HELLO");
         let l = &mut self.links[link];
+        let delay = l.delay.start() + self.rng.below(l.delay.end() - l.delay.start() + 1);
+        let delay = Duration::from_micros(delay);
         let side = usize::from(l.ends[0] == from);
         let arrival = (self.now + delay).max(l.last_arrival[side]);
         l.last_arrival[side] = arrival;
         let event = Event::Arrival { link, generation: l.generation, at: l.ends[side], message };
         self.push(arrival, event);
     }
-
-    /// Routers that believe of another one that flows to an address of it can be carried both ways, which is wrong at
-    /// this moment.
-    pub(super) fn empty_promises(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (r, router) in self.routers.iter().enumerate() {
-            for node in router.nodes.values().filter(|n| n.reachable) {
-                let other = self.routers.iter().position(|o| o.mesh.id() == node.id).expect("exists");
-                for key in &node.addresses {
-                    if !self.carries(r, other, Some(key)) {
-                        faults.push(format!("{}: {key} at {} is not reached", router.mesh.id(), node.id));
-                    }
-                }
-                if !self.carries(other, r, None) {
-                    faults.push(format!("{}: {} does not reach it", router.mesh.id(), node.id));
-                }
-            }
-        }
-        faults
-    }
-
-    /// Whether payload from `from` reaches `to`: by an address that it is known for everywhere on the way, or else by its
-    /// own.
-    fn carries(&self, from: usize, to: usize, key: Option<&str>) -> bool {
-        let (origin, target) = (self.routers[from].mesh.id(), self.routers[to].mesh.id());
-        let mut at = from;
-        for _ in 0..self.routers.len() {
-            if at == to {
-                return true;
-            }
-            let router = &self.routers[at];
-            let origin = if at == from { NodeIndex::OWN } else { router.mesh.index_of(origin).unwrap_or_default() };
-            let node = router.nodes.values().find(|n| n.id == target && n.valid_origins.contains(origin));
-            let known = node.filter(|n| key.is_none_or(|key| n.addresses.contains(key)));
-            let Some(link) = known.and_then(|n| router.towards(n)).map(NeighbourIndex::get) else { return false };
-            if !self.links[link].up || !self.links[link].ends.contains(&at) {
-                return false;
-            }
-            at = self.links[link].ends[usize::from(self.links[link].ends[0] == at)];
-        }
-        false
-    }
-
-    /// Routers that there is a way to from `r`, and that do not know of its address or not that flows get there.
-    pub(super) fn lacking(&self, r: usize, key: &str) -> Vec<String> {
-        let (states, id) = (self.states(), self.routers[r].mesh.id());
-        let reached = reached_from(id, &states);
-        let knows = |router: &Router| {
-            let mut nodes = router.nodes.values();
-            nodes.any(|node| node.id == id && node.reachable && node.addresses.contains(key))
-        };
-        let others = self.routers.iter().filter(|o| o.mesh.id() != id && reached.contains(o.mesh.id()));
-        others.filter(|o| !knows(o)).map(|o| format!("{} lacks {key} at {id}", o.mesh.id())).collect()
-    }
-
-    /// What is wrong with the network, as the outputs of all routers describe it.
-    pub(super) fn faults(&self) -> Vec<String> {
-        let mut faults = self.wrong_ways();
-        faults.extend(self.wrong_addresses());
-        faults
-    }
-
-    /// The link states as the links make them.
-    fn states(&self) -> BTreeMap<String, Peers> {
-        let ids: Vec<String> = self.routers.iter().map(|r| r.mesh.id().to_owned()).collect();
-        let mut states: BTreeMap<String, Peers> = ids.iter().map(|id| (id.clone(), Peers::new())).collect();
-        for link in self.links.iter().filter(|l| l.up && !l.mute) {
-            for (a, b) in [(link.ends[0], link.ends[1]), (link.ends[1], link.ends[0])] {
-                states.entry(ids[a].clone()).or_default().insert(ids[b].clone(), link.cost);
-            }
-        }
-        states
-    }
-
-    /// The largest number of hops between two routers.
-    pub(super) fn diameter(&self) -> u32 {
-        let states = self.states();
-        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
-        states.keys().map(|id| crate::mesh::path::compute(id, &all).radius).max().unwrap_or(0)
-    }
-
-    /// What routers know wrongly of links and ways.
-    pub(super) fn wrong_ways(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let states = self.states();
-        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
-        // Without the right link states the ways are wrong, or right by chance.
-        for router in &self.routers {
-            let reached = reached_from(router.mesh.id(), &states);
-            let mut nodes = router.mesh.nodes().filter(|node| reached.contains(node.id()));
-            let stale = nodes.find(|node| *node.peers() != states[node.id()]);
-            if let Some(node) = stale {
-                return vec![format!("{}: peers of {}: {:?}", router.mesh.id(), node.id(), node.peers())];
-            }
-        }
-        for router in &self.routers {
-            let id = router.mesh.id();
-            if router.mesh.peers() != &states[id] {
-                faults.push(format!("{id}: peers {:?} instead of {:?}", router.mesh.peers(), states[id]));
-            }
-            let paths = crate::mesh::path::compute(id, &all);
-            if router.mesh.radius() != paths.radius {
-                faults.push(format!("{id}: radius {} instead of {}", router.mesh.radius(), paths.radius));
-            }
-            for (other, path) in &paths.paths {
-                let Some(node) = router.nodes.values().find(|n| n.id == *other) else {
-                    faults.push(format!("{id}: does not know {other}"));
-                    continue;
-                };
-                let next_hop = node.next_hop.map_or(*other, |hop| router.nodes[&hop].id.as_str());
-                let origins: BTreeSet<&str> = router.mesh.ids_of(&node.valid_origins).collect();
-                let want: BTreeSet<&str> = path.valid_origins.iter().copied().collect();
-                if (next_hop, node.cost) != (path.next_hop, path.cost) || origins != want {
-                    faults.push(format!("{id}: to {other} by {next_hop} ({}) from {origins:?}: {path:?}", node.cost));
-                }
-            }
-        }
-        faults
-    }
-
-    /// What routers know wrongly of what others advertise.
-    fn wrong_addresses(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let states = self.states();
-        let all: Vec<(&str, &Peers)> = states.iter().map(|(id, peers)| (id.as_str(), peers)).collect();
-        for router in &self.routers {
-            let id = router.mesh.id();
-            let paths = crate::mesh::path::compute(id, &all);
-            for node in router.mesh.nodes() {
-                let truth = self.routers.iter().find(|o| o.mesh.id() == node.id()).expect("exists");
-                if paths.paths.contains_key(node.id()) && node.sequences() != truth.mesh.sequences() {
-                    faults.push(format!(
-                        "{id}: {} at {:?}, not {:?}",
-                        node.id(),
-                        node.sequences(),
-                        truth.mesh.sequences()
-                    ));
-                }
-            }
-            for node in router.nodes.values() {
-                let truth =
-                    self.routers.iter().find(|o| o.mesh.id() == node.id && paths.paths.contains_key(o.mesh.id()));
-                let want = truth.map(|t| t.local.clone()).unwrap_or_default();
-                if node.reachable != (truth.is_some() && !want.is_empty()) && !node.addresses.is_empty() {
-                    faults.push(format!("{id}: {} is reachable: {}", node.id, node.reachable));
-                }
-                if node.addresses != want {
-                    faults.push(format!("{id}: {} has {:?}, not {want:?}", node.id, node.addresses));
-                }
-            }
-        }
-        faults
-    }
 }
 
-/// Routers that there is a way to.
-fn reached_from<'a>(id: &'a str, states: &'a BTreeMap<String, Peers>) -> BTreeSet<&'a str> {
-    let (mut reached, mut next) = (BTreeSet::from([id]), vec![id]);
-    while let Some(at) = next.pop() {
-        next.extend(states[at].keys().map(String::as_str).filter(|peer| reached.insert(peer)));
+/// The number of the router with this id.
+pub(super) fn number_of(id: &str) -> usize {
+    id.trim_start_matches('r').parse().expect("the id of a router")
+}
+
+impl Link {
+    /// What `r`, which is at one end, calls it.
+    fn neighbour_of(&self, r: usize) -> NeighbourIndex {
+        self.neighbours[usize::from(self.ends[0] != r)]
     }
-    reached
+
+    /// The other end of it.
+    pub(super) fn other(&self, r: usize) -> usize {
+        self.ends[usize::from(self.ends[0] == r)]
+    }
+
+    pub(super) fn carries(&self) -> bool {
+        self.up && !self.mute
+    }
+
+    /// The longest that it delays a message.
+    pub(super) fn longest(&self) -> Duration {
+        Duration::from_micros(*self.delay.end())
+    }
 }
 
 impl Router {
     fn new(mesh: Mesh, ticks: bool) -> Self {
-        let (local, nodes, flooded) = (BTreeSet::new(), BTreeMap::new(), HashMap::new());
-        Self { mesh, local, nodes, flooded, timeout: None, ticks }
+        Self {
+            mesh,
+            local: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            indices: BTreeMap::new(),
+            links: Vec::new(),
+            told: BTreeMap::new(),
+            flooded: HashMap::new(),
+            timeout: None,
+            ticks,
+        }
+    }
+
+    /// Its index for the router with this number, itself excepted as the mesh excepts it.
+    pub(super) fn index_of(&self, number: usize) -> Option<NodeIndex> {
+        self.indices.get(&number).copied()
+    }
+
+    pub(super) fn known(&self, number: usize) -> Option<&Known> {
+        self.nodes.get(&self.index_of(number)?)
     }
 
     /// The neighbour on the way to a router.
@@ -553,5 +512,10 @@ impl Router {
             Some(hop) => self.nodes.get(&hop)?.link,
             None => node.link,
         }
+    }
+
+    /// The link on the way to a router, as a place in [`Net::links`].
+    pub(super) fn link_towards(&self, node: &Known) -> Option<usize> {
+        self.towards(node).map(|neighbour| self.links[neighbour.get()])
     }
 }
