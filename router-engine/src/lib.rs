@@ -24,6 +24,7 @@ pub mod sim;
 pub mod stream;
 mod sync;
 pub mod telemetry;
+pub mod vanflow;
 
 pub use crate::core::action::{Action, Deliver, InToken, Side};
 pub use crate::core::effect::Effect;
