@@ -4,7 +4,7 @@ use crate::tasks::{Owner, Stage, Straggler, Tasks};
 use crate::{clock, pool};
 use router_engine::Router;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
@@ -93,6 +93,19 @@ impl Io {
             }
         };
         process.spawn(name, until_stopped);
+    }
+
+    /// Does work that tells of what happens here: it is to end when its argument is ready, which is once services have
+    /// ended and before connections do.
+    pub fn spawn_reporter<W: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> W,
+    ) {
+        let owner = self.tasks().owner(name.to_owned(), Stage::Reports);
+        owner.activate();
+        let stopping = Arc::clone(&owner);
+        owner.spawn(name, work(Box::pin(async move { stopping.stopped().await })));
     }
 
     /// Ends every task. What is under way has `drain` to end by itself; then flows are cut by a reset, and sockets are

@@ -78,7 +78,6 @@ fn listener_with(io: &Io, endpoint: EndpointParams, handshake_timeout: Option<Du
         demand_certificate: false,
         handshake_timeout,
         failover_list: None,
-        access_id: None,
         authenticator: None,
     };
     let listener = Listener::create(params, io).unwrap();
@@ -96,6 +95,7 @@ fn connector(io: &Io, endpoint: EndpointParams) -> Connector {
         sasl_username: None,
         sasl_password: None,
         data_connections: DataConnections::Count(0),
+        has_proxy: false,
     };
     let connector = Connector::create(params, io).unwrap();
     connector.activate();

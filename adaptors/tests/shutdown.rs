@@ -104,7 +104,6 @@ fn listener(io: &Io, host: &str) -> Listener {
         demand_certificate: false,
         handshake_timeout: None,
         failover_list: None,
-        access_id: None,
         authenticator: None,
     };
     let listener = Listener::create(params, io).unwrap();
@@ -124,6 +123,7 @@ fn connector_to(io: &Io, endpoint: EndpointParams) -> Connector {
         sasl_username: None,
         sasl_password: None,
         data_connections: DataConnections::Count(0),
+        has_proxy: false,
     };
     let connector = Connector::create(params, io).unwrap();
     connector.activate();
@@ -152,6 +152,7 @@ fn service(io: &Io, name: &str, server: u16, tls: Option<TlsProfile>) -> (TcpLis
         port: server.to_string(),
         tls: None,
         verify_hostname: true,
+        process_id: None,
     };
     let connector = TcpConnector::create(params, io).unwrap();
     connector.activate();

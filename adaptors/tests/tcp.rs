@@ -61,6 +61,7 @@ fn connector(io: &Io, server: u16) -> TcpConnector {
         port: server.to_string(),
         tls: None,
         verify_hostname: true,
+        process_id: None,
     };
     let connector = TcpConnector::create(params, io).expect("no TLS");
     connector.activate();

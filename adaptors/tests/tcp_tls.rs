@@ -194,6 +194,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         port: server.to_string(),
         tls: Some(certs.profile()),
         verify_hostname: true,
+        process_id: None,
     };
     let io = Io::new(Arc::clone(&router), tokio::runtime::Handle::current(), 1);
     let listener = TcpListener::create(listener, &io).expect("listener");

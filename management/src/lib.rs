@@ -15,6 +15,7 @@ pub mod notation;
 pub mod runtime;
 pub mod schema;
 pub mod test_hooks;
+pub mod vanflow;
 
 pub use attributes::Attributes;
 pub use config::EntityConfig;

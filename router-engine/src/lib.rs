@@ -23,7 +23,6 @@ pub mod rng;
 pub mod sim;
 pub mod stream;
 mod sync;
-pub mod telemetry;
 pub mod vanflow;
 
 pub use crate::core::action::{Action, Deliver, InToken, Side};

@@ -7,6 +7,7 @@ use super::driver::{Driver, Ending, LAST_WORDS, transport_failure};
 use super::failover::{FailoverList, Target};
 use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
+use super::records::{LinkRecord, OpenLink};
 use super::registration::Registration;
 use super::start::START_LIMIT;
 use crate::clock;
@@ -23,7 +24,6 @@ use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::port::{AmqpPort, PortError, PortParams, SaslParams};
-use router_engine::telemetry;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,6 +76,8 @@ struct Shared {
     owner: Arc<Owner>,
     correlator: Option<String>,
     state: Mutex<State>,
+    /// Of a connector to a router.
+    record: Option<Arc<LinkRecord>>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,8 @@ struct ConnectorSlot {
     /// Newer credentials took over: do not connect again.
     retired: AtomicBool,
     ended: watch::Sender<bool>,
+    /// The control connection is open, and recorded.
+    recorded: Mutex<Option<OpenLink>>,
 }
 
 /// How an attempt went.
@@ -149,8 +153,8 @@ impl Connector {
             slots: Vec::new(),
         };
         let owner = io.carrier(format!("connector {}", params.endpoint.name));
-        telemetry::Service::AmqpConnector.started(io.router(), &params.endpoint.name);
-        let shared = Shared { params, io: io.clone(), owner, correlator, state: Mutex::new(state) };
+        let record = LinkRecord::begin(io.router(), &params);
+        let shared = Shared { params, io: io.clone(), owner, correlator, state: Mutex::new(state), record };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -171,7 +175,6 @@ impl Connector {
     pub fn delete(&self) {
         self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
-        telemetry::Service::AmqpConnector.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
         let slots = {
             let mut state = self.shared.state.lock();
             state.status = ConnectorState::Closing;
@@ -261,6 +264,7 @@ impl Connector {
                 conn: Mutex::new(None),
                 retired: AtomicBool::new(false),
                 ended: watch::Sender::new(false),
+                recorded: Mutex::new(None),
             });
             if shared.owner.spawn("connector", keep_connected(Arc::clone(shared), Arc::clone(&slot))) {
                 state.slots.push(slot);
@@ -400,6 +404,10 @@ async fn attempt(
     }
     // A connection that was ended by request did not fail.
     let by_request = *slot.ended.borrow() || (!attempt.opened && shared.owner.is_draining());
+    drop(slot.recorded.lock().take());
+    if let Some(record) = shared.record.as_ref().filter(|_| !by_request && !slot.role.is_data_only()) {
+        record.failed(attempt.failure.as_ref());
+    }
     if let Some(failure) = attempt.failure.as_ref().filter(|_| !by_request) {
         let text = format!("{} {}", failure.condition, failure.description);
         let text = format!("Connection to {address} failed: {}", text.trim_end());
@@ -474,7 +482,8 @@ async fn run(
         password: params.sasl_password.clone(),
         external: secured.is_some_and(|(_, tls)| tls.has_certificate()),
     };
-    let port_params = params.port_params(conn, sasl, target);
+    let mut port_params = params.port_params(conn, sasl, target);
+    port_params.meter = shared.record.as_ref().map(|record| record.meter());
     let mut port = AmqpPort::new(port_params, registration.into_handle(), Arc::clone(shared.io.router()), clock::now());
     let tls = secured.map(|(info, tls)| {
         let user = info.peer_certificate.as_ref().and_then(|c| tls.user(c));
@@ -550,6 +559,10 @@ impl Shared {
     }
 
     fn on_opened(&self, slot: &ConnectorSlot, port: &AmqpPort, id: ConnId, address: &str, encrypted: &str) {
+        if let Some(record) = self.record.as_ref().filter(|_| !slot.role.is_data_only()) {
+            let ordinal = self.params.endpoint.tls.as_ref().map(|_| slot.ordinal);
+            *slot.recorded.lock() = Some(record.opened(port, ordinal));
+        }
         let mut state = self.state.lock();
         if !slot.represents() {
             return;

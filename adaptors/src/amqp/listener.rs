@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, transport_failure};
 use super::params::{EndpointParams, ListenerParams};
+use super::records::AccessRecord;
 use super::registration::Registration;
 use super::start::{Begun, START_LIMIT, StartError, begin, read_first};
 use crate::clock;
@@ -20,7 +21,6 @@ use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
-use router_engine::telemetry;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -56,6 +56,8 @@ struct Shared {
     attempted: Condvar,
     /// Ends the pause between attempts.
     again: Notify,
+    /// Of a listener for routers.
+    record: Option<Arc<AccessRecord>>,
 }
 
 /// How far the socket is.
@@ -107,6 +109,7 @@ impl Listener {
         let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         log!(LogModule::ConnMgr, Level::Info, "Configured  Listener: {}", params.endpoint.describe());
         let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
+        let record = AccessRecord::begin(io.router(), &params);
         let shared = Shared {
             port: net::port_number(&params.endpoint.port),
             owner: io.carrier(format!("listener {}", params.endpoint.name)),
@@ -118,8 +121,8 @@ impl Listener {
             opening: Mutex::new(Opening::Configured),
             attempted: Condvar::new(),
             again: Notify::new(),
+            record,
         };
-        telemetry::Service::AmqpListener.started(io.router(), &shared.params.endpoint.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -187,7 +190,6 @@ impl Listener {
     pub fn delete(&self) {
         self.drain();
         log!(LogModule::ConnMgr, Level::Info, "Deleted  Listener: {}", self.shared.params.endpoint.describe());
-        telemetry::Service::AmqpListener.stopped(self.shared.io.router(), &self.shared.params.endpoint.name);
     }
 
     /// Whether nothing of a deleted listener is left: no connection either.
@@ -468,7 +470,18 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
         port.receive(first);
     }
     let mut driver = Driver::new(transport, port, id).with_authenticator(shared.params.authenticator.clone());
+    // What is open for as long as the connection is.
+    let open = Arc::new(Mutex::new(None));
+    if let Some(record) = shared.record.clone() {
+        let (open, ordinal) = (Arc::clone(&open), conn.facts.tls_ordinal);
+        driver = driver.with_on_opened(Box::new(move |port| {
+            if !port.is_data_only() {
+                *open.lock() = Some(record.opened(ordinal));
+            }
+        }));
+    }
     let ending = (&mut driver).await;
+    drop(open);
     let failure = ending.failure(&conn.facts.host);
     if ending.lingers() {
         driver.linger().await;
@@ -494,7 +507,7 @@ fn make_port(
         external_identity: user.clone(),
     };
     let mut port_params = params.endpoint.port_params(conn, sasl);
-    port_params.open.access_id.clone_from(&params.access_id);
+    port_params.open.access_id = shared.record.as_ref().map(|record| record.id());
     port_params.open.failover_list.clone_from(&params.failover_list);
     // What TLS used up of the time for the handshake is gone.
     port_params.handshake_timeout =
@@ -561,7 +574,6 @@ mod tests {
             demand_certificate: false,
             handshake_timeout: None,
             failover_list: None,
-            access_id: None,
             authenticator: None,
         }
     }

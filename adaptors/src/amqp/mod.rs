@@ -5,6 +5,7 @@ mod driver;
 mod failover;
 mod listener;
 mod params;
+mod records;
 mod registration;
 mod start;
 

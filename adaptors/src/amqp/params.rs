@@ -76,8 +76,6 @@ pub struct ListenerParams {
     pub handshake_timeout: Option<Duration>,
     /// The list for the open property `failover-server-list`.
     pub failover_list: Option<Value>,
-    /// `qd.access-id` for router roles.
-    pub access_id: Option<String>,
     /// Who checks passwords; without, PLAIN fails.
     pub authenticator: Option<Arc<dyn Authenticator>>,
 }
@@ -97,6 +95,8 @@ pub struct ConnectorParams {
     pub sasl_password: Option<String>,
     /// Data connections beside the control connection (role inter-router only).
     pub data_connections: DataConnections,
+    /// It goes through a proxy.
+    pub has_proxy: bool,
 }
 
 /// The attribute `dataConnectionCount`.

@@ -12,7 +12,7 @@
 //! [`blocking`] the only way to work that waits. A shutdown goes by the phases of all owners:
 //!
 //! ```text
-//!  Running --drain--> Draining --(drain time)--> Stopped: services, then the others --(grace)--> what is left is cut
+//!  Running --drain--> Draining --(drain time)--> Stopped: services, reports, others --(grace)--> the rest is cut
 //! ```
 
 pub(crate) mod blocking;
@@ -116,7 +116,7 @@ impl Tasks {
     pub async fn shutdown(&self, drain: Duration, grace: Duration) -> Vec<Straggler> {
         self.drain();
         let _ = timeout(drain, left(&self.of(Stage::First))).await;
-        for stage in [Stage::First, Stage::Last] {
+        for stage in [Stage::First, Stage::Reports, Stage::Last] {
             let owners = self.of(stage);
             owners.iter().for_each(|owner| owner.stop());
             let _ = timeout(grace, left(&owners)).await;

@@ -46,6 +46,8 @@ pub enum Phase {
 pub(crate) enum Stage {
     /// What ends has a far end that should hear of it.
     First,
+    /// When there is something more to tell of these ends.
+    Reports,
     /// When there is nothing left that would have to be told to anybody.
     Last,
 }

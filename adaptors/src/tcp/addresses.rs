@@ -1,6 +1,8 @@
 //! The service addresses of a tcpListener and the choice among them (spec `tcp-adaptor.md` section 4).
 
 use router_engine::core::WatchId;
+use router_engine::vanflow::{Identity, Record};
+use std::sync::Arc;
 
 /// How a listener chooses among its addresses; the attribute `multiAddressStrategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,16 @@ pub struct AddressEntry {
     pub reachable: bool,
     pub(super) key: u64,
     pub(super) watch: Option<WatchId>,
+    pub(super) record: Option<Arc<Record>>,
+}
+
+/// What was chosen for a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// The service address.
+    pub(super) address: String,
+    /// The record of the listener for it.
+    pub(super) record: Option<Identity>,
 }
 
 /// The addresses of a listener, by decreasing value.
@@ -60,7 +72,7 @@ impl AddressSet {
     }
 
     /// Adds an address, in front of those of equal value. Returns the key that its watch shall use.
-    pub(super) fn insert(&mut self, name: &str, address: &str, value: i64) -> u64 {
+    pub(super) fn insert(&mut self, name: &str, address: &str, value: i64, record: Option<Record>) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let at = self.entries.partition_point(|e| e.value > value);
@@ -72,6 +84,7 @@ impl AddressSet {
             reachable: false,
             key,
             watch: None,
+            record: record.map(Arc::new),
         };
         self.entries.insert(at, entry);
         key
@@ -91,8 +104,9 @@ impl AddressSet {
         Some(entry)
     }
 
-    /// What is watched so far, and will not be any more.
+    /// What is watched so far, and will not be any more. The records end.
     pub(super) fn take_watches(&mut self) -> Vec<WatchId> {
+        self.entries.iter_mut().for_each(|entry| entry.record = None);
         self.entries.iter_mut().filter_map(|entry| entry.watch.take()).collect()
     }
 
@@ -120,12 +134,16 @@ impl AddressSet {
 
     /// Chooses the address of a new connection and counts it: while none can be reached the last one that could. `random`
     /// decides where chance is asked for.
-    pub(super) fn choose(&mut self, random: u64) -> Option<String> {
+    pub(super) fn choose(&mut self, random: u64) -> Option<Chosen> {
         let drawn = if self.strategy == Strategy::Weighted { self.draw(random) } else { None };
         let at = drawn.or_else(|| self.position(self.best));
         let entry = self.entries.get_mut(at.unwrap_or(0))?;
         entry.opened += 1;
-        Some(entry.address.clone())
+        let record = entry.record.as_deref().map(|record| {
+            record.meter().count();
+            record.identity()
+        });
+        Some(Chosen { address: entry.address.clone(), record })
     }
 
     fn position(&self, key: Option<u64>) -> Option<usize> {
@@ -164,9 +182,13 @@ mod tests {
     fn set(strategy: Strategy, values: &[(&str, i64)]) -> AddressSet {
         let mut set = AddressSet::new(strategy);
         for (name, value) in values {
-            set.insert(name, name, *value);
+            set.insert(name, name, *value, None);
         }
         set
+    }
+
+    fn choose(set: &mut AddressSet, random: u64) -> Option<String> {
+        set.choose(random).map(|chosen| chosen.address)
     }
 
     #[test]
@@ -174,19 +196,19 @@ mod tests {
         let mut set = set(Strategy::Priority, &[("a", 5), ("b", 5), ("c", 9)]);
         assert_eq!(set.entries().iter().map(|e| e.name.as_str()).collect::<String>(), "cba");
         assert_eq!(set.reach(), Reach::Nobody);
-        assert_eq!(set.choose(0).as_deref(), Some("c"), "nothing reachable: the head of the list");
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("c"), "nothing reachable: the head of the list");
         set.set_reachable(0, true);
-        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("a"));
         set.set_reachable(1, true);
-        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("a"));
         set.set_reachable(2, true);
-        assert_eq!(set.choose(0).as_deref(), Some("c"));
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("c"));
         set.set_reachable(2, false);
-        assert_eq!(set.choose(0).as_deref(), Some("b"), "the first reachable one takes over");
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("b"), "the first reachable one takes over");
         assert!(set.remove("b").is_some());
-        assert_eq!(set.choose(0).as_deref(), Some("a"));
+        assert_eq!(choose(&mut set, 0).as_deref(), Some("a"));
         set.set_reachable(0, false);
-        assert_eq!((set.reach(), set.choose(0).as_deref()), (Reach::Lost, Some("a")), "it may come back");
+        assert_eq!((set.reach(), choose(&mut set, 0).as_deref()), (Reach::Lost, Some("a")), "it may come back");
         let opened: Vec<_> = set.entries().iter().map(|e| e.opened).collect();
         assert_eq!(opened, [2, 4]);
         assert!(set.remove("a").is_some());
@@ -198,10 +220,10 @@ mod tests {
         let mut set = set(Strategy::Weighted, &[("small", 1), ("large", 3), ("gone", 100)]);
         set.set_reachable(0, true);
         set.set_reachable(1, true);
-        let drawn: Vec<_> = (0..4).map(|random| set.choose(random).unwrap()).collect();
+        let drawn: Vec<_> = (0..4).map(|random| choose(&mut set, random).unwrap()).collect();
         assert_eq!(drawn, ["small", "large", "large", "large"]);
         set.set_reachable(0, false);
         set.set_reachable(1, false);
-        assert_eq!(set.choose(7).as_deref(), Some("large"), "nothing reachable: what was so last");
+        assert_eq!(choose(&mut set, 7).as_deref(), Some("large"), "nothing reachable: what was so last");
     }
 }

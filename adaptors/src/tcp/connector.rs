@@ -3,10 +3,11 @@
 
 use super::ending::arm;
 use super::flow::Flow;
+use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, closed_or};
 use super::setup;
-use super::socket::Socket;
+use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
 use crate::net;
 use crate::runtime::Io;
@@ -24,7 +25,7 @@ use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::{Attach, Closer, Connection, Delivery, Endpoint, Event};
 use router_engine::stream::{Pull, Reader};
-use router_engine::telemetry;
+use router_engine::vanflow::Identity;
 use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::collections::VecDeque;
 use std::io;
@@ -60,6 +61,8 @@ pub struct TcpConnectorParams {
     pub tls: Option<TlsProfile>,
     /// The server's certificate must name the host.
     pub verify_hostname: bool,
+    /// The identity of the server's process, in records.
+    pub process_id: Option<String>,
 }
 
 /// A tcpConnector. Dropping the handle does not end it: [`Self::delete`] does.
@@ -127,15 +130,15 @@ impl TcpConnector {
             params.host,
             params.port
         );
+        let record = record::connector(io.router(), &params);
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpConnector {}", params.name))),
+            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record),
             dispatcher: OnceLock::new(),
             tls: Mutex::new(tls),
             params,
         };
-        telemetry::Service::TcpConnector.started(&shared.router, &shared.params.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -190,7 +193,6 @@ impl TcpConnector {
         self.shared.service.close(drop_connections);
         let TcpConnectorParams { address, host, port, .. } = &self.shared.params;
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpConnector for {address}, {host}:{port}");
-        telemetry::Service::TcpConnector.stopped(&self.shared.router, &self.shared.params.name);
     }
 }
 
@@ -274,33 +276,43 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
         admitted = admit(&mut client) => admitted,
         () = shared.service.owner().draining() => Err(DeliveryState::Released),
     };
-    let (reply_to, alpn) = match admitted {
+    let Admitted { reply_to, alpn, record } = match admitted {
         Ok(admitted) => admitted,
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };
+    client.member.record = FlowRecord::server(record, shared.service.record(), client.delivery.annotations());
     let Some(mut start) = begin(&shared, client) else { return };
     let conn = start.connection.id();
-    let Start { connection, request: Request { reader, pending, .. }, effects, .. } = &mut start;
+    let Start { connection, request: Request { reader, pending, .. }, effects, member, .. } = &mut start;
     let transport = tokio::select! {
         biased;
         () = closed_or(connection.mailbox(), effects, || has_left(reader, pending)) => None,
-        transport = open(&shared, conn, alpn.as_deref()) => transport,
+        transport = open(&shared, conn, alpn.as_deref(), &mut member.record) => transport,
     };
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
     // A task of its own: this one is larger by what opening the connection took.
     let seat = start.member.seat();
-    shared.service.owner().run(seat, start.flow(&shared.params.name, transport, reply_to).run());
+    shared.service.owner().run(seat, start.flow(transport, reply_to).run());
 }
 
-/// Reads the head of a client stream: where the reply goes, and the protocol of the client's TLS. Otherwise how the stream
-/// is settled.
-async fn admit(client: &mut ClientStream) -> Result<(String, Option<String>), DeliveryState> {
+/// What the head of a client stream tells.
+struct Admitted {
+    /// Where the reply goes.
+    reply_to: String,
+    /// The protocol of the client's TLS.
+    alpn: Option<String>,
+    /// The record of the flow.
+    record: Option<Identity>,
+}
+
+/// Reads the head of a client stream. Otherwise how the stream is settled.
+async fn admit(client: &mut ClientStream) -> Result<Admitted, DeliveryState> {
     if BUDGET.refuses() {
         return Err(DeliveryState::Released);
     }
     let head = read_head(&client.reader, &client.mailbox, &mut client.pending).await.ok_or(DeliveryState::Released)?;
-    let Head { len, reply_to, alpn } = head.map_err(|error| match error {
+    let Head { len, reply_to, alpn, record } = head.map_err(|error| match error {
         HeadError::Malformed => DeliveryState::Rejected(None),
         HeadError::WrongEncapsulation => {
             let conn = client.delivery.connection();
@@ -309,7 +321,7 @@ async fn admit(client: &mut ClientStream) -> Result<(String, Option<String>), De
         }
     })?;
     consume(&mut client.pending, len);
-    Ok((reply_to.ok_or(DeliveryState::Rejected(None))?, alpn))
+    Ok(Admitted { reply_to: reply_to.ok_or(DeliveryState::Rejected(None))?, alpn, record })
 }
 
 /// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
@@ -349,10 +361,12 @@ fn begin(shared: &Shared, client: ClientStream) -> Option<Start> {
 // === impl Start ===
 
 impl Start {
-    /// Copies between the server and the client stream, for the tcpConnector of that name.
-    fn flow(self, name: &str, transport: Transport<TcpStream>, reply_to: String) -> Flow {
+    /// Copies between the server and the client stream.
+    fn flow(self, transport: Transport<TcpStream>, reply_to: String) -> Flow {
         let Self { connection, member, into, request, effects } = self;
-        let local_socket = transport.socket().local_addr().ok().map(|a| a.to_string());
+        let local = transport.socket().local_addr().ok();
+        member.record.proxy(local);
+        let local_socket = local.map(|address| address.to_string());
         let socket = Socket::new(transport, connection.id(), Role::Responder);
         let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
         exchange.set_connecting(socket.transport.is_tls());
@@ -360,22 +374,28 @@ impl Start {
         exchange.tell(setup::opened());
         let mut flow = Flow::new(exchange, socket, member);
         report::flow_opened(&flow);
-        flow.announce(name);
         flow.start(into, reply_to, effects);
         flow
     }
 }
 
 /// Opens the server socket. `None` when that fails, which is logged.
-async fn open(shared: &Shared, conn: ConnId, alpn: Option<&str>) -> Option<Transport<TcpStream>> {
+async fn open(
+    shared: &Shared,
+    conn: ConnId,
+    alpn: Option<&str>,
+    record: &mut FlowRecord,
+) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
     let session = make_session(shared, alpn).inspect_err(|error| {
+        record.fail(TLS_FAILED, "Error loading credentials");
         router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "Failed to create TLS session: {error}");
     });
     let session = session.ok()?;
     let params = &shared.params;
     let stream = connect(shared).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
+        record.fail(IO_FAILED, &text);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, conn = conn, "Connection failed: {text}");
         #[cfg(test)]
         report::capture::trip("Connection failed");

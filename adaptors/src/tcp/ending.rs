@@ -10,7 +10,6 @@ use super::report;
 use crate::clock;
 use crate::transport::TransportError;
 use router_engine::exchange::Phase;
-use router_engine::telemetry::Event;
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -226,12 +225,15 @@ impl Flow {
         }
         self.exchange.leave();
         self.submit();
-        self.tell_end(in_order);
+        self.tell_end();
     }
 
-    fn tell_end(&self, in_order: bool) {
-        if let Some(sink) = self.exchange.router().telemetry().filter(|_| self.announced) {
-            sink.tell(Event::FlowEnded { conn: self.id(), in_order });
+    /// Notes why it ended, if not in good order; the record ends with the flow.
+    fn tell_end(&mut self) {
+        let record = &mut self.member.record;
+        record.blame(self.exchange.failure());
+        if let Some((condition, description)) = self.socket.take_failure() {
+            record.fail(condition, &description);
         }
         report::connection_closed(self.id());
     }
@@ -243,7 +245,7 @@ impl Drop for Flow {
     fn drop(&mut self) {
         if self.exchange.phase() != Phase::Left {
             // What made the task panic may do so again, and would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.tell_end(false)));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell_end()));
         }
     }
 }

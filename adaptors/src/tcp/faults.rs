@@ -2,13 +2,12 @@
 //!
 //! A task is made to panic where it logs something.
 
+use super::record::testing::Records;
 use super::report::capture;
 use super::tests::{client, eventually, io, listener, read_to_reset, reset, router};
 use super::{TcpConnector, TcpConnectorParams, TcpListener};
 use router_engine::Router;
 use router_engine::core::Population;
-use router_engine::telemetry::{Event, EventQueue};
-use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,7 +19,7 @@ struct Bed {
     listener: TcpListener,
     connector: TcpConnector,
     port: u16,
-    told: Arc<EventQueue>,
+    records: Records,
     /// What there is without flows.
     before: Population,
 }
@@ -28,8 +27,7 @@ struct Bed {
 impl Bed {
     fn new(server: SocketAddr) -> Self {
         let router = router();
-        let told = Arc::new(EventQueue::new(100));
-        assert!(router.set_telemetry(Arc::clone(&told) as _));
+        let records = Records::of(&router);
         let (listener, port) = listener(&router);
         let params = TcpConnectorParams {
             name: "c".into(),
@@ -38,11 +36,12 @@ impl Bed {
             port: server.port().to_string(),
             tls: None,
             verify_hostname: true,
+            process_id: None,
         };
         let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
         connector.activate();
         let before = router.population();
-        Self { router, listener, connector, port, told, before }
+        Self { router, listener, connector, port, records, before }
     }
 
     /// Has the task panic that comes to this place.
@@ -51,22 +50,14 @@ impl Bed {
         capture::fail_at(place);
     }
 
-    /// Nothing else was told to have ended.
-    fn what_has_begun_has_ended(&self) {
-        let (mut events, mut begun) = (VecDeque::new(), HashSet::new());
-        assert_eq!(self.told.take(&mut events), 0);
-        for event in events {
-            match event {
-                Event::FlowStarted { conn, .. } => assert!(begun.insert(conn)),
-                Event::FlowEnded { conn, in_order } => assert!(begun.remove(&conn) && !in_order, "{conn:?}"),
-                _ => {}
-            }
-        }
-        assert!(begun.is_empty(), "{begun:?}");
+    /// The records of all flows have ended.
+    fn what_has_begun_has_ended(&mut self) {
+        let ended = self.records.ended("BIFLOW_TPORT");
+        assert_eq!(ended.len() as u64, self.listener.service().opened(), "{ended:?}");
     }
 
     /// Waits until there are no flows, and ends the service.
-    async fn nothing_is_left(self) {
+    async fn nothing_is_left(mut self) {
         eventually(async || (self.router.population() == self.before).then_some(())).await;
         let open = |service: &super::Service| service.opened() - service.closed();
         eventually(async || (open(self.listener.service()) == 0 && open(self.connector.service()) == 1).then_some(()))

@@ -12,9 +12,7 @@ use crate::tls::SessionInfo;
 use router_engine::core::action::{TlsFacts, TransportFacts};
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::{Exchange, Phase};
-use router_engine::telemetry::{Event, FlowOctets};
 use router_engine::{Action, Effect, LinkId};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Rounds of reading and writing before other tasks get their turn.
@@ -27,8 +25,6 @@ pub(super) struct Flow {
     pub(super) socket: Socket,
     /// How far the task knows that the flow is about to end.
     pub(super) ending: Ending,
-    /// Whoever collects it was told that the flow has begun, and is to be told that it has ended.
-    pub(super) announced: bool,
     /// Held for as long as the flow lives.
     pub(super) member: Member,
 }
@@ -62,22 +58,13 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 // === impl Flow ===
 
 impl Flow {
-    pub(super) const fn new(exchange: Exchange, socket: Socket, member: Member) -> Self {
-        Self { exchange, socket, ending: Ending::None, announced: false, member }
+    pub(super) fn new(mut exchange: Exchange, socket: Socket, member: Member) -> Self {
+        member.record.count(&mut exchange);
+        Self { exchange, socket, ending: Ending::None, member }
     }
 
     pub(super) const fn id(&self) -> ConnId {
         self.exchange.id()
-    }
-
-    /// Tells whoever collects it that the flow has begun, for the named listener or connector.
-    pub(super) fn announce(&mut self, name: &str) {
-        let Some(sink) = self.exchange.router().telemetry() else { return };
-        let octets = Arc::<FlowOctets>::default();
-        let (conn, role) = (self.id(), self.exchange.role());
-        sink.tell(Event::FlowStarted { conn, role, name: name.into(), octets: Arc::clone(&octets) });
-        self.exchange.count_octets(octets);
-        self.announced = true;
     }
 
     /// Sends a server's stream on a link of the flow's connection. The core told `effects` while the flow was set up.
@@ -103,7 +90,7 @@ impl Flow {
             if self.exchange.is_connecting() && self.exchange.phase() != Phase::Cut {
                 self.poll_handshake(cx);
             }
-            let busy = self.exchange.copy(cx, &mut self.socket);
+            let busy = self.copy_once(cx);
             if self.exchange.is_over() {
                 self.leave();
                 return Poll::Ready(Turn::Over);
@@ -121,6 +108,17 @@ impl Flow {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Copies what can be copied, and times the first answer.
+    fn copy_once(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.member.record.is_timing() {
+            return self.exchange.copy(cx, &mut self.socket);
+        }
+        let (at, before) = (clock::now(), self.exchange.octets());
+        let busy = self.exchange.copy(cx, &mut self.socket);
+        self.member.record.time(at, before, self.exchange.octets());
+        busy
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) {

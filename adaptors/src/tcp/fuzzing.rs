@@ -3,7 +3,7 @@
 #![allow(clippy::missing_panics_doc, reason = "they are there to panic")]
 
 use bytes::Bytes;
-use router_engine::exchange::head::{client_head, parse};
+use router_engine::exchange::head::{RequestHead, client_head, parse};
 
 /// A message of any octets, in pieces that the first two octets choose. What is told of a part holds of the whole,
 /// however that comes in pieces.
@@ -28,9 +28,13 @@ pub fn head(octets: &[u8]) {
     }
 }
 
+fn request(to: &str, alpn: Option<&str>) -> RequestHead {
+    RequestHead { alpn: alpn.map(str::to_owned), ..RequestHead::new(to) }
+}
+
 /// A head that this router writes is read back, with `payload` behind it.
 pub fn written_head(to: &str, reply_to: &str, alpn: Option<&str>, payload: &[u8]) {
-    let written = client_head(to, reply_to, alpn);
+    let written = client_head(&request(to, alpn), reply_to);
     let read = parse(&[written.clone(), Bytes::copy_from_slice(payload)], false).expect("a head");
     let read = read.expect("all of it");
     assert_eq!((read.len, read.reply_to.as_deref(), read.alpn.as_deref()), (written.len(), Some(reply_to), alpn));
@@ -57,7 +61,7 @@ mod tests {
         #[test]
         fn damaged_heads_are_the_same_in_pieces(cuts: (u8, u8), changes in vec((any::<usize>(), any::<u8>()), 0..4)) {
             let mut message = vec![cuts.0, cuts.1];
-            message.extend_from_slice(&client_head("svc", "amqp:/_topo/0/R/temp.x", Some("h2")));
+            message.extend_from_slice(&client_head(&request("svc", Some("h2")), "amqp:/_topo/0/R/temp.x"));
             message.extend_from_slice(b"payload");
             for (at, octet) in changes {
                 let at = at % message.len();

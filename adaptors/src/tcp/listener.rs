@@ -7,13 +7,14 @@
 //!                         '-------------reachable-------------'
 //! ```
 
-use super::addresses::{AddressEntry, AddressSet, Reach, Strategy};
+use super::addresses::{AddressEntry, AddressSet, Chosen, Reach, Strategy};
 use super::ending::hang_up;
 use super::flow::Flow;
+use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, told_to_close};
 use super::setup;
-use super::socket::{Socket, log_tls_failure};
+use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
 use crate::retry::{Retry, at};
@@ -24,12 +25,12 @@ use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer,
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
-use router_engine::exchange::{Exchange, Role};
+use router_engine::exchange::head::RequestHead;
+use router_engine::exchange::{Exchange, Failure, Role};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::Connection;
 use router_engine::stream::Notify;
-use router_engine::telemetry;
 use router_engine::{Effect, Mailbox, Router};
 use std::io;
 use std::sync::Arc;
@@ -105,7 +106,7 @@ impl TcpListener {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         let shared = Shared {
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpListener {}", params.name))),
+            service: Service::new(io.service(format!("tcpListener {}", params.name)), None),
             mailbox: Arc::default(),
             sockets: Sockets::new(Closing::Reset),
             port: net::port_number(&params.port),
@@ -115,7 +116,6 @@ impl TcpListener {
             params,
         };
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Configured TcpListener for {}", shared.describe());
-        telemetry::Service::TcpListener.started(&shared.router, &shared.params.name);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -204,7 +204,6 @@ impl TcpListener {
         self.drain();
         self.shared.service.close(drop_connections);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Deleted TcpListener for {}", self.shared.describe());
-        telemetry::Service::TcpListener.stopped(&self.shared.router, &self.shared.params.name);
     }
 }
 
@@ -234,7 +233,8 @@ impl Shared {
     }
 
     fn add_address(&self, name: &str, address: &str, value: i64) {
-        let key = self.addresses.lock().insert(name, address, value);
+        let record = record::listener(&self.router, &self.params, address);
+        let key = self.addresses.lock().insert(name, address, value, record);
         let watch = self.router.watch_consumers(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
         self.addresses.lock().set_watch(key, watch);
     }
@@ -441,13 +441,14 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
         return;
     }
     let mailbox = Arc::default();
-    let Some(member) = shared.service.join(&mailbox) else { return report::denied(name, host, port) };
+    let Some(mut member) = shared.service.join(&mailbox) else { return report::denied(name, host, port) };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let chosen = shared.addresses.lock().choose(random >> 3);
-    let Some(address) = chosen else { return report::denied(name, host, port) };
+    let Some(Chosen { address, record }) = chosen else { return report::denied(name, host, port) };
+    member.record = FlowRecord::client(&shared.router, record, peer);
     let client = Client { address, host: peer.to_string(), local, mailbox, member };
     let tls = shared.tls.lock().clone();
     match tls {
@@ -474,7 +475,7 @@ struct Client {
 }
 
 /// Does the TLS handshake before the mesh learns of the client (spec 11.4).
-async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, client: Client) {
+async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, mut client: Client) {
     let session = match tls.session(&[]) {
         Ok(session) => session,
         Err(error) => return log_failed_handshake(&shared, client, &error.into()),
@@ -496,10 +497,12 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, client: 
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
         }
-        Handshake::Closed => {}
+        Handshake::Closed => client.member.record.blame(Some(Failure::Closed)),
         Handshake::TimedOut => {
             hang_up(transport.socket());
-            let (id, limit) = (number(&shared, client), HANDSHAKE_LIMIT.as_secs());
+            let limit = HANDSHAKE_LIMIT.as_secs();
+            client.member.record.fail(TLS_FAILED, &format!("no handshake within {limit} seconds"));
+            let id = number(&shared, client);
             let text = "TLS connection failed: no handshake within";
             router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = id, "{text} {limit} seconds");
         }
@@ -514,7 +517,8 @@ enum Handshake {
     TimedOut,
 }
 
-fn log_failed_handshake(shared: &Shared, client: Client, error: &TransportError) {
+fn log_failed_handshake(shared: &Shared, mut client: Client, error: &TransportError) {
+    client.member.record.fail(TLS_FAILED, &tls_failure(error));
     log_tls_failure(number(shared, client), error);
 }
 
@@ -533,12 +537,13 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let identity = setup::flow(false, client.host, client.local);
     let connection = Connection::join(&shared.router, identity, client.mailbox, clock::now());
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
-    let exchange = Exchange::requester(connection, client.address, alpn, setup::opened(), clock::now())?;
+    let record = client.member.record.identity();
+    let head = RequestHead { to: client.address, alpn, record };
+    let exchange = Exchange::requester(connection, head, setup::opened(), clock::now())?;
     let socket = Socket::new(transport, exchange.id(), Role::Requester);
     let mut flow = Flow::new(exchange, socket, client.member);
     report::not_observed(flow.id());
     report::flow_opened(&flow);
-    flow.announce(&shared.params.name);
     flow.submit();
     Some(flow)
 }

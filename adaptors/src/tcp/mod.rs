@@ -12,6 +12,7 @@ mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod listener;
+mod record;
 mod report;
 mod service;
 mod setup;

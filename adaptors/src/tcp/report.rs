@@ -144,10 +144,6 @@ mod tests {
     use super::super::tests::{client, eventually, io, listener, router};
     use super::super::{TcpConnector, TcpConnectorParams};
     use super::capture;
-    use router_engine::exchange::Role;
-    use router_engine::telemetry::{Event, EventQueue, Service};
-    use std::collections::VecDeque;
-    use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
@@ -156,9 +152,7 @@ mod tests {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
         let at = server.local_addr().expect("bound");
         capture::start();
-        let queue = Arc::new(EventQueue::new(100));
-        assert!(router.set_telemetry(Arc::clone(&queue) as _));
-        let (listener, port) = listener(&router);
+        let (_listener, port) = listener(&router);
         let params = TcpConnectorParams {
             name: "c".into(),
             address: "svc".into(),
@@ -166,6 +160,7 @@ mod tests {
             port: at.port().to_string(),
             tls: None,
             verify_hostname: true,
+            process_id: None,
         };
         let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
         connector.activate();
@@ -196,27 +191,5 @@ mod tests {
         assert_eq!(capture::with("observer"), [format!("TCP_ADAPTOR (debug) [C2] {text}")]);
         let text = "new incoming client connection to 127.0.0.1";
         assert_eq!(capture::with("new incoming"), [format!("TCP_ADAPTOR (debug) Listener l: {text}:{port}")]);
-        drop(listener);
-        let mut events = VecDeque::new();
-        assert_eq!(queue.take(&mut events), 0);
-        let started = events.iter().filter_map(|event| match event {
-            Event::FlowStarted { role, name, octets, .. } => Some((*role, name.to_string(), octets.get())),
-            _ => None,
-        });
-        let expected = [(Role::Requester, "l".to_owned(), (4, 0)), (Role::Responder, "c".to_owned(), (0, 4))];
-        assert_eq!(started.collect::<Vec<_>>(), expected);
-        let services: Vec<_> = events
-            .iter()
-            .filter_map(|event| match event {
-                Event::ServiceStarted { service, name } => Some((true, *service, name.to_string())),
-                Event::ServiceStopped { service, name } => Some((false, *service, name.to_string())),
-                _ => None,
-            })
-            .collect();
-        let (listener, connector) = (Service::TcpListener, Service::TcpConnector);
-        let expected = [(true, listener, "l"), (true, connector, "c"), (false, connector, "c")];
-        assert_eq!(services, expected.map(|(started, service, name)| (started, service, name.to_owned())));
-        let ended = events.iter().filter(|event| matches!(event, Event::FlowEnded { in_order: true, .. }));
-        assert_eq!(ended.count(), 2, "{events:?}");
     }
 }

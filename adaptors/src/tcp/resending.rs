@@ -1,10 +1,9 @@
 //! Clients whose streams fail before they reach a server, with real sockets.
 
-use super::tests::{FarEnd, Served, client, eventually, io, listener, read_to_reset, retrying_router};
-use super::{TcpConnector, TcpConnectorParams, TcpListener};
+use super::TcpListener;
+use super::tests::{FarEnd, Served, client, connector, eventually, listener, read_to_reset, retrying_router};
 use crate::clock;
 use router_engine::Router;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,20 +13,6 @@ use tokio::net::{TcpListener as Server, TcpSocket, TcpStream};
 const RETRY: Duration = Duration::from_secs(2);
 /// For clients that nobody comes for.
 const SHORT: Duration = Duration::from_millis(300);
-
-fn connector(router: &Arc<Router>, server: SocketAddr) -> TcpConnector {
-    let params = TcpConnectorParams {
-        name: format!("to-{server}"),
-        address: "svc".into(),
-        host: server.ip().to_string(),
-        port: server.port().to_string(),
-        tls: None,
-        verify_hostname: true,
-    };
-    let connector = TcpConnector::create(params, &io(router)).expect("no TLS");
-    connector.activate();
-    connector
-}
 
 /// A client whose stream has come to a server that has left since, and nobody else is there.
 async fn stranded(router: &Arc<Router>) -> (TcpListener, TcpStream) {

@@ -1,6 +1,8 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
+use super::record::FlowRecord;
 use crate::tasks::{self, Owner, Seat};
+use router_engine::vanflow::Record;
 use router_engine::{Effect, Mailbox};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +14,8 @@ pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
     owner: Arc<Owner>,
+    /// Of a tcpConnector. It lives as long as the last of its flows.
+    record: Option<Record>,
 }
 
 /// A flow's membership; ends when dropped.
@@ -19,14 +23,16 @@ pub struct Service {
 pub(super) struct Member {
     service: Arc<Service>,
     counted: bool,
+    /// What is recorded of the flow.
+    pub(super) record: FlowRecord,
     task: tasks::Member,
 }
 
 // === impl Service ===
 
 impl Service {
-    pub(super) fn new(owner: Arc<Owner>) -> Arc<Self> {
-        Arc::new(Self { opened: AtomicU64::new(0), closed: AtomicU64::new(0), owner })
+    pub(super) fn new(owner: Arc<Owner>, record: Option<Record>) -> Arc<Self> {
+        Arc::new(Self { opened: AtomicU64::new(0), closed: AtomicU64::new(0), owner, record })
     }
 
     /// Flows begun.
@@ -39,8 +45,17 @@ impl Service {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Counts a flow. The record of a connector shows none before the first, and then the dispatcher too.
     pub(super) fn count_opened(&self) {
-        self.opened.fetch_add(1, Ordering::Relaxed);
+        let before = self.opened.fetch_add(1, Ordering::Relaxed);
+        if let Some(record) = self.record.as_ref().filter(|_| before > 0) {
+            record.meter().add(if before == 1 { 2 } else { 1 }, 0);
+        }
+    }
+
+    /// The record of a tcpConnector.
+    pub(super) const fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
     }
 
     /// Whom the flows belong to.
@@ -58,7 +73,7 @@ impl Service {
     /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
     pub(super) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
         let task = self.owner.join("flow", mailbox)?;
-        Some(Member { service: Arc::clone(self), counted: false, task })
+        Some(Member { service: Arc::clone(self), counted: false, record: FlowRecord::default(), task })
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.

@@ -1,5 +1,6 @@
 //! The socket of a flow, as an exchange sees it: what the kernel and TLS tell becomes ends and failures.
 
+use crate::net;
 use crate::tls::secret::os_text;
 use crate::transport::{Transport, TransportError};
 use router_engine::core::ids::ConnId;
@@ -19,14 +20,27 @@ pub(super) struct Socket {
     doubtful: bool,
     /// The sending half has ended in order, while the other had not.
     pub(super) half_closed: bool,
+    /// Condition and description of its first failure.
+    failure: Option<(&'static str, String)>,
+}
+
+/// The condition of a flow whose TLS has failed.
+pub(super) const TLS_FAILED: &str = "TLS-connection-failed";
+
+/// The same of one whose socket has.
+pub(super) const IO_FAILED: &str = "proton:io";
+
+/// Why TLS with a client or server failed, in the known words.
+pub(super) fn tls_failure(error: &TransportError) -> String {
+    match error {
+        TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
+        TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
+    }
 }
 
 /// Logs why TLS with a client or server failed, in the known words.
 pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
-    let text = match error {
-        TransportError::Tls(error) => format!("Code: {} {error}", error.code()),
-        TransportError::Io(error) => format!("Unknown protocol error ({})", os_text(error)),
-    };
+    let text = tls_failure(error);
     router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = conn, "TLS connection failed: {text}");
 }
 
@@ -42,11 +56,24 @@ const fn side(role: Role) -> &'static str {
 
 impl Socket {
     pub(super) const fn new(transport: Transport<TcpStream>, conn: ConnId, role: Role) -> Self {
-        Self { transport, conn, role, doubtful: false, half_closed: false }
+        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None }
+    }
+
+    /// Condition and description of its first failure.
+    pub(super) const fn take_failure(&mut self) -> Option<(&'static str, String)> {
+        self.failure.take()
     }
 
     /// Logs that the socket has failed.
-    pub(super) fn log_failure(&self, error: &TransportError) {
+    pub(super) fn log_failure(&mut self, error: &TransportError) {
+        self.failure.get_or_insert_with(|| match error {
+            TransportError::Io(cause) if !self.transport.is_tls() => {
+                let peer = self.transport.socket().peer_addr();
+                let peer = peer.map_or_else(|_| "(unknown)".to_owned(), |peer| peer.to_string());
+                (IO_FAILED, net::io_text(cause, "async disconnect", &peer))
+            }
+            _ => (TLS_FAILED, tls_failure(error)),
+        });
         if error.is_tls() {
             log_tls_failure(self.conn, error);
         } else {
@@ -57,7 +84,7 @@ impl Socket {
         }
     }
 
-    fn end_of_input(&self) -> Read {
+    fn end_of_input(&mut self) -> Read {
         let kind = if self.transport.is_truncated() {
             io::Error::new(io::ErrorKind::UnexpectedEof, "closed without the closing alert of TLS")
         } else if self.doubtful && !self.transport.is_tls() {

@@ -21,6 +21,7 @@ use router_engine::{Action, InToken, LinkId, Router};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,6 +70,22 @@ pub(super) fn active(params: TcpListenerParams, router: &Arc<Router>) -> TcpList
 }
 
 /// Adaptors on the executor at hand.
+/// A connector of the service to a server.
+pub(super) fn connector(router: &Arc<Router>, server: SocketAddr) -> TcpConnector {
+    let params = TcpConnectorParams {
+        name: format!("to-{server}"),
+        address: ADDRESS.into(),
+        host: server.ip().to_string(),
+        port: server.port().to_string(),
+        tls: None,
+        verify_hostname: true,
+        process_id: None,
+    };
+    let connector = TcpConnector::create(params, &io(router)).expect("no TLS");
+    connector.activate();
+    connector
+}
+
 pub(crate) fn io(router: &Arc<Router>) -> Io {
     Io::new(Arc::clone(router), tokio::runtime::Handle::current(), 1)
 }
@@ -304,13 +321,14 @@ async fn a_client_stream_without_its_whole_head_does_not_outlive_the_connector()
         port: "1".into(),
         tls: None,
         verify_hostname: true,
+        process_id: None,
     };
     let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
     connector.activate();
     let mut sender = Endpoint::join(&router, Identity::client("sender", 10), setup::open(), clock::now());
     let [link] = sender.attach([Attach::sender("in", ADDRESS)], clock::now()).map(|a| a.expect("attached").link);
     let stream = sender.send_stream(link, Envelope::default().streaming(), 0, clock::now());
-    stream.push(head::client_head(ADDRESS, "reply", None).slice(..20));
+    stream.push(head::client_head(&head::RequestHead::new(ADDRESS), "reply").slice(..20));
     eventually(async || (stream.buffered() == 0).then_some(())).await;
     connector.delete(false);
     timeout(PATIENCE, connector.service().owner().left()).await.expect("no task is left");
@@ -723,7 +741,7 @@ fn flow(router: &Arc<Router>, listener: &TcpListener, transport: Transport<TcpSt
     let member = listener.service().join(&mailbox).expect("open");
     let identity = setup::flow(false, "client".to_owned(), None);
     let connection = Connection::join(router, identity, mailbox, clock::now());
-    let exchange = Exchange::requester(connection, ADDRESS.into(), None, setup::opened(), clock::now());
+    let exchange = Exchange::requester(connection, head::RequestHead::new(ADDRESS), setup::opened(), clock::now());
     let exchange = exchange.expect("attached");
     let socket = Socket::new(transport, exchange.id(), Role::Requester);
     let mut flow = Flow::new(exchange, socket, member);

@@ -129,6 +129,7 @@ fn params(a: &Attributes, endpoint: EndpointParams, data: DataConnections) -> Re
         sasl_username: a.owned("saslUsername"),
         sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?,
         data_connections: data,
+        has_proxy: a.text("proxyProfile").is_some(),
         endpoint,
     })
 }

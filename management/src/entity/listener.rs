@@ -152,7 +152,6 @@ fn params(a: &Attributes, endpoint: EndpointParams, sasl: &SaslConfig) -> Result
         demand_certificate: asked.is_some_and(|asked| asked.iter().any(|m| m.contains("EXTERNAL"))),
         handshake_timeout: Some(a.seconds("initialHandshakeTimeoutSeconds")).filter(|limit| !limit.is_zero()),
         failover_list: a.text("failoverUrls").map(failover_list).transpose()?,
-        access_id: None,
         authenticator: Some(Arc::new(sasl.users())),
         endpoint,
     })

@@ -171,7 +171,7 @@ entity_types! {
     /// Inter-network identity.
     Network => network::DEF, network::Kind;
     /// The site.
-    Site => site::DEF, Plain;
+    Site => site::DEF, site::Kind;
     /// TLS settings.
     SslProfile => ssl_profile::DEF, ssl_profile::Kind;
     /// HTTP proxy settings.

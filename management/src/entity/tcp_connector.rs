@@ -23,7 +23,6 @@ pub(super) static DEF: EntityDef = EntityDef {
         text("address", "The service address.").create(),
         text("host", "The host of the server.").or_text("127.0.0.1").create(),
         port("port", "The port number or service name of the server.").create(),
-        // Neither is read: flow records will need the second.
         text("siteId", "Not used any more.").create(),
         text("processId", "The process record that stands for the server.").create(),
         gauge("connectionsOpened", "Connections made."),
@@ -89,6 +88,7 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
         port,
         tls: None,
         verify_hostname: a.flag("verifyHostname"),
+        process_id: a.owned("processId"),
     })
 }
 

@@ -3,7 +3,8 @@
 use super::format::Format;
 use super::recent::Entry;
 use super::{Logger, json, text};
-use router_engine::log::{Record, is_log};
+use router_engine::log::{Level, LogModule, Record, is_log};
+use router_engine::vanflow::{Attribute, Attributes, Value};
 use std::time::SystemTime;
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
@@ -33,8 +34,35 @@ impl<S: Subscriber> Layer<S> for Lines {
             Format::Json => json::line(&record, at, &destination),
         };
         destination.output.write(record.level, line);
+        if let Some(records) = self.0.records.get().filter(|_| is_recorded(&record)) {
+            records.log(|| attributes(&record, &entry.text), adaptors::clock::now());
+        }
         self.0.recent.push(entry);
     }
+}
+
+/// Warnings and worse have a record; those of records would make more of themselves.
+fn is_recorded(record: &Record) -> bool {
+    record.level >= Level::Warning && record.module != LogModule::FlowLog
+}
+
+/// What is recorded of an event (spec `vanflow.md` section 7.7).
+fn attributes(record: &Record, text: &str) -> Attributes {
+    let severity = match record.level {
+        Level::Debug => 0,
+        Level::Info => 1,
+        Level::Warning => 2,
+        Level::Error => 3,
+        Level::Critical => 4,
+    };
+    [
+        (Attribute::LogSeverity, Value::Number(severity)),
+        (Attribute::LogText, format!("LOG_{}: {text}", record.module.name()).into()),
+        (Attribute::SourceFile, record.file.into()),
+        (Attribute::SourceLine, Value::Number(record.line.into())),
+    ]
+    .into_iter()
+    .collect()
 }
 
 impl<S: Subscriber> Layer<S> for OwnEvents {

@@ -28,6 +28,7 @@ use output::{Output, Queue};
 use parking_lot::{Mutex, RwLock};
 use recent::Recent;
 use router_engine::log::{self as facade, Level, LogModule, MODULES};
+use router_engine::vanflow::Registry;
 use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub struct Logger {
     recent: Recent,
     /// What no module writes to any more, as long as lines wait there.
     replaced: Mutex<Vec<Weak<Queue>>>,
+    /// Where grave events are recorded, too.
+    records: OnceLock<Arc<Registry>>,
 }
 
 /// Settings of a module; what is not set follows the default module.
@@ -116,7 +119,13 @@ impl Logger {
             time: Mutex::new(TimeFormat::default()),
             recent: Recent::default(),
             replaced: Mutex::default(),
+            records: OnceLock::new(),
         }
+    }
+
+    /// From now on grave events are recorded there too.
+    pub fn record(&self, records: Arc<Registry>) {
+        let _ = self.records.set(records);
     }
 
     /// Applies the settings of a module; it takes effect with the next event. What is not given

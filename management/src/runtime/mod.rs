@@ -10,6 +10,8 @@ mod usage;
 
 use crate::entity::router::{Settings, mode_name};
 use crate::error::RouterError;
+use crate::log::logger;
+use crate::vanflow::environment;
 use adaptors::amqp::DataConnections;
 use adaptors::random;
 use adaptors::runtime::Io;
@@ -91,6 +93,9 @@ impl Runtime {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let instance = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
         let router = Arc::new(Router::new(config, random::seed(), instance, now()));
+        let records = environment::registry(&id, mode);
+        logger().record(Arc::clone(&records));
+        router.set_records(records);
         log_core(&id, mode);
         let io = Io::new(Arc::clone(&router), self.handle.clone(), settings.worker_threads);
         io.start();

@@ -378,7 +378,7 @@ impl Core {
             gauge,
         });
         self.conns[conn].links.push(slot);
-        self.due.wakers.extend(self.telemetry.attached(&self.conns[conn], &self.links[slot]));
+        self.figures.attached(&self.conns[conn]);
         slot
     }
 
@@ -479,8 +479,8 @@ impl Core {
         }
         self.stream_moved_back(slot);
         if let Some(link) = self.links.remove(slot) {
-            self.telemetry.totals.links_blocked -= u32::from(link.blocked);
-            self.due.wakers.extend(self.telemetry.detached(&self.conns[link.conn], &link));
+            self.figures.totals.links_blocked -= u32::from(link.blocked);
+            self.figures.detached(&self.conns[link.conn]);
             report::closed(self.conns[link.conn].id, &link, how);
         }
     }

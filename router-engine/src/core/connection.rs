@@ -27,6 +27,8 @@ pub enum PeerKind {
     TcpDispatcher,
     /// A part of the router that operators are not shown: the management agent.
     Internal,
+    /// The same, whose addresses are the network's: what it consumes is advertised like a client's.
+    Hidden,
 }
 
 /// What the core is told of a connection when it begins.
@@ -96,7 +98,7 @@ impl PeerKind {
     /// How many there are.
     pub(crate) const COUNT: usize = Self::ALL.len();
     /// All, in order.
-    pub(crate) const ALL: [Self; 4] = [Self::Amqp, Self::TcpFlow, Self::TcpDispatcher, Self::Internal];
+    pub(crate) const ALL: [Self; 5] = [Self::Amqp, Self::TcpFlow, Self::TcpDispatcher, Self::Internal, Self::Hidden];
 
     /// The protocol that operators are shown.
     #[must_use]
@@ -104,7 +106,7 @@ impl PeerKind {
         match self {
             Self::Amqp => "amqp",
             Self::TcpFlow | Self::TcpDispatcher => "tcp",
-            Self::Internal => "internal",
+            Self::Internal | Self::Hidden => "internal",
         }
     }
 

@@ -42,7 +42,7 @@ impl Core {
             if credit > 0 {
                 link.peer_credit = link.peer_credit.saturating_add(credit);
                 link.zero_credit_since = None;
-                self.telemetry.totals.links_blocked -= u32::from(std::mem::take(&mut link.blocked));
+                self.figures.totals.links_blocked -= u32::from(std::mem::take(&mut link.blocked));
                 link.draining = false;
                 let (conn, link) = (link.conn, link.id);
                 self.stage(conn, Effect::Credit { link, credit, drain: false });
@@ -101,7 +101,7 @@ impl Core {
         link.peer_credit = credit;
         link.zero_credit_since = (credit == 0).then_some(link.zero_credit_since.unwrap_or(self.now));
         if credit > 0 {
-            self.telemetry.totals.links_blocked -= u32::from(std::mem::take(&mut link.blocked));
+            self.figures.totals.links_blocked -= u32::from(std::mem::take(&mut link.blocked));
         }
         if let Some(own) = link.partner {
             self.tell_peer_credit(slot, own, credit, drain);

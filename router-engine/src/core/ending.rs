@@ -47,7 +47,7 @@ impl Core {
             if out.presettled {
                 if untold {
                     self.links[link].counters.dropped_presettled += 1;
-                    self.telemetry.totals.outcomes.dropped_presettled += 1;
+                    self.figures.totals.outcomes.dropped_presettled += 1;
                 }
                 if out.origin.is_none_or(|o| self.incoming[o].presettled && self.incoming[o].complete) {
                     self.end_outgoing(slot, End::Settled);
@@ -170,7 +170,7 @@ impl Core {
         let age = born.map(|born| self.now.since(born));
         self.links[link].count(outcome, age, self.now);
         if !self.conns[self.links[link].conn].is_internal() {
-            count(&mut self.telemetry.totals.outcomes, outcome, age);
+            count(&mut self.figures.totals.outcomes, outcome, age);
         }
     }
 

@@ -128,7 +128,7 @@ impl Core {
         }
         let role = conn.role;
         conn.peer = Some(peer);
-        self.due.wakers.extend(self.telemetry.opened(&self.conns[slot]));
+        self.figures.opened(&self.conns[slot]);
         self.tell_peer_opened(slot);
         if role.has_control_links() {
             self.control_connection_opened(slot);
@@ -169,7 +169,7 @@ impl Core {
             self.drop_link(link, &[], "Link closed due to connection loss");
         }
         if let Some(conn) = self.conns.remove(slot) {
-            self.due.wakers.extend(self.telemetry.closed(&conn));
+            self.figures.closed(&conn);
             self.edge_connection_closed(&conn);
         }
     }

@@ -20,6 +20,7 @@ mod credit;
 mod deliveries;
 pub mod effect;
 mod ending;
+mod figures;
 mod forwarding;
 mod gauge;
 pub mod ids;
@@ -44,7 +45,6 @@ pub mod snapshot;
 mod streaming;
 mod stuck;
 mod table;
-mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -64,7 +64,7 @@ use crate::Mailbox;
 use crate::mesh::Mesh;
 use crate::policy::{Asked, Decision, Policy};
 use crate::rng::{SecretRng, Seed};
-use crate::telemetry::Sink;
+use crate::vanflow::Registry;
 use action::{Action, InToken};
 use addresses::AddressTable;
 use amqp_core::Instant;
@@ -103,7 +103,7 @@ pub struct Core {
     plane: Plane,
     neighbours: neighbours::Neighbours,
     auto_links: auto_link::AutoLinks,
-    telemetry: telemetry::Telemetry,
+    figures: figures::Figures,
     served: served::Served,
     timers: Timers,
     /// Time of the running batch.
@@ -165,7 +165,7 @@ pub struct Router {
     core: Mutex<Core>,
     /// Has a lock of its own: who opens a connection does not hold up routing meanwhile.
     policy: RwLock<Policy>,
-    telemetry: OnceLock<Arc<dyn Sink>>,
+    records: OnceLock<Arc<Registry>>,
     id: String,
     mode: Mode,
     stream_retry: Duration,
@@ -191,7 +191,7 @@ impl Router {
         Self {
             core: Mutex::new(Core::new(config, seed, instance, now)),
             policy: RwLock::default(),
-            telemetry: OnceLock::new(),
+            records: OnceLock::new(),
             id,
             mode,
             stream_retry,
@@ -216,20 +216,16 @@ impl Router {
         self.stream_retry
     }
 
-    /// Tells `sink` from now on what begins and ends. There is one sink for the life of the router: false when there is
-    /// another already.
-    pub fn set_telemetry(&self, sink: Arc<dyn Sink>) -> bool {
-        let set = self.telemetry.set(Arc::clone(&sink)).is_ok();
-        if set {
-            self.core.lock().telemetry.sink = Some(sink);
-        }
-        set
+    /// From now on what is and happens here is recorded there. There is one place for the life of the router: false when
+    /// there is another already.
+    pub fn set_records(&self, records: Arc<Registry>) -> bool {
+        self.records.set(records).is_ok()
     }
 
-    /// Who wants to be told what begins and ends.
+    /// Where what is and happens here is recorded, if anywhere.
     #[must_use]
-    pub fn telemetry(&self) -> Option<&Arc<dyn Sink>> {
-        self.telemetry.get()
+    pub fn records(&self) -> Option<&Arc<Registry>> {
+        self.records.get()
     }
 
     /// Changes the rules of policy. Connections that are open keep what was decided.
@@ -315,7 +311,7 @@ impl Core {
             rng,
             neighbours: neighbours::Neighbours::default(),
             auto_links: auto_link::AutoLinks::default(),
-            telemetry: telemetry::Telemetry::default(),
+            figures: figures::Figures::default(),
             served: served::Served::default(),
             timers: Timers::new(now),
             now,

@@ -315,9 +315,9 @@ impl LinkKind {
 }
 
 impl Conn {
-    /// In-process peers of the router itself (the management agent).
+    /// Parts of the router itself, such as the management agent.
     pub(crate) const fn is_internal(&self) -> bool {
-        matches!(self.params.kind, PeerKind::Internal)
+        matches!(self.params.kind, PeerKind::Internal | PeerKind::Hidden)
     }
 
     /// Whether its frames are traced: as was asked for, until the module's setting changes.

@@ -7,6 +7,7 @@
 //! ```
 
 use super::Core;
+use super::connection::PeerKind;
 use super::objects::{Address, Conn, Link};
 use super::table::Slot;
 use crate::index::NodeIndex;
@@ -101,7 +102,7 @@ impl ReachChange {
 
 impl Conn {
     const fn holder(&self) -> Holder {
-        if self.is_internal() {
+        if matches!(self.params.kind, PeerKind::Internal) {
             Holder::InProcess
         } else if self.role.attaches_for_others() {
             Holder::Proxy

@@ -115,15 +115,15 @@ impl Core {
         let Some(a) = address.map(|a| &mut self.addresses[a]) else { return };
         if conn.role.is_inter_router() {
             a.counters.transit += 1;
-            self.telemetry.totals.transit += u64::from(kind != LinkKind::Control);
+            self.figures.totals.transit += u64::from(kind != LinkKind::Control);
         } else if conn.is_internal() {
             a.counters.to_container += 1;
         } else {
             let container = u64::from(conn.role.is_route_container());
             a.counters.egress += 1;
             a.counters.egress_route_container += container;
-            self.telemetry.totals.egress += 1;
-            self.telemetry.totals.egress_route_container += container;
+            self.figures.totals.egress += 1;
+            self.figures.totals.egress_route_container += container;
         }
     }
 

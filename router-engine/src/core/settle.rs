@@ -240,7 +240,7 @@ impl Core {
         let link = self.outgoing[slot].link;
         self.links[link].counters.presettled += 1;
         self.links[link].counters.dropped_presettled += 1;
-        self.telemetry.totals.outcomes.dropped_presettled += 1;
+        self.figures.totals.outcomes.dropped_presettled += 1;
         match self.outgoing[slot].origin {
             Some(origin) if !self.incoming[origin].presettled => {
                 self.update_outgoing(slot, Some(DeliveryState::Released), true);

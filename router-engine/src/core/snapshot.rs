@@ -238,14 +238,14 @@ impl Router {
     pub fn router_row(&self, now: Instant) -> RouterRow {
         let core = self.core.lock();
         RouterRow {
-            connections: core.telemetry.connections,
-            services: core.telemetry.services(),
-            links: core.telemetry.links,
+            connections: core.figures.connections,
+            services: core.figures.services(),
+            links: core.figures.links,
             addresses: core.addresses.records().len(),
             nodes: core.plane.routing().count(),
             incoming: core.incoming.len(),
             outgoing: core.outgoing.len(),
-            totals: core.telemetry.totals,
+            totals: core.figures.totals,
             uptime: now.since(core.timers.started),
         }
     }

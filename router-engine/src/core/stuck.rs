@@ -153,14 +153,14 @@ impl Core {
             report::stuck(conn.id, link.id, age);
         }
         link.counters.stuck += 1;
-        self.telemetry.totals.outcomes.stuck += 1;
+        self.figures.totals.outcomes.stuck += 1;
         true
     }
 
     /// A delivery of a link ends that counts as `stuck`, or does not.
     pub(super) fn no_longer_stuck(&mut self, link: Slot<Link>, stuck: bool) {
         self.links[link].counters.stuck -= u64::from(stuck);
-        self.telemetry.totals.outcomes.stuck -= u64::from(stuck);
+        self.figures.totals.outcomes.stuck -= u64::from(stuck);
     }
 
     fn look_at_links(&mut self, places: Range<u32>, age: Duration) {
@@ -173,7 +173,7 @@ impl Core {
             let since = link.zero_credit_since.map_or(Duration::ZERO, |since| self.now.since(since));
             if shows_credit && !link.blocked && since > age {
                 link.blocked = true;
-                self.telemetry.totals.links_blocked += 1;
+                self.figures.totals.links_blocked += 1;
                 report::blocked(conn.id, link.id, since);
             }
         }

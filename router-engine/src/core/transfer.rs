@@ -29,7 +29,7 @@ impl Core {
         l.use_credit(1, self.now);
         annotations.flags |= l.annotation_flags();
         let enters = self.is_ingress(link);
-        self.telemetry.totals.outcomes.presettled += u64::from(settled && enters);
+        self.figures.totals.outcomes.presettled += u64::from(settled && enters);
         let l = &self.links[link];
         let targeted = l.address.is_some();
         if let Some(text) = l.terminus.as_ref().filter(|_| targeted) {
@@ -130,7 +130,7 @@ impl Core {
         let unavailable = within_radius && !router && self.is_unavailable(address, to);
         if delivery.is_none_or(|slot| self.incoming[slot].presettled) {
             self.links[link].counters.dropped_presettled += 1;
-            self.telemetry.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
+            self.figures.totals.outcomes.dropped_presettled += u64::from(self.is_ingress(link));
         }
         // While it has a path the address only has no way for the moment: nothing would tell when it is back.
         let closed = unavailable || address.is_none_or(|a| self.addresses[a].paths() == 0);
@@ -165,8 +165,8 @@ impl Core {
     fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>, enters: bool) {
         let conn = &self.conns[conn];
         let container = u64::from(enters && conn.role.is_route_container());
-        self.telemetry.totals.ingress += u64::from(enters);
-        self.telemetry.totals.ingress_route_container += container;
+        self.figures.totals.ingress += u64::from(enters);
+        self.figures.totals.ingress_route_container += container;
         // What has nowhere to go on a link with an address is not one of that address's deliveries.
         let targeted = self.links[link].address.is_some();
         let Some(a) = address.map(|a| &mut self.addresses[a]).filter(|a| !targeted || a.paths() > 0) else { return };

@@ -5,6 +5,7 @@ use super::ids::AddressId;
 use super::objects::{Address, Watch};
 use super::table::Slot;
 use super::{Core, Router};
+use crate::forward::Treatment;
 use crate::stream::Notify;
 
 /// A watch on an address.
@@ -18,13 +19,18 @@ impl Router {
     /// Watches a mobile address: `notify.mailbox` gets [`Effect::Watch`] with `notify.key` at once and at
     /// every change (spec `tcp-adaptor.md` section 3).
     pub fn watch(&self, address: &str, notify: Notify) -> WatchId {
-        self.with(|core| core.watch(address, notify, false))
+        self.with(|core| core.watch(address, notify, false, None))
+    }
+
+    /// As [`Self::watch`]. Where there is no such address yet, it is made with that treatment, whatever is configured.
+    pub fn watch_with(&self, address: &str, treatment: Treatment, notify: Notify) -> WatchId {
+        self.with(|core| core.watch(address, notify, false, Some(treatment)))
     }
 
     /// As [`Self::watch`], but producers that come and go are not told of: on the address of a busy service every flow
     /// is one.
     pub fn watch_consumers(&self, address: &str, notify: Notify) -> WatchId {
-        self.with(|core| core.watch(address, notify, true))
+        self.with(|core| core.watch(address, notify, true, None))
     }
 
     /// Ends a watch.
@@ -40,8 +46,15 @@ impl Router {
 }
 
 impl Core {
-    fn watch(&mut self, address: &str, notify: Notify, consumers_only: bool) -> WatchId {
-        let slot = self.addresses.with_key_or_new(format!("M{address}"));
+    fn watch(&mut self, address: &str, notify: Notify, consumers_only: bool, treatment: Option<Treatment>) -> WatchId {
+        let key = format!("M{address}");
+        let slot = match treatment {
+            Some(treatment) => {
+                let there = self.addresses.with_key(&key);
+                there.unwrap_or_else(|| self.addresses.create(key, treatment, None))
+            }
+            None => self.addresses.with_key_or_new(key),
+        };
         self.addresses.last_watch += 1;
         let id = self.addresses.last_watch;
         let counts = self.watch_counts(slot);

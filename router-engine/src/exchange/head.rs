@@ -1,6 +1,7 @@
 //! The head of a TCP stream on the mesh (spec `tcp-adaptor.md` section 6).
 
 use crate::stream::CHUNK_COST;
+use crate::vanflow::Identity;
 use amqp_core::codec::format::descriptor;
 use amqp_core::codec::{self, DecodeError};
 use amqp_core::message::{Depth, PropertiesView, PropertyField, ScanResult, Section, scan};
@@ -15,6 +16,17 @@ const HEAD_MAX: usize = 64 * 1024;
 /// Octets in which the dummy body usually ends.
 const BODY_USUAL: usize = 16;
 
+/// What the head of a request tells, beside where the answer goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestHead {
+    /// The service address.
+    pub to: String,
+    /// The protocol negotiated by the client's TLS.
+    pub alpn: Option<String>,
+    /// The record of the flow that the client's router has begun.
+    pub record: Option<Identity>,
+}
+
 /// What the head of a stream tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
@@ -24,6 +36,8 @@ pub struct Head {
     pub reply_to: Option<String>,
     /// The protocol negotiated by the client's TLS.
     pub alpn: Option<String>,
+    /// The record of the flow that the client's router has begun.
+    pub record: Option<Identity>,
 }
 
 /// Why a message is not a TCP stream (spec `tcp-adaptor.md` 6.5).
@@ -37,19 +51,27 @@ pub enum HeadError {
     WrongEncapsulation,
 }
 
-/// The head of a client stream to the service address `to`, answered at `reply_to`.
+impl RequestHead {
+    /// A request to a service, and nothing more.
+    #[must_use]
+    pub fn new(to: impl Into<String>) -> Self {
+        Self { to: to.into(), ..Self::default() }
+    }
+}
+
+/// The head of a client stream that is answered at `reply_to`.
 #[must_use]
-pub fn client_head(to: &str, reply_to: &str, alpn: Option<&str>) -> Bytes {
-    compose(to, Some(reply_to), alpn)
+pub fn client_head(request: &RequestHead, reply_to: &str) -> Bytes {
+    compose(&request.to, Some(reply_to), request.record, request.alpn.as_deref())
 }
 
 /// The head of a server stream to the client stream's reply-to.
 #[must_use]
 pub fn server_head(to: &str) -> Bytes {
-    compose(to, None, None)
+    compose(to, None, None, None)
 }
 
-fn compose(to: &str, reply_to: Option<&str>, alpn: Option<&str>) -> Bytes {
+fn compose(to: &str, reply_to: Option<&str>, record: Option<Identity>, alpn: Option<&str>) -> Bytes {
     let mut out = BytesMut::with_capacity(160);
     compound(&mut out, descriptor::PROPERTIES, 0xd0, 7, |out| {
         codec::put_null(out);
@@ -60,7 +82,10 @@ fn compose(to: &str, reply_to: Option<&str>, alpn: Option<&str>) -> Bytes {
             Some(reply_to) => codec::put_str(out, reply_to),
             None => codec::put_null(out),
         }
-        codec::put_null(out);
+        match record {
+            Some(record) => codec::put_str(out, &record.to_string()),
+            None => codec::put_null(out),
+        }
         codec::put_str(out, CONTENT_TYPE);
     });
     let pairs = if alpn.is_some() { 4 } else { 2 };
@@ -111,7 +136,8 @@ pub fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, HeadError
     let alpn = amqp_core::message::app_properties::decode(&application)
         .ok()
         .and_then(|properties| properties.get("alpn").and_then(amqp_core::Value::as_str).map(str::to_owned));
-    Ok(Some(Head { len, reply_to: properties.reply_to().map(str::to_owned), alpn }))
+    let record = properties.text(PropertyField::CorrelationId).and_then(Identity::parse);
+    Ok(Some(Head { len, reply_to: properties.reply_to().map(str::to_owned), alpn, record }))
 }
 
 /// What the chunks take in memory: a head that comes in tiny pieces must not be looked at too often either.
@@ -141,19 +167,25 @@ mod tests {
 
     #[test]
     fn heads_are_read_back() {
-        let head = client_head("svc", "amqp:/_topo/0/RA/temp.x", Some("h2"));
+        let record = Identity::parse("j2iDV:17");
+        let request = RequestHead { to: "svc".into(), alpn: Some("h2".into()), record };
+        let head = client_head(&request, "amqp:/_topo/0/RA/temp.x");
         let parsed = parse(std::slice::from_ref(&head), false).expect("a head").expect("complete");
-        let expected =
-            Head { len: head.len(), reply_to: Some("amqp:/_topo/0/RA/temp.x".into()), alpn: Some("h2".into()) };
+        let reply_to = Some("amqp:/_topo/0/RA/temp.x".into());
+        let expected = Head { len: head.len(), reply_to, alpn: Some("h2".into()), record };
         assert_eq!(parsed, expected);
         let head = server_head("amqp:/_topo/0/RA/temp.x");
         let parsed = parse(&[head.clone(), Bytes::from_static(b"\0Sw payload")], false).expect("a head");
         assert_eq!(parsed.map(|p| p.len), Some(head.len()));
     }
 
+    fn request_head() -> Bytes {
+        client_head(&RequestHead::new("svc"), "r")
+    }
+
     #[test]
     fn a_head_may_come_octet_by_octet() {
-        let head = client_head("svc", "r", None);
+        let head = request_head();
         for end in 0..head.len() {
             assert_eq!(parse(&[head.slice(..end)], false), Ok(None), "{end}");
             assert!(parse(&[head.slice(..end)], true).is_err(), "{end}");
@@ -179,7 +211,7 @@ mod tests {
 
     /// A head whose body is `body`.
     fn head_with_body(body: &[u8]) -> BytesMut {
-        let head = client_head("svc", "r", None);
+        let head = request_head();
         let mut message = BytesMut::from(&head[..head.len() - 4]);
         message.extend_from_slice(body);
         message

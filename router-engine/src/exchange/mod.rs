@@ -44,12 +44,12 @@ pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 use crate::core::Accepted;
 use crate::log::{Level, LogModule};
 use crate::port::local::{Attach, Attached, Connection};
-use crate::telemetry::FlowOctets;
+use crate::vanflow::Meter;
 use crate::{Action, ConnId, Effect, LinkId, Router, Side};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
-use head::HeadError;
+use head::{HeadError, RequestHead};
 use receiving::{Pulled, Receiving, ReceivingState};
 use resend::{Resend, Turn};
 use sending::{Sending, SendingState};
@@ -72,6 +72,15 @@ const WATCH: u64 = 2;
 /// Names of a requester's links.
 const REQUEST_LINK: &str = "tcp.lside.in";
 const REPLY_LINK: &str = "tcp.lside.out";
+
+/// Why an exchange does not end in good order, where that is not its transport's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// What it sent has reached nobody.
+    Unreachable,
+    /// It was told to close.
+    Closed,
+}
 
 /// Which end of a service an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +121,8 @@ pub struct Exchange {
     resend: Option<Resend>,
     actions: Vec<Action>,
     /// Where octets are counted, when somebody collects that.
-    octets: Option<Arc<FlowOctets>>,
+    octets: Option<Arc<Meter>>,
+    failure: Option<Failure>,
 }
 
 /// Why reading stopped.
@@ -135,30 +145,23 @@ pub fn modified() -> DeliveryState {
 // === impl Exchange: beginning and end ===
 
 impl Exchange {
-    /// The client's end, which sends a request to a service address with the first [`Self::submit`]. `alpn` is the
-    /// protocol negotiated by the client's TLS, `opened` what the core is told first. None when the core refuses the
-    /// links.
+    /// The client's end, which sends a request with the first [`Self::submit`]. `opened` is what the core is told first.
+    /// None when the core refuses the links.
     #[must_use]
-    pub fn requester(
-        mut connection: Connection,
-        address: String,
-        alpn: Option<String>,
-        opened: Action,
-        now: Instant,
-    ) -> Option<Self> {
+    pub fn requester(mut connection: Connection, head: RequestHead, opened: Action, now: Instant) -> Option<Self> {
         let mut actions = vec![opened];
-        let links = [Attach::sender(REQUEST_LINK, &address), Attach::dynamic_receiver(REPLY_LINK)];
+        let links = [Attach::sender(REQUEST_LINK, &head.to), Attach::dynamic_receiver(REPLY_LINK)];
         let [Ok(request), Ok(Attached { link: reply, source: Some(reply_to) })] =
             connection.attach(&mut actions, links, now)
         else {
             return None;
         };
-        let head = head::client_head(&address, &reply_to, alpn.as_deref());
-        let sending = Sending::new(head, connection.mailbox(), SendingState::Held);
+        let octets = head::client_head(&head, &reply_to);
+        let sending = Sending::new(octets, connection.mailbox(), SendingState::Held);
         let mut exchange = Self::new(Role::Requester, connection, sending, Receiving::awaited());
         exchange.actions = actions;
         exchange.actions.push(exchange.sending.deliver(request.link, None));
-        exchange.resend = Some(Resend::new(address, alpn, request.link, reply));
+        exchange.resend = Some(Resend::new(head, request.link, reply));
         Some(exchange)
     }
 
@@ -171,7 +174,7 @@ impl Exchange {
 
     fn new(role: Role, connection: Connection, sending: Sending, receiving: Receiving) -> Self {
         let (phase, connecting, resend, actions, octets) = (Phase::Open, false, None, Vec::new(), None);
-        Self { role, connection, phase, connecting, sending, receiving, resend, actions, octets }
+        Self { role, connection, phase, connecting, sending, receiving, resend, actions, octets, failure: None }
     }
 
     /// Sends the reply on an anonymous link of the connection. `effects` are what the core told of the connection so far.
@@ -183,8 +186,8 @@ impl Exchange {
     }
 
     /// Counts octets there too.
-    pub fn count_octets(&mut self, octets: Arc<FlowOctets>) {
-        self.octets = Some(octets);
+    pub fn count_octets(&mut self, meter: Arc<Meter>) {
+        self.octets = Some(meter);
     }
 
     /// Adds something to tell the core of the connection.
@@ -276,7 +279,10 @@ impl Exchange {
         match resend.turn(&self.connection, limit, now) {
             Turn::Wait(until) => return Some(until),
             Turn::Send if self.send_again(now).is_some() => self.phase = Phase::Open,
-            Turn::Send | Turn::GiveUp => self.phase = Phase::Cut,
+            Turn::Send | Turn::GiveUp => {
+                self.failure = Some(Failure::Unreachable);
+                self.phase = Phase::Cut;
+            }
         }
         None
     }
@@ -287,7 +293,7 @@ impl Exchange {
         let [reply] = self.connection.attach(&mut self.actions, [Attach::dynamic_receiver(REPLY_LINK)], now);
         let Attached { link, source } = reply.ok()?;
         resend.reply = Some(link);
-        let head = head::client_head(&resend.address, &source?, resend.alpn.as_deref());
+        let head = head::client_head(&resend.head, &source?);
         self.sending.replace(head, self.connection.mailbox());
         self.receiving = Receiving::awaited();
         self.actions.push(self.sending.deliver(resend.into, None));
@@ -369,6 +375,12 @@ impl Exchange {
         self.receiving.state == ReceivingState::Broken
     }
 
+    /// Why it does not end in good order, if that is known.
+    #[must_use]
+    pub const fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
     /// Octets read from the transport and written to it.
     #[must_use]
     pub const fn octets(&self) -> (u64, u64) {
@@ -422,7 +434,11 @@ impl Exchange {
             Effect::UpdateOut { settled: true, .. } => self.receiving.settled = true,
             Effect::Weigh => self.connection.mailbox().set_load(self.receiving.weight()),
             Effect::AbortOut { .. } if self.withdraw() => {}
-            Effect::AbortOut { .. } | Effect::Close { .. } => self.cut(),
+            Effect::AbortOut { .. } => self.cut(),
+            Effect::Close { .. } => {
+                self.failure.get_or_insert(Failure::Closed);
+                self.cut();
+            }
             Effect::Watch { counts, .. } => self.resend.iter_mut().for_each(|resend| resend.on_watch(counts)),
             _ => {}
         }
@@ -441,6 +457,7 @@ impl Exchange {
                 if state == DeliveryState::Released && self.role == Role::Responder && self.phase == Phase::Open {
                     self.receiving.tell_failure(&mut self.actions);
                 }
+                self.failure.get_or_insert(Failure::Unreachable);
                 self.refuse();
             }
             Some(_) => {}

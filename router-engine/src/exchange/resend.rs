@@ -7,6 +7,7 @@
 //! core sends each attempt to somebody who has not refused one before, until all have (`core::resend`).
 
 use super::WATCH;
+use super::head::RequestHead;
 use crate::LinkId;
 use crate::core::effect::WatchCounts;
 use crate::core::{Router, WatchId};
@@ -24,10 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// What it takes to send a request, the first time or again.
 #[derive(Debug)]
 pub(super) struct Resend {
-    /// The service.
-    pub(super) address: String,
-    /// The protocol negotiated by the client's TLS.
-    pub(super) alpn: Option<String>,
+    pub(super) head: RequestHead,
     /// Takes requests.
     pub(super) into: LinkId,
     /// Brings the reply; none while the request waits.
@@ -74,8 +72,8 @@ struct Watch {
 // === impl Resend ===
 
 impl Resend {
-    pub(super) const fn new(address: String, alpn: Option<String>, into: LinkId, reply: LinkId) -> Self {
-        Self { address, alpn, into, reply: Some(reply), trial: None }
+    pub(super) const fn new(head: RequestHead, into: LinkId, reply: LinkId) -> Self {
+        Self { head, into, reply: Some(reply), trial: None }
     }
 
     /// Whether a request that fails is sent again: a server that answers and breaks off without a word gets one more
@@ -115,7 +113,7 @@ impl Resend {
         }
         let due = match trial.due {
             Some(due) => due,
-            None => trial.pause(connection, &self.address, now),
+            None => trial.pause(connection, &self.head.to, now),
         };
         if trial.news || (now >= due && trial.reachable != Some(false)) {
             return Turn::Send;

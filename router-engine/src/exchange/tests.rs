@@ -93,7 +93,8 @@ impl Bed {
     fn in_router(router: Arc<Router>) -> Self {
         let connection = Connection::join(&router, flow(), Arc::default(), at(0));
         let opened = Action::Opened(Box::default());
-        let exchange = Exchange::requester(connection, ADDRESS.into(), None, opened, at(0)).expect("attached");
+        let exchange =
+            Exchange::requester(connection, head::RequestHead::new(ADDRESS), opened, at(0)).expect("attached");
         let mut bed = Self { router, exchange, client: Client::default(), due: None };
         bed.turn(at(0));
         bed

@@ -32,6 +32,7 @@ mod tests;
 pub use amqp_core::engine::{Liveness, Output};
 pub use amqp_core::sasl::PlainCredentials;
 pub use message_log::MessageFields;
+pub use open::ACCESS_ID;
 pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsInfo};
 
 use crate::Router;
@@ -71,6 +72,8 @@ pub struct AmqpPort {
     core_closed: bool,
     /// The last time that was told.
     now: Instant,
+    /// Octets since the last turn.
+    received: u64,
 
     links: Links,
     /// Sessions of links that the core attached.
@@ -119,6 +122,7 @@ impl AmqpPort {
             error: None,
             core_closed: false,
             now,
+            received: 0,
             links: Links::default(),
             classes: Vec::new(),
             stalls: Stalls::default(),
@@ -146,6 +150,7 @@ impl AmqpPort {
 
     /// Takes cleartext octets read from the transport. They are processed by [`Self::turn`].
     pub fn receive(&mut self, data: Bytes) {
+        self.received += data.len() as u64;
         self.engine.receive(data);
     }
 
@@ -153,6 +158,7 @@ impl AmqpPort {
     /// True means that more work is ready: call again after flushing the output.
     pub fn turn(&mut self, now: Instant) -> bool {
         self.now = now;
+        let unsent = self.engine.output().len();
         self.take_mailbox();
         let more_events = self.run_events(now);
         self.submit(now);
@@ -161,11 +167,23 @@ impl AmqpPort {
         let more_output = !self.core_closed && self.run_egress();
         self.submit(now);
         self.engine.flush(now);
+        self.count_octets(unsent);
         self.check_unread(now);
         if !more_events && !more_output && self.engine.output().is_empty() {
             self.release();
         }
         more_events || more_output
+    }
+
+    /// Counts what was received since the last turn and what there is to send since this one began.
+    fn count_octets(&mut self, unsent: usize) {
+        let received = std::mem::take(&mut self.received);
+        if let Some(meter) = &self.params.meter {
+            let sent = self.engine.output().len().saturating_sub(unsent);
+            if sent > 0 || received > 0 {
+                meter.add(sent as u64, received);
+            }
+        }
     }
 
     /// The octets to write.
@@ -260,6 +278,13 @@ impl AmqpPort {
     #[must_use]
     pub fn remote_open(&self) -> Option<&Open> {
         self.remote.as_deref()
+    }
+
+    /// Whether it carries streams only; known once the peer's open has come.
+    #[must_use]
+    pub fn is_data_only(&self) -> bool {
+        let role = self.remote.as_ref().and_then(|open| open.properties.as_ref()?.get(open::ROLE)?.as_i64());
+        self.params.conn.role.is_data_only() || role == Some(open::ROLE_DATA.into())
     }
 
     /// The user that the peer authenticated as, and the mechanism.

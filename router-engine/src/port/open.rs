@@ -19,8 +19,14 @@ const PRODUCT: &str = "skupper-router";
 /// The version of the router annotations section.
 const ANNOTATIONS_VERSION: i32 = 2;
 
-/// The code of a data connection in `qd.inter-router-role`.
-const ROLE_DATA: i32 = 4;
+/// The open property of a connector that says what its connection is for.
+pub(super) const ROLE: &str = "qd.inter-router-role";
+
+/// The code of a data connection there.
+pub(super) const ROLE_DATA: i32 = 4;
+
+/// The open property of a listener with its record's identity.
+pub const ACCESS_ID: &str = "qd.access-id";
 
 /// Octets that routers of ordinary and of other roles want in a session window.
 const WINDOW_NORMAL: u32 = 8_388_608;
@@ -72,7 +78,7 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
         put("qd.inter-router-cost", Value::Int(i32::try_from(conn.trunk.cost).unwrap_or(i32::MAX)));
     }
     if conn.initiator && conn.role.is_data_only() {
-        put("qd.inter-router-role", Value::Int(ROLE_DATA));
+        put(ROLE, Value::Int(ROLE_DATA));
     }
     if conn.initiator && conn.role.is_inter_router() {
         if let Some(correlator) = &conn.trunk.correlator {
@@ -86,7 +92,7 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
         && conn.role.tells_access_id()
         && let Some(access_id) = &params.open.access_id
     {
-        put("qd.access-id", access_id.clone().into());
+        put(ACCESS_ID, access_id.clone().into());
     }
     if conn.role.tells_annotations_version() {
         put("qd.annotations-version", Value::Int(ANNOTATIONS_VERSION));

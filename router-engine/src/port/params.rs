@@ -2,9 +2,11 @@
 
 use super::MessageFields;
 use crate::core::connection::ConnParams;
+use crate::vanflow::Meter;
 use amqp_core::engine::{Liveness, Violation};
 use amqp_core::performative::Error;
 use amqp_core::value::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a port shall behave.
@@ -33,6 +35,8 @@ pub struct PortParams {
     pub handshake_timeout: Option<Duration>,
     /// What is logged of messages on its links.
     pub message_fields: MessageFields,
+    /// Where it counts the octets that it sends and receives.
+    pub meter: Option<Arc<Meter>>,
 }
 
 /// What the open of a port tells beside what follows from the connection.
@@ -127,6 +131,7 @@ impl PortParams {
             sasl: SaslParams::anonymous_server(),
             handshake_timeout: None,
             message_fields: MessageFields::default(),
+            meter: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::app::{App, Script};
 use super::network::{Flag, STREAM_RETRY, Sim};
 use super::socket::{End, Socket};
 use crate::core::connection::PeerKind;
-use crate::exchange::head::{self, Head};
+use crate::exchange::head::{self, Head, RequestHead};
 use crate::exchange::{Exchange, Phase, Request, Role, consume, modified, on_data};
 use crate::port::local::{Attach, Connection, Delivery, Endpoint, Event, Identity};
 use crate::{Action, Mailbox};
@@ -190,8 +190,8 @@ impl Sim {
         let index = self.flows.len();
         let connection = self.join_core(router, Arc::default());
         let opened = Action::Opened(Box::default());
-        let name = Some(index.to_string());
-        let exchange = Exchange::requester(connection, address.to_owned(), name, opened, self.now);
+        let head = RequestHead { alpn: Some(index.to_string()), ..RequestHead::new(address) };
+        let exchange = Exchange::requester(connection, head, opened, self.now);
         let mut exchange = exchange.expect("attached");
         exchange.submit(|| self.now);
         let end = self.flow_end(index, Role::Requester, client, Task::new(router, None, exchange));
@@ -320,7 +320,7 @@ impl Sim {
         let reader = delivery.take_reader(on_data(&mailbox));
         reader.pull(usize::MAX, &mut pending);
         let head = head::parse(pending.make_contiguous(), false).ok().flatten();
-        let Some(Head { len, reply_to: Some(reply_to), alpn: Some(flow) }) = head else {
+        let Some(Head { len, reply_to: Some(reply_to), alpn: Some(flow), .. }) = head else {
             // It was broken off before its head had come this far.
             return delivery.settle(modified(), self.now);
         };

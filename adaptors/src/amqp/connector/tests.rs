@@ -35,6 +35,7 @@ fn connector(handle: tokio::runtime::Handle) -> Connector {
         sasl_username: None,
         sasl_password: None,
         data_connections: DataConnections::Count(1),
+        has_proxy: false,
     };
     Connector::create(params, &Io::new(router, handle, 1)).expect("no TLS")
 }
@@ -61,6 +62,7 @@ async fn the_open_names_the_host_that_was_dialled() {
         conn: Mutex::new(None),
         retired: AtomicBool::new(false),
         ended: watch::Sender::new(false),
+        recorded: Mutex::new(None),
     };
     let conn = shared.conn_params(&slot, None, "first:1");
     let params = shared.params.port_params(conn, SaslParams::None, &dialled);

@@ -1,6 +1,7 @@
 //! A delivery that came in.
 
 use super::{Connection, tell_dropped};
+use crate::annotations::Annotations;
 use crate::core::effect::Push;
 use crate::core::ids::ConnId;
 use crate::stream::{Notify, Payload, Producer, Reader, StreamLimits};
@@ -64,6 +65,12 @@ impl Delivery {
     #[must_use]
     pub const fn from(&self) -> Option<u32> {
         self.push.from
+    }
+
+    /// What the routers on its way told of it.
+    #[must_use]
+    pub const fn annotations(&self) -> &Annotations {
+        &self.push.annotations
     }
 
     /// Whether it was sent settled.

@@ -27,6 +27,12 @@ impl Identity {
         Self::accepted(PeerKind::Internal, host, capacity)
     }
 
+    /// A part of the router whose addresses are known in the whole network.
+    #[must_use]
+    pub fn hidden(host: &str, capacity: u32) -> Self {
+        Self::accepted(PeerKind::Hidden, host, capacity)
+    }
+
     /// An AMQP client without a socket.
     #[must_use]
     pub fn client(host: &str, capacity: u32) -> Self {
@@ -43,7 +49,9 @@ impl Identity {
         let Self { kind, initiator, host, local_socket, capacity } = self;
         let mut params = match kind {
             PeerKind::Amqp => ConnParams::amqp(ConnectionRole::Normal),
-            PeerKind::TcpFlow | PeerKind::TcpDispatcher | PeerKind::Internal => ConnParams::in_process(kind, capacity),
+            PeerKind::TcpFlow | PeerKind::TcpDispatcher | PeerKind::Internal | PeerKind::Hidden => {
+                ConnParams::in_process(kind, capacity)
+            }
         };
         params.links.capacity = capacity;
         ConnParams { initiator, facts: ConnFacts { host, local_socket, ..ConnFacts::default() }, ..params }

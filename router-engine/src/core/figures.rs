@@ -1,16 +1,12 @@
-//! What the core counts and tells as objects come and go.
+//! What the core counts as objects come and go, so that asking for totals costs the same however many there are.
 
 use super::Totals;
 use super::connection::PeerKind;
-use super::objects::{Conn, Link};
-use crate::telemetry::{Event, Sink};
-use std::sync::Arc;
-use std::task::Waker;
+use super::objects::Conn;
 
-/// How many objects there are that operators are shown, and who is told of each. What tells of one returns whom to wake.
+/// How many objects there are that operators are shown.
 #[derive(Debug, Default)]
-pub(super) struct Telemetry {
-    pub(super) sink: Option<Arc<dyn Sink>>,
+pub(super) struct Figures {
     /// Of deliveries.
     pub(super) totals: Totals,
     /// Connections.
@@ -21,9 +17,9 @@ pub(super) struct Telemetry {
     pub(super) links: usize,
 }
 
-// === impl Telemetry ===
+// === impl Figures ===
 
-impl Telemetry {
+impl Figures {
     /// Connections of ordinary peers, by protocol, as far as there are any.
     pub(super) fn services(&self) -> Vec<(&'static str, u64)> {
         let mut services = Vec::<(&'static str, u64)>::new();
@@ -37,48 +33,40 @@ impl Telemetry {
     }
 
     /// A connection has its peer's open.
-    pub(super) fn opened(&mut self, conn: &Conn) -> Option<Waker> {
+    pub(super) fn opened(&mut self, conn: &Conn) {
         if !conn.is_shown() {
-            return None;
+            return;
         }
         self.connections += 1;
         if conn.role.is_client() {
             self.clients[conn.params.kind as usize] += 1;
         }
-        self.note(|| Event::ConnectionOpened { conn: conn.id, peer: conn.params.kind, role: conn.role })
     }
 
     /// A connection is gone.
-    pub(super) fn closed(&mut self, conn: &Conn) -> Option<Waker> {
+    pub(super) fn closed(&mut self, conn: &Conn) {
         if !conn.is_shown() {
-            return None;
+            return;
         }
         self.connections -= 1;
         if conn.role.is_client() {
             self.clients[conn.params.kind as usize] -= 1;
         }
-        self.note(|| Event::ConnectionClosed { conn: conn.id })
     }
 
     /// A link was made on a connection.
-    pub(super) fn attached(&mut self, conn: &Conn, link: &Link) -> Option<Waker> {
+    pub(super) fn attached(&mut self, conn: &Conn) {
         if conn.is_internal() {
-            return None;
+            return;
         }
         self.links += 1;
-        self.note(|| Event::LinkAttached { link: link.id, conn: conn.id, direction: link.direction })
     }
 
     /// A link of a connection is gone.
-    pub(super) fn detached(&mut self, conn: &Conn, link: &Link) -> Option<Waker> {
+    pub(super) fn detached(&mut self, conn: &Conn) {
         if conn.is_internal() {
-            return None;
+            return;
         }
         self.links -= 1;
-        self.note(|| Event::LinkDetached { link: link.id })
-    }
-
-    fn note(&self, event: impl FnOnce() -> Event) -> Option<Waker> {
-        self.sink.as_ref()?.note(event())
     }
 }
