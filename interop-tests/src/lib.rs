@@ -15,6 +15,7 @@
 //! Nothing here knows the internals of the router: it is a process with a configuration file, a log and sockets, so
 //! the same tests drive any implementation. `README.md` beside the manifest lists the environment variables.
 
+pub mod collector;
 pub mod harness;
 pub mod hostile;
 pub mod http;

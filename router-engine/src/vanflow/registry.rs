@@ -356,11 +356,12 @@ impl Registry {
 // === impl Registry: for the source ===
 
 impl Registry {
-    /// Takes what was told, in order.
-    pub(super) fn take(&self, changes: &mut Vec<Change>) {
+    /// Takes what was told, in order, and leaves room for more.
+    pub(super) fn take(&self, room: Vec<Change>) -> Vec<Change> {
+        debug_assert!(room.is_empty(), "nothing is lost");
         let mut queue = self.queue.lock();
         queue.logs = 0;
-        changes.append(&mut queue.changes);
+        std::mem::replace(&mut queue.changes, room)
     }
 
     /// Goes to sleep until something is told. False: something was.

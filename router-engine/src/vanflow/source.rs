@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_millis(200);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Heartbeats for each beacon.
 const BEACON: u32 = 5;
+/// Changes for which room is kept.
+const CHANGES_KEPT: usize = 1024;
 /// Where everybody looks for sources.
 const BEACONS: &str = "mc/sfe.all";
 /// The version of the protocol.
@@ -60,6 +62,7 @@ pub struct Source {
     next_tick: Option<Instant>,
     next_heartbeat: Option<Instant>,
     heartbeats: u32,
+    /// Room for what is told next.
     changes: Vec<Change>,
 }
 
@@ -197,16 +200,19 @@ impl Source {
         self.wake(now);
     }
 
-    /// Takes a command.
-    pub fn on_command(&mut self, message: &[Bytes], now: Instant) {
+    /// Takes a command. `micros` is the time since the epoch at `now`.
+    pub fn on_command(&mut self, message: &[Bytes], now: Instant, micros: u64) {
         if codec::is_flush(message) {
+            self.take_changes(now, micros);
             self.store.refresh();
             self.wake(now);
         }
     }
 
-    /// Takes what another router tells of flows.
-    pub fn on_update(&mut self, message: &[Bytes], now: Instant) {
+    /// Takes what another router tells of flows, which may have begun here a moment ago only. `micros` is the time since
+    /// the epoch at `now`.
+    pub fn on_update(&mut self, message: &[Bytes], now: Instant, micros: u64) {
+        self.take_changes(now, micros);
         codec::updates(message).into_iter().for_each(|update| self.store.update(update));
         self.wake(now);
     }
@@ -259,8 +265,11 @@ impl Source {
 
     fn take_changes(&mut self, now: Instant, micros: u64) {
         let clock = WallClock { now, micros };
-        self.registry.take(&mut self.changes);
-        self.changes.drain(..).for_each(|change| self.store.apply(change, clock));
+        let mut changes = self.registry.take(std::mem::take(&mut self.changes));
+        changes.drain(..).for_each(|change| self.store.apply(change, clock));
+        // Two lists take turns; the room of a rush goes.
+        changes.shrink_to(CHANGES_KEPT);
+        self.changes = changes;
     }
 
     fn tick(&mut self, now: Instant) {
@@ -282,19 +291,19 @@ impl Source {
         let id = self.registry.router().to_string();
         if self.usable[Channel::Events as usize] {
             let facts = Map::new()
-                .with(Value::symbol("v"), Value::Uint(VERSION))
-                .with(Value::symbol("now"), Value::Ulong(micros))
-                .with(Value::symbol("id"), Value::String(id.clone()));
+                .with("v", Value::Uint(VERSION))
+                .with("now", Value::Ulong(micros))
+                .with("id", Value::String(id.clone()));
             self.sender.send(Channel::Events, |number, to| codec::plain(number, to, Subject::Heartbeat, &facts));
         }
         if self.heartbeats.is_multiple_of(BEACON) {
             let text = |text: &str| Value::String(text.to_owned());
             let facts = Map::new()
-                .with(Value::symbol("v"), Value::Uint(VERSION))
-                .with(Value::symbol("sourceType"), text("ROUTER"))
-                .with(Value::symbol("id"), text(&id))
-                .with(Value::symbol("address"), text(self.address(Channel::Events)))
-                .with(Value::symbol("direct"), text(&self.commands_address()));
+                .with("v", Value::Uint(VERSION))
+                .with("sourceType", text("ROUTER"))
+                .with("id", text(&id))
+                .with("address", text(self.address(Channel::Events)))
+                .with("direct", text(&self.commands_address()));
             self.sender.send(Channel::Beacons, |number, to| codec::plain(number, to, Subject::Beacon, &facts));
         }
         self.heartbeats = self.heartbeats.wrapping_add(1);

@@ -307,6 +307,7 @@ impl Store {
         record.meters.clear();
         record.set_all(attributes);
         record.has_ended = true;
+        record.attributes.shrink_to_fit();
         if record.base.is_none() {
             record.set(Attribute::EndTime, micros.into());
         }

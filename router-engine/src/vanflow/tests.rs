@@ -154,7 +154,7 @@ fn records_come_whole_and_then_what_changes() {
     bench.run(millis(1000));
     let changed = bench.events();
     assert_eq!((changed.len(), codes(&changed[0])), (1, vec![23, 53]));
-    bench.source.on_command(&[flush()], bench.now);
+    bench.source.on_command(&[flush()], bench.now, bench.micros());
     bench.run(millis(1000));
     let all = bench.events();
     assert_eq!(all.len(), 2);
@@ -163,7 +163,7 @@ fn records_come_whole_and_then_what_changes() {
     bench.run(millis(1000));
     let ended = bench.events();
     assert_eq!((ended.len(), codes(&ended[0])), (1, vec![4]));
-    bench.source.on_command(&[flush()], bench.now);
+    bench.source.on_command(&[flush()], bench.now, bench.micros());
     bench.run(millis(1000));
     assert_eq!(bench.events().len(), 1, "only the router lives");
 }
@@ -204,7 +204,7 @@ fn a_short_flow_is_told_of_once_with_what_the_other_router_knows() {
     assert_eq!((sides.len(), codes(&sides[0])), (1, vec![31, 60, 61]), "no parent and no times");
     near.run(millis(1000));
     assert_eq!(near.flows(), []);
-    near.source.on_update(&[told[0].message.clone()], near.now);
+    near.source.on_update(&[told[0].message.clone()], near.now, near.micros());
     near.run(millis(3900));
     assert_eq!(near.flows(), [], "the other router may have something to tell");
     near.run(millis(500));
@@ -215,6 +215,21 @@ fn a_short_flow_is_told_of_once_with_what_the_other_router_knows() {
     assert_eq!(time(Attribute::EndTime) - time(Attribute::StartTime), 30_000);
     far.run(millis(10_000));
     assert_eq!(far.sent.iter().filter(|sent| sent.to.starts_with("vfcr")).count(), 1, "told once");
+}
+
+#[test]
+fn the_other_router_may_be_quicker_to_tell() {
+    let (mut near, mut far) = (Bench::collected("pod-near1"), Bench::collected("pod-far22"));
+    let listener = near.listener();
+    near.run(millis(1000));
+    let flow = near.flow(&listener);
+    let side = far.registry.join_flow(flow.identity(), smallvec![(Attribute::Trace, "0/A".into())], far.now);
+    far.run(millis(300));
+    let told = far.sent.iter().find(|sent| &*sent.to == "vfcr.near1:0").expect("told").message.clone();
+    near.source.on_update(&[told], near.now, near.micros());
+    near.run(millis(1000));
+    assert_eq!(value(&near.flows()[0], Attribute::Trace).as_deref(), Some("0/A"));
+    drop(side);
 }
 
 #[test]
@@ -281,7 +296,7 @@ fn what_ended_while_nobody_was_there_is_not_told() {
     }
     bench.run(millis(2000));
     assert_eq!((bench.events(), bench.flows()), (vec![], vec![]));
-    bench.source.on_command(&[flush()], bench.now);
+    bench.source.on_command(&[flush()], bench.now, bench.micros());
     bench.run(millis(1000));
     assert_eq!(bench.events().iter().map(|update| update.kind).collect::<Vec<_>>(), [Router, Listener]);
     assert_eq!(bench.flows(), []);
@@ -396,11 +411,15 @@ fn what_others_tell_is_taken_where_it_belongs() {
         flush(),
         Bytes::from_static(b"\0Sw"),
     ] {
-        bench.source.on_update(&[message], bench.now);
+        bench.source.on_update(&[message], bench.now, bench.micros());
     }
     bench.run(millis(1000));
     assert_eq!((bench.flows(), bench.events()), (vec![], vec![]));
-    bench.source.on_update(&[tell(BiflowTport, &own, Attribute::Trace, "x".repeat(5000).into())], bench.now);
+    bench.source.on_update(
+        &[tell(BiflowTport, &own, Attribute::Trace, "x".repeat(5000).into())],
+        bench.now,
+        bench.micros(),
+    );
     bench.run(millis(1000));
     assert_eq!(value(&bench.flows()[0], Attribute::Trace).map(|trace| trace.len()), Some(1000), "cut");
 }
@@ -421,8 +440,8 @@ proptest! {
         }
         octets.truncate(cut);
         let mut bench = Bench::collected("pod-x7k2p");
-        bench.source.on_update(&[octets.clone().into()], bench.now);
-        bench.source.on_command(&[octets.into()], bench.now);
+        bench.source.on_update(&[octets.clone().into()], bench.now, bench.micros());
+        bench.source.on_command(&[octets.into()], bench.now, bench.micros());
         bench.run(millis(1000));
     }
 }
