@@ -26,6 +26,8 @@ pub(super) enum Verdict {
     Unknown,
     /// It is not HTTP/2. It may be HTTP/1, which only its observer can tell.
     Http1(Replay),
+    /// It is HTTP/2.
+    Http2(Replay),
 }
 
 /// What has passed before the octets that decided.
@@ -56,7 +58,7 @@ impl Detector {
             return Verdict::Http1(self.replay());
         }
         if compared == wanted.len() {
-            return Verdict::Unknown;
+            return Verdict::Http2(self.replay());
         }
         self.matched += compared;
         Verdict::Undecided
@@ -98,6 +100,19 @@ mod tests {
         assert_eq!(detector.watch(Side::Client, b"1\r\n"), http1(b"PRI * HTTP/2.", b"hello"));
         assert_eq!(Detector::new().watch(Side::Client, b"GET / HTTP/1.1\r\n"), http1(b"", b""));
         assert_eq!(Detector::new().watch(Side::Client, b"POST"), http1(b"", b""));
+    }
+
+    #[test]
+    fn the_preface_decides() {
+        for cut in 0..PREFACE.len() {
+            let mut detector = Detector::new();
+            assert_eq!(detector.watch(Side::Client, &PREFACE[..cut]), Verdict::Undecided);
+            let replay = Replay { client: &PREFACE[..cut], server: vec![] };
+            assert_eq!(detector.watch(Side::Client, &PREFACE[cut..]), Verdict::Http2(replay));
+        }
+        let replay = Replay { client: b"", server: vec![] };
+        let longer = [PREFACE, &b"\0\0\0"[..]].concat();
+        assert_eq!(Detector::new().watch(Side::Client, &longer), Verdict::Http2(replay));
     }
 
     #[test]

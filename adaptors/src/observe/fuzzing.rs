@@ -2,16 +2,28 @@
 //! wrong.
 #![allow(clippy::missing_panics_doc, reason = "they are there to panic")]
 
+use super::detect::PREFACE;
 use super::ledger::{Outcome, Turn, watch};
 use super::{Mode, Observer, Side};
 
-/// What an observer may hold, in octets. See the table of [`super`].
-const FOOTPRINT: usize = 2 * 65_535 + 16_383 + 1024 * 128;
+pub use super::http2::fuzzing::header_blocks;
 
-/// A conversation: a seed of two octets, and turns of two octets for side and length, followed by what is said.
-pub fn conversation(mode: Mode, octets: &[u8]) {
+/// What an observer may hold, in octets: what the table of [`super`] says, with vectors that grow by doubling.
+const FOOTPRINT: usize = 2 * (2 * 65_535 + 4096 * 48 + 65_536) + 1024 * 128;
+
+/// A conversation of any protocol: a seed of two octets, and turns of two octets for side and length, followed by what is
+/// said.
+pub fn http1(octets: &[u8]) {
     let Some((seed, script)) = octets.split_first_chunk() else { return };
-    any_pieces(mode, &turns(script), u16::from_le_bytes(*seed));
+    any_pieces(Mode::Auto, &turns(script), u16::from_le_bytes(*seed));
+}
+
+/// The same behind the preface of HTTP/2.
+pub fn http2(octets: &[u8]) {
+    let Some((seed, script)) = octets.split_first_chunk() else { return };
+    let mut turns = turns(script);
+    turns.insert(0, (Side::Client, PREFACE));
+    any_pieces(Mode::Auto, &turns, u16::from_le_bytes(*seed));
 }
 
 fn turns(mut script: &[u8]) -> Vec<Turn<'_>> {

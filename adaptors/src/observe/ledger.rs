@@ -114,6 +114,7 @@ pub(super) fn watch(
 }
 
 /// Watches a conversation whole, and in pieces of several lengths, which has to make no difference.
+#[cfg(test)]
 pub(super) fn outcome(mode: Mode, turns: &[Turn<'_>]) -> Outcome {
     let whole = watch(mode, turns, false, || usize::MAX, |_| {});
     for length in [1, 2, 3, 7, 19] {

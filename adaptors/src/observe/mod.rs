@@ -24,6 +24,7 @@ mod detect;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod http1;
+mod http2;
 #[cfg(any(test, feature = "fuzzing"))]
 mod ledger;
 mod off;
@@ -31,12 +32,14 @@ mod records;
 mod scratch;
 
 pub use http1::Error as Http1Error;
+pub use http2::{Error as Http2Error, HpackError};
 pub use off::Off;
 pub use records::{Fact, Protocol, Records, RequestHead};
 
 use amqp_core::Instant;
 use detect::{Detector, Verdict};
 use http1::Http1;
+use http2::Http2;
 use records::Recorder;
 
 /// What to watch for; the attribute `observer` of a tcpListener, where it is not `none`.
@@ -47,6 +50,8 @@ pub enum Mode {
     Auto,
     /// HTTP/1.0 and HTTP/1.1 from the first octet.
     Http1,
+    /// HTTP/2 from the first octet.
+    Http2,
 }
 
 /// Who sent octets.
@@ -63,12 +68,14 @@ pub struct Observer<S> {
 }
 
 /// ```text
-///  Detecting --> Http1 --> Off
+///  Detecting --+--> Http1 --+--> Off
+///              '--> Http2 --'
 /// ```
 #[derive(Debug)]
 enum State<S> {
     Detecting(Detector),
     Http1(Http1<S>),
+    Http2(Box<Http2<S>>),
     Off,
 }
 
@@ -77,10 +84,11 @@ enum State<S> {
 impl<S> Observer<S> {
     /// An observer of a connection on which nothing has passed yet.
     #[must_use]
-    pub const fn new(mode: Mode) -> Self {
+    pub fn new(mode: Mode) -> Self {
         let state = match mode {
             Mode::Auto => State::Detecting(Detector::new()),
             Mode::Http1 => State::Http1(Http1::new()),
+            Mode::Http2 => State::Http2(Box::new(Http2::new())),
         };
         Self { state }
     }
@@ -100,6 +108,7 @@ impl<S> Observer<S> {
         let mut recorder = Recorder { now, records };
         match std::mem::replace(&mut self.state, State::Off) {
             State::Http1(mut http1) => http1.end(&mut recorder),
+            State::Http2(mut http2) => http2.end(&mut recorder),
             State::Detecting(_) | State::Off => {}
         }
     }
@@ -120,34 +129,46 @@ impl<S> Observer<S> {
         let mut recorder = Recorder { now, records };
         let watched = match &mut self.state {
             State::Off => return None,
-            State::Http1(http1) => http1.watch(side, octets, &mut recorder),
             State::Detecting(detector) => {
                 let verdict = detector.watch(side, octets);
                 self.on_verdict(verdict, octets, &mut recorder)
             }
+            _ => self.decode(side, octets, &mut recorder),
         };
         let off = watched.err()?;
         self.end(now, records);
         Some(off)
     }
 
-    /// The protocol is known, or will not be. What has passed so far is looked at again: no client of HTTP/1 had said
-    /// enough for an answer, so what a server said came before.
+    fn decode<R>(&mut self, side: Side, octets: &[u8], recorder: &mut Recorder<'_, R>) -> Result<(), Off>
+    where
+        R: Records<Slot = S>,
+    {
+        match &mut self.state {
+            State::Http1(http1) => http1.watch(side, octets, recorder),
+            State::Http2(http2) => http2.watch(side, octets, recorder),
+            State::Detecting(_) | State::Off => Ok(()),
+        }
+    }
+
+    /// The protocol is known, or will not be. What has passed so far is looked at again: no client had said enough for an
+    /// answer, so what the server said came before.
     fn on_verdict<R: Records<Slot = S>>(
         &mut self,
         verdict: Verdict,
         octets: &[u8],
         recorder: &mut Recorder<'_, R>,
     ) -> Result<(), Off> {
-        let replay = match verdict {
+        let (state, replay) = match verdict {
             Verdict::Undecided => return Ok(()),
             Verdict::Unknown => return Err(Off::Undetected),
-            Verdict::Http1(replay) => replay,
+            Verdict::Http1(replay) => (State::Http1(Http1::new()), replay),
+            Verdict::Http2(replay) => (State::Http2(Box::new(Http2::new())), replay),
         };
-        let State::Http1(http1) = self.enter(State::Http1(Http1::new())) else { return Ok(()) };
-        http1.watch(Side::Server, &replay.server, recorder)?;
-        http1.watch(Side::Client, replay.client, recorder)?;
-        http1.watch(Side::Client, octets, recorder)
+        self.state = state;
+        self.decode(Side::Server, &replay.server, recorder)?;
+        self.decode(Side::Client, replay.client, recorder)?;
+        self.decode(Side::Client, octets, recorder)
     }
 
     /// Octets on the heap.
@@ -156,12 +177,8 @@ impl<S> Observer<S> {
         match &self.state {
             State::Detecting(detector) => detector.footprint(),
             State::Http1(http1) => http1.footprint(),
+            State::Http2(http2) => http2.footprint(),
             State::Off => 0,
         }
-    }
-
-    fn enter(&mut self, state: State<S>) -> &mut State<S> {
-        self.state = state;
-        &mut self.state
     }
 }

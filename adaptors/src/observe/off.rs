@@ -1,6 +1,6 @@
 //! Why an observer has ended before its connection.
 
-use super::http1;
+use super::{http1, http2};
 use router_engine::core::ids::ConnId;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
@@ -19,6 +19,8 @@ pub enum Off {
         /// Requests were under way, so that it had been HTTP/1.
         under_way: bool,
     },
+    /// It is not HTTP/2, or not any more.
+    Http2(http2::Error),
 }
 
 // === impl Off ===
@@ -50,6 +52,9 @@ impl Off {
             }
             Self::Http1 { error, under_way: false } => {
                 log!(LogModule::Http1Observer, Level::Debug, conn = conn, "HTTP/1.1 observer protocol error: {error}");
+            }
+            Self::Http2(error) => {
+                log!(LogModule::Http2Decoder, Level::Error, conn = conn, "parser_error - reason={error}");
             }
         }
     }
