@@ -63,5 +63,49 @@ fn http1(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, http1);
+/// A frame of HTTP/2 on a stream that is still to be said.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0], payload].concat()
+}
+
+/// The stream of frames, of which one follows the other.
+fn set_stream(frames: &mut [u8], stream: u32) {
+    let mut left = frames;
+    while let [_, _, length, _, _, rest @ ..] = left {
+        rest[..4].copy_from_slice(&stream.to_be_bytes());
+        left = &mut rest[4 + usize::from(*length)..];
+    }
+}
+
+/// A call of gRPC on a connection whose peers have added to their tables what they say every time.
+fn http2(c: &mut Criterion) {
+    const ADDED: &[u8] = b"\x83\x86\x44\x1c/helloworld.Greeter/SayHello\x5f\x10application/grpc\x40\x02te\x08trailers";
+    let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, &[])].concat();
+    let mut opening = frame(1, 0x5, ADDED);
+    let call = b"\x83\x86\xC0\xBF\xBE\x00\x0cgrpc-timeout\x0310s";
+    let mut request = [frame(1, 0x4, call), frame(0, 0x1, &[0; 100])].concat();
+    let trailers = b"\x00\x0bgrpc-status\x010";
+    let mut answer = [frame(1, 0x4, b"\x88"), frame(0, 0, &[0; 100]), frame(1, 0x5, trailers)].concat();
+    let mut group = c.benchmark_group("observe");
+    group.throughput(Throughput::Elements(1));
+    for (name, collected) in [("http2", false), ("http2-collected", true)] {
+        let (mut observer, mut slots) = (Observer::new(Mode::Auto), Slots { collected });
+        set_stream(&mut opening, 1);
+        assert_eq!(observer.on_client(&preface, NOW, &mut slots), None);
+        assert_eq!(observer.on_client(&opening, NOW, &mut slots), None);
+        let mut stream = 1;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                stream += 2;
+                set_stream(&mut request, stream);
+                set_stream(&mut answer, stream);
+                assert_eq!(observer.on_client(black_box(&request), NOW, &mut slots), None);
+                assert_eq!(observer.on_server(black_box(&answer), NOW, &mut slots), None);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, http1, http2);
 criterion_main!(benches);

@@ -9,7 +9,7 @@ use super::{Mode, Observer, Side};
 pub use super::http2::fuzzing::header_blocks;
 
 /// What an observer may hold, in octets: what the table of [`super`] says, with vectors that grow by doubling.
-const FOOTPRINT: usize = 2 * (2 * 65_535 + 4096 * 48 + 65_536) + 1024 * 128;
+const FOOTPRINT: usize = 2 * (2 * 65_535 + 2048 * 48 + 65_536) + 1024 * 128;
 
 /// A conversation of any protocol: a seed of two octets, and turns of two octets for side and length, followed by what is
 /// said.

@@ -14,7 +14,7 @@
 //!
 //! | What | At most, per connection |
 //! |---|---|
-//! | of a line or header block that came in pieces | 65,535 octets in each direction |
+//! | of a line, or of a header block and the frame that goes on with it | 65,535 octets in each direction |
 //! | from a server before the protocol is known | 16,383 octets |
 //! | requests under way with a record | 64 with HTTP/1, 256 with HTTP/2; more go without |
 //! | requests under way in all | 1,024 with HTTP/1; HTTP/2 remembers none without a record |

@@ -63,7 +63,8 @@ impl<S> Http1<S> {
         };
         decoded.map_err(|stop| match stop {
             Stop::Tunnel => Off::Tunnel,
-            Stop::Error(error) => Off::Http1 { error, under_way: !self.transactions.is_empty() },
+            Stop::Error(error) if self.transactions.is_empty() => Off::NotHttp1(error),
+            Stop::Error(error) => Off::Http1(error),
         })
     }
 

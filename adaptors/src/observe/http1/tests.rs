@@ -187,10 +187,10 @@ fn errors_before_any_request() {
         (client("\u{e4}"), Error::NotAscii),
     ];
     for (turn, error) in cases {
-        let outcome = check_off(&[turn], Off::Http1 { error, under_way: false });
+        let outcome = check_off(&[turn], Off::NotHttp1(error));
         assert_eq!(outcome.entries, []);
     }
-    let spurious = Off::Http1 { error: Error::Spurious, under_way: false };
+    let spurious = Off::NotHttp1(Error::Spurious);
     check_off(&[GET, OK, server("HTTP/1.1 408 Request Timeout\r\n\r\n")], spurious);
     let greeting = server("220 mail.example ESMTP\r\n");
     check_off(&[greeting, client("EHLO mail\r\n")], spurious);
@@ -213,7 +213,7 @@ fn errors_while_requests_are_under_way() {
     ];
     for (octets, error) in cases {
         let octets = if error == Error::ChunkEnd { octets + "\r\n" } else { octets };
-        let outcome = check_off(&[client(&octets)], Off::Http1 { error, under_way: true });
+        let outcome = check_off(&[client(&octets)], Off::Http1(error));
         assert_eq!(outcome.entries.len(), 1, "{error}");
     }
     let answers = [
@@ -224,7 +224,7 @@ fn errors_while_requests_are_under_way() {
         ("\u{0}", Error::NotAscii),
     ];
     for (octets, error) in answers {
-        check_off(&[GET, server(octets)], Off::Http1 { error, under_way: true });
+        check_off(&[GET, server(octets)], Off::Http1(error));
     }
 }
 
@@ -236,7 +236,7 @@ fn too_many_requests_at_a_time() {
     assert_eq!(outcome.off, None);
     assert_eq!(outcome.entries.len(), 64 + 1);
     assert_eq!(outcome.entries[64].response_octets, Some(2));
-    let excess = Off::Http1 { error: Error::Pipelined, under_way: true };
+    let excess = Off::Http1(Error::Pipelined);
     check_off(&[client(&request.repeat(1025))], excess);
 }
 

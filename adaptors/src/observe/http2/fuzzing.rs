@@ -3,7 +3,7 @@
 use super::hpack::{Decoder, Field, Name};
 
 /// What a decoder may hold, in octets: entries, the values that matter, and a buffer.
-const FOOTPRINT: usize = 4096 * 48 + 65_536 + 512;
+const FOOTPRINT: usize = 2048 * 48 + 65_536 + 512;
 
 /// Header blocks of any octets, each behind an octet that is its length. Now and then a larger table is offered.
 pub fn header_blocks(octets: &[u8]) {
