@@ -1,6 +1,6 @@
 //! What a header block says of a request or an answer.
 
-use super::hpack::{Field, Name};
+use super::hpack::{Decoder, Error, Field, Name};
 use smallvec::SmallVec;
 
 /// The fields that matter.
@@ -17,9 +17,19 @@ pub(super) struct Fields {
 // === impl Fields ===
 
 impl Fields {
-    pub(super) fn add(&mut self, field: Field<'_>) {
+    /// Becomes what a header block says.
+    pub(super) fn decode(&mut self, decoder: &mut Decoder, block: &[u8]) -> Result<(), Error> {
+        self.method.clear();
+        (self.status, self.forwarded_for) = (None, None);
+        decoder.decode(block, |field| self.add(field))
+    }
+
+    fn add(&mut self, field: Field<'_>) {
         match field.name {
-            Name::Method => self.method = SmallVec::from_slice(field.value),
+            Name::Method => {
+                self.method.clear();
+                self.method.extend_from_slice(field.value);
+            }
             Name::Status => self.status = status(field.value),
             Name::ForwardedFor => {
                 self.forwarded_for.get_or_insert_with(|| SmallVec::from_slice(field.value));

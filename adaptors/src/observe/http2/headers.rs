@@ -14,13 +14,14 @@ pub(super) struct HeaderBlocks {
     /// The frame that began it.
     begun: Option<FrameHead>,
     decoder: hpack::Decoder,
+    fields: Fields,
 }
 
 // === impl HeaderBlocks ===
 
 impl HeaderBlocks {
-    pub(super) const fn new() -> Self {
-        Self { kept: Scratch::new(), begun: None, decoder: hpack::Decoder::new() }
+    pub(super) fn new() -> Self {
+        Self { kept: Scratch::new(), begun: None, decoder: hpack::Decoder::new(), fields: Fields::default() }
     }
 
     /// How many octets a frame may have that has to be kept, too.
@@ -28,13 +29,14 @@ impl HeaderBlocks {
         LIMIT - self.kept.len()
     }
 
-    /// HEADERS, PUSH_PROMISE or CONTINUATION. If the block is complete, tells what it says and the frame that began it.
-    pub(super) fn on_frame(&mut self, head: FrameHead, payload: &[u8]) -> Result<Option<(FrameHead, Fields)>, Error> {
+    /// HEADERS, PUSH_PROMISE or CONTINUATION. If the block is complete, tells the frame that began it.
+    pub(super) fn on_frame(&mut self, head: FrameHead, payload: &[u8]) -> Result<Option<FrameHead>, Error> {
         let begun = match self.begun {
             None if head.kind != kind::CONTINUATION => {
                 let fragment = head.fragment(payload)?;
                 if head.ends_headers() {
-                    return Ok(Some((head, decode(&mut self.decoder, fragment)?)));
+                    self.fields.decode(&mut self.decoder, fragment)?;
+                    return Ok(Some(head));
                 }
                 self.kept.push(fragment).map_err(|_| Error::TooLarge)?;
                 head
@@ -50,9 +52,14 @@ impl HeaderBlocks {
             return Ok(None);
         }
         self.begun = None;
-        let fields = decode(&mut self.decoder, &self.kept)?;
+        self.fields.decode(&mut self.decoder, &self.kept)?;
         self.kept.clear();
-        Ok(Some((begun, fields)))
+        Ok(Some(begun))
+    }
+
+    /// What the block says that was completed last.
+    pub(super) const fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The receiver of these blocks offers a dynamic table of this size.
@@ -64,10 +71,4 @@ impl HeaderBlocks {
     pub(super) fn footprint(&self) -> usize {
         self.kept.footprint() + self.decoder.footprint()
     }
-}
-
-fn decode(decoder: &mut hpack::Decoder, block: &[u8]) -> Result<Fields, Error> {
-    let mut fields = Fields::default();
-    decoder.decode(block, |field| fields.add(field))?;
-    Ok(fields)
 }

@@ -59,7 +59,7 @@ struct Frames<'a, S> {
 // === impl Http2 ===
 
 impl<S> Http2<S> {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { preface: 0, client: Direction::new(), server: Direction::new(), streams: Streams::new() }
     }
 
@@ -115,7 +115,7 @@ impl<S> Http2<S> {
 // === impl Direction ===
 
 impl Direction {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self { frames: FrameReader::new(), headers: HeaderBlocks::new() }
     }
 
@@ -174,14 +174,15 @@ impl<S> Frames<'_, S> {
     where
         R: Records<Slot = S>,
     {
-        let Some((begun, fields)) = self.headers.on_frame(head, payload)? else { return Ok(()) };
+        let Some(begun) = self.headers.on_frame(head, payload)? else { return Ok(()) };
         // Nobody asked for what is promised.
         if begun.kind == kind::PUSH_PROMISE {
             return Ok(());
         }
+        let fields = self.headers.fields();
         match self.side {
-            Side::Client => self.streams.on_request(begun.stream, &fields, recorder),
-            Side::Server => self.streams.on_response(begun.stream, &fields, recorder),
+            Side::Client => self.streams.on_request(begun.stream, fields, recorder),
+            Side::Server => self.streams.on_response(begun.stream, fields, recorder),
         }
         if begun.ends_stream() {
             self.on_end_stream(begun.stream, recorder);
