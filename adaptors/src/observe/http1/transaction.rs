@@ -166,7 +166,7 @@ impl<S> Transaction<S> {
         }
     }
 
-    /// An answer has begun. One of HTTP/1 that is not informational is final, as is the one that changes the protocol.
+    /// An answer has begun. It is final if it is not informational, or changes the protocol.
     pub(super) fn on_status<R: Records<Slot = S>>(&mut self, line: &StatusLine<'_>, recorder: &mut Recorder<'_, R>) {
         let first = std::mem::replace(&mut self.status, line.status) == 0;
         if self.slot.is_none() {
