@@ -18,6 +18,7 @@ pub mod amqp;
 pub mod clock;
 pub mod files;
 pub mod net;
+pub mod observe;
 pub mod pool;
 pub mod random;
 pub mod resolver;

@@ -1,0 +1,81 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112), as far as requests, answers and the lengths of bodies need it.
+//!
+//! ```text
+//!  octets --> LineReader --> Decoder --Messages--> Requests  ---+
+//!  of a side                 (grammar)             Responses ---+--> Transactions --> Records
+//! ```
+
+mod decoder;
+mod error;
+mod header;
+mod line;
+mod messages;
+mod start;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use error::Error;
+
+use super::records::{Recorder, Records};
+use super::{Off, Side};
+use decoder::Decoder;
+use messages::{Requests, Responses};
+use transaction::Transactions;
+
+/// The observer of a connection that carries HTTP/1.
+#[derive(Debug)]
+pub(super) struct Http1<S> {
+    client: Decoder,
+    server: Decoder,
+    transactions: Transactions<S>,
+}
+
+/// Why nothing more can be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Error(Error),
+    /// Another protocol follows.
+    Tunnel,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+// === impl Http1 ===
+
+impl<S> Http1<S> {
+    pub(super) const fn new() -> Self {
+        Self { client: Decoder::new(), server: Decoder::new(), transactions: Transactions::new() }
+    }
+
+    pub(super) fn watch<R>(&mut self, side: Side, octets: &[u8], recorder: &mut Recorder<'_, R>) -> Result<(), Off>
+    where
+        R: Records<Slot = S>,
+    {
+        let transactions = &mut self.transactions;
+        let decoded = match side {
+            Side::Client => self.client.decode(octets, &mut Requests { transactions, recorder }),
+            Side::Server => self.server.decode(octets, &mut Responses { transactions, recorder }),
+        };
+        decoded.map_err(|stop| match stop {
+            Stop::Tunnel => Off::Tunnel,
+            Stop::Error(error) if self.transactions.is_empty() => Off::NotHttp1(error),
+            Stop::Error(error) => Off::Http1(error),
+        })
+    }
+
+    /// Ends all records.
+    pub(super) fn end<R: Records<Slot = S>>(&mut self, recorder: &mut Recorder<'_, R>) {
+        self.transactions.end(recorder);
+    }
+
+    /// Octets on the heap.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn footprint(&self) -> usize {
+        self.client.footprint() + self.server.footprint() + self.transactions.footprint()
+    }
+}
