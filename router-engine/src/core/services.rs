@@ -27,6 +27,14 @@ impl CoreService {
         }
     }
 
+    /// The direction of its links at the router that serves them.
+    pub(super) const fn served(self) -> Direction {
+        match self {
+            Self::AddressTracking => Direction::Out,
+            Self::MeshDiscovery | Self::MeshIdNegotiation => Direction::In,
+        }
+    }
+
     /// Messages that the receiver of its links lets the sender be ahead.
     pub(super) const fn credit(self) -> u32 {
         match self {

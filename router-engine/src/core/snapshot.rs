@@ -316,9 +316,12 @@ fn connection_row(core: &Core, conn: &Conn, now: Instant) -> ConnectionRow {
 }
 
 fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
-    let owning_address = match link.address.and_then(|a| core.addresses.get(a)) {
-        Some(address) => Some(address.key.clone()),
-        None => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
+    let owning_address = match (link.address.and_then(|a| core.addresses.get(a)), link.kind) {
+        (Some(address), _) => Some(address.key.clone()),
+        (None, LinkKind::Service(service)) => {
+            (service.served() == link.direction).then(|| format!("M{}", service.address()))
+        }
+        (None, _) => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
     };
     let (undelivered, unsettled) = link.pending();
     let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.kind.is_tcp());

@@ -4,7 +4,7 @@ use super::super::action::{Action, Direction};
 use super::super::connection::ConnectionRole;
 use super::super::effect::Push;
 use super::edge::refusal;
-use super::world::{Peer, message, router};
+use super::world::{NOW, Peer, message, router};
 use crate::annotations::Annotations;
 use crate::stream::Payload;
 use crate::{LinkId, Router};
@@ -38,6 +38,15 @@ fn edge_in<'a>(router: &'a Router, mesh: &str) -> (Peer<'a>, LinkId) {
     edge.receiver("_$qd.edge_addr_tracking");
     edge.deliver(discovery, None, announcement(mesh), Annotations::default(), false);
     (edge, discovery)
+}
+
+#[test]
+fn links_to_what_the_router_serves_itself_are_shown_with_its_address() {
+    let router = router();
+    edge_in(&router, MESH);
+    let mut shown: Vec<_> = router.link_rows(NOW).into_iter().filter_map(|row| row.owning_address).collect();
+    shown.sort();
+    assert_eq!(shown, ["M_$qd.edge_addr_tracking", "M_$qd.mesh_discovery"]);
 }
 
 #[test]
