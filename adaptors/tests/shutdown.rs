@@ -142,6 +142,7 @@ fn service(io: &Io, name: &str, server: u16, tls: Option<TlsProfile>) -> (TcpLis
         strategy: Strategy::None,
         tls,
         authenticate_peer: false,
+        observer: None,
     };
     let listener = TcpListener::create(params, io).unwrap();
     listener.activate();

@@ -47,6 +47,7 @@ fn listener(io: &Io, port: u16) -> TcpListener {
         strategy: Strategy::None,
         tls: None,
         authenticate_peer: false,
+        observer: None,
     };
     let listener = TcpListener::create(params, io).expect("no TLS");
     listener.activate();

@@ -186,6 +186,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         backlog: 0,
         tls: Some(certs.profile()),
         authenticate_peer,
+        observer: None,
     };
     let connector = TcpConnectorParams {
         name: "c".into(),

@@ -230,6 +230,7 @@ impl Flow {
 
     /// Notes why it ended, if not in good order; the record ends with the flow.
     fn tell_end(&mut self) {
+        self.socket.tap.end();
         let record = &mut self.member.record;
         record.blame(self.exchange.failure());
         if let Some((condition, description)) = self.socket.take_failure() {

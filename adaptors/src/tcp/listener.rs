@@ -15,8 +15,10 @@ use super::report;
 use super::service::{Member, Service, told_to_close};
 use super::setup;
 use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
+use super::tap::Tap;
 use crate::clock;
 use crate::net::{self, Closing, MAX_BACKLOG};
+use crate::observe::Mode;
 use crate::retry::{Retry, at};
 use crate::runtime::Io;
 use crate::sockets::{Accepted, Sockets};
@@ -64,6 +66,8 @@ pub struct TcpListenerParams {
     pub tls: Option<TlsProfile>,
     /// Clients must present a certificate.
     pub authenticate_peer: bool,
+    /// What flows are watched for, if for anything.
+    pub observer: Option<Mode>,
 }
 
 /// How long a client may take for its TLS handshake.
@@ -87,6 +91,8 @@ struct Shared {
     addresses: Mutex<AddressSet>,
     tls: Mutex<Option<TlsServer>>,
     status: Mutex<Status>,
+    /// What new flows are watched for.
+    observer: Mutex<Option<Mode>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -113,6 +119,7 @@ impl TcpListener {
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
             status: Mutex::default(),
+            observer: Mutex::new(params.observer),
             params,
         };
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, "Configured TcpListener for {}", shared.describe());
@@ -180,6 +187,11 @@ impl TcpListener {
             waker.wake();
         }
         true
+    }
+
+    /// Changes what flows are watched for, from the next one on.
+    pub fn set_observer(&self, observer: Option<Mode>) {
+        *self.shared.observer.lock() = observer;
     }
 
     /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
@@ -542,10 +554,20 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let exchange = Exchange::requester(connection, head, setup::opened(), clock::now())?;
     let socket = Socket::new(transport, exchange.id(), Role::Requester);
     let mut flow = Flow::new(exchange, socket, client.member);
-    report::not_observed(flow.id());
+    flow.socket.tap = tap(shared, &flow);
     report::flow_opened(&flow);
     flow.submit();
     Some(flow)
+}
+
+/// What watches a client's flow.
+fn tap(shared: &Shared, flow: &Flow) -> Tap {
+    let Some(mode) = *shared.observer.lock() else {
+        report::not_observed(flow.id());
+        return Tap::none();
+    };
+    let recorded = shared.router.records().zip(flow.member.record.identity());
+    recorded.map_or(Tap::none(), |(records, record)| Tap::new(mode, records, record, flow.id()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod report;
 mod service;
 mod setup;
 mod socket;
+mod tap;
 
 #[cfg(test)]
 mod faults;

@@ -192,12 +192,16 @@ pub(super) mod testing {
     use crate::clock;
     use router_engine::Router;
     use router_engine::rng::Seed;
-    use router_engine::vanflow::{Attributes, Registry, Source, SourceId};
+    use router_engine::vanflow::{Attributes, Channel, Registry, Source, SourceId};
     use std::sync::Arc;
     use std::time::Duration;
 
     /// The records of a router, as the log tells of them. Their source is called `tests`.
-    pub(in super::super) struct Records(Source);
+    pub(in super::super) struct Records {
+        source: Source,
+        /// How far its clock is ahead.
+        ahead: Duration,
+    }
 
     impl Records {
         /// From now on what happens in the router is recorded.
@@ -205,15 +209,21 @@ pub(super) mod testing {
             let source = SourceId::new(Some("pod-tests"), Seed::from(1));
             let registry = Registry::new(source, Attributes::new(), clock::now());
             assert!(router.set_records(Arc::clone(&registry)));
-            Self(Source::new(registry))
+            Self { source: Source::new(registry), ahead: Duration::ZERO }
+        }
+
+        /// Somebody collects records of flows from now on.
+        pub(in super::super) fn collect(&mut self) {
+            self.source.on_watch(Channel::Flows, true, clock::now());
         }
 
         /// Tells of what is over, as if its time had come. Returns the lines of the type so far.
         pub(in super::super) fn ended(&mut self, kind: &str) -> Vec<String> {
-            let end = clock::now() + Duration::from_secs(7);
-            self.0.wake(clock::now());
-            while let Some(at) = self.0.poll_timeout().filter(|at| *at <= end) {
-                self.0.handle_timeout(at, 0);
+            self.ahead += Duration::from_secs(7);
+            let end = clock::now() + self.ahead;
+            self.source.wake(clock::now());
+            while let Some(at) = self.source.poll_timeout().filter(|at| *at <= end) {
+                self.source.handle_timeout(at, 0);
             }
             let mut lines = capture::with(&format!("FLOW_LOG (info) {kind} ["));
             lines.retain(|line| line.contains(" END "));

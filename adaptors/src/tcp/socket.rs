@@ -1,5 +1,6 @@
 //! The socket of a flow, as an exchange sees it: what the kernel and TLS tell becomes ends and failures.
 
+use super::tap::Tap;
 use crate::net;
 use crate::tls::secret::os_text;
 use crate::transport::{Transport, TransportError};
@@ -22,6 +23,8 @@ pub(super) struct Socket {
     pub(super) half_closed: bool,
     /// Condition and description of its first failure.
     failure: Option<(&'static str, String)>,
+    /// Watches a client's flow.
+    pub(super) tap: Tap,
 }
 
 /// The condition of a flow whose TLS has failed.
@@ -56,7 +59,7 @@ const fn side(role: Role) -> &'static str {
 
 impl Socket {
     pub(super) const fn new(transport: Transport<TcpStream>, conn: ConnId, role: Role) -> Self {
-        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None }
+        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None, tap: Tap::none() }
     }
 
     /// Condition and description of its first failure.
@@ -113,7 +116,10 @@ impl Socket {
 impl exchange::Transport for Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
         self.transport.poll_read(cx).map(|read| match read {
-            Ok(Some(data)) => Read::Data(data),
+            Ok(Some(data)) => {
+                self.tap.read(&data);
+                Read::Data(data)
+            }
             Ok(None) => self.end_of_input(),
             Err(error) => {
                 self.log_failure(&error);
@@ -123,7 +129,13 @@ impl exchange::Transport for Socket {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, WriteError>> {
-        self.transport.poll_write(cx, slices).map_err(|error| self.on_write_error(&error))
+        match self.transport.poll_write(cx, slices) {
+            Poll::Ready(Ok(count)) => {
+                self.tap.written(slices, count);
+                Poll::Ready(Ok(count))
+            }
+            other => other.map_err(|error| self.on_write_error(&error)),
+        }
     }
 
     fn wants_flush(&self) -> bool {

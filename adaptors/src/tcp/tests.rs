@@ -51,6 +51,7 @@ pub(super) fn params(port: u16) -> TcpListenerParams {
         backlog: 0,
         tls: None,
         authenticate_peer: false,
+        observer: None,
     }
 }
 
@@ -69,7 +70,6 @@ pub(super) fn active(params: TcpListenerParams, router: &Arc<Router>) -> TcpList
     listener
 }
 
-/// Adaptors on the executor at hand.
 /// A connector of the service to a server.
 pub(super) fn connector(router: &Arc<Router>, server: SocketAddr) -> TcpConnector {
     let params = TcpConnectorParams {
@@ -86,6 +86,7 @@ pub(super) fn connector(router: &Arc<Router>, server: SocketAddr) -> TcpConnecto
     connector
 }
 
+/// Adaptors on the executor at hand.
 pub(crate) fn io(router: &Arc<Router>) -> Io {
     Io::new(Arc::clone(router), tokio::runtime::Handle::current(), 1)
 }

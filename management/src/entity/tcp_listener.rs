@@ -11,6 +11,7 @@ use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
 use crate::schema::attribute::{flag, gauge, number, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
+use adaptors::observe::Mode;
 use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
@@ -39,7 +40,6 @@ pub(super) static DEF: EntityDef = EntityDef {
         flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
         one_of("operStatus", &["up", "down"], "Whether connections are taken now."),
         text("connectionMsg", "Why listening failed."),
-        // Not read before there are observers.
         one_of("observer", &["none", "auto", "http1", "http2"], "Which protocol to watch for in the flows.")
             .or_text("auto")
             .create()
@@ -63,6 +63,13 @@ impl EntityKind for Kind {
             let no_profile = format!("tcpListener {} TLS configuration failed", entity.name());
             refusal.log(LogModule::TcpAdaptor, "tcp listener", &no_profile)
         })
+    }
+
+    fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        if let Some(open) = runtime.objects.get::<Running<TcpListener>>(entity.identity()) {
+            open.adaptor.set_observer(observer(&entity.attributes));
+        }
+        Ok(())
     }
 
     fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
@@ -124,7 +131,18 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         backlog: a.number("backlog").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
+        observer: observer(a),
     })
+}
+
+/// What its flows are watched for.
+fn observer(a: &Attributes) -> Option<Mode> {
+    match a.text("observer") {
+        Some("none") => None,
+        Some("http1") => Some(Mode::Http1),
+        Some("http2") => Some(Mode::Http2),
+        _ => Some(Mode::Auto),
+    }
 }
 
 /// Whether no addresses are left that were assigned to the listener.
