@@ -197,6 +197,10 @@ impl Source {
             self.next_heartbeat = usable.then_some(now);
             self.heartbeats = 0;
         }
+        if usable && matches!(channel, Channel::Events | Channel::Flows) {
+            // Who has just come may have asked for it before that was known here.
+            self.store.ask_refresh();
+        }
         self.wake(now);
     }
 

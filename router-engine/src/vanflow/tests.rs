@@ -402,11 +402,24 @@ fn what_ended_while_nobody_was_there_is_not_told() {
         bench.source.on_watch(channel, true, bench.now);
     }
     bench.run(millis(2000));
-    assert_eq!((bench.events(), bench.flows()), (vec![], vec![]));
-    bench.source.on_command(&[flush()], bench.now);
-    bench.run(millis(1000));
     assert_eq!(bench.events().iter().map(|update| update.kind).collect::<Vec<_>>(), [Router, Listener]);
     assert_eq!(bench.flows(), []);
+}
+
+#[test]
+fn who_asks_before_it_is_known_is_answered_when_it_is() {
+    let mut bench = Bench::new("pod-x7k2p");
+    let listener = bench.listener();
+    let _flow = bench.flow(&listener);
+    bench.run(millis(3000));
+    bench.source.on_command(&[flush()], bench.now);
+    bench.run(millis(1500));
+    bench.source.on_watch(Channel::Events, true, bench.now);
+    bench.run(millis(1000));
+    assert_eq!(bench.events().iter().map(codes).collect::<Vec<_>>(), [vec![3, 30], vec![2, 3, 30, 40]]);
+    bench.source.on_watch(Channel::Flows, true, bench.now);
+    bench.run(millis(1000));
+    assert_eq!(bench.flows().iter().map(codes).collect::<Vec<_>>(), [[2, 3, 23, 58]]);
 }
 
 #[test]
