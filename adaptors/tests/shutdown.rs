@@ -387,3 +387,19 @@ async fn what_is_deleted_while_it_is_activated_leaves_nothing_behind() {
     assert_eq!(io.router().connection_count(), 0);
     std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
 }
+
+#[tokio::test]
+async fn what_is_there_to_be_sent_goes_out_before_the_end() {
+    for _ in 0..20 {
+        let io = adaptors("A");
+        let listener = listener(&io, "127.0.0.1");
+        let mut peer = open_peer(listener.bound()[0].port()).await;
+        let rows = io.router().connection_rows(clock::now());
+        let id = io.router().connection_id(rows[0].number).unwrap();
+        io.router().close_connection(id, None, false);
+        assert_eq!(io.shutdown(Duration::ZERO).await, []);
+        let mut rest = Vec::new();
+        timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("in time").expect("in order");
+        assert!(rest.ends_with(&CLOSE[8..]), "{rest:02x?}");
+    }
+}

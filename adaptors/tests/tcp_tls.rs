@@ -13,6 +13,8 @@ use adaptors::transport::{Transport, TransportError};
 use common::Certs;
 use router_engine::Router;
 use router_engine::core::{Mode, RouterConfig};
+use router_engine::rng::Seed;
+use router_engine::vanflow::{Attributes, Channel, Registry, Source, SourceId};
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -168,6 +170,7 @@ async fn only_a_closing_alert_ends_a_stream_in_order() {
 
 struct Bed {
     router: Arc<Router>,
+    records: Source,
     listener: TcpListener,
     connector: TcpConnector,
     port: u16,
@@ -175,7 +178,10 @@ struct Bed {
 
 fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
     let config = RouterConfig { id: "R".into(), mode: Mode::Standalone, ..RouterConfig::default() };
-    let router = Arc::new(Router::new(config, router_engine::rng::Seed::from(1), 1, clock::now()));
+    let router = Arc::new(Router::new(config, Seed::from(1), 1, clock::now()));
+    let registry = Registry::new(SourceId::new(None, Seed::from(1)), Attributes::new(), clock::now());
+    assert!(router.set_records(Arc::clone(&registry)));
+    let records = Source::new(registry);
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let listener = TcpListenerParams {
         name: "l".into(),
@@ -202,7 +208,16 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
     listener.activate();
     let connector = TcpConnector::create(connector, &io).expect("connector");
     connector.activate();
-    Bed { listener, connector, router, port }
+    Bed { listener, connector, router, records, port }
+}
+
+/// Whether records of flows that are over tell that.
+fn is_recorded(mut records: Source, text: &str) -> bool {
+    let now = clock::now();
+    records.on_watch(Channel::Flows, true, now);
+    records.finish(now, 0);
+    let mut messages = std::iter::from_fn(|| records.poll_message());
+    messages.any(|sent| String::from_utf8_lossy(&sent.message).contains(text))
 }
 
 fn client(certs: &Certs, with_certificate: bool) -> TlsClient {
@@ -274,6 +289,8 @@ async fn a_server_of_another_name_ends_the_flow() {
     timeout(PATIENCE, poll_fn(|cx| t.poll_handshake(cx))).await.expect("in time").expect("the listener is fine");
     expect_reset(&mut t).await;
     until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
+    until(|| bed.connector.service().closed() == 1).await;
+    assert!(is_recorded(bed.records, "TLS-connection-failed (Code: "));
 }
 
 #[tokio::test]

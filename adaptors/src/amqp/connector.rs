@@ -339,6 +339,8 @@ async fn keep_connected(shared: Arc<Shared>, slot: Arc<ConnectorSlot>) {
             state.failover.current().clone()
         };
         let attempt = tokio::select! {
+            // What is there to be sent when it is told to stop still goes out.
+            biased;
             attempt = contained(attempt(&shared, &slot, &target, &mut last_failure)) => attempt,
             () = shared.owner.stopped() => break,
         };

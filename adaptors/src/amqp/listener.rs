@@ -420,6 +420,8 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     }
     log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer}");
     let ended = tokio::select! {
+        // What is there to be sent when it is told to stop still goes out.
+        biased;
         ended = run(&shared, stream, conn, registration) => ended,
         () = shared.owner.stopped() => {
             log!(LogModule::Server, Level::Info, conn = id, "Closing connection on shutdown");

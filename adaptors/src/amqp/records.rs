@@ -7,7 +7,6 @@ use router_engine::Router;
 use router_engine::port::{ACCESS_ID, AmqpPort, PortError};
 use router_engine::vanflow::{Attribute, Attributes, Meter, Record, RecordType, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const UP: &str = "up";
@@ -35,10 +34,7 @@ pub(super) struct OpenLink(Arc<LinkRecord>);
 
 /// The record of a listener for routers. It ends with the listener and its last connection.
 #[derive(Debug)]
-pub(super) struct AccessRecord {
-    record: Record,
-    links: AtomicU64,
-}
+pub(super) struct AccessRecord(Record);
 
 /// A connection of a listener that is open and carries more than streams.
 #[derive(Debug)]
@@ -130,30 +126,26 @@ impl AccessRecord {
         let attributes =
             [(Attribute::Name, endpoint.name.clone().into()), (Attribute::Role, endpoint.role.name().into())];
         let record = records.begin(RecordType::RouterAccess, attributes.into_iter().collect(), clock::now());
-        Some(Arc::new(Self { record, links: AtomicU64::new(0) }))
+        Some(Arc::new(Self(record)))
     }
 
     /// What peers are told that it is.
     pub(super) fn id(&self) -> String {
-        self.record.identity().to_string()
+        self.0.identity().to_string()
     }
 
     /// A connection that carries more than streams has opened.
     pub(super) fn opened(self: &Arc<Self>, ordinal: Option<u64>) -> OpenAccess {
-        self.show(self.links.fetch_add(1, Ordering::Relaxed) + 1);
+        self.0.meter().count();
         if let Some(ordinal) = tls_ordinal(ordinal) {
-            self.record.set([ordinal].into_iter().collect());
+            self.0.set([ordinal].into_iter().collect());
         }
         OpenAccess(Arc::clone(self))
-    }
-
-    fn show(&self, links: u64) {
-        self.record.meter().set_count(links);
     }
 }
 
 impl Drop for OpenAccess {
     fn drop(&mut self) {
-        self.0.show(self.0.links.fetch_sub(1, Ordering::Relaxed) - 1);
+        self.0.0.meter().discount();
     }
 }

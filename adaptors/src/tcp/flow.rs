@@ -6,7 +6,7 @@
 
 use super::ending::Ending;
 use super::service::Member;
-use super::socket::{Socket, log_tls_failure};
+use super::socket::Socket;
 use crate::clock;
 use crate::tls::SessionInfo;
 use router_engine::core::action::{TlsFacts, TransportFacts};
@@ -130,7 +130,7 @@ impl Flow {
                 self.exchange.tell(Action::Transport(Box::new(TransportFacts { tls, local_socket: None })));
             }
             Poll::Ready(Err(error)) => {
-                log_tls_failure(self.id(), &error);
+                self.socket.log_failed_handshake(&error);
                 self.exchange.cut();
             }
         }

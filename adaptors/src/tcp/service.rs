@@ -103,6 +103,8 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        // The record of what is counted as closed has ended.
+        self.record = FlowRecord::default();
         if self.counted {
             self.service.closed.fetch_add(1, Ordering::Relaxed);
         }

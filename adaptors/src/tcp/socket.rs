@@ -67,8 +67,7 @@ impl Socket {
         self.failure.take()
     }
 
-    /// Logs that the socket has failed.
-    pub(super) fn log_failure(&mut self, error: &TransportError) {
+    fn note_failure(&mut self, error: &TransportError) {
         self.failure.get_or_insert_with(|| match error {
             TransportError::Io(cause) if !self.transport.is_tls() => {
                 let peer = self.transport.socket().peer_addr();
@@ -77,6 +76,17 @@ impl Socket {
             }
             _ => (TLS_FAILED, tls_failure(error)),
         });
+    }
+
+    /// Logs that TLS with the peer did not begin.
+    pub(super) fn log_failed_handshake(&mut self, error: &TransportError) {
+        self.note_failure(error);
+        log_tls_failure(self.conn, error);
+    }
+
+    /// Logs that the socket has failed.
+    pub(super) fn log_failure(&mut self, error: &TransportError) {
+        self.note_failure(error);
         if error.is_tls() {
             log_tls_failure(self.conn, error);
         } else {

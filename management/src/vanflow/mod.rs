@@ -168,7 +168,7 @@ impl Reporter {
     fn on_delivery(&mut self, delivery: Delivery) {
         let message = delivery.message().unwrap_or_default();
         if delivery.link() == self.commands {
-            self.source.on_command(message, clock::now(), wall_micros());
+            self.source.on_command(message, clock::now());
         } else {
             self.source.on_update(message, clock::now(), wall_micros());
         }

@@ -80,6 +80,8 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// Nobody takes what is told.
+    is_closed: bool,
     changes: Vec<Change>,
     logs: usize,
     waker: Option<Waker>,
@@ -191,19 +193,19 @@ impl Meter {
         self.0[1].store(octets, Ordering::Relaxed);
     }
 
-    /// Microseconds until something was answered.
+    /// Microseconds until something was answered; at least one, as 0 stands for none.
     pub fn set_latency(&self, micros: u64) {
-        self.0[2].store(micros, Ordering::Relaxed);
-    }
-
-    /// How many there are of what is counted.
-    pub fn set_count(&self, count: u64) {
-        self.0[0].store(count, Ordering::Relaxed);
+        self.0[2].store(micros.max(1), Ordering::Relaxed);
     }
 
     /// One more of what is counted.
     pub fn count(&self) {
         self.0[0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less of what is counted, which was counted before.
+    pub fn discount(&self) {
+        self.0[0].fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Octets in each direction, from several connections.
@@ -346,6 +348,9 @@ impl Registry {
     fn tell(&self, change: Change) {
         let waker = {
             let mut queue = self.queue.lock();
+            if queue.is_closed {
+                return;
+            }
             queue.changes.push(change);
             queue.waker.take()
         };
@@ -372,6 +377,13 @@ impl Registry {
             queue.waker = Some(waker.clone());
         }
         empty
+    }
+
+    /// Nobody will take any more what is told.
+    pub(super) fn close(&self) {
+        let closed = Queue { is_closed: true, ..Queue::default() };
+        drop(std::mem::replace(&mut *self.queue.lock(), closed));
+        [Channel::Flows, Channel::Logs].into_iter().for_each(|channel| self.set_collected(channel, false));
     }
 
     /// Whether somebody collects at a channel was told anew.

@@ -4,7 +4,7 @@
 use super::codec::{self, Composer, Subject};
 use super::identity::SourceId;
 use super::registry::{Change, Registry};
-use super::store::{SLOT, Store, Tick, WallClock};
+use super::store::{PACE, SLOT, Store, Tick, WallClock};
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::value::{Map, Value};
@@ -197,14 +197,17 @@ impl Source {
             self.next_heartbeat = usable.then_some(now);
             self.heartbeats = 0;
         }
+        if usable && matches!(channel, Channel::Events | Channel::Flows) {
+            // Who has just come may have asked for it before that was known here.
+            self.store.ask_refresh();
+        }
         self.wake(now);
     }
 
-    /// Takes a command. `micros` is the time since the epoch at `now`.
-    pub fn on_command(&mut self, message: &[Bytes], now: Instant, micros: u64) {
+    /// Takes a command.
+    pub fn on_command(&mut self, message: &[Bytes], now: Instant) {
         if codec::is_flush(message) {
-            self.take_changes(now, micros);
-            self.store.refresh();
+            self.store.ask_refresh();
             self.wake(now);
         }
     }
@@ -259,7 +262,7 @@ impl Source {
     pub fn finish(&mut self, now: Instant, micros: u64) {
         self.take_changes(now, micros);
         let Self { store, sender, composer, usable, .. } = self;
-        let tick = Tick { number: 0, now, usable: *usable, sender, composer };
+        let tick = Tick { number: 0, now, usable: *usable, pace: usize::MAX, sender, composer };
         store.finish(tick, WallClock { now, micros });
     }
 
@@ -275,7 +278,7 @@ impl Source {
     fn tick(&mut self, now: Instant) {
         self.ticks += 1;
         let Self { store, sender, composer, usable, ticks, .. } = self;
-        store.tick(Tick { number: *ticks, now, usable: *usable, sender, composer });
+        store.tick(Tick { number: *ticks, now, usable: *usable, pace: PACE, sender, composer });
         for _ in 0..self.store.take_released() {
             self.registry.release_flow();
         }
@@ -307,5 +310,12 @@ impl Source {
             self.sender.send(Channel::Beacons, |number, to| codec::plain(number, to, Subject::Beacon, &facts));
         }
         self.heartbeats = self.heartbeats.wrapping_add(1);
+    }
+}
+
+impl Drop for Source {
+    /// What nobody takes is not kept.
+    fn drop(&mut self) {
+        self.registry.close();
     }
 }

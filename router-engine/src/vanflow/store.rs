@@ -1,13 +1,17 @@
 //! The records that exist, what of them is still to be sent, and when (spec `vanflow.md` sections 4.2 to 4.8).
 //!
 //! ```text
-//!  begin, set, counted --> scheduled --slot: once per second--> sent; again with what changed since
-//!  end of a flow       --> deferred  --5 s, or its other side is complete--> sent once, gone
-//!  end of another      --> scheduled --slot--> sent, gone
+//!  begin, set, counted --> scheduled --slot: once per second--> due --pace--> sent; again with what changed since
+//!  end of a flow       --> deferred  --5 s, or its other side is complete--> over --pace--> sent once, gone
+//!  end of another      --> scheduled --slot--> due --pace--> sent, gone
 //! ```
+//!
+//! The pace is what links to collectors take at a time; where nobody listens there is none.
 //!
 //! A record that another router has begun is kept apart: it has no life of its own, and what is told of it goes to that
 //! router. One that this router has begun takes what is told of its other side.
+
+mod sending;
 
 use super::attribute::{Attribute, Value};
 use super::codec::{Composer, RECORDS_MAX, Update};
@@ -16,7 +20,7 @@ use super::registry::{Attributes, Change, Meter, RecordType};
 use super::source::{Channel, Sender};
 use crate::log::{Level, LogModule, enabled};
 use amqp_core::Instant;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +30,9 @@ use std::time::Duration;
 
 /// Ticks in which every record is sent once at most.
 pub(super) const SLOT: u64 = 5;
+/// Records of a channel, or for other routers, that a tick sends. A link keeps 250 settled messages of 50 records for a
+/// peer that takes its time, and drops what comes beyond that.
+pub(super) const PACE: usize = 100 * RECORDS_MAX;
 /// How long the end of a flow waits for what the other router tells of it.
 const DEFERRED: Duration = Duration::from_secs(5);
 /// Log lines in a slot; of more there is but the number.
@@ -47,12 +54,17 @@ pub(super) struct Store {
     own: SourceId,
     records: BTreeMap<u64, Stored>,
     /// The other sides of flows that began here, and the flows; none of those that are gone.
-    sides: FxHashMap<u64, Option<u64>>,
+    sides: FxHashMap<u64, Side>,
+    /// For the next slot.
     scheduled: [Vec<u64>; 3],
+    /// For as soon as the pace allows.
+    due: [VecDeque<u64>; 3],
     shared: Vec<u64>,
     deferred: VecDeque<(Instant, u64)>,
-    /// Ended, and nothing more can come.
-    complete: Vec<u64>,
+    /// Flows that have ended, and nothing more is waited for.
+    over: VecDeque<u64>,
+    /// Everything is to be sent once more, in the next slot.
+    refreshes: bool,
     /// Records that have left the store, of those that are limited.
     released: usize,
     lines: u32,
@@ -72,8 +84,10 @@ struct Stored {
     is_logged: bool,
     /// Whose record it is a part of.
     base: Option<Identity>,
-    /// The flow's other side was here, and has ended well.
+    /// The flow's other side was here, and nothing more can come of another one.
     is_complete: bool,
+    /// It has ended, and nothing more is waited for.
+    is_over: bool,
     /// The tick before which a part of another router's record is not sent again.
     not_before: u64,
 }
@@ -83,6 +97,14 @@ struct Counted {
     meter: Arc<Meter>,
     attributes: [Option<Attribute>; Meter::COUNT],
     seen: [u64; Meter::COUNT],
+}
+
+/// The other side of a flow that began here.
+#[derive(Debug)]
+struct Side {
+    /// None: it was gone already.
+    flow: Option<u64>,
+    meter: Arc<Meter>,
 }
 
 /// Microseconds since the epoch, from a clock that only goes on.
@@ -98,6 +120,8 @@ pub(super) struct Tick<'a> {
     pub(super) now: Instant,
     /// Whether anybody is there, by channel.
     pub(super) usable: [bool; Channel::COUNT],
+    /// Records that are sent to each channel, and to other routers, at most.
+    pub(super) pace: usize,
     pub(super) sender: &'a mut Sender,
     pub(super) composer: &'a mut Composer,
 }
@@ -107,6 +131,14 @@ pub(super) struct Tick<'a> {
 impl WallClock {
     fn at(self, at: Instant) -> u64 {
         self.micros.saturating_sub(u64::try_from(self.now.since(at).as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+// === impl Tick ===
+
+impl Tick<'_> {
+    fn pace(&self, channel: Channel) -> usize {
+        if self.usable[channel as usize] { self.pace } else { usize::MAX }
     }
 }
 
@@ -125,6 +157,7 @@ impl Stored {
             is_logged: false,
             base,
             is_complete: false,
+            is_over: false,
             not_before: 0,
         }
     }
@@ -143,6 +176,13 @@ impl Stored {
 
     fn set_all(&mut self, attributes: impl IntoIterator<Item = (Attribute, Value)>) -> bool {
         attributes.into_iter().fold(false, |changed, (attribute, value)| self.set(attribute, value) | changed)
+    }
+
+    /// Sets the time of its end, which is after its start even if the clock was set back meanwhile.
+    fn end_at(&mut self, micros: u64) {
+        let start = self.attributes.iter().find(|(attribute, _)| *attribute == Attribute::StartTime);
+        let least = if let Some((_, Value::Number(start))) = start { start.saturating_add(1) } else { 0 };
+        self.set(Attribute::EndTime, micros.max(least).into());
     }
 
     /// Reads the meters. True: something has changed.
@@ -215,9 +255,11 @@ impl Store {
             records: BTreeMap::new(),
             sides: FxHashMap::default(),
             scheduled: Default::default(),
+            due: Default::default(),
             shared: Vec::new(),
             deferred: VecDeque::new(),
-            complete: Vec::new(),
+            over: VecDeque::new(),
+            refreshes: false,
             released: 0,
             lines: 0,
         }
@@ -281,8 +323,11 @@ impl Store {
             return self.schedule(number);
         }
         let flow = self.records.get_mut(&base.number).filter(|flow| flow.kind == RecordType::BiflowTport);
-        self.sides.insert(number, flow.is_some().then_some(base.number));
+        let side = Side { flow: flow.is_some().then_some(base.number), meter: Arc::clone(&meter) };
+        self.sides.insert(number, side);
         if let Some(flow) = flow {
+            // An attempt before this one is over.
+            flow.meters.truncate(1);
             flow.count(meter, counted);
             flow.set_all(attributes);
             self.schedule(base.number);
@@ -290,17 +335,16 @@ impl Store {
     }
 
     fn set(&mut self, number: u64, attributes: Attributes) {
-        let number = self.sides.get(&number).copied().unwrap_or(Some(number));
-        let Some(number) = number else { return };
+        let Some(number) = self.sides.get(&number).map_or(Some(number), |side| side.flow) else { return };
         if self.records.get_mut(&number).is_some_and(|record| record.set_all(attributes)) {
             self.schedule(number);
         }
     }
 
     fn end(&mut self, number: u64, attributes: Attributes, at: Instant, micros: u64) {
-        if let Some(flow) = self.sides.remove(&number) {
+        if let Some(side) = self.sides.remove(&number) {
             self.released += 1;
-            return self.end_side(flow, attributes);
+            return self.end_side(&side, attributes);
         }
         let Some(record) = self.records.get_mut(&number) else { return };
         record.sample();
@@ -309,28 +353,39 @@ impl Store {
         record.has_ended = true;
         record.attributes.shrink_to_fit();
         if record.base.is_none() {
-            record.set(Attribute::EndTime, micros.into());
+            record.end_at(micros);
         }
         if !record.is_deferred() {
             self.schedule(number);
         } else if record.is_complete {
-            self.complete.push(number);
+            self.conclude(number);
         } else {
             self.deferred.push_back((at + DEFERRED, number));
         }
     }
 
     /// The other side of a flow that began here has ended.
-    fn end_side(&mut self, flow: Option<u64>, attributes: Attributes) {
-        let Some((number, record)) = flow.and_then(|flow| Some((flow, self.records.get_mut(&flow)?))) else { return };
+    fn end_side(&mut self, side: &Side, attributes: Attributes) {
+        let found = side.flow.and_then(|flow| Some((flow, self.records.get_mut(&flow)?)));
+        let Some((number, record)) = found else { return };
         record.sample();
-        // An attempt that failed may have been followed by another one, at another router.
-        record.is_complete = !attributes.iter().any(|(a, _)| *a == Attribute::ErrorConnectorSide);
+        // After an attempt that failed, or was not answered, there may be another one, at another router.
+        let has_failed = attributes.iter().any(|(attribute, _)| *attribute == Attribute::ErrorConnectorSide);
+        let [answered, ..] = side.meter.get();
+        record.is_complete = answered > 0 && !has_failed;
         record.set_all(attributes);
         if record.is_complete && record.has_ended {
-            self.complete.push(number);
+            self.conclude(number);
         } else {
             self.schedule(number);
+        }
+    }
+
+    /// A flow that has ended is told of as soon as possible.
+    fn conclude(&mut self, number: u64) {
+        let record = self.records.get_mut(&number);
+        if record.is_some_and(|record| !std::mem::replace(&mut record.is_over, true)) {
+            self.over.push_back(number);
         }
     }
 
@@ -344,8 +399,12 @@ impl Store {
         }
     }
 
-    /// Everything is to be sent once more.
-    pub(super) fn refresh(&mut self) {
+    /// Everything is to be sent once more, however often that is asked before it happens.
+    pub(super) const fn ask_refresh(&mut self) {
+        self.refreshes = true;
+    }
+
+    fn refresh(&mut self) {
         let own = self.records.iter_mut().filter(|(_, record)| record.base.is_none() && !record.has_ended);
         let numbers: Vec<u64> = own
             .map(|(number, record)| {
@@ -364,141 +423,6 @@ impl Store {
         match record.base {
             Some(_) => self.shared.push(number),
             None => self.scheduled[record.channel().list()].push(number),
-        }
-    }
-}
-
-// === impl Store: what is sent ===
-
-impl Store {
-    /// Whether nothing waits.
-    pub(super) fn is_idle(&self) -> bool {
-        self.scheduled.iter().all(Vec::is_empty)
-            && self.shared.is_empty()
-            && self.deferred.is_empty()
-            && self.complete.is_empty()
-    }
-
-    /// Limited records that are gone since this was asked.
-    pub(super) fn take_released(&mut self) -> usize {
-        std::mem::take(&mut self.released)
-    }
-
-    /// Sends what is due.
-    pub(super) fn tick(&mut self, mut tick: Tick<'_>) {
-        let slot = tick.number.is_multiple_of(SLOT);
-        if tick.usable.iter().any(|usable| *usable) && slot {
-            self.sample();
-        }
-        self.send_shared(&mut tick);
-        if slot {
-            for channel in [Channel::Events, Channel::Flows, Channel::Logs] {
-                let mut numbers = std::mem::take(&mut self.scheduled[channel.list()]);
-                // What has ended meanwhile is told once, with its end.
-                numbers.retain(|number| self.records.get(number).is_some_and(|record| !record.is_deferred()));
-                self.send(channel, &numbers, &mut tick);
-            }
-            self.tell_lost_lines();
-        }
-        let mut over = std::mem::take(&mut self.complete);
-        while self.deferred.front().is_some_and(|(due, _)| *due <= tick.now) {
-            over.extend(self.deferred.pop_front().map(|(_, number)| number));
-        }
-        over.retain(|number| self.records.contains_key(number));
-        over.sort_unstable();
-        over.dedup();
-        self.send(Channel::Flows, &over, &mut tick);
-    }
-
-    /// Ends what has not ended yet, and sends everything.
-    pub(super) fn finish(&mut self, mut tick: Tick<'_>, clock: WallClock) {
-        let live = self.records.iter().filter(|(_, record)| !record.has_ended);
-        let live: Vec<u64> = live.map(|(number, _)| *number).collect();
-        live.into_iter().for_each(|number| self.end(number, Attributes::new(), clock.now, clock.micros));
-        self.complete.extend(self.deferred.drain(..).map(|(_, number)| number));
-        tick.number = 0;
-        self.tick(tick);
-    }
-
-    fn sample(&mut self) {
-        let changed: Vec<u64> = self
-            .records
-            .iter_mut()
-            .filter_map(|(number, record)| (!record.meters.is_empty() && record.sample()).then_some(*number))
-            .collect();
-        changed.into_iter().for_each(|number| self.schedule(number));
-    }
-
-    /// Sends records of a channel, if anybody is there; those that have ended are gone then.
-    fn send(&mut self, channel: Channel, numbers: &[u64], tick: &mut Tick<'_>) {
-        for chunk in numbers.chunks(RECORDS_MAX) {
-            if tick.usable[channel as usize] {
-                tick.sender.send(channel, |id, to| self.compose(id, to, chunk, tick.composer));
-            }
-            chunk.iter().for_each(|number| self.sent(*number, tick.number));
-        }
-    }
-
-    fn compose(&mut self, id: u64, to: &str, numbers: &[u64], composer: &mut Composer) -> Bytes {
-        composer.message(id, to, numbers, |composer, number, out| {
-            if let Some(record) = self.records.get_mut(number) {
-                record.put_fresh(composer, out);
-            }
-        })
-    }
-
-    fn sent(&mut self, number: u64, tick: u64) {
-        let Some(record) = self.records.get_mut(&number) else { return };
-        record.is_scheduled = false;
-        record.fresh = 0;
-        record.not_before = tick + SLOT;
-        if record.has_ended {
-            self.forget(number);
-        }
-    }
-
-    fn forget(&mut self, number: u64) {
-        let Some(mut record) = self.records.remove(&number) else { return };
-        self.released += usize::from(record.kind.is_flow());
-        if record.base.is_none() && record.kind != RecordType::Log {
-            log(&mut self.lines, &mut record);
-        }
-    }
-
-    /// Tells other routers what became of their records here.
-    fn send_shared(&mut self, tick: &mut Tick<'_>) {
-        let mut due = Vec::<(SourceId, u64)>::new();
-        self.shared.retain(|number| {
-            let Some(record) = self.records.get_mut(number) else { return false };
-            record.sample();
-            let is_due = record.not_before <= tick.number || record.has_ended;
-            if let Some(base) = record.base.filter(|_| is_due) {
-                due.push((base.source, *number));
-            }
-            !is_due
-        });
-        due.sort_by_key(|(source, number)| (source.as_str().to_owned(), *number));
-        for group in due.chunk_by(|a, b| a.0 == b.0) {
-            for chunk in group.chunks(RECORDS_MAX) {
-                self.send_to(chunk, tick);
-            }
-        }
-    }
-
-    fn send_to(&mut self, chunk: &[(SourceId, u64)], tick: &mut Tick<'_>) {
-        let numbers = chunk.iter().map(|(_, number)| *number);
-        let has_news = |number: &u64| self.records.get(number).is_some_and(|record| record.fresh != 0);
-        let fresh: Vec<u64> = numbers.clone().filter(has_news).collect();
-        if let (Some((source, _)), false) = (chunk.first(), fresh.is_empty()) {
-            tick.sender.send_to(*source, |id, to| self.compose(id, to, &fresh, tick.composer));
-        }
-        numbers.for_each(|number| self.sent(number, tick.number));
-    }
-
-    fn tell_lost_lines(&mut self) {
-        let lost = std::mem::take(&mut self.lines).saturating_sub(LINES_MAX);
-        if lost > 0 {
-            crate::log!(LogModule::FlowLog, Level::Info, "{lost} more records ended");
         }
     }
 }

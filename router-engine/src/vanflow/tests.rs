@@ -154,7 +154,7 @@ fn records_come_whole_and_then_what_changes() {
     bench.run(millis(1000));
     let changed = bench.events();
     assert_eq!((changed.len(), codes(&changed[0])), (1, vec![23, 53]));
-    bench.source.on_command(&[flush()], bench.now, bench.micros());
+    bench.source.on_command(&[flush()], bench.now);
     bench.run(millis(1000));
     let all = bench.events();
     assert_eq!(all.len(), 2);
@@ -163,7 +163,7 @@ fn records_come_whole_and_then_what_changes() {
     bench.run(millis(1000));
     let ended = bench.events();
     assert_eq!((ended.len(), codes(&ended[0])), (1, vec![4]));
-    bench.source.on_command(&[flush()], bench.now, bench.micros());
+    bench.source.on_command(&[flush()], bench.now);
     bench.run(millis(1000));
     assert_eq!(bench.events().len(), 1, "only the router lives");
 }
@@ -238,7 +238,9 @@ fn a_flow_with_both_sides_here_is_told_of_at_once() {
     let listener = bench.listener();
     let flow = bench.flow(&listener);
     let side = bench.registry.join_flow(flow.identity(), smallvec![(Attribute::ProxyPort, Value::Port(80))], bench.now);
-    side.expect("not too many").end(smallvec![], bench.now);
+    let side = side.expect("not too many");
+    side.meter().set_read(1);
+    side.end(smallvec![], bench.now);
     flow.end(smallvec![], bench.now);
     bench.run(millis(300));
     let flows = bench.flows();
@@ -258,6 +260,111 @@ fn an_attempt_that_failed_is_not_the_last_word() {
     assert_eq!(bench.flows(), []);
     bench.run(millis(1000));
     assert_eq!(codes(&bench.flows()[0]), [2, 3, 4, 23, 58, 64, 65]);
+}
+
+#[test]
+fn a_server_that_never_answered_may_not_be_the_last() {
+    let mut bench = Bench::collected("pod-x7k2p");
+    let listener = bench.listener();
+    let flow = bench.flow(&listener);
+    for port in [1, 2] {
+        let proxy = (Attribute::ProxyPort, Value::Port(port));
+        let side = bench.registry.join_flow(flow.identity(), smallvec![proxy], bench.now).expect("not too many");
+        let meter = Arc::clone(side.meter());
+        bench.run(millis(1000));
+        assert_eq!(Arc::strong_count(&meter), 4, "the attempt's, the store's for its end and for the flow, and this");
+        side.end(smallvec![], bench.now);
+        let next = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
+        bench.run(millis(1000));
+        assert_eq!(Arc::strong_count(&meter), 1, "an attempt that is over leaves nothing behind");
+        next.end(smallvec![], bench.now);
+    }
+    bench.flows();
+    flow.end(smallvec![], bench.now);
+    bench.run(millis(4500));
+    assert_eq!(bench.flows(), [], "another router may have something to tell");
+    bench.run(millis(1000));
+    assert_eq!(bench.flows().len(), 1);
+}
+
+#[test]
+fn an_end_comes_after_its_start_on_a_clock_that_is_set_back() {
+    let mut bench = Bench::collected("pod-x7k2p");
+    let link = bench.registry.begin(Link, smallvec![], bench.now);
+    bench.run(millis(1000));
+    let start: u64 =
+        value(&bench.events()[1], Attribute::StartTime).and_then(|start| start.parse().ok()).expect("sent");
+    link.end(smallvec![], bench.now);
+    bench.source.finish(bench.now, EPOCH - 3_600_000_000);
+    bench.sent.extend(std::iter::from_fn(|| bench.source.poll_message()));
+    assert_eq!(value(&bench.events()[1], Attribute::EndTime), Some((start + 1).to_string()));
+}
+
+#[test]
+fn no_more_is_sent_at_once_than_links_to_collectors_keep() {
+    const FLOWS: usize = 12_000;
+    let mut bench = Bench::with_limit("pod-x7k2p", FLOWS);
+    for channel in Channel::ALL {
+        bench.source.on_watch(channel, true, bench.now);
+    }
+    let listener = bench.listener();
+    let flows: Vec<Record> = (0..FLOWS).map(|_| bench.flow(&listener)).collect();
+    bench.run(millis(2000));
+    assert_eq!(bench.flows().len(), FLOWS);
+    // However often it is asked, everything is sent once in a second.
+    for round in 0..4 {
+        (0..100).for_each(|_| bench.source.on_command(&[flush()], bench.now));
+        let mut told = 0;
+        for _ in 0..5 {
+            bench.run(millis(200));
+            let now = bench.flows();
+            assert!(now.len() <= 5000 && now.iter().all(|flow| codes(flow).contains(&3)), "{}", now.len());
+            told += now.len();
+        }
+        assert!(round == 0 || told == FLOWS, "{told}");
+    }
+    bench.run(millis(1000));
+    bench.flows();
+    drop(flows);
+    bench.run(millis(5000));
+    let mut ended = bench.flows().len();
+    for _ in 0..3 {
+        bench.run(millis(200));
+        let now = bench.flows().len();
+        assert!(now <= 5000, "{now}");
+        ended += now;
+    }
+    assert_eq!(ended, FLOWS);
+}
+
+#[test]
+fn what_others_are_told_has_the_same_pace() {
+    const FLOWS: usize = 7000;
+    let mut bench = Bench::with_limit("pod-x7k2p", FLOWS);
+    let begin = |number| {
+        let base = Identity::parse(&format!("other:{number}")).expect("an identity");
+        bench.registry.join_flow(base, smallvec![(Attribute::Trace, "0/A".into())], bench.now)
+    };
+    let sides: Vec<Option<Record>> = (0..FLOWS).map(begin).collect();
+    let told = |bench: &mut Bench| {
+        bench.run(millis(200));
+        bench.records("vfcr.other:0").len()
+    };
+    assert_eq!([told(&mut bench), told(&mut bench), told(&mut bench)], [5000, 2000, 0]);
+    drop(sides);
+}
+
+#[test]
+fn without_a_source_nothing_is_kept() {
+    let Bench { registry, source, now, .. } = Bench::collected("pod-x7k2p");
+    let early = registry.begin(Listener, smallvec![], now);
+    assert!(registry.collects_flows());
+    drop(source);
+    assert!(!registry.collects_flows());
+    let late = registry.begin(Connector, smallvec![], now);
+    assert_eq!([&early, &late].map(|record| Arc::strong_count(record.meter())), [1, 1]);
+    drop((early, late));
+    assert!(registry.park(std::task::Waker::noop()), "there is nothing to take");
 }
 
 #[test]
@@ -295,11 +402,24 @@ fn what_ended_while_nobody_was_there_is_not_told() {
         bench.source.on_watch(channel, true, bench.now);
     }
     bench.run(millis(2000));
-    assert_eq!((bench.events(), bench.flows()), (vec![], vec![]));
-    bench.source.on_command(&[flush()], bench.now, bench.micros());
-    bench.run(millis(1000));
     assert_eq!(bench.events().iter().map(|update| update.kind).collect::<Vec<_>>(), [Router, Listener]);
     assert_eq!(bench.flows(), []);
+}
+
+#[test]
+fn who_asks_before_it_is_known_is_answered_when_it_is() {
+    let mut bench = Bench::new("pod-x7k2p");
+    let listener = bench.listener();
+    let _flow = bench.flow(&listener);
+    bench.run(millis(3000));
+    bench.source.on_command(&[flush()], bench.now);
+    bench.run(millis(1500));
+    bench.source.on_watch(Channel::Events, true, bench.now);
+    bench.run(millis(1000));
+    assert_eq!(bench.events().iter().map(codes).collect::<Vec<_>>(), [vec![3, 30], vec![2, 3, 30, 40]]);
+    bench.source.on_watch(Channel::Flows, true, bench.now);
+    bench.run(millis(1000));
+    assert_eq!(bench.flows().iter().map(codes).collect::<Vec<_>>(), [[2, 3, 23, 58]]);
 }
 
 #[test]
@@ -441,7 +561,7 @@ proptest! {
         octets.truncate(cut);
         let mut bench = Bench::collected("pod-x7k2p");
         bench.source.on_update(&[octets.clone().into()], bench.now, bench.micros());
-        bench.source.on_command(&[octets.into()], bench.now, bench.micros());
+        bench.source.on_command(&[octets.into()], bench.now);
         bench.run(millis(1000));
     }
 }
