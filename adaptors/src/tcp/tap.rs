@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A tap, until it has seen enough.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tap(Option<Box<Watched>>);
 
 #[derive(Debug)]

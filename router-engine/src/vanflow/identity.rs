@@ -10,7 +10,7 @@ const SOURCE: usize = 5;
 const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_";
 
 /// The name of a process that makes records: five octets of ASCII.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId([u8; SOURCE]);
 
 /// A record: its source, and which of the source's records it is.

@@ -237,15 +237,7 @@ impl Registry {
             queue: Mutex::default(),
         };
         let registry = Arc::new(registry);
-        registry.tell(Change::Begin {
-            number: 0,
-            kind: RecordType::Router,
-            name: None,
-            base: None,
-            at: now,
-            attributes: router,
-            meter: Arc::default(),
-        });
+        registry.tell_begin(0, RecordType::Router, router, now);
         registry
     }
 
@@ -304,15 +296,12 @@ impl Registry {
         drop(queue);
         let mut attributes = attributes();
         attributes.push((Attribute::Parent, self.router().into()));
-        self.tell(Change::Begin {
-            number: self.next_number(),
-            kind: RecordType::Log,
-            name: None,
-            base: None,
-            at: now,
-            attributes,
-            meter: Arc::default(),
-        });
+        self.tell_begin(self.next_number(), RecordType::Log, attributes, now);
+    }
+
+    /// Tells of a record that has no owner.
+    fn tell_begin(&self, number: u64, kind: RecordType, attributes: Attributes, at: Instant) {
+        self.tell(Change::Begin { number, kind, name: None, base: None, at, attributes, meter: Arc::default() });
     }
 
     fn start(

@@ -130,7 +130,7 @@ impl Store {
             }
             !is_due
         });
-        due.sort_by_key(|(source, number)| (source.as_str().to_owned(), *number));
+        due.sort_unstable();
         for group in due.chunk_by(|a, b| a.0 == b.0) {
             for chunk in group.chunks(RECORDS_MAX) {
                 self.send_to(chunk, tick);
