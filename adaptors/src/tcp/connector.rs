@@ -3,13 +3,14 @@
 
 use super::ending::arm;
 use super::flow::Flow;
+use super::idle::IdleLimits;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, closed_or};
 use super::setup;
 use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
-use crate::net;
+use crate::net::{self, KeepAlive};
 use crate::runtime::Io;
 use crate::tasks::contained;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
@@ -47,7 +48,7 @@ const PANIC_PAUSE: Duration = Duration::from_millis(100);
 const DISPATCHER: &str = "egress-dispatch";
 
 /// Configuration of a tcpConnector.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TcpConnectorParams {
     /// The entity's name.
     pub name: String,
@@ -63,6 +64,10 @@ pub struct TcpConnectorParams {
     pub verify_hostname: bool,
     /// The identity of the server's process, in records.
     pub process_id: Option<String>,
+    /// For how long flows may carry nothing.
+    pub idle: IdleLimits,
+    /// Servers are probed.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// A tcpConnector. Dropping the handle does not end it: [`Self::delete`] does.
@@ -134,7 +139,7 @@ impl TcpConnector {
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record),
+            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record, params.idle),
             dispatcher: OnceLock::new(),
             tls: Mutex::new(tls),
             params,
@@ -145,7 +150,7 @@ impl TcpConnector {
     /// Attaches to the address and serves.
     pub fn activate(&self) {
         let shared = &self.shared;
-        if !shared.service.owner().activate() {
+        if !shared.service.activate() {
             return;
         }
         // The dispatcher counts as a connection of the connector.
@@ -417,6 +422,9 @@ async fn connect(shared: &Shared) -> io::Result<TcpStream> {
     let found = timeout_at(deadline, net::look_up_remote(&shared.params.host, shared.port, None)).await;
     let stream = net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await?;
     arm(&stream);
+    if let Some(keep_alive) = shared.params.keep_alive {
+        keep_alive.apply(&stream)?;
+    }
     Ok(stream)
 }
 
@@ -447,4 +455,27 @@ async fn read_head(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{io, router};
+    use super::*;
+    use socket2::SockRef;
+
+    #[tokio::test]
+    async fn servers_are_probed_as_told() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+        let at = server.local_addr().expect("bound");
+        let interval = Duration::from_secs(70);
+        for keep_alive in [None, Some(KeepAlive { interval, probes: 5 })] {
+            let (host, port) = (at.ip().to_string(), at.port().to_string());
+            let params = TcpConnectorParams { host, port, keep_alive, ..TcpConnectorParams::default() };
+            let connector = TcpConnector::create(params, &io(&router())).expect("no TLS");
+            let stream = connect(&connector.shared).await.expect("connected");
+            let socket = SockRef::from(&stream);
+            assert_eq!(socket.keepalive().expect("known"), keep_alive.is_some());
+            assert_eq!(socket.tcp_keepalive_time().expect("known") == interval, keep_alive.is_some());
+        }
+    }
 }

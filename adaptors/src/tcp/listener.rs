@@ -10,6 +10,7 @@
 use super::addresses::{AddressEntry, AddressSet, Chosen, Reach, Strategy};
 use super::ending::hang_up;
 use super::flow::Flow;
+use super::idle::IdleLimits;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, told_to_close};
@@ -17,7 +18,7 @@ use super::setup;
 use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
 use super::tap::Tap;
 use crate::clock;
-use crate::net::{self, Closing, MAX_BACKLOG};
+use crate::net::{self, Closing, Inherited, KeepAlive, MAX_BACKLOG};
 use crate::observe::Mode;
 use crate::retry::{Retry, at};
 use crate::runtime::Io;
@@ -48,7 +49,7 @@ const ACCEPTS: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Configuration of a tcpListener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TcpListenerParams {
     /// The entity's name.
     pub name: String,
@@ -68,6 +69,10 @@ pub struct TcpListenerParams {
     pub authenticate_peer: bool,
     /// What flows are watched for, if for anything.
     pub observer: Option<Mode>,
+    /// For how long flows may carry nothing.
+    pub idle: IdleLimits,
+    /// Clients are probed.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// How long a client may take for its TLS handshake.
@@ -112,9 +117,9 @@ impl TcpListener {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         let shared = Shared {
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpListener {}", params.name)), None),
+            service: Service::new(io.service(format!("tcpListener {}", params.name)), None, params.idle),
             mailbox: Arc::default(),
-            sockets: Sockets::new(Closing::Reset),
+            sockets: Sockets::new(Inherited { closing: Closing::Reset, keep_alive: params.keep_alive }),
             port: net::port_number(&params.port),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
@@ -129,7 +134,7 @@ impl TcpListener {
     /// Begins to watch the address, and listens while it can be reached.
     pub fn activate(&self) {
         let shared = &self.shared;
-        if shared.service.owner().activate() {
+        if shared.service.activate() {
             if shared.params.strategy == Strategy::None {
                 shared.add_address(&shared.params.name, &shared.params.address, 0);
             }

@@ -11,6 +11,7 @@ mod ending;
 mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod idle;
 mod listener;
 mod record;
 mod report;
@@ -33,5 +34,6 @@ pub(crate) use report::capture;
 
 pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
+pub use idle::IdleLimits;
 pub use listener::{TcpListener, TcpListenerParams};
 pub use service::Service;

@@ -31,6 +31,11 @@ pub(super) static DEF: EntityDef = EntityDef {
         gauge("bytesOut", "Not counted."),
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("verifyHostname", "The name in the server's certificate must be its host.").or_flag(true).create(),
+        tcp::TIMED_OUT,
+        tcp::IDLE_TIMEOUT,
+        tcp::HALF_CLOSED_TIMEOUT,
+        tcp::KEEP_ALIVE,
+        tcp::KEEP_ALIVE_PROBES,
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -89,6 +94,8 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
         tls: None,
         verify_hostname: a.flag("verifyHostname"),
         process_id: a.owned("processId"),
+        idle: tcp::idle_limits(a),
+        keep_alive: tcp::keep_alive(a),
     })
 }
 

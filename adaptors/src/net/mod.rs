@@ -1,5 +1,9 @@
 //! Names, ports and socket options.
 
+mod keep_alive;
+
+pub use keep_alive::KeepAlive;
+
 use crate::resolver::resolver;
 use crate::tls::secret::os_text;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -26,6 +30,15 @@ pub enum Closing {
     Orderly,
     /// It is reset.
     Reset,
+}
+
+/// What sockets inherit from the listening one that they are accepted from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// What closing them does.
+    pub closing: Closing,
+    /// Their peers are probed.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// What the kernel takes for a backlog at most, whatever is asked for.
@@ -173,20 +186,23 @@ fn no_address() -> io::Error {
 /// # Errors
 /// Of the operating system.
 pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
-    listen_with(address, backlog, Closing::Orderly)
+    listen_with(address, backlog, Inherited::default())
 }
 
-fn listen_with(address: SocketAddr, backlog: i32, closing: Closing) -> io::Result<std::net::TcpListener> {
+fn listen_with(address: SocketAddr, backlog: i32, inherited: Inherited) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Accepted sockets inherit both, which saves system calls for each.
+    // Accepted sockets inherit the rest, which saves system calls for each.
     socket.set_tcp_nodelay(true)?;
-    if closing == Closing::Reset {
+    if inherited.closing == Closing::Reset {
         socket.set_linger(Some(Duration::ZERO))?;
+    }
+    if let Some(keep_alive) = inherited.keep_alive {
+        keep_alive.apply(&socket)?;
     }
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
@@ -201,7 +217,7 @@ fn listen_with(address: SocketAddr, backlog: i32, closing: Closing) -> io::Resul
 pub fn listen_on_all(
     addresses: &[SocketAddr],
     backlog: i32,
-    closing: Closing,
+    inherited: Inherited,
 ) -> io::Result<Vec<std::net::TcpListener>> {
     let mut sockets: Vec<std::net::TcpListener> = Vec::new();
     let mut failure = None;
@@ -212,7 +228,7 @@ pub fn listen_on_all(
         {
             address.set_port(first.local_addr()?.port());
         }
-        match listen_with(address, backlog, closing) {
+        match listen_with(address, backlog, inherited) {
             Ok(socket) => sockets.push(socket),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => failure = Some(error),
@@ -308,11 +324,11 @@ mod tests {
     async fn listens_on_both_families_with_one_port() {
         let addresses = listen_addresses("", Some(0), None).await.unwrap();
         assert_eq!(addresses.len(), 2);
-        let sockets = listen_on_all(&addresses, 16, Closing::Orderly).unwrap();
+        let sockets = listen_on_all(&addresses, 16, Inherited::default()).unwrap();
         let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|p| *p == ports[0] && *p != 0));
         let taken = SocketAddr::from(([0; 4], ports[0]));
-        let error = listen_on_all(&[taken], 16, Closing::Orderly).unwrap_err();
+        let error = listen_on_all(&[taken], 16, Inherited::default()).unwrap_err();
         assert_eq!(io_text(&error, "listen on", "x:1"), "Address already in use - listen on x:1");
     }
 
