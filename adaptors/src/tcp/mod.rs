@@ -12,6 +12,7 @@ mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod idle;
+mod introduction;
 mod listener;
 mod record;
 mod report;

@@ -44,6 +44,9 @@ pub(super) const KEEP_ALIVE_PROBES: Attribute =
         .or_number(3)
         .create();
 
+/// What its values mean differs between the two.
+pub(super) const PROXY_PROTOCOL: &str = "proxyProtocol";
+
 /// For how long flows may carry nothing.
 pub(super) fn idle_limits(a: &Attributes) -> IdleLimits {
     let limit = |name| Some(a.seconds(name)).filter(|limit| !limit.is_zero());

@@ -125,8 +125,14 @@ const EXTENSIONS: &[(EntityType, &[&str])] = &[
     (EntityType::TcpConnector, SERVICE_EXTENSIONS),
 ];
 
-const SERVICE_EXTENSIONS: &[&str] =
-    &["connectionsTimedOut", "idleTimeoutSeconds", "halfClosedTimeoutSeconds", "keepAliveSeconds", "keepAliveProbes"];
+const SERVICE_EXTENSIONS: &[&str] = &[
+    "connectionsTimedOut",
+    "idleTimeoutSeconds",
+    "halfClosedTimeoutSeconds",
+    "keepAliveSeconds",
+    "keepAliveProbes",
+    "proxyProtocol",
+];
 
 fn extensions(ty: EntityType) -> &'static [&'static str] {
     EXTENSIONS.iter().find(|(extended, _)| *extended == ty).map_or(&[], |(_, names)| names)
