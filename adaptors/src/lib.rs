@@ -20,6 +20,7 @@ pub mod files;
 pub mod net;
 pub mod observe;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod random;
 pub mod resolver;
 mod retry;

@@ -1,45 +1,15 @@
 //! HTTP servers and a client as they are in use, through one router and through two.
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::harness::{Port, eventually, run, skip_unless};
+use interop_tests::harness::{Port, Server, found, run, skip_unless};
 use interop_tests::topology::{Line, LineBuilder};
 
 /// Octets of the large file.
 const LARGE: usize = 8 << 20;
-
-/// A server process, ended when dropped.
-struct Server {
-    child: Child,
-    port: Port,
-}
-
-impl Server {
-    fn start(port: Port, command: &mut Command) -> Result<Self> {
-        let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self { child: silent.spawn()?, port };
-        eventually("the HTTP server listens", || Ok(TcpStream::connect(server.port.address())?))?;
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn found(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    // Servers live in sbin, which is not on everybody's path.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
-}
 
 fn nginx(pages: &Path, folder: &Path) -> Result<Server> {
     let program = skip_unless(found("nginx"), "nginx is not installed")?;
