@@ -3,6 +3,7 @@
 use super::io::HttpIo;
 use super::listener::Http;
 use super::seats::Seat;
+use super::site::asks_for_websocket;
 use super::timer::TokioTimer;
 use crate::listening::Listening;
 use crate::start::{Begun, StartError, begin, tls_opening};
@@ -10,7 +11,6 @@ use crate::tls::TlsServer;
 use crate::transport::Transport;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::UPGRADE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use router_engine::log::{Level, LogModule};
@@ -69,14 +69,16 @@ async fn converse(
     seat: &Arc<Seat>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        if request.headers().contains_key(UPGRADE) {
-            listening.service.log_upgrade(peer);
+        if asks_for_websocket(request.headers()) {
+            listening.service.log_websocket(peer);
         }
         let busy = seat.busy();
         Box::pin(async { Ok::<_, Infallible>(listening.service.site.answer(request, busy).await) })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer)
+        // Who has nothing more to ask may still want the answer.
+        .half_close(true)
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(MAX_HEAD)
         .auto_date_header(false)

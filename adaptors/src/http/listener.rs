@@ -6,6 +6,7 @@ use super::site::{Page, Site};
 use crate::amqp::EndpointParams;
 use crate::listening::{self, Listening, Service, Words, load_tls};
 use crate::runtime::Io;
+use crate::tasks::Owner;
 use crate::tls::{ServerOptions, TlsConfigError};
 use router_engine::log::{Level, LogModule};
 use std::future::Future;
@@ -58,8 +59,8 @@ pub struct Http {
     pub(super) seats: Seats,
     /// Credentials with a lower ordinal are no longer valid.
     pub(super) oldest_valid: watch::Sender<u64>,
-    /// A peer has asked for another protocol, and this was logged.
-    told_of_upgrades: AtomicBool,
+    /// A peer has asked for WebSocket, and this was logged.
+    told_of_websocket: AtomicBool,
 }
 
 // === impl Listener ===
@@ -70,20 +71,30 @@ impl Listener {
     /// # Errors
     /// When its TLS profile cannot be used, or there can be no thread for it.
     pub fn create(params: HttpParams, io: &Io) -> Result<Self, CreateError> {
+        let owner = io.http_carrier(format!("listener {}", params.endpoint.name))?;
+        Ok(Self::on(owner, params, io, MAX_CONNECTIONS)?)
+    }
+
+    /// As [`Self::create`], with tasks of this owner and so many connections at a time.
+    pub(super) fn on(
+        owner: Arc<Owner>,
+        params: HttpParams,
+        io: &Io,
+        max_connections: usize,
+    ) -> Result<Self, TlsConfigError> {
         let HttpParams { endpoint, require_ssl, authenticate_peer, pages, root } = params;
         // Nothing else is spoken here.
         let tls_options = ServerOptions { authenticate_peer, alpn: vec![b"http/1.1".to_vec()] };
         let tls = load_tls(&endpoint, &tls_options)?;
-        let owner = io.http_carrier(format!("listener {}", endpoint.name))?;
         let oldest_valid = endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let service = Http {
             require_ssl: require_ssl && tls.is_some(),
             endpoint,
             tls_options,
-            site: Site::new(Arc::clone(io.router()), pages, root),
-            seats: Seats::new(MAX_CONNECTIONS),
+            site: Site::new(io.clone(), pages, root),
+            seats: Seats::new(max_connections),
             oldest_valid: watch::Sender::new(oldest_valid),
-            told_of_upgrades: AtomicBool::new(false),
+            told_of_websocket: AtomicBool::new(false),
         };
         Ok(Self::new(service, tls, owner))
     }
@@ -92,14 +103,14 @@ impl Listener {
 // === impl Http ===
 
 impl Http {
-    /// Tells once that peers ask for WebSocket, or another protocol than HTTP, and get none.
-    pub(super) fn log_upgrade(&self, peer: SocketAddr) {
-        if !self.told_of_upgrades.swap(true, Ordering::Relaxed) {
+    /// Tells once that peers ask for WebSocket and get none.
+    pub(super) fn log_websocket(&self, peer: SocketAddr) {
+        if !self.told_of_websocket.swap(true, Ordering::Relaxed) {
             let address = self.endpoint.address();
             router_engine::log!(
                 LogModule::Http,
                 Level::Error,
-                "WebSocket is not supported: {peer} asked for an upgrade at {address} (further ones are not logged)"
+                "WebSocket is not supported: {peer} asked for it at {address} (others who do are not logged)"
             );
         }
     }

@@ -17,6 +17,8 @@ mod io;
 mod listener;
 mod seats;
 mod site;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 mod timer;
 

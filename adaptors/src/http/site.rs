@@ -4,6 +4,7 @@ use super::body::{AnswerBody, Content};
 use super::files::{self, Found};
 use super::seats::Busy;
 use super::thread::WAITING_THREADS;
+use crate::runtime::Io;
 use crate::tasks::blocking::{FILES, PAGES};
 use bytes::Bytes;
 use hyper::body::Body;
@@ -45,7 +46,7 @@ pub struct Page {
 /// What a listener answers.
 #[derive(Debug)]
 pub(super) struct Site {
-    router: Arc<Router>,
+    io: Io,
     pages: Vec<Page>,
     /// The directory of files.
     root: Option<PathBuf>,
@@ -69,16 +70,16 @@ impl Page {
 // === impl Site ===
 
 impl Site {
-    pub(super) fn new(router: Arc<Router>, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
+    pub(super) fn new(io: Io, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
         let finding = Semaphore::new(WAITING_THREADS - 1);
-        Self { router, pages, root, making: Arc::new(Semaphore::new(1)), finding: Arc::new(finding) }
+        Self { io, pages, root, making: Arc::new(Semaphore::new(1)), finding: Arc::new(finding) }
     }
 
     /// Answers a request.
     pub(super) async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>, busy: Busy) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let mut answer = if head.headers.contains_key(UPGRADE) {
-            last(text(StatusCode::NOT_IMPLEMENTED, "Upgrades are not supported\n"))
+        let mut answer = if asks_for_websocket(&head.headers) {
+            last(text(StatusCode::NOT_IMPLEMENTED, "WebSocket is not supported\n"))
         } else if !matches!(timeout(BODY_LIMIT, is_read(body)).await, Ok(true)) {
             last(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or takes too long\n"))
         } else if let Some(page) = self.pages.iter().find(|page| page.has(head.uri.path())) {
@@ -93,7 +94,7 @@ impl Site {
     async fn page(&self, page: Page) -> Answer {
         let made = timeout(PAGE_LIMIT, async {
             let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
-            let router = Arc::clone(&self.router);
+            let router = Arc::clone(self.io.router());
             let making = PAGES.run(move || {
                 let _permit = permit;
                 (page.make)(&router)
@@ -126,6 +127,13 @@ impl Site {
             Ok(None) | Err(_) => last(text(StatusCode::SERVICE_UNAVAILABLE, "The file cannot be read\n")),
         }
     }
+}
+
+/// Whether a peer wants to speak WebSocket. Other upgrades, as to HTTP/2, may be ignored (RFC 9110, 7.8).
+pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let is_meant =
+        |protocols: &[u8]| protocols.split(|&c| c == b',').any(|p| p.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+    headers.get_all(UPGRADE).iter().any(|protocols| is_meant(protocols.as_bytes()))
 }
 
 /// Takes a body, as far as it is small enough.

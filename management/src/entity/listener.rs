@@ -14,6 +14,7 @@ use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
 use adaptors::http::{self, Http, HttpParams};
 use adaptors::listening::{Listener, Service};
+use adaptors::net;
 use adaptors::sasl::SaslConfig;
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use amqp_core::Value;
@@ -113,15 +114,13 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let mut endpoint = endpoint::params(a)?;
     endpoint.tls = ssl_profile::used(runtime, a)?;
     let io = runtime.engine()?.io.clone();
-    // Those that could not open their sockets try again once there is another.
     if speaks_http(a) {
+        let is_required = runtime.boot == Boot::First || shares_port(runtime, &endpoint);
         let listener = http::Listener::create(http_params(a, endpoint), &io)?;
-        start_all(runtime);
-        run(runtime, entity, listener);
+        run(runtime, entity, listener, is_required);
     } else {
         let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
-        start_all(runtime);
-        run(runtime, entity, listener);
+        run(runtime, entity, listener, runtime.boot == Boot::First);
     }
     Ok(())
 }
@@ -137,29 +136,31 @@ fn speaks_http(a: &Attributes) -> bool {
     a.flag("http") || a.text("httpRootDir").is_some()
 }
 
-fn start_all(runtime: &Runtime) {
-    runtime.objects.all::<Running<amqp::Listener>>().for_each(|open| open.adaptor.start());
-    runtime.objects.all::<Running<http::Listener>>().for_each(|open| open.adaptor.start());
+/// Whether a router would start with an HTTP listener on the port of an AMQP listener: one of them is of no use.
+fn shares_port(runtime: &Runtime, endpoint: &EndpointParams) -> bool {
+    let taken = || runtime.objects.all::<Running<amqp::Listener>>().flat_map(|open| open.adaptor.bound());
+    let port = net::port_number(&endpoint.port);
+    runtime.boot == Boot::Started && taken().any(|taken| Some(taken.port()) == port)
 }
 
-fn run<S: Service>(runtime: &mut Runtime, entity: &EntityConfig, listener: Listener<S>) {
-    start(runtime, &listener);
+/// A router needs its first listener; the others open when they can. Those that could not open their sockets try again
+/// once there is another.
+fn run<S: Service>(runtime: &mut Runtime, entity: &EntityConfig, listener: Listener<S>, is_required: bool) {
+    runtime.objects.all::<Running<amqp::Listener>>().for_each(|open| open.adaptor.start());
+    runtime.objects.all::<Running<http::Listener>>().for_each(|open| open.adaptor.start());
+    listener.start();
+    let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
+    if is_required {
+        end_first(runtime, S::WORDS.module, &listener.address(), !matches!(started, Some(Err(_))));
+    }
     runtime.objects.run(entity, listener);
 }
 
-/// A router needs its first listener; the others open when they can.
-fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
-    listener.start();
-    let is_required = runtime.boot == Boot::First;
-    let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
-    if !is_required {
-        return;
-    }
-    let failed = matches!(started, Some(Err(_)));
-    runtime.boot = if failed { Boot::Failed } else { Boot::Done };
-    if failed {
-        let text = "Shutting down, required listener failed";
-        router_engine::log!(S::WORDS.module, Level::Critical, "{text} {}", listener.address());
+/// A listener that has to listen does, or does not.
+fn end_first(runtime: &mut Runtime, module: LogModule, address: &str, listens: bool) {
+    runtime.boot = if listens { Boot::Started } else { Boot::Failed };
+    if !listens {
+        router_engine::log!(module, Level::Critical, "Shutting down, required listener failed {address}");
     }
 }
 
@@ -228,6 +229,20 @@ mod tests {
         assert!(speaks_http(&completed(EntityType::Listener, &[("httpRootDir", "/x".into())])));
         assert!(speaks_http(&completed(EntityType::Listener, &[("http", true.into())])));
         assert!(!speaks_http(&completed(EntityType::Listener, &[])));
+    }
+
+    #[test]
+    fn what_an_http_listener_serves() {
+        let served = |given: &[(&'static str, Value)]| {
+            let a = completed(EntityType::Listener, given);
+            let made = http_params(&a, endpoint::params(&a).expect("valid"));
+            (made.pages.iter().map(|page| page.path).collect::<Vec<_>>(), made.root)
+        };
+        assert_eq!(served(&[("http", true.into())]), (vec!["/healthz", "/metrics"], None));
+        assert_eq!(served(&[("healthz", false.into())]).0, ["/metrics"]);
+        assert_eq!(served(&[("metrics", false.into())]).0, ["/healthz"]);
+        assert_eq!(served(&[("httpRootDir", "disabled".into())]).1, None);
+        assert_eq!(served(&[("httpRootDir", "/x".into())]).1, Some(PathBuf::from("/x")));
     }
 
     #[test]

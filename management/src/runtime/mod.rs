@@ -41,9 +41,11 @@ pub struct Runtime {
 pub(crate) enum Boot {
     /// No listener or connector was made yet.
     First,
-    /// The first one was a listener, and it does not listen.
+    /// The first one was made, and others are to come.
+    Started,
+    /// A listener that has to listen does not.
     Failed,
-    /// The first one was made, or the start is over.
+    /// The start is over.
     Done,
 }
 
