@@ -191,7 +191,9 @@ async fn a_listener_is_required_only_at_the_start() {
     let shutdown = |entry: &management::log::Entry| entry.text.starts_with("Shutting down");
     assert!(!logger().recent(0).iter().any(shutdown), "it only failed to listen");
 
-    assert!(!boots(&format!("listener {{\n host: 127.0.0.1\n port: {port}\n}}\n")));
+    for http in [false, true] {
+        assert!(!boots(&format!("listener {{\n host: 127.0.0.1\n port: {port}\n http: {http}\n}}\n")));
+    }
     assert!(logger().recent(0).iter().any(shutdown));
 }
 
@@ -203,17 +205,6 @@ fn boots(entities: &str) -> bool {
     agent.load_all(plan.core).expect("accepted");
     agent.load_all(plan.rest).expect("accepted");
     agent.backend().finish_boot()
-}
-
-#[tokio::test]
-async fn a_router_does_not_start_when_it_speaks_amqp_and_http_on_one_port() {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
-    let taken = socket.local_addr().expect("bound").port();
-    let listener = |port: u16, http: bool| format!("listener {{\n host: 127.0.0.1\n port: {port}\n http: {http}\n}}\n");
-    let (port, other) = (common::free_port(), common::free_port());
-    assert!(!boots(&(listener(port, false) + &listener(port, true))));
-    assert!(boots(&(listener(other, false) + &listener(taken, true))), "somebody else has the port, for now");
-    assert!(!boots(&listener(taken, true)), "the first one is required whatever it speaks");
 }
 
 impl Client {

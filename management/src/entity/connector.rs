@@ -115,7 +115,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let connector = Connector::create(params(a, endpoint, data)?, &runtime.engine()?.io)?;
     connector.activate();
     if runtime.boot == Boot::First {
-        runtime.boot = Boot::Started;
+        runtime.boot = Boot::Done;
     }
     runtime.objects.run(entity, connector);
     Ok(())

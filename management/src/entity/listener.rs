@@ -14,7 +14,6 @@ use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
 use adaptors::http::{self, Http, HttpParams};
 use adaptors::listening::{Listener, Service};
-use adaptors::net;
 use adaptors::sasl::SaslConfig;
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use amqp_core::Value;
@@ -115,12 +114,11 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     endpoint.tls = ssl_profile::used(runtime, a)?;
     let io = runtime.engine()?.io.clone();
     if speaks_http(a) {
-        let is_required = runtime.boot == Boot::First || shares_port(runtime, &endpoint);
         let listener = http::Listener::create(http_params(a, endpoint), &io)?;
-        run(runtime, entity, listener, is_required);
+        run(runtime, entity, listener);
     } else {
         let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
-        run(runtime, entity, listener, runtime.boot == Boot::First);
+        run(runtime, entity, listener);
     }
     Ok(())
 }
@@ -136,31 +134,27 @@ fn speaks_http(a: &Attributes) -> bool {
     a.flag("http") || a.text("httpRootDir").is_some()
 }
 
-/// Whether a router would start with an HTTP listener on the port of an AMQP listener: one of them is of no use.
-fn shares_port(runtime: &Runtime, endpoint: &EndpointParams) -> bool {
-    let taken = || runtime.objects.all::<Running<amqp::Listener>>().flat_map(|open| open.adaptor.bound());
-    let port = net::port_number(&endpoint.port);
-    runtime.boot == Boot::Started && taken().any(|taken| Some(taken.port()) == port)
-}
-
-/// A router needs its first listener; the others open when they can. Those that could not open their sockets try again
-/// once there is another.
-fn run<S: Service>(runtime: &mut Runtime, entity: &EntityConfig, listener: Listener<S>, is_required: bool) {
+/// Runs a listener. Those that could not open their sockets try again now.
+fn run<S: Service>(runtime: &mut Runtime, entity: &EntityConfig, listener: Listener<S>) {
     runtime.objects.all::<Running<amqp::Listener>>().for_each(|open| open.adaptor.start());
     runtime.objects.all::<Running<http::Listener>>().for_each(|open| open.adaptor.start());
-    listener.start();
-    let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
-    if is_required {
-        end_first(runtime, S::WORDS.module, &listener.address(), !matches!(started, Some(Err(_))));
-    }
+    start(runtime, &listener);
     runtime.objects.run(entity, listener);
 }
 
-/// A listener that has to listen does, or does not.
-fn end_first(runtime: &mut Runtime, module: LogModule, address: &str, listens: bool) {
-    runtime.boot = if listens { Boot::Started } else { Boot::Failed };
-    if !listens {
-        router_engine::log!(module, Level::Critical, "Shutting down, required listener failed {address}");
+/// A router needs its first listener; the others open when they can.
+fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
+    listener.start();
+    let is_required = runtime.boot == Boot::First;
+    let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
+    if !is_required {
+        return;
+    }
+    let failed = matches!(started, Some(Err(_)));
+    runtime.boot = if failed { Boot::Failed } else { Boot::Done };
+    if failed {
+        let text = "Shutting down, required listener failed";
+        router_engine::log!(S::WORDS.module, Level::Critical, "{text} {}", listener.address());
     }
 }
 

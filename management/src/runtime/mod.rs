@@ -41,11 +41,9 @@ pub struct Runtime {
 pub(crate) enum Boot {
     /// No listener or connector was made yet.
     First,
-    /// The first one was made, and others are to come.
-    Started,
-    /// A listener that has to listen does not.
+    /// The first one was a listener, and it does not listen.
     Failed,
-    /// The start is over.
+    /// The first one was made, or the start is over.
     Done,
 }
 
