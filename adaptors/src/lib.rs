@@ -17,6 +17,8 @@
 pub mod amqp;
 pub mod clock;
 pub mod files;
+pub mod http;
+pub mod listening;
 pub mod net;
 pub mod observe;
 pub mod pool;
@@ -27,6 +29,7 @@ mod retry;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;
+mod start;
 pub mod tasks;
 pub mod tcp;
 pub mod tls;

@@ -122,6 +122,8 @@ pub struct RouterRow {
     pub totals: Totals,
     /// Since start.
     pub uptime: Duration,
+    /// Since the topology changed, if it ever did.
+    pub since_topology_change: Option<Duration>,
 }
 
 /// Part of a table: rows are numbered from zero, oldest first.
@@ -248,6 +250,7 @@ impl Router {
             outgoing: core.outgoing.len(),
             totals: core.figures.totals,
             uptime: now.since(core.timers.started),
+            since_topology_change: core.plane.since_change(now),
         }
     }
 
