@@ -29,6 +29,20 @@ pub enum Dialler {
     Right,
 }
 
+/// Where a TCP service has TLS of the routers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Nowhere: what client and server speak passes.
+    #[default]
+    None,
+    /// Between client and listener.
+    Listener,
+    /// Between connector and server.
+    Connector,
+    /// At both.
+    Both,
+}
+
 /// A TCP service across the line.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -40,8 +54,8 @@ pub struct Service {
     pub connector: Option<usize>,
     /// Where the server is.
     pub server: SocketAddr,
-    /// TLS between client and listener, and between connector and server.
-    pub tls: bool,
+    /// Where TLS is.
+    pub tls: Tls,
 }
 
 /// Description of a line, before it is started.
@@ -77,6 +91,20 @@ pub struct Node {
     amqp: Port,
     amqps: Port,
     inter_router: Port,
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Whether the listener has TLS.
+    pub const fn is_at_listener(self) -> bool {
+        matches!(self, Self::Listener | Self::Both)
+    }
+
+    /// Whether the connector has TLS.
+    pub const fn is_at_connector(self) -> bool {
+        matches!(self, Self::Connector | Self::Both)
+    }
 }
 
 // === impl LineBuilder ===
@@ -135,14 +163,20 @@ impl LineBuilder {
     #[must_use]
     pub fn service(mut self, address: &str, listener: usize, connector: usize, server: SocketAddr) -> Self {
         let connector = Some(connector);
-        self.services.push(Service { address: address.to_owned(), listener, connector, server, tls: false });
+        self.services.push(Service { address: address.to_owned(), listener, connector, server, tls: Tls::None });
         self
     }
 
     /// Lets the clients and servers of the services added so far use TLS.
     #[must_use]
-    pub fn with_tls(mut self) -> Self {
-        self.services.iter_mut().for_each(|service| service.tls = true);
+    pub fn with_tls(self) -> Self {
+        self.tls(Tls::Both)
+    }
+
+    /// Sets where the services added so far have TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.services.iter_mut().for_each(|service| service.tls = tls);
         self
     }
 
@@ -156,7 +190,7 @@ impl LineBuilder {
     /// Adds a TCP listener whose service has no connector yet.
     #[must_use]
     pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
-        self.services.push(Service { address: address.to_owned(), listener, connector: None, server, tls: false });
+        self.services.push(Service { address: address.to_owned(), listener, connector: None, server, tls: Tls::None });
         self
     }
 
@@ -245,11 +279,11 @@ impl LineBuilder {
             let listen = port.number().to_string();
             let server = (service.server.ip().to_string(), service.server.port().to_string());
             let address = ("address", service.address.as_str());
-            let tls = service.tls.then_some(("sslProfile", TLS_PROFILE));
+            let profile = |here: bool| here.then_some(("sslProfile", TLS_PROFILE));
             if service.listener == index {
                 let mut listener =
                     vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
-                listener.extend(tls);
+                listener.extend(profile(service.tls.is_at_listener()));
                 listener.extend(self.authenticated_clients.then_some(("authenticatePeer", "yes")));
                 config = config.section("tcpListener", &listener);
             }
@@ -257,9 +291,9 @@ impl LineBuilder {
                 // Names are unique among all entities of a router.
                 let name = format!("{}-connector", service.address);
                 // The certificate names `localhost`.
-                let host = if service.tls { "localhost" } else { &server.0 };
+                let host = if service.tls.is_at_connector() { "localhost" } else { &server.0 };
                 let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
-                connector.extend(tls);
+                connector.extend(profile(service.tls.is_at_connector()));
                 config = config.section("tcpConnector", &connector);
             }
         }
