@@ -12,8 +12,8 @@ use crate::harness::Port;
 /// The folder of what is served, and of what clients have put there.
 pub const PAGES: &str = "pages";
 
-/// Starts a server of the files in [`PAGES`]: it takes new ones and deletes any. Below `/chunked/` it serves them in
-/// chunks, below `/nothing/` it answers 204. With TLS it offers HTTP/2.
+/// Starts a server of the files in [`PAGES`]: it takes new ones and deletes any. Below `/squeezed/` it
+/// compresses them, so that it does not know their lengths; `/nothing` it answers with 204. With TLS it offers HTTP/2.
 pub fn serve(port: Port, site: Site<'_>) -> Result<Server> {
     start(port, site, if site.tls.is_some() { "ssl http2" } else { "" })
 }
@@ -41,14 +41,15 @@ fn config(port: &Port, site: Site<'_>, protocol: &str) -> String {
         "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
          events {{ }}
          http {{
-             access_log off; client_max_body_size 0; keepalive_requests 100000; gzip_min_length 1; gzip_types *;
+             access_log off; client_max_body_size 0; keepalive_requests 100000; gzip_min_length 1;
+             gzip_types *; gzip_http_version 1.0;
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
              uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
              server {{
                  listen 127.0.0.1:{port} {protocol}; {tls} root {folder}/{PAGES};
                  location / {{ dav_methods PUT DELETE; }}
-                 location /chunked/ {{ alias {folder}/{PAGES}/; gzip on; }}
-                 location /nothing/ {{ return 204; }}
+                 location /squeezed/ {{ alias {folder}/{PAGES}/; gzip on; }}
+                 location = /nothing {{ return 204; }}
              }}
          }}",
         folder = path(site.folder),
