@@ -16,6 +16,7 @@ from websockets.asyncio.server import serve as websocket_server
 from websockets.sync.client import connect
 
 MAX_SIZE = 1 << 26
+PATTERN = bytes(range(251))
 
 
 async def echo(socket):
@@ -41,7 +42,7 @@ def call(args):
         print("open", flush=True)
         for line in sys.stdin:
             size = int(line)
-            message = "x" * size if size < 1000 else bytes(index % 253 for index in range(size))
+            message = "x" * size if size < 1000 else (PATTERN * (size // len(PATTERN) + 1))[:size]
             socket.send(message)
             assert socket.recv(timeout=60) == message
             print("echoed", size, flush=True)

@@ -11,7 +11,10 @@ use crate::peers::{python, scripts};
 /// The Python that has a module, without which the test is left out.
 pub fn python_with(module: &str) -> Result<PathBuf> {
     let has_module = |program: &PathBuf| {
-        let output = Command::new(program).args(["-c", &format!("import {module}")]).env_remove("PYTHONPATH").output();
+        let output = Command::new(program)
+            .args(["-c", &format!("import importlib.util as i; exit(not i.find_spec({module:?}))")])
+            .env_remove("PYTHONPATH")
+            .output();
         output.is_ok_and(|output| output.status.success())
     };
     skip_unless(python().filter(has_module), &format!("the Python module {module} is not installed"))

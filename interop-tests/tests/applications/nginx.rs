@@ -11,7 +11,7 @@ use interop_tests::tcp::{Digest, receive_all, send_pattern};
 use std::time::Duration;
 
 /// Octets of a file.
-const FILE: u64 = 8 << 20;
+const FILE: u64 = 4 << 20;
 /// Octets of a file that takes its time.
 const GIBIBYTE: u64 = 1 << 30;
 

@@ -9,11 +9,11 @@ use interop_tests::harness::{Dialogue, output_of};
 use crate::octets;
 
 /// Requests in one pipe.
-const PIPELINED: usize = 20_000;
+const PIPELINED: usize = 10_000;
 /// Messages to a subscriber.
 const PUBLISHED: usize = 1000;
 /// Octets of a large value.
-const LARGE: usize = 8 << 20;
+const LARGE: usize = 4 << 20;
 
 fn check(routers: Routers, encryption: Encryption) -> Result<()> {
     let mut stage = Stage::open(routers, encryption)?;
@@ -63,7 +63,7 @@ fn subscriber(stage: &Stage) -> Result<()> {
 /// Fifty connections at a time.
 fn benchmark(stage: &Stage) -> Result<()> {
     let mut command = redis::client("redis-benchmark", stage)?;
-    let said = output_of(command.args(["-q", "-n", "5000", "-c", "50", "-P", "8", "-t", "set,lpush,lrange_100"]), &[])?;
+    let said = output_of(command.args(["-q", "-n", "2000", "-c", "50", "-P", "8", "-t", "set,lpush,lrange_100"]), &[])?;
     let said = String::from_utf8_lossy(&said);
     ensure!(said.matches("requests per second").count() >= 3 && !said.contains("Error"), "{said}");
     Ok(())

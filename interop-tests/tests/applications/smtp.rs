@@ -9,7 +9,7 @@ use interop_tests::apps::{Encryption, Routers, Stage, smtp};
 use interop_tests::harness::output_of;
 
 /// Mails that are sent.
-const MAILS: usize = 5;
+const MAILS: usize = 3;
 /// Lines of a mail, each of 64 octets without its end.
 const LINES: usize = 16 * 1024;
 
