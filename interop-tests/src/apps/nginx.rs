@@ -1,7 +1,6 @@
 //! nginx.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -12,8 +11,8 @@ use crate::harness::Port;
 /// The folder of what is served, and of what clients have put there.
 pub const PAGES: &str = "pages";
 
-/// Starts a server of the files in [`PAGES`]: it takes new ones and deletes any. Below `/squeezed/` it
-/// compresses them, so that it does not know their lengths; `/nothing` it answers with 204. With TLS it offers HTTP/2.
+/// Starts a server of the files in [`PAGES`]: it takes new ones and deletes any. Below `/squeezed/` it compresses them,
+/// so that it does not know their lengths; `/nothing` it answers with 204. With TLS it offers HTTP/2.
 pub fn serve(port: Port, site: Site<'_>) -> Result<Server> {
     start(port, site, if site.tls.is_some() { "ssl http2" } else { "" })
 }
@@ -33,9 +32,8 @@ fn start(port: Port, site: Site<'_>, protocol: &str) -> Result<Server> {
 }
 
 fn config(port: &Port, site: Site<'_>, protocol: &str) -> String {
-    let path = |path: &Path| text(path);
     let tls = site.tls.map(|files| {
-        format!("ssl_certificate {}; ssl_certificate_key {};", path(&files.certificate), path(&files.key))
+        format!("ssl_certificate {}; ssl_certificate_key {};", text(&files.certificate), text(&files.key))
     });
     format!(
         "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
@@ -52,7 +50,7 @@ fn config(port: &Port, site: Site<'_>, protocol: &str) -> String {
                  location = /nothing {{ return 204; }}
              }}
          }}",
-        folder = path(site.folder),
+        folder = text(site.folder),
         port = port.number(),
         tls = tls.unwrap_or_default(),
     )

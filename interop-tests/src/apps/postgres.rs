@@ -66,8 +66,8 @@ fn program(name: &str) -> Result<PathBuf> {
 
 /// Whom the server runs as: it refuses to be root.
 struct Owner {
-    /// Name, user and group, where it is not us.
-    other: Option<(String, u32, u32)>,
+    /// User and group, where it is not us.
+    other: Option<(u32, u32)>,
 }
 
 // === impl Owner ===
@@ -78,18 +78,13 @@ impl Owner {
             return Ok(Self { other: None });
         }
         let users = fs::read_to_string("/etc/passwd")?;
-        let find = |wanted: &str| {
-            let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-            let user = users.lines().map(fields).find(|fields| fields.first().is_some_and(|name| name == wanted))?;
-            Some((wanted.to_owned(), user.get(2)?.parse().ok()?, user.get(3)?.parse().ok()?))
-        };
-        let other = find("postgres").or_else(|| find("nobody")).context("no user to run PostgreSQL as")?;
-        Ok(Self { other: Some(other) })
+        let other = ["postgres", "nobody"].iter().find_map(|name| ids(&users, name));
+        Ok(Self { other: Some(other.context("no user to run PostgreSQL as")?) })
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(self.other.as_ref().map_or(program, |_| Path::new("setpriv")));
-        if let Some((_, user, group)) = &self.other {
+        let mut command = Command::new(self.other.map_or(program, |_| Path::new("setpriv")));
+        if let Some((user, group)) = self.other {
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]);
             command.arg(program);
         }
@@ -98,16 +93,13 @@ impl Owner {
     }
 
     fn take(&self, path: &Path) -> Result<()> {
-        if let Some((_, user, group)) = &self.other {
-            chown(path, Some(*user), Some(*group)).with_context(|| format!("giving away {}", path.display()))?;
-        }
-        Ok(())
+        let Some((user, group)) = self.other else { return Ok(()) };
+        chown(path, Some(user), Some(group)).with_context(|| format!("giving away {}", path.display()))
     }
 
-    /// Lets it pass through a folder of the test, which is closed to others.
+    /// Lets it pass through the folders of the test, which are closed to others.
     fn let_through(&self, folder: &Path) -> Result<()> {
-        let closed = folder.ancestors().take_while(|folder| *folder != std::env::temp_dir());
-        let mut closed = closed.filter(|_| self.other.is_some());
+        let mut closed = folder.ancestors().take(2).filter(|_| self.other.is_some());
         closed.try_for_each(|folder| Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o711))?))
     }
 
@@ -119,4 +111,11 @@ impl Owner {
         self.take(&copy)?;
         Ok(copy)
     }
+}
+
+/// User and group of a name in a file like `/etc/passwd`.
+fn ids(users: &str, name: &str) -> Option<(u32, u32)> {
+    let user = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = user.split(':').skip(2).map(str::parse);
+    Some((fields.next()?.ok()?, fields.next()?.ok()?))
 }

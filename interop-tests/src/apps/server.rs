@@ -1,7 +1,7 @@
 //! A server process.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -61,11 +61,6 @@ impl Server {
     pub fn ended_by(mut self, signal: Signal) -> Self {
         self.farewell = signal;
         self
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.port.address()
     }
 
     fn signal(&self, signal: Signal) {
