@@ -236,10 +236,11 @@ impl Router {
     /// Router-wide figures. What this costs does not depend on how many objects there are.
     #[must_use]
     pub fn router_row(&self, now: Instant) -> RouterRow {
+        let http1 = self.records().map_or(0, |records| records.http1_flows());
         let core = self.core.lock();
         RouterRow {
             connections: core.figures.connections,
-            services: core.figures.services(),
+            services: core.figures.services(http1),
             links: core.figures.links,
             addresses: core.addresses.records().len(),
             nodes: core.plane.routing().count(),
