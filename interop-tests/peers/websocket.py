@@ -15,6 +15,7 @@ import sys
 from websockets.asyncio.server import serve as websocket_server
 from websockets.sync.client import connect
 
+LIMIT = 60
 MAX_SIZE = 1 << 26
 PATTERN = bytes(range(251))
 
@@ -38,15 +39,15 @@ def call(args):
     context = ssl.create_default_context(cafile=args.ca) if args.ca else None
     scheme = "wss" if args.ca else "ws"
     uri = f"{scheme}://localhost:{args.port}/chat"
-    with connect(uri, ssl=context, compression=None, max_size=MAX_SIZE) as socket:
+    with connect(uri, ssl=context, compression=None, max_size=MAX_SIZE, open_timeout=LIMIT) as socket:
         print("open", flush=True)
         for line in sys.stdin:
             size = int(line)
             message = "x" * size if size < 1000 else (PATTERN * (size // len(PATTERN) + 1))[:size]
             socket.send(message)
-            assert socket.recv(timeout=60) == message
+            assert socket.recv(timeout=LIMIT) == message
             print("echoed", size, flush=True)
-        socket.ping().wait(60)
+        socket.ping().wait(LIMIT)
         socket.close()
         print("closed", socket.protocol.close_code, flush=True)
 

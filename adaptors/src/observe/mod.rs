@@ -83,7 +83,10 @@ enum State<S> {
     Http1(Http1<S>),
     Http2(Box<Http2<S>>),
     /// HTTP/1, or so it seemed, of which nobody wants records: only who spoke last is known.
-    Resting { last: Side, is_http1: bool },
+    Resting {
+        last: Side,
+        is_http1: bool,
+    },
     Off,
 }
 

@@ -10,19 +10,21 @@ use crate::harness::{Port, output_of};
 
 /// Starts a server with an empty database `test`, whose root needs no password.
 pub fn serve(port: Port, site: Site<'_>) -> Result<Server> {
-    let program = require("mariadbd")?;
-    let data = format!("--datadir={}", site.folder.join("data").display());
+    let mut command = Command::new(require("mariadbd")?);
     let mut install = Command::new(require("mariadb-install-db")?);
-    install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-name-resolve", &data]);
+    let data = format!("--datadir={}", text(&site.folder.join("data")));
+    // A server that starts removes what it finds in there, another's too.
+    let temporary = format!("--tmpdir={}", text(site.folder));
     // Nothing needs to outlive a power cut.
     let careless = ["--innodb-flush-method=nosync", "--innodb-log-file-size=8M", "--sync-frm=0"];
-    install.args(careless);
-    let mut command = Command::new(program);
-    let socket = site.folder.join("socket");
-    command.args(["--no-defaults", &data]).args(careless);
-    command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--local-infile=1"]);
+    for command in [&mut install, &mut command] {
+        command.args(["--no-defaults", &data, &temporary, "--skip-name-resolve"]).args(careless);
+    }
+    install.arg("--auth-root-authentication-method=normal");
+    command.args(["--bind-address=127.0.0.1", "--local-infile=1"]);
     command.args(["--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=64M"]);
-    command.arg(format!("--port={}", port.number())).arg(format!("--socket={}", socket.display()));
+    command.arg(format!("--port={}", port.number()));
+    command.arg(format!("--socket={}", text(&site.folder.join("socket"))));
     if geteuid().is_root() {
         install.arg("--user=root");
         command.arg("--user=root");
