@@ -72,6 +72,8 @@ pub(crate) fn pools(row: &RouterRow) -> Vec<Pool> {
         ("qdr_address_t", 400, row.addresses),
         ("qdr_link_t", 300, row.links),
         ("qdr_connection_t", 500, row.connections),
+        // Every peer keeps a list of what the core is to do for it.
+        ("qdr_action_t", 150, row.peers),
         ("qdr_delivery_t", 200, row.incoming + row.outgoing),
         ("qd_message_t", 100, row.incoming),
     ];

@@ -104,6 +104,8 @@ pub struct AddressRow {
 /// Router-wide figures.
 #[derive(Debug, Clone, Default)]
 pub struct RouterRow {
+    /// Peers of the core, those inside the process and those that have not opened yet included.
+    pub peers: usize,
     /// Connections whose open came, as in [`Router::connection_rows`].
     pub connections: usize,
     /// Of these, those of role normal by protocol.
@@ -241,6 +243,7 @@ impl Router {
         let http1 = self.records().map_or(0, |records| records.http1_flows());
         let core = self.core.lock();
         RouterRow {
+            peers: core.conns.len(),
             connections: core.figures.connections,
             services: core.figures.services(http1),
             links: core.figures.links,
