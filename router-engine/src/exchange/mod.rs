@@ -69,6 +69,9 @@ const DATA: u64 = 1;
 /// Mailbox key: who consumes the address of a request that is to be sent again.
 const WATCH: u64 = 2;
 
+/// Mailbox key: the flow is given up, as it carries nothing. Whoever says so posts [`Effect::Close`] a little later.
+pub const GIVE_UP: u64 = 3;
+
 /// Names of a requester's links.
 const REQUEST_LINK: &str = "tcp.lside.in";
 const REPLY_LINK: &str = "tcp.lside.out";
@@ -222,6 +225,16 @@ impl Exchange {
     pub fn cut(&mut self) {
         if self.phase != Phase::Left {
             self.phase = Phase::Cut;
+        }
+    }
+
+    /// The flow ends here, as if it had been told to close. A request that brought nothing would be sent again for that, to
+    /// the same end: its sender is told first that it is refused, and breaks off itself.
+    fn give_up(&mut self) {
+        self.failure.get_or_insert(Failure::Closed);
+        let may_be_sent_again = self.role == Role::Responder && self.octets() == (0, 0);
+        if !(may_be_sent_again && self.receiving.refuse(&mut self.actions)) {
+            self.cut();
         }
     }
 
@@ -407,6 +420,7 @@ impl Exchange {
             match key {
                 ROOM => self.sending.on_room(),
                 DATA => self.receiving.dry = false,
+                GIVE_UP => self.give_up(),
                 _ => {}
             }
         }
