@@ -56,6 +56,10 @@ pub struct Service {
     pub server: SocketAddr,
     /// Where TLS is.
     pub tls: Tls,
+    /// More attributes of the listener.
+    pub listener_options: Vec<(&'static str, &'static str)>,
+    /// More attributes of the connector.
+    pub connector_options: Vec<(&'static str, &'static str)>,
 }
 
 /// Description of a line, before it is started.
@@ -104,6 +108,16 @@ impl Tls {
     /// Whether the connector has TLS.
     pub const fn is_at_connector(self) -> bool {
         matches!(self, Self::Connector | Self::Both)
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    fn new(address: &str, listener: usize, connector: Option<usize>, server: SocketAddr) -> Self {
+        let (listener_options, connector_options) = (Vec::new(), Vec::new());
+        let address = address.to_owned();
+        Self { address, listener, connector, server, tls: Tls::None, listener_options, connector_options }
     }
 }
 
@@ -162,8 +176,21 @@ impl LineBuilder {
     /// Adds a TCP service with its listener on router `listener` and its connector on router `connector`.
     #[must_use]
     pub fn service(mut self, address: &str, listener: usize, connector: usize, server: SocketAddr) -> Self {
-        let connector = Some(connector);
-        self.services.push(Service { address: address.to_owned(), listener, connector, server, tls: Tls::None });
+        self.services.push(Service::new(address, listener, Some(connector), server));
+        self
+    }
+
+    /// Gives attributes to the listeners and the connectors of the services added so far.
+    #[must_use]
+    pub fn with_options(
+        mut self,
+        listener: impl IntoIterator<Item = (&'static str, &'static str)> + Clone,
+        connector: impl IntoIterator<Item = (&'static str, &'static str)> + Clone,
+    ) -> Self {
+        for service in &mut self.services {
+            service.listener_options.extend(listener.clone());
+            service.connector_options.extend(connector.clone());
+        }
         self
     }
 
@@ -190,7 +217,7 @@ impl LineBuilder {
     /// Adds a TCP listener whose service has no connector yet.
     #[must_use]
     pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
-        self.services.push(Service { address: address.to_owned(), listener, connector: None, server, tls: Tls::None });
+        self.services.push(Service::new(address, listener, None, server));
         self
     }
 
@@ -284,6 +311,7 @@ impl LineBuilder {
                 let mut listener =
                     vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
                 listener.extend(profile(service.tls.is_at_listener()));
+                listener.extend(&service.listener_options);
                 listener.extend(self.authenticated_clients.then_some(("authenticatePeer", "yes")));
                 config = config.section("tcpListener", &listener);
             }
@@ -294,6 +322,7 @@ impl LineBuilder {
                 let host = if service.tls.is_at_connector() { "localhost" } else { &server.0 };
                 let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
                 connector.extend(profile(service.tls.is_at_connector()));
+                connector.extend(&service.connector_options);
                 config = config.section("tcpConnector", &connector);
             }
         }

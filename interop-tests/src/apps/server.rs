@@ -1,7 +1,7 @@
 //! A server process.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -54,6 +54,11 @@ impl Server {
             Ok(Some(status)) => bail!("{command:?} has ended, {status}: {}", said()),
             Err(error) => Err(error.context(format!("{command:?}: {}", said()))),
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
     }
 
     /// Sets the signal that ends it.

@@ -361,6 +361,12 @@ impl Exchange {
         self.phase == Phase::Open && self.sending.is_ended() && written
     }
 
+    /// Whether one direction has ended and the other has not.
+    #[must_use]
+    pub fn is_half_closed(&self) -> bool {
+        self.sending.is_ended() != self.receiving.is_done()
+    }
+
     /// Whether a reset must be looked out for, as nothing is read that would tell of it. What a server has sent before
     /// its reset is still to be read, when there is room.
     #[must_use]
