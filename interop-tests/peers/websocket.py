@@ -12,11 +12,12 @@ import asyncio
 import ssl
 import sys
 
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve as websocket_server
-from websockets.sync.client import connect
 
 LIMIT = 60
-MAX_SIZE = 1 << 26
+# Without the extension for compression, as octets are counted, and silent where nothing is to be said.
+OPTIONS = {"compression": None, "ping_interval": None, "max_size": 1 << 26, "open_timeout": LIMIT}
 PATTERN = bytes(range(251))
 
 
@@ -30,26 +31,26 @@ async def serve(args):
     if args.certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(args.certificate, args.key)
-    # Without the extension for compression: octets are counted.
-    async with websocket_server(echo, "127.0.0.1", args.port, ssl=context, compression=None, max_size=MAX_SIZE) as server:
+    async with websocket_server(echo, "127.0.0.1", args.port, ssl=context, **OPTIONS) as server:
         await server.serve_forever()
 
 
-def call(args):
+async def call(args):
+    # The library's client for threads reads and writes at the same time what OpenSSL allows one at a time.
     context = ssl.create_default_context(cafile=args.ca) if args.ca else None
     scheme = "wss" if args.ca else "ws"
     uri = f"{scheme}://localhost:{args.port}/chat"
-    with connect(uri, ssl=context, compression=None, max_size=MAX_SIZE, open_timeout=LIMIT) as socket:
+    async with connect(uri, ssl=context, **OPTIONS) as socket:
         print("open", flush=True)
-        for line in sys.stdin:
+        while line := await asyncio.to_thread(sys.stdin.readline):
             size = int(line)
             message = "x" * size if size < 1000 else (PATTERN * (size // len(PATTERN) + 1))[:size]
-            socket.send(message)
-            assert socket.recv(timeout=LIMIT) == message
+            await socket.send(message)
+            assert await asyncio.wait_for(socket.recv(), LIMIT) == message
             print("echoed", size, flush=True)
-        socket.ping().wait(LIMIT)
-        socket.close()
-        print("closed", socket.protocol.close_code, flush=True)
+        await asyncio.wait_for(await socket.ping(), LIMIT)
+        await socket.close()
+        print("closed", socket.close_code, flush=True)
 
 
 def main():
@@ -60,10 +61,7 @@ def main():
     parser.add_argument("--key")
     parser.add_argument("--ca")
     args = parser.parse_args()
-    if args.role == "serve":
-        asyncio.run(serve(args))
-    else:
-        call(args)
+    asyncio.run({"serve": serve, "call": call}[args.role](args))
 
 
 if __name__ == "__main__":
