@@ -38,7 +38,8 @@ impl LongPath {
     /// Starts the line of `routers`.
     pub fn start(line: LineBuilder, routers: usize, delay: Duration) -> Result<Self> {
         let server = ScriptedServer::start()?;
-        let line = line.delayed(delay).service(SERVICE, 0, routers - 1, server.address()).start()?;
+        let line = if delay.is_zero() { line } else { line.delayed(delay) };
+        let line = line.service(SERVICE, 0, routers - 1, server.address()).start()?;
         let path = Self { line, server };
         eventually("the service works", || path.carry(Direction::Up, 100).map(drop))?;
         Ok(path)
