@@ -30,6 +30,10 @@ struct Slots {
 impl Records for Slots {
     type Slot = u64;
 
+    fn are_wanted(&self) -> bool {
+        self.collected
+    }
+
     fn begin(&mut self, request: &RequestHead<'_>, _: Instant) -> Option<u64> {
         self.collected.then(|| black_box(request.method().len() as u64))
     }

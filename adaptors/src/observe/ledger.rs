@@ -44,6 +44,10 @@ pub(super) struct Outcome {
 impl Records for Ledger {
     type Slot = usize;
 
+    fn are_wanted(&self) -> bool {
+        !self.refuses
+    }
+
     fn begin(&mut self, request: &RequestHead<'_>, now: Instant) -> Option<usize> {
         if self.refuses {
             return None;
@@ -84,20 +88,23 @@ pub(super) fn time(turn: usize) -> Instant {
 }
 
 /// Watches a conversation whose turns come in pieces of the lengths that `piece` gives, and the end of the connection.
+/// Records are wanted from a turn on.
 pub(super) fn watch(
     mode: Mode,
     turns: &[Turn<'_>],
-    refuses: bool,
+    wanted: usize,
     mut piece: impl FnMut() -> usize,
     mut check: impl FnMut(&Observer<usize>),
 ) -> Outcome {
-    let mut ledger = Ledger { refuses, ..Ledger::default() };
+    let mut ledger = Ledger::default();
     let (mut observer, mut off) = (Observer::new(mode), None);
     for (turn, (side, octets)) in turns.iter().enumerate() {
+        ledger.refuses = turn < wanted;
         let mut left = *octets;
         while !left.is_empty() {
             let (octets, rest) = left.split_at(piece().clamp(1, left.len()));
             let told = match side {
+                side if observer.rests(*side, &ledger) => None,
                 Side::Client => observer.on_client(octets, time(turn), &mut ledger),
                 Side::Server => observer.on_server(octets, time(turn), &mut ledger),
             };
@@ -116,10 +123,19 @@ pub(super) fn watch(
 /// Watches a conversation whole, and in pieces of several lengths, which has to make no difference.
 #[cfg(test)]
 pub(super) fn outcome(mode: Mode, turns: &[Turn<'_>]) -> Outcome {
-    let whole = watch(mode, turns, false, || usize::MAX, |_| {});
+    let whole = watch(mode, turns, 0, || usize::MAX, |_| {});
     for length in [1, 2, 3, 7, 19] {
-        assert_eq!(watch(mode, turns, false, || length, |_| {}), whole, "in pieces of {length}");
+        assert_eq!(watch(mode, turns, 0, || length, |_| {}), whole, "in pieces of {length}");
     }
-    assert_eq!(watch(mode, turns, true, || usize::MAX, |_| {}).off, whole.off, "without records");
+    check_blind(&watch(mode, turns, usize::MAX, || usize::MAX, |_| {}), &whole);
     whole
+}
+
+/// Whoever gives no record does not learn that HTTP/1 is malformed, and learns everything else.
+pub(super) fn check_blind(blind: &Outcome, whole: &Outcome) {
+    assert_eq!(blind.entries, []);
+    match whole.off {
+        Some((_, Off::Http1(_) | Off::NotHttp1(_) | Off::Tunnel)) => assert_eq!(blind.off, None),
+        off => assert_eq!(blind.off, off),
+    }
 }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! An observer only watches: it is lent octets that pass, in either direction, and keeps none of a body. It has no
-//! socket and no clock. What it does not understand, or what would take more memory than it is given, ends it for the
-//! rest of the connection, and [`Off`] says why.
+//! socket and no clock. While nobody wants records it rests: a connection of HTTP/1 is not decoded, and joined at the
+//! next request once somebody does. What it does not understand, or what would take more memory than it is given, ends
+//! it for the rest of the connection, and [`Off`] says why.
 //!
 //! | What | At most, per connection |
 //! |---|---|
@@ -56,8 +57,10 @@ pub enum Mode {
 
 /// Who sent octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub enum Side {
+    /// The client.
     Client,
+    /// The server.
     Server,
 }
 
@@ -69,6 +72,9 @@ pub struct Observer<S> {
 
 /// ```text
 ///  Detecting --+--> Http1 --+--> Off
+///              |    |  ^    |
+///              |    v  |    |
+///              |   Resting  |
 ///              '--> Http2 --'
 /// ```
 #[derive(Debug)]
@@ -76,6 +82,8 @@ enum State<S> {
     Detecting(Detector),
     Http1(Http1<S>),
     Http2(Box<Http2<S>>),
+    /// HTTP/1 of which nobody wants records: only who spoke last is known.
+    Resting(Side),
     Off,
 }
 
@@ -109,7 +117,7 @@ impl<S> Observer<S> {
         match std::mem::replace(&mut self.state, State::Off) {
             State::Http1(mut http1) => http1.end(&mut recorder),
             State::Http2(mut http2) => http2.end(&mut recorder),
-            State::Detecting(_) | State::Off => {}
+            State::Detecting(_) | State::Resting(_) | State::Off => {}
         }
     }
 
@@ -119,10 +127,25 @@ impl<S> Observer<S> {
         matches!(self.state, State::Off)
     }
 
-    /// Whether the connection is watched as one of HTTP/1 now, and counts as one.
+    /// Whether the connection is taken for one of HTTP/1 now.
     #[must_use]
     pub const fn is_http1(&self) -> bool {
-        matches!(self.state, State::Http1(_))
+        matches!(self.state, State::Http1(_) | State::Resting(_))
+    }
+
+    /// Whether the next octets of a client or server need not be watched: nobody wants records, and watching can begin
+    /// again at any request. HTTP/2 is followed all the same, as nobody can join its compression later.
+    pub fn rests<R: Records<Slot = S>>(&mut self, side: Side, records: &R) -> bool {
+        if records.are_wanted() {
+            return false;
+        }
+        match &self.state {
+            State::Http1(http1) if !http1.is_between_requests() => return false,
+            State::Http1(_) | State::Resting(_) => {}
+            State::Detecting(_) | State::Http2(_) | State::Off => return false,
+        }
+        self.state = State::Resting(side);
+        true
     }
 
     fn watch<R: Records<Slot = S>>(&mut self, side: Side, octets: &[u8], now: Instant, records: &mut R) -> Option<Off> {
@@ -133,10 +156,21 @@ impl<S> Observer<S> {
                 let verdict = detector.watch(side, octets);
                 self.on_verdict(verdict, octets, &mut recorder)
             }
-            _ => self.decode(side, octets, &mut recorder),
+            State::Resting(last) => {
+                let begins = (*last, side) == (Side::Server, Side::Client) && http1::is_request(octets);
+                self.state = if begins { State::Http1(Http1::joined()) } else { State::Resting(side) };
+                self.decode(side, octets, &mut recorder)
+            }
+            State::Http1(_) | State::Http2(_) => self.decode(side, octets, &mut recorder),
         };
         let off = watched.err()?;
+        let missed = matches!(&self.state, State::Http1(http1) if !http1.is_proven());
         self.end(now, records);
+        if missed {
+            // What looked like a request was something else, or came before its turn.
+            self.state = State::Resting(side);
+            return None;
+        }
         Some(off)
     }
 
@@ -147,7 +181,7 @@ impl<S> Observer<S> {
         match &mut self.state {
             State::Http1(http1) => http1.watch(side, octets, recorder),
             State::Http2(http2) => http2.watch(side, octets, recorder),
-            State::Detecting(_) | State::Off => Ok(()),
+            State::Detecting(_) | State::Resting(_) | State::Off => Ok(()),
         }
     }
 
@@ -162,6 +196,10 @@ impl<S> Observer<S> {
         let (state, replay) = match verdict {
             Verdict::Undecided => return Ok(()),
             Verdict::Unknown => return Err(Off::Undetected),
+            Verdict::Http1(_) if !recorder.records.are_wanted() => {
+                self.state = State::Resting(Side::Client);
+                return Ok(());
+            }
             Verdict::Http1(replay) => (State::Http1(Http1::new()), replay),
             Verdict::Http2(replay) => (State::Http2(Box::new(Http2::new())), replay),
         };
@@ -178,7 +216,7 @@ impl<S> Observer<S> {
             State::Detecting(detector) => detector.footprint(),
             State::Http1(http1) => http1.footprint(),
             State::Http2(http2) => http2.footprint(),
-            State::Off => 0,
+            State::Resting(_) | State::Off => 0,
         }
     }
 }

@@ -56,6 +56,9 @@ pub trait Records {
     /// The record of one request.
     type Slot;
 
+    /// Whether requests that begin now are given slots.
+    fn are_wanted(&self) -> bool;
+
     /// A request has begun.
     fn begin(&mut self, request: &RequestHead<'_>, now: Instant) -> Option<Self::Slot>;
 

@@ -20,8 +20,7 @@ pub(super) struct FlowRecord(Option<Box<Flow>>);
 
 #[derive(Debug)]
 struct Flow {
-    /// Taken when it ends.
-    record: Option<Record>,
+    record: Record,
     watch: Stopwatch,
     side: Role,
     error: Option<String>,
@@ -79,7 +78,7 @@ impl FlowRecord {
                 (Attribute::SourceHost, peer.ip().into()),
                 (Attribute::SourcePort, peer.port().into()),
             ];
-            router.records()?.begin_flow(RecordType::BiflowTport, Attributes::from(attributes), clock::now())
+            router.records()?.begin_flow(RecordType::BiflowTport, attributes.into_iter().collect(), clock::now())
         };
         Self::new(begin(), Role::Requester)
     }
@@ -98,12 +97,12 @@ impl FlowRecord {
     }
 
     fn new(record: Option<Record>, side: Role) -> Self {
-        let flow = |record| Box::new(Flow { record: Some(record), watch: Stopwatch::Ready, side, error: None });
+        let flow = |record| Box::new(Flow { record, watch: Stopwatch::Ready, side, error: None });
         Self(record.map(flow))
     }
 
     fn record(&self) -> Option<&Record> {
-        self.0.as_ref()?.record.as_ref()
+        self.0.as_ref().map(|flow| &flow.record)
     }
 
     /// Who it is.
@@ -148,9 +147,7 @@ impl FlowRecord {
             Stopwatch::Ready if answered => flow.watch = Stopwatch::Done,
             Stopwatch::Running(since) if answered => {
                 let taken = answer_time.unwrap_or_else(clock::now).since(since);
-                if let Some(record) = &flow.record {
-                    record.meter().set_latency(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
-                }
+                flow.record.meter().set_latency(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
                 flow.watch = Stopwatch::Done;
             }
             Stopwatch::Ready | Stopwatch::Running(_) | Stopwatch::Done => {}
@@ -180,9 +177,8 @@ impl Drop for Flow {
             Role::Requester => Attribute::ErrorListenerSide,
             Role::Responder => Attribute::ErrorConnectorSide,
         };
-        if let Some(record) = self.record.take() {
-            record.end(self.error.take().map(|error| (attribute, error.into())).into_iter().collect(), clock::now());
-        }
+        let error = self.error.take().map(|error| (attribute, error.into()));
+        self.record.end(error.into_iter().collect(), clock::now());
     }
 }
 

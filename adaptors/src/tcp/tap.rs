@@ -1,7 +1,7 @@
 //! What watches a client's flow for HTTP requests: a tap beside the copy loop, which sees octets and changes none.
 
 use crate::clock;
-use crate::observe::{Fact, Mode, Observer, Off, Records, RequestHead};
+use crate::observe::{Fact, Mode, Observer, Off, Records, RequestHead, Side};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
@@ -51,12 +51,14 @@ impl Tap {
 
     /// The client has sent octets.
     pub(super) fn read(&mut self, octets: &[u8]) {
-        self.watch(|Watched { observer, requests, .. }| observer.on_client(octets, clock::now(), requests));
+        self.watch_octets(Side::Client, |Watched { observer, requests, .. }| {
+            observer.on_client(octets, clock::now(), requests)
+        });
     }
 
     /// So many of these octets were written to the client.
     pub(super) fn written(&mut self, slices: &[IoSlice<'_>], mut count: usize) {
-        self.watch(|Watched { observer, requests, .. }| {
+        self.watch_octets(Side::Server, |Watched { observer, requests, .. }| {
             let now = clock::now();
             slices.iter().find_map(|slice| {
                 let part = &slice[..slice.len().min(count)];
@@ -73,6 +75,13 @@ impl Tap {
             None
         });
         self.0 = None;
+    }
+
+    /// Lets the observer see octets, unless it rests.
+    fn watch_octets(&mut self, side: Side, work: impl FnOnce(&mut Watched) -> Option<Off>) {
+        if self.0.as_mut().is_some_and(|watched| !watched.observer.rests(side, &watched.requests)) {
+            self.watch(work);
+        }
     }
 
     /// Lets the observer work. One that is through, or fails, is gone: the flow goes on without.
@@ -100,8 +109,12 @@ impl Records for Requests {
     type Slot = Request;
 
     /// Only while somebody collects them: there may be tens of thousands in a second.
+    fn are_wanted(&self) -> bool {
+        self.records.collects_flows()
+    }
+
     fn begin(&mut self, request: &RequestHead<'_>, now: Instant) -> Option<Request> {
-        if !self.records.collects_flows() {
+        if !self.are_wanted() {
             return None;
         }
         let attributes = [
@@ -130,7 +143,7 @@ impl Records for Requests {
         }
     }
 
-    fn end(&mut self, request: Request, now: Instant) {
+    fn end(&mut self, mut request: Request, now: Instant) {
         request.record.end(request.last, now);
     }
 }

@@ -9,7 +9,7 @@ use super::input::Input;
 use super::layer::{Authentication, Layer};
 use super::limits::MAX_FRAME_BEFORE_OPEN;
 use super::link::Link;
-use super::liveness::Liveness;
+use super::liveness::Watch;
 use super::output::Output;
 use super::session::Session;
 use super::timer::{Timer, Timers};
@@ -50,7 +50,7 @@ pub struct Connection {
     /// How long we may be silent.
     pub(super) heartbeat: Option<Duration>,
     /// What was agreed with the peer.
-    pub(super) liveness: Option<Liveness>,
+    pub(super) watch: Option<Watch>,
     pub(super) peer_max_frame: u32,
     pub(super) peer_channel_max: u16,
     pub(super) sessions: Slab<Box<Session>>,
@@ -108,7 +108,7 @@ impl Connection {
             received_since: false,
             written_at: 0,
             heartbeat: None,
-            liveness: None,
+            watch: None,
             peer_max_frame: MAX_FRAME_BEFORE_OPEN,
             peer_channel_max: u16::MAX,
             sessions: Slab::new(),
@@ -174,6 +174,9 @@ impl Connection {
         }
         if !self.timers.is_set(Timer::Idle) {
             self.set_idle_timer(now);
+        }
+        if !self.timers.is_set(Timer::Liveness) && !self.ends.close_sent {
+            self.set_liveness_timer(now);
         }
         if let Some(heartbeat) = self.heartbeat
             && self.status == Status::Running
@@ -303,7 +306,7 @@ impl Connection {
     fn note_received(&mut self, now: Instant) {
         if std::mem::take(&mut self.received_since) {
             self.set_idle_timer(now);
-            self.set_liveness_timer(now);
+            self.note_alive(now);
         }
     }
 

@@ -35,30 +35,58 @@ impl Liveness {
     }
 }
 
+/// An agreement that holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    liveness: Liveness,
+    /// Something came since it was made: the peer is there.
+    heard: bool,
+}
+
+/// What the peer has in addition until it is heard for the first time. It hears of the agreement only when our open has
+/// arrived, which may be lost on the way and sent again.
+const ARRIVAL: Duration = Duration::from_secs(3);
+
+// === impl Watch ===
+
+impl Watch {
+    fn allowed_silence(self) -> Duration {
+        let arrival = if self.heard { Duration::ZERO } else { ARRIVAL };
+        self.liveness.detection_time().saturating_add(arrival)
+    }
+}
+
 // === impl Connection ===
 
 impl Connection {
     /// Follows an agreement that was made by the opens; [`Self::flush`] must follow.
     ///
-    /// We send in every interval from now on. The peer may hear of the agreement only when our open arrives, so its
-    /// silence counts from the next octets that come.
+    /// We send in every interval from now on, and so does the peer from when our open arrives.
     pub fn watch(&mut self, liveness: Liveness) {
         let interval = liveness.interval;
         self.heartbeat = Some(self.heartbeat.map_or(interval, |heartbeat| heartbeat.min(interval)));
-        self.liveness = Some(liveness);
-        // The flush sets it anew.
-        self.timers.unset(Timer::Heartbeat);
+        self.watch = Some(Watch { liveness, heard: false });
+        // The flush sets them.
+        [Timer::Heartbeat, Timer::Liveness].into_iter().for_each(|timer| self.timers.unset(timer));
+    }
+
+    /// The peer is alive.
+    pub(super) fn note_alive(&mut self, now: Instant) {
+        if let Some(watch) = &mut self.watch {
+            watch.heard = true;
+            self.set_liveness_timer(now);
+        }
     }
 
     pub(super) fn set_liveness_timer(&mut self, now: Instant) {
-        if let Some(liveness) = self.liveness
+        if let Some(watch) = self.watch
             && self.status == Status::Running
         {
-            self.timers.set(Timer::Liveness, now + liveness.detection_time());
+            self.timers.set(Timer::Liveness, now + watch.allowed_silence());
         }
     }
 
     pub(super) fn liveness_violation(&self) -> Violation {
-        Violation::Liveness(self.liveness.map(Liveness::detection_time).unwrap_or_default())
+        Violation::Liveness(self.watch.map(Watch::allowed_silence).unwrap_or_default())
     }
 }

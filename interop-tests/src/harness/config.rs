@@ -29,9 +29,18 @@ impl RouterConfig {
         Self::new("standalone", id)
     }
 
+    /// Configuration of an interior router with that many data connections beside each of its connectors to routers.
+    pub fn trunking(id: &str, data_connections: &str) -> Self {
+        Self::with(id, &[("mode", "interior"), ("id", id), ("dataConnectionCount", data_connections)])
+    }
+
     fn new(mode: &str, id: &str) -> Self {
+        Self::with(id, &[("mode", mode), ("id", id)])
+    }
+
+    fn with(id: &str, router: &[(&str, &str)]) -> Self {
         let empty = Self { id: id.to_owned(), text: String::new(), listeners: Vec::new() };
-        empty.section("router", &[("mode", mode), ("id", id)])
+        empty.section("router", router)
     }
 
     /// Adds a section with the given attributes.

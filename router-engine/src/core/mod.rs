@@ -23,6 +23,7 @@ mod ending;
 mod figures;
 mod forwarding;
 mod gauge;
+mod groups;
 pub mod ids;
 mod ingress;
 mod lifecycle;

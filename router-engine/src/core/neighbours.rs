@@ -1,5 +1,5 @@
-//! Neighbour routers: their connections, links and connection groups
-//! (spec `inter-router-protocol.md` sections 2.5, 3.2, 12.2).
+//! Neighbour routers: their control connections and links (spec `inter-router-protocol.md` sections 2.5, 3.2). The data
+//! connections beside: [`super::groups`].
 
 use super::Core;
 use super::action::Direction;
@@ -15,11 +15,11 @@ use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
 #[derive(Debug)]
 pub(super) struct Neighbours {
     /// Active control connections by neighbour.
-    active: Vec<Option<Slot<Conn>>>,
+    pub(super) active: Vec<Option<Slot<Conn>>>,
     /// Places among the neighbours that are given out, active or not.
     taken: NeighbourSet,
     /// Data connections without a control connection.
-    unallocated: Vec<Slot<Conn>>,
+    pub(super) unallocated: Vec<Slot<Conn>>,
     /// Idle streaming links that each connection keeps.
     pub(super) pool_kept: usize,
 }
@@ -108,11 +108,6 @@ impl Core {
             router.neighbour = None;
         }
         self.stage(conn, Effect::Close { error: None, hard: true });
-    }
-
-    fn group(&self, conn: Slot<Conn>) -> Option<(String, u64)> {
-        let router = self.conns[conn].router.as_ref()?;
-        Some((router.correlator.clone().unwrap_or_default(), router.ordinal))
     }
 
     fn attach_standing_links(&mut self, conn: Slot<Conn>) {
@@ -215,24 +210,8 @@ impl Core {
         let (id, host) = (self.conns[conn].id, &self.conns[conn].params.facts.host);
         report::group(&correlator, format_args!("setup parent [C{id}] with ordinal={ordinal} (host={host})"));
         report::group(&correlator, format_args!("recording correlator[mask-bit={neighbour}]"));
-        if correlator.is_empty() {
-            return;
-        }
-        let (members, rest): (Vec<Slot<Conn>>, Vec<Slot<Conn>>) =
-            std::mem::take(&mut self.neighbours.unallocated).into_iter().partition(|&data| {
-                self.conns
-                    .get(data)
-                    .and_then(|c| c.router.as_ref())
-                    .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
-            });
-        self.neighbours.unallocated = rest;
-        for &member in &members {
-            let moved = self.conns[member].id;
-            report::group(&correlator, format_args!("moving member [C{moved}] to parent [C{id}]"));
-            self.check_group(member, conn);
-        }
-        if let Some(router) = self.conns[conn].router.as_mut() {
-            router.members = members;
+        if !correlator.is_empty() {
+            self.gather_members(conn, &correlator, ordinal);
         }
     }
 
@@ -246,30 +225,6 @@ impl Core {
         if self.conns[conn].params.initiator {
             for link in control.into_iter().flatten() {
                 self.detach_link(link, None);
-            }
-        }
-    }
-
-    pub(super) fn data_connection_opened(&mut self, conn: Slot<Conn>) {
-        let Some((correlator, ordinal)) = self.group(conn) else { return };
-        let control = self.neighbours.active.iter().flatten().copied().find(|&c| {
-            !correlator.is_empty()
-                && self.conns[c]
-                    .router
-                    .as_ref()
-                    .is_some_and(|r| r.correlator.as_deref() == Some(correlator.as_str()) && r.ordinal == ordinal)
-        });
-        let id = self.conns[conn].id;
-        report::group(&correlator, format_args!("adding member [C{id}] with ordinal={ordinal}"));
-        match control.and_then(|c| Some((c, self.conns[c].id, self.conns[c].router.as_mut()?))) {
-            Some((control, parent, router)) => {
-                router.members.push(conn);
-                report::group(&correlator, format_args!("member [C{id}] added to parent [C{parent}]"));
-                self.check_group(conn, control);
-            }
-            None => {
-                self.neighbours.unallocated.push(conn);
-                report::group(&correlator, format_args!("parent not present moving [C{id}] to unallocated"));
             }
         }
     }
@@ -301,12 +256,7 @@ impl Core {
     }
 
     pub(super) fn router_connection_closed(&mut self, conn: Slot<Conn>) {
-        self.neighbours.unallocated.retain(|&c| c != conn);
-        for control in self.neighbours.active.iter().flatten() {
-            if let Some(router) = self.conns[*control].router.as_mut() {
-                router.members.retain(|&c| c != conn);
-            }
-        }
+        self.leave_group(conn);
         self.neighbour_lost(conn);
         let Some(router) = self.conns[conn].router.take() else { return };
         if let Some(neighbour) = router.neighbour {

@@ -91,6 +91,8 @@ pub(crate) struct RouterConn {
     /// Data connections of the group, on the control connection.
     pub(crate) members: Vec<Slot<Conn>>,
     pub(crate) next_member: usize,
+    /// Of a control connection: where a data connection of the group has ended instead.
+    pub(crate) split_with: Option<String>,
 }
 
 /// What a link is for.

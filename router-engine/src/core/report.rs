@@ -3,8 +3,6 @@
 use super::action::Direction;
 use super::ids::{ConnId, LinkId};
 use super::objects::{Link, LinkKind};
-use super::table::Slot;
-use super::{Conn, Core};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::performative::{Source, Target};
@@ -262,24 +260,19 @@ pub(super) fn group(correlator: &str, what: impl Display) {
     }
 }
 
-impl Core {
-    /// Complains when the connections of a group end at different routers.
-    pub(super) fn check_group(&self, member: Slot<Conn>, parent: Slot<Conn>) {
-        let container = |c: &Conn| c.peer.as_ref().map(|peer| peer.container_id.clone()).unwrap_or_default();
-        let (member, parent) = (&self.conns[member], &self.conns[parent]);
-        let ends = (container(member), container(parent));
-        if ends.0 != ends.1 {
-            log!(
-                CORE,
-                Level::Error,
-                "Connection group failure: connections split across routers: {} ([C{}]) and {} ([C{}])",
-                ends.0,
-                member.id,
-                ends.1,
-                parent.id
-            );
-        }
-    }
+/// A data connection ends at another router than the control connection of its group. That a balancer goes on dealing
+/// them to the same one is of no interest.
+pub(super) fn split_group(is_news: bool, data: (&str, ConnId), control: (&str, ConnId)) {
+    let level = if is_news { Level::Error } else { Level::Debug };
+    log!(
+        CORE,
+        level,
+        "Connection group failure: connections split across routers: {} ([C{}]) and {} ([C{}])",
+        data.0,
+        data.1,
+        control.0,
+        control.1
+    );
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Where records begin, change and end: whoever has something to tell has a [`Record`].
 //!
 //! What a record's owner counts is kept in its [`Meter`], with relaxed stores, and read when it is time to send; begins,
-//! ends and the rest go through one queue that is drained five times in a second. A flow costs two entries there.
+//! ends and the rest go through one queue that is drained five times in a second. What becomes of a record that still
+//! waits there is noted in its own entry, and a flow whose whole life is over before nobody was told of it is no more.
 
 use super::attribute::{Attribute, Value};
 use super::identity::{Identity, SourceId};
 use super::source::Channel;
+use crate::log::{Level, LogModule, enabled};
 use amqp_core::Instant;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -45,7 +47,7 @@ pub enum RecordType {
 }
 
 /// What is told of a record at once.
-pub type Attributes = SmallVec<[(Attribute, Value); 3]>;
+pub type Attributes = SmallVec<[(Attribute, Value); 4]>;
 
 /// Numbers of a record that change often. What they mean: [`RecordType::meters`].
 #[derive(Debug, Default)]
@@ -57,7 +59,15 @@ pub struct Record {
     registry: Arc<Registry>,
     number: u64,
     meter: Arc<Meter>,
+    place: Place,
     ended: bool,
+}
+
+/// Where in the queue a record begins, until that round of it is taken.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    round: u64,
+    index: usize,
 }
 
 /// All records of a router. See the module documentation.
@@ -75,6 +85,8 @@ pub struct Registry {
     collects_flows: AtomicBool,
     /// Somebody collects records of log lines.
     collects_logs: AtomicBool,
+    /// There were so many lines about records that there are no more of them for now.
+    is_terse: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -82,36 +94,57 @@ pub struct Registry {
 struct Queue {
     /// Nobody takes what is told.
     is_closed: bool,
+    /// How often it was taken.
+    round: u64,
     changes: Vec<Change>,
     logs: usize,
+    /// Flows of which nobody is told.
+    untold: u32,
     waker: Option<Waker>,
+}
+
+/// What was told since that was asked, in order.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) changes: Vec<Change>,
+    /// Flows that are over, and of which nobody is told.
+    pub(super) untold: u32,
 }
 
 /// Something that became of a record.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// It began; one of another router's records goes on here if that is the `base`.
-    Begin {
-        number: u64,
-        kind: RecordType,
-        /// In the place of a number.
-        name: Option<Arc<str>>,
-        base: Option<Identity>,
-        at: Instant,
-        attributes: Attributes,
-        meter: Arc<Meter>,
-    },
+    Begin(Begin),
     Set {
         number: u64,
         attributes: Attributes,
     },
-    /// None: at no known time before now.
     End {
         number: u64,
-        at: Option<Instant>,
+        at: End,
         attributes: Attributes,
     },
+    /// The record of a flow has begun and ended, and nobody wants to know.
+    Untold,
 }
+
+/// The beginning of a record, and what became of it before that was taken.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) number: u64,
+    pub(super) kind: RecordType,
+    /// In the place of a number.
+    pub(super) name: Option<Arc<str>>,
+    /// Whose record goes on here, if it is that of another one: of another router, or of the other side.
+    pub(super) base: Option<Identity>,
+    pub(super) at: Instant,
+    pub(super) attributes: Attributes,
+    pub(super) meter: Arc<Meter>,
+    pub(super) end: Option<End>,
+}
+
+/// When a record has ended. None: at no known time before now.
+pub(super) type End = Option<Instant>;
 
 // === impl RecordType ===
 
@@ -234,6 +267,7 @@ impl Registry {
             suppressed: AtomicU64::new(0),
             collects_flows: AtomicBool::new(false),
             collects_logs: AtomicBool::new(false),
+            is_terse: AtomicBool::new(false),
             queue: Mutex::default(),
         };
         let registry = Arc::new(registry);
@@ -301,7 +335,8 @@ impl Registry {
 
     /// Tells of a record that has no owner.
     fn tell_begin(&self, number: u64, kind: RecordType, attributes: Attributes, at: Instant) {
-        self.tell(Change::Begin { number, kind, name: None, base: None, at, attributes, meter: Arc::default() });
+        let meter = Arc::default();
+        self.tell(Change::Begin(Begin { number, kind, name: None, base: None, at, attributes, meter, end: None }));
     }
 
     fn start(
@@ -314,8 +349,9 @@ impl Registry {
     ) -> Record {
         let number = self.next_number();
         let meter = Arc::<Meter>::default();
-        self.tell(Change::Begin { number, kind, name, base, at, attributes, meter: Arc::clone(&meter) });
-        Record { registry: Arc::clone(self), number, meter, ended: false }
+        let begin = Begin { number, kind, name, base, at, attributes, meter: Arc::clone(&meter), end: None };
+        let place = self.tell(Change::Begin(begin));
+        Record { registry: Arc::clone(self), number, meter, place, ended: false }
     }
 
     fn next_number(&self) -> u64 {
@@ -334,28 +370,75 @@ impl Registry {
         counted.is_ok()
     }
 
-    fn tell(&self, change: Change) {
-        let waker = {
+    /// Returns where it waits.
+    fn tell(&self, change: Change) -> Place {
+        let (place, waker) = {
             let mut queue = self.queue.lock();
+            let place = Place { round: queue.round, index: queue.changes.len() };
             if queue.is_closed {
-                return;
+                return place;
             }
             queue.changes.push(change);
-            queue.waker.take()
+            (place, queue.waker.take())
         };
         waker.into_iter().for_each(Waker::wake);
+        place
+    }
+
+    /// Tells attributes of a record, and maybe its end.
+    fn tell_more(&self, number: u64, place: Place, attributes: Attributes, end: Option<End>) {
+        let mut queue = self.queue.lock();
+        let Some(begin) = queue.begin(place) else {
+            drop(queue);
+            self.tell(match end {
+                None => Change::Set { number, attributes },
+                Some(at) => Change::End { number, at, attributes },
+            });
+            return;
+        };
+        if end.is_some() && begin.kind.is_flow() && begin.base.is_none() && !self.tells_ends() {
+            let untold = std::mem::replace(&mut queue.changes[place.index], Change::Untold);
+            queue.untold += 1;
+            drop(queue);
+            drop(untold);
+            return self.release_flow();
+        }
+        begin.attributes.extend(attributes);
+        begin.end = end;
+    }
+
+    /// Whether anybody is told of a flow that is over.
+    fn tells_ends(&self) -> bool {
+        self.collects_flows() || (enabled(LogModule::FlowLog, Level::Info) && !self.is_terse.load(Ordering::Relaxed))
+    }
+}
+
+impl Queue {
+    /// The beginning of a record that was not taken yet.
+    fn begin(&mut self, place: Place) -> Option<&mut Begin> {
+        match self.changes.get_mut(place.index).filter(|_| place.round == self.round) {
+            Some(Change::Begin(begin)) => Some(begin),
+            _ => None,
+        }
     }
 }
 
 // === impl Registry: for the source ===
 
 impl Registry {
-    /// Takes what was told, in order, and leaves room for more.
-    pub(super) fn take(&self, room: Vec<Change>) -> Vec<Change> {
+    /// Takes what was told, and leaves room for more.
+    pub(super) fn take(&self, room: Vec<Change>) -> Told {
         debug_assert!(room.is_empty(), "nothing is lost");
         let mut queue = self.queue.lock();
         queue.logs = 0;
-        std::mem::replace(&mut queue.changes, room)
+        queue.round += 1;
+        let untold = std::mem::take(&mut queue.untold);
+        Told { changes: std::mem::replace(&mut queue.changes, room), untold }
+    }
+
+    /// Whether there are lines about records now was told anew.
+    pub(super) fn set_terse(&self, terse: bool) {
+        self.is_terse.store(terse, Ordering::Relaxed);
     }
 
     /// Goes to sleep until something is told. False: something was.
@@ -370,8 +453,10 @@ impl Registry {
 
     /// Nobody will take any more what is told.
     pub(super) fn close(&self) {
-        let closed = Queue { is_closed: true, ..Queue::default() };
-        drop(std::mem::replace(&mut *self.queue.lock(), closed));
+        // No record is in that round of it.
+        let closed = Queue { is_closed: true, round: u64::MAX, ..Queue::default() };
+        let queue = std::mem::replace(&mut *self.queue.lock(), closed);
+        drop(queue);
         [Channel::Flows, Channel::Logs].into_iter().for_each(|channel| self.set_collected(channel, false));
     }
 
@@ -418,17 +503,17 @@ impl Record {
 
     /// Sets attributes.
     pub fn set(&self, attributes: Attributes) {
-        self.registry.tell(Change::Set { number: self.number, attributes });
+        self.registry.tell_more(self.number, self.place, attributes, None);
     }
 
-    /// Ends it, with last attributes.
-    pub fn end(mut self, attributes: Attributes, now: Instant) {
+    /// Ends it, with last attributes. Nothing comes after that.
+    pub fn end(&mut self, attributes: Attributes, now: Instant) {
         self.finish(attributes, Some(now));
     }
 
     fn finish(&mut self, attributes: Attributes, at: Option<Instant>) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.registry.tell(Change::End { number: self.number, at, attributes });
+            self.registry.tell_more(self.number, self.place, attributes, Some(at));
         }
     }
 }

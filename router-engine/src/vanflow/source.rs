@@ -3,7 +3,7 @@
 
 use super::codec::{self, Composer, Subject};
 use super::identity::SourceId;
-use super::registry::{Change, Registry};
+use super::registry::{Change, Registry, Told};
 use super::store::{PACE, SLOT, Store, Tick, WallClock};
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
@@ -268,11 +268,13 @@ impl Source {
 
     fn take_changes(&mut self, now: Instant, micros: u64) {
         let clock = WallClock { now, micros };
-        let mut changes = self.registry.take(std::mem::take(&mut self.changes));
+        let Told { mut changes, untold } = self.registry.take(std::mem::take(&mut self.changes));
+        let room = CHANGES_KEPT.max(changes.len());
         changes.drain(..).for_each(|change| self.store.apply(change, clock));
         // Two lists take turns; the room of a rush goes.
-        changes.shrink_to(CHANGES_KEPT);
+        changes.shrink_to(room);
         self.changes = changes;
+        self.store.count_untold(untold);
     }
 
     fn tick(&mut self, now: Instant) {
@@ -282,6 +284,7 @@ impl Source {
         for _ in 0..self.store.take_released() {
             self.registry.release_flow();
         }
+        self.registry.set_terse(self.store.is_terse());
         if self.ticks.is_multiple_of(SLOT) {
             let suppressed = self.registry.take_suppressed();
             if suppressed > 0 {

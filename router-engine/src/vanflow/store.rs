@@ -16,7 +16,7 @@ mod sending;
 use super::attribute::{Attribute, Value};
 use super::codec::{Composer, RECORDS_MAX, Update};
 use super::identity::{Identity, SourceId};
-use super::registry::{Attributes, Change, Meter, RecordType};
+use super::registry::{Attributes, Begin, Change, Meter, RecordType};
 use super::source::{Channel, Sender};
 use crate::log::{Level, LogModule, enabled};
 use amqp_core::Instant;
@@ -267,24 +267,33 @@ impl Store {
 
     pub(super) fn apply(&mut self, change: Change, clock: WallClock) {
         match change {
-            Change::Begin { number, base: Some(base), attributes, meter, .. } => {
-                self.join(number, base, attributes, meter);
-            }
-            Change::Begin { number, kind, name, base: None, at, attributes, meter } => {
-                let own = Value::Record(Identity { source: self.own, number });
-                let mut record = Stored::new(kind, name.map_or(own, Value::Text), None);
-                record.set(Attribute::StartTime, clock.at(at).into());
-                if kind == RecordType::Log {
-                    record.set(Attribute::EndTime, clock.at(at).into());
-                    record.has_ended = true;
-                }
-                self.begin(number, record, attributes, meter);
-            }
+            Change::Begin(begin) => self.take(begin, clock),
             Change::Set { number, attributes } => self.set(number, attributes),
             Change::End { number, at, attributes } => {
                 let at = at.unwrap_or(clock.now);
                 self.end(number, attributes, at, clock.at(at));
             }
+            Change::Untold => {}
+        }
+    }
+
+    fn take(&mut self, begin: Begin, clock: WallClock) {
+        let Begin { number, kind, name, base, at, attributes, meter, end } = begin;
+        if let Some(base) = base {
+            self.join(number, base, attributes, meter);
+        } else {
+            let own = Value::Record(Identity { source: self.own, number });
+            let mut record = Stored::new(kind, name.map_or(own, Value::Text), None);
+            record.set(Attribute::StartTime, clock.at(at).into());
+            if kind == RecordType::Log {
+                record.set(Attribute::EndTime, clock.at(at).into());
+                record.has_ended = true;
+            }
+            self.begin(number, record, attributes, meter);
+        }
+        if let Some(at) = end {
+            let at = at.unwrap_or(clock.now);
+            self.end(number, Attributes::new(), at, clock.at(at));
         }
     }
 
@@ -327,7 +336,7 @@ impl Store {
         self.sides.insert(number, side);
         if let Some(flow) = flow {
             // An attempt before this one is over.
-            flow.meters.truncate(1);
+            flow.meters.retain(|counting| counting.attributes != counted);
             flow.count(meter, counted);
             flow.set_all(attributes);
             self.schedule(base.number);

@@ -139,7 +139,7 @@ fn beacons_and_heartbeats() {
 #[test]
 fn records_come_whole_and_then_what_changes() {
     let mut bench = Bench::collected("pod-x7k2p");
-    let link = bench.registry.begin(Link, smallvec![(Attribute::Name, "up".into())], bench.now);
+    let mut link = bench.registry.begin(Link, smallvec![(Attribute::Name, "up".into())], bench.now);
     bench.run(millis(1000));
     let first = bench.events();
     assert_eq!(first.iter().map(|update| update.kind).collect::<Vec<_>>(), [Router, Link]);
@@ -188,10 +188,10 @@ fn a_record_is_sent_once_in_a_second() {
 fn a_short_flow_is_told_of_once_with_what_the_other_router_knows() {
     let (mut near, mut far) = (Bench::collected("pod-near1"), Bench::collected("pod-far22"));
     let listener = near.listener();
-    let flow = near.flow(&listener);
+    let mut flow = near.flow(&listener);
     let connector = far.registry.begin(Connector, smallvec![], far.now);
     let attributes = smallvec![(Attribute::Connector, connector.identity().into()), (Attribute::Trace, "0/A".into())];
-    let side = far.registry.join_flow(flow.identity(), attributes, far.now).expect("not too many");
+    let mut side = far.registry.join_flow(flow.identity(), attributes, far.now).expect("not too many");
     flow.meter().set_read(7);
     flow.meter().set_latency(900);
     side.meter().set_latency(500);
@@ -236,9 +236,9 @@ fn the_other_router_may_be_quicker_to_tell() {
 fn a_flow_with_both_sides_here_is_told_of_at_once() {
     let mut bench = Bench::collected("pod-x7k2p");
     let listener = bench.listener();
-    let flow = bench.flow(&listener);
+    let mut flow = bench.flow(&listener);
     let side = bench.registry.join_flow(flow.identity(), smallvec![(Attribute::ProxyPort, Value::Port(80))], bench.now);
-    let side = side.expect("not too many");
+    let mut side = side.expect("not too many");
     side.meter().set_read(1);
     side.end(smallvec![], bench.now);
     flow.end(smallvec![], bench.now);
@@ -249,11 +249,59 @@ fn a_flow_with_both_sides_here_is_told_of_at_once() {
 }
 
 #[test]
+fn a_flow_that_is_over_before_anybody_collects_is_no_more() {
+    let mut bench = Bench::with_limit("pod-x7k2p", 2);
+    let listener = bench.listener();
+    for _ in 0..5 {
+        let mut flow = bench.flow(&listener);
+        flow.set(smallvec![(Attribute::SourceHost, "h".into())]);
+        flow.end(smallvec![], bench.now);
+        assert_eq!(Arc::strong_count(flow.meter()), 1, "nothing is left of it, and it does not count");
+    }
+    let long = bench.flow(&listener);
+    bench.run(millis(300));
+    let mut late = bench.flow(&listener);
+    bench.source.on_watch(Channel::Flows, true, bench.now);
+    late.end(smallvec![], bench.now);
+    bench.run(millis(6000));
+    let told = bench.flows().iter().map(|flow| flow.identity.clone()).collect::<Vec<_>>();
+    assert_eq!(told, [long.identity().to_string(), late.identity().to_string()]);
+}
+
+#[test]
+fn what_becomes_of_a_flow_at_once_is_told_once() {
+    let mut bench = Bench::collected("pod-x7k2p");
+    let listener = bench.listener();
+    let mut flow = bench.flow(&listener);
+    let base = Some(flow.identity());
+    let mut side = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
+    flow.set(smallvec![(Attribute::SourceHost, "first".into())]);
+    flow.set(smallvec![(Attribute::SourceHost, "last".into())]);
+    side.set(smallvec![(Attribute::ProxyPort, Value::Port(80))]);
+    // The flow's end comes first, and the other side's is not lost.
+    flow.end(smallvec![], bench.now);
+    side.meter().set_read(1);
+    side.meter().set_latency(7);
+    side.end(smallvec![(Attribute::Trace, "t".into())], bench.now);
+    bench.run(millis(300));
+    let flows = bench.flows();
+    assert_eq!((flows.len(), Some(&flows[0].identity)), (1, base.map(|base| base.to_string()).as_ref()));
+    for (attribute, text) in [
+        (Attribute::SourceHost, "last"),
+        (Attribute::ProxyPort, "80"),
+        (Attribute::Trace, "t"),
+        (Attribute::ProcessLatency, "7"),
+    ] {
+        assert_eq!(value(&flows[0], attribute).as_deref(), Some(text), "{attribute:?}");
+    }
+}
+
+#[test]
 fn an_attempt_that_failed_is_not_the_last_word() {
     let mut bench = Bench::collected("pod-x7k2p");
     let listener = bench.listener();
-    let flow = bench.flow(&listener);
-    let side = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
+    let mut flow = bench.flow(&listener);
+    let mut side = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
     side.end(smallvec![(Attribute::ErrorConnectorSide, "proton:io (refused)".into())], bench.now);
     flow.end(smallvec![(Attribute::ErrorListenerSide, "x".into())], bench.now);
     bench.run(millis(4500));
@@ -266,15 +314,16 @@ fn an_attempt_that_failed_is_not_the_last_word() {
 fn a_server_that_never_answered_may_not_be_the_last() {
     let mut bench = Bench::collected("pod-x7k2p");
     let listener = bench.listener();
-    let flow = bench.flow(&listener);
+    let mut flow = bench.flow(&listener);
     for port in [1, 2] {
         let proxy = (Attribute::ProxyPort, Value::Port(port));
-        let side = bench.registry.join_flow(flow.identity(), smallvec![proxy], bench.now).expect("not too many");
+        let mut side = bench.registry.join_flow(flow.identity(), smallvec![proxy], bench.now).expect("not too many");
         let meter = Arc::clone(side.meter());
         bench.run(millis(1000));
         assert_eq!(Arc::strong_count(&meter), 4, "the attempt's, the store's for its end and for the flow, and this");
         side.end(smallvec![], bench.now);
-        let next = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
+        drop(side);
+        let mut next = bench.registry.join_flow(flow.identity(), smallvec![], bench.now).expect("not too many");
         bench.run(millis(1000));
         assert_eq!(Arc::strong_count(&meter), 1, "an attempt that is over leaves nothing behind");
         next.end(smallvec![], bench.now);
@@ -290,7 +339,7 @@ fn a_server_that_never_answered_may_not_be_the_last() {
 #[test]
 fn an_end_comes_after_its_start_on_a_clock_that_is_set_back() {
     let mut bench = Bench::collected("pod-x7k2p");
-    let link = bench.registry.begin(Link, smallvec![], bench.now);
+    let mut link = bench.registry.begin(Link, smallvec![], bench.now);
     bench.run(millis(1000));
     let start: u64 =
         value(&bench.events()[1], Attribute::StartTime).and_then(|start| start.parse().ok()).expect("sent");
@@ -494,7 +543,7 @@ fn lines_of_the_log() {
 fn the_end_of_the_router_is_the_end_of_everything() {
     let mut bench = Bench::collected("pod-x7k2p");
     let listener = bench.listener();
-    let flow = bench.flow(&listener);
+    let mut flow = bench.flow(&listener);
     bench.run(millis(1000));
     bench.sent.clear();
     flow.end(smallvec![], bench.now);

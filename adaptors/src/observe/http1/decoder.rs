@@ -64,6 +64,11 @@ impl Decoder {
         Self { lines: LineReader::new(), parser }
     }
 
+    /// Whether nothing of a message has come that is not complete.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.parser.stage == Stage::StartLine && self.lines.is_between_lines()
+    }
+
     pub(super) fn decode<M: Messages>(&mut self, mut octets: &[u8], messages: &mut M) -> Result<(), Stop> {
         while !octets.is_empty() {
             let consumed = match self.parser.stage {

@@ -52,6 +52,11 @@ impl LineReader {
         Ok(end.map(|consumed| Line { text: trimmed(&self.kept), consumed }))
     }
 
+    /// Whether nothing of a line has come that has no end yet.
+    pub(super) fn is_between_lines(&self) -> bool {
+        self.kept.is_empty() || self.kept.ends_with(b"\n")
+    }
+
     /// How many octets are lines of which nobody wants to know more than that [`Self::read`] would read them.
     /// `matters` tells from its beginning whether a line is another one.
     pub(super) fn skip(&self, octets: &[u8], matters: impl Fn(&[u8]) -> bool) -> usize {

@@ -1,7 +1,7 @@
 //! Conversations, and what is seen of them.
 
 use super::Error;
-use crate::observe::ledger::{Entry, Outcome, Turn, outcome, time};
+use crate::observe::ledger::{Entry, Outcome, Turn, outcome, time, watch};
 use crate::observe::{Mode, Off, Side, fuzzing};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -226,6 +226,27 @@ fn errors_while_requests_are_under_way() {
     for (octets, error) in answers {
         check_off(&[GET, server(octets)], Off::Http1(error));
     }
+}
+
+#[test]
+fn a_connection_is_joined_at_its_next_request() {
+    let late = |turns: &[Turn<'_>], wanted| {
+        let outcome = watch(Mode::Auto, turns, wanted, || usize::MAX, |_| {});
+        assert_eq!(outcome.off, None);
+        let seen = |entry: &Entry| (entry.begun, entry.status, entry.response_octets);
+        outcome.entries.iter().map(seen).collect::<Vec<_>>()
+    };
+    let whole = |turn| (time(turn), Some(200), Some(2));
+    assert_eq!(late(&[GET, OK, GET, OK], 1), [whole(2)], "an answer was under way");
+    assert_eq!(late(&[GET, OK, GET, OK], 2), [whole(2)]);
+    assert_eq!(late(&[GET, OK, GET, OK], 3), []);
+    let upload = [client("POST / HTTP/1.1\r\nContent-Length: 38\r\n\r\n"), client("GET / HTTP/1.1\r\n\r\n"), GET];
+    assert_eq!(late(&[&upload[..], &[OK, GET, OK]].concat(), 1), [whole(4)], "the client had not ended");
+    let continued = [upload[0], server("HTTP/1.1 100 Continue\r\n\r\n"), client("GET / HTTP/1.1\r\n\r\n1234567890")];
+    let seen = late(&[&continued[..], &[client("not a request\r\n"), OK, GET, OK]].concat(), 2);
+    assert_eq!(seen, [(time(2), None, Some(0)), whole(5)], "what looked like a request was none");
+    let other = [client("PING\r\n"), server("PONG\r\n"), client("PING\r\n"), server("PONG\r\n"), GET, OK];
+    assert_eq!(late(&other, 2), [whole(4)]);
 }
 
 #[test]

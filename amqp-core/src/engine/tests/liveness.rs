@@ -126,7 +126,7 @@ fn without_agreement_nothing_is_sent_and_nobody_is_given_up() {
 
 /// The peer's open told of the agreement; whether ours has arrived is known only when more comes.
 #[test]
-fn the_watch_begins_when_the_peer_speaks() {
+fn a_peer_that_was_not_heard_yet_has_more_time() {
     let mut raw = Raw::new(Config::default());
     raw.server.watch(WATCH);
     raw.server.flush(raw.now);
@@ -135,6 +135,13 @@ fn the_watch_begins_when_the_peer_speaks() {
     raw.feed(HEARTBEAT);
     let heard = raw.now;
     assert_eq!(endure(&mut raw, Duration::from_secs(2)).1, Some(heard + DETECTION));
+    let mut raw = Raw::new(Config::default());
+    let agreed = raw.now;
+    raw.server.watch(WATCH);
+    raw.server.flush(raw.now);
+    let limit = DETECTION + Duration::from_secs(3);
+    assert_eq!(endure(&mut raw, Duration::from_secs(5)).1, Some(agreed + limit), "it may have died right then");
+    assert_eq!(raw.failure(), Some(&Violation::Liveness(limit)));
 }
 
 #[test]
@@ -142,7 +149,7 @@ fn the_shorter_of_idle_time_out_and_interval_makes_the_heartbeat() {
     for (interval, beats) in [(100, 100), (20_000, 2)] {
         let mut pair = Pair::opened_with(|_, server| server.idle_timeout = Some(Duration::from_secs(20)));
         // The server wants to hear something every 5 s.
-        pair.client.watch(Liveness { interval: Duration::from_millis(interval), multiplier: 3 });
+        pair.client.watch(Liveness { interval: Duration::from_millis(interval), multiplier: 1_000 });
         pair.client.flush(pair.now);
         take_all(pair.client.output());
         let mut sent = 0;

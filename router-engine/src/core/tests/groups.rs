@@ -6,6 +6,7 @@ use super::super::objects::Conn;
 use super::super::table::{Identity, Slot};
 use super::world::{Peer, router, stream};
 use crate::annotations::Annotations;
+use crate::core::connection::ConnectionRole;
 use crate::index::NeighbourIndex;
 
 #[test]
@@ -26,6 +27,35 @@ fn a_data_connection_that_goes_while_its_control_links_are_gone_is_forgotten() {
     assert_eq!((next.pushes().len(), left.pushes().len()), (0, 4));
     left.submit(Action::Closed);
     assert!(!tx.outcomes().is_empty());
+}
+
+/// Whether the router closes the connection of a peer in good order.
+fn is_closed(peer: &Peer<'_>) -> bool {
+    peer.effects().iter().any(|e| matches!(e, Effect::Close { hard: false, error: None }))
+}
+
+#[test]
+fn a_data_connection_that_ends_elsewhere_gets_no_streams() {
+    let router = router();
+    let mut tx = Peer::new(&router);
+    let (mut early, mut neighbour) = (Peer::data_of(&router, "X"), Peer::neighbour(&router, "q"));
+    let (mut late, mut good) = (Peer::data_of(&router, "X"), Peer::data(&router));
+    assert!([&early, &late].into_iter().all(is_closed) && !is_closed(&good));
+    let link = tx.sender("q");
+    let mut send = || {
+        for _ in 0..4 {
+            tx.deliver(link, None, stream(), Annotations::default(), false);
+        }
+    };
+    send();
+    assert_eq!([&mut early, &mut late, &mut good, &mut neighbour].map(|peer| peer.pushes().len()), [0, 0, 4, 0]);
+    // The control connection is made anew, and ends at the other router: so must the data connections.
+    neighbour.submit(Action::Closed);
+    let mut other = Peer::named(&router, ConnectionRole::InterRouter, "X");
+    other.attach_all();
+    assert!(is_closed(&good));
+    send();
+    assert_eq!([&mut early, &mut late, &mut good].map(|peer| peer.pushes().len()), [2, 2, 0]);
 }
 
 /// Whether the router has cut the connection of a peer since the last look.

@@ -103,21 +103,27 @@ fn of_connections_of_one_connector_the_newest_takes_precedence() {
 
 #[test]
 fn a_group_that_ends_at_two_routers() {
-    let split = |member: u32, parent: u32| {
+    let split = |member: u32, container: &str| {
         let text = "Connection group failure: connections split across routers";
-        let (level, found) = notable()[0];
-        assert_eq!((level, found), (Level::Error, &*format!("{text}: X ([C{member}]) and  ([C{parent}])")));
+        (format!("{text}: {container} ([C{member}]) and  ([C2])"), notable().first().map(|(level, _)| *level))
     };
     let router = router();
     let early = Peer::data_of(&router, "X");
     capture::start();
     let parent = Peer::neighbour(&router, "q");
-    assert!(core().contains(&"Connection group 'group' moving member [C1] to parent [C2]"));
-    split(1, 2);
+    let (line, level) = split(1, "X");
+    assert!(core().contains(&&*line) && level == Some(Level::Error));
+    for (member, container, level) in [(3, "X", None), (4, "Y", Some(Level::Error)), (5, "Y", None)] {
+        capture::start();
+        let late = Peer::data_of(&router, container);
+        let first = format!("Connection group 'group' adding member [C{member}] with ordinal=0");
+        let (line, seen) = split(member, container);
+        assert_eq!((&core()[..2], seen), (&[&*first, &*line][..], level));
+        drop(late);
+    }
     capture::start();
-    let late = Peer::data_of(&router, "X");
-    let lines = ["adding member [C3] with ordinal=0", "member [C3] added to parent [C2]"];
+    let good = Peer::data_of(&router, "");
+    let lines = ["adding member [C6] with ordinal=0", "member [C6] added to parent [C2]"];
     assert_eq!(core()[..2], lines.map(|line| format!("Connection group 'group' {line}")));
-    split(3, 2);
-    drop((early, parent, late));
+    drop((early, parent, good));
 }

@@ -1,7 +1,7 @@
 //! What of the records is sent, and when (spec `vanflow.md` sections 4.3 to 4.8).
 
 use super::{LINES_MAX, SLOT, Store, Tick, WallClock, log};
-use crate::log::{Level, LogModule};
+use crate::log::{Level, LogModule, enabled};
 use crate::vanflow::codec::{Composer, RECORDS_MAX};
 use crate::vanflow::identity::SourceId;
 use crate::vanflow::registry::{Attributes, RecordType};
@@ -146,6 +146,18 @@ impl Store {
             tick.sender.send_to(*source, |id, to| self.compose(id, to, &fresh, tick.composer));
         }
         numbers.for_each(|number| self.sent(number, tick.number));
+    }
+
+    /// Whether there are no more lines about records in this slot.
+    pub(in crate::vanflow) const fn is_terse(&self) -> bool {
+        self.lines >= LINES_MAX
+    }
+
+    /// Flows have ended without a line, as there were so many.
+    pub(in crate::vanflow) fn count_untold(&mut self, flows: u32) {
+        if enabled(LogModule::FlowLog, Level::Info) {
+            self.lines = self.lines.saturating_add(flows);
+        }
     }
 
     fn tell_lost_lines(&mut self) {
