@@ -107,23 +107,25 @@ impl Share {
         self.pool
     }
 
-    pub(super) const fn octets(&self) -> u64 {
-        self.octets
-    }
-
-    /// Changes the share to so many octets, or as many as there are. Returns how many it has now.
-    pub(super) fn resize(&mut self, octets: u64, now: Instant) -> u64 {
-        if octets <= self.octets {
-            self.pool.taken.fetch_sub(self.octets - octets, Ordering::Relaxed);
-            self.octets = octets;
-        } else {
+    /// Takes what is missing to so many octets, as far as there is enough. Returns how many it has now.
+    pub(super) fn grow(&mut self, octets: u64, now: Instant) -> u64 {
+        if octets > self.octets {
             self.octets += self.pool.take(octets - self.octets);
+            self.register();
             if self.octets < octets {
                 self.pool.visit(now);
             }
         }
-        self.register();
         self.octets
+    }
+
+    /// Gives back what it has beyond so many octets.
+    pub(super) fn shrink(&mut self, octets: u64) {
+        if octets < self.octets {
+            self.pool.taken.fetch_sub(self.octets - octets, Ordering::Relaxed);
+            self.octets = octets;
+            self.register();
+        }
     }
 
     /// The pool knows those that hold something.
@@ -143,7 +145,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.resize(0, Instant::default());
+        self.shrink(0);
     }
 }
 
@@ -167,10 +169,10 @@ mod tests {
     fn shares_come_to_a_part_of_the_ceiling() {
         let pool = pool(256 * MIB);
         let mut shares: Vec<Share> = (0..20).map(|_| Share::none(pool, &Arc::default())).collect();
-        let got: Vec<u64> = shares.iter_mut().map(|share| share.resize(64 * MIB, at(0)) / MIB).collect();
+        let got: Vec<u64> = shares.iter_mut().map(|share| share.grow(64 * MIB, at(0)) / MIB).collect();
         assert_eq!(got[..5], [16, 8, 4, 2, 1], "there is something for everybody");
         assert!(pool.taken() <= 32 * MIB);
-        shares.iter_mut().for_each(|share| _ = share.resize(MIB / 2, at(0)));
+        shares.iter_mut().for_each(|share| share.shrink(MIB / 2));
         assert!(pool.taken() <= 20 * MIB / 2);
         drop(shares);
         assert_eq!((pool.taken(), pool.holders.lock().mailboxes.len()), (0, 0));
@@ -186,14 +188,14 @@ mod tests {
             held.take(&mut Vec::new(), &mut keys);
             keys
         };
-        assert_eq!(shares[0].resize(4 * MIB, at(0)), 4 * MIB);
+        assert_eq!(shares[0].grow(4 * MIB, at(0)), 4 * MIB);
         assert!(visits().is_empty());
         for (now, expected) in [(0, 1), (4, 0), (5, 1)] {
-            shares[1].resize(64 * MIB, at(now));
+            shares[1].grow(64 * MIB, at(now));
             assert_eq!(visits(), vec![WIDE; expected], "at {now} s");
         }
-        shares[0].resize(0, at(10));
-        shares[1].resize(64 * MIB, at(10));
+        shares[0].shrink(0);
+        shares[1].grow(64 * MIB, at(10));
         assert!(visits().is_empty(), "it holds nothing any more");
     }
 }
