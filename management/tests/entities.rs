@@ -8,6 +8,8 @@ use common::{Client, description, field, start, status};
 use management::EntityType;
 use management::log::logger;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -224,14 +226,34 @@ async fn profiles_are_known_by_name_until_they_are_deleted() {
 async fn what_is_not_supported_yet_is_kept_and_said() {
     let router = start(&Handle::current(), CONFIG);
     let mut client = Client::attach(&router);
-    client.create("listener", "web", local(&[("http", "yes")])).await;
-    assert!(logged("HTTP listeners are not supported yet: 127.0.0.1:0 stays closed"));
     client.create("proxyProfile", "p", Map::new()).await;
     client.create("connector", "c", local(&[("proxyProfile", "p")])).await;
     assert!(logged("Proxies are not supported yet: connector c connects directly"));
-    for (ty, name) in [("listener", "web"), ("connector", "c")] {
-        assert_eq!(status(&client.request("DELETE", ty, name, Map::new()).await), 204);
-    }
+    assert_eq!(status(&client.request("DELETE", "connector", "c", Map::new()).await), 204);
+}
+
+/// What a listener says to `GET <path>`, until it closes.
+async fn http_get(port: u16, path: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+    connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    timeout(Duration::from_secs(20), connection.read_to_string(&mut answer)).await.expect("in time")?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_listener_speaks_http_until_it_is_deleted() {
+    let router = start(&Handle::current(), CONFIG);
+    let mut client = Client::attach(&router);
+    let port = common::free_port();
+    let web = map(&[("host", "127.0.0.1"), ("port", &port.to_string()), ("http", "yes"), ("metrics", "no")]);
+    client.create("listener", "web", web).await;
+    assert!(logged(&format!("Listening for HTTP on 127.0.0.1:{port}")));
+    let health = http_get(port, "/healthz").await.expect("it listens");
+    assert!(health.starts_with("HTTP/1.1 200 OK\r\n") && health.ends_with("\r\n\r\nOK\n"), "{health}");
+    assert!(http_get(port, "/metrics").await.expect("it listens").starts_with("HTTP/1.1 404 "));
+    assert_eq!(status(&client.request("DELETE", "listener", "web", Map::new()).await), 204);
+    http_get(port, "/healthz").await.expect_err("it is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
