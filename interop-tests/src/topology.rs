@@ -1,6 +1,7 @@
 //! Lines of routers: one, two or three of them, joined by plain or mutually authenticated connections.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -74,6 +75,8 @@ pub struct LineBuilder {
     identity: Identity,
     authenticated_clients: bool,
     relayed: bool,
+    /// Of relays.
+    delay: Duration,
 }
 
 /// Running routers in a line.
@@ -136,6 +139,7 @@ impl LineBuilder {
             identity: Identity::default(),
             authenticated_clients: false,
             relayed: false,
+            delay: Duration::ZERO,
         }
     }
 
@@ -214,6 +218,13 @@ impl LineBuilder {
         self
     }
 
+    /// Leads the connections between routers over paths that are so long, one way.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self.relayed()
+    }
+
     /// Adds a TCP listener whose service has no connector yet.
     #[must_use]
     pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
@@ -246,7 +257,8 @@ impl LineBuilder {
         let services: Vec<_> = services.collect::<Result<_>>()?;
         let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
         let ports: Vec<_> = ports.collect::<Result<_>>()?;
-        let relayed = ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::start(port.address()));
+        let relayed =
+            ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::delayed(port.address(), 0, self.delay));
         let relays = relayed.collect::<Result<Vec<_>>>()?;
         let dialled = |index: usize| match relays.get(index) {
             Some(relay) => relay.address().port(),

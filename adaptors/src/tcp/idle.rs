@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  flow --carried, half-closed (atomics)--> Activity <--looks, four times within a limit-- one task per service
-//!  flow <-----------------------------"close" in its mailbox------------------------------'
+//!  flow <----------"give up" in its mailbox, and "close" when it is still there-------------'
 //! ```
 //!
 //! A flow has no timer. Where there is no limit there is no task, and a flow notes nothing.
 
 use crate::tasks::Owner;
 use parking_lot::Mutex;
+use router_engine::exchange::GIVE_UP;
 use router_engine::{Effect, Mailbox};
 use slab::Slab;
 use std::pin::pin;
@@ -42,7 +43,7 @@ struct Activity {
     /// Octets carried so far and one; 0 before the flow has begun.
     carried: AtomicU64,
     half_closed: AtomicBool,
-    /// After how many seconds it was told to close; 0 when it was not.
+    /// After how many seconds it was told to give up; 0 when it was not.
     expired: AtomicU64,
 }
 
@@ -128,7 +129,7 @@ impl IdleFlows {
         }
     }
 
-    /// Tells flows to close that have carried nothing for too long.
+    /// Tells flows to give up that have carried nothing for too long.
     fn look(&self, now: Instant) {
         let places = self.flows.lock().capacity();
         for begin in (0..places).step_by(CHUNK) {
@@ -159,8 +160,11 @@ impl IdleFlows {
 // === impl Watched ===
 
 impl Watched {
-    /// Tells the flow to close if that has come. Returns whom to wake.
+    /// Tells the flow to end if that has come. Returns whom to wake.
     fn look(&mut self, limits: IdleLimits, now: Instant) -> Option<Waker> {
+        if self.activity.expired().is_some() {
+            return self.mailbox.post(Effect::Close { error: None, hard: true });
+        }
         let seen = self.activity.seen();
         let is_new = std::mem::replace(&mut self.seen, seen) != seen;
         let (carried, half_closed) = seen;
@@ -169,10 +173,11 @@ impl Watched {
             return None;
         }
         let limit = limits.of(half_closed)?;
-        if now.saturating_duration_since(self.since) < limit || !self.activity.expire(limit) {
+        if now.saturating_duration_since(self.since) < limit {
             return None;
         }
-        self.mailbox.post(Effect::Close { error: None, hard: true })
+        self.activity.expired.store(limit.as_secs().max(1), Ordering::Relaxed);
+        self.mailbox.ready(GIVE_UP)
     }
 }
 
@@ -183,9 +188,8 @@ impl Activity {
         (self.carried.load(Ordering::Relaxed), self.half_closed.load(Ordering::Relaxed))
     }
 
-    /// False when it has expired already.
-    fn expire(&self, limit: Duration) -> bool {
-        self.expired.swap(limit.as_secs().max(1), Ordering::Relaxed) == 0
+    fn expired(&self) -> Option<u64> {
+        Some(self.expired.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
     }
 }
 
@@ -198,9 +202,9 @@ impl Watch {
         self.activity.half_closed.store(half_closed, Ordering::Relaxed);
     }
 
-    /// After how many seconds the flow was told to close, if it was.
+    /// After how many seconds the flow was told to give up, if it was.
     pub(super) fn expired(&self) -> Option<u64> {
-        Some(self.activity.expired.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+        self.activity.expired()
     }
 }
 
@@ -223,9 +227,10 @@ mod tests {
     use super::super::record::testing::Records;
     use super::super::report::capture;
     use super::super::tests::{
-        FarEnd, active, client, connector, eventually, free_port, params, read_to_reset, router,
+        FarEnd, active, client, connector, eventually, free_port, io, listener, params, read_to_reset, retrying_router,
+        router,
     };
-    use super::super::{TcpListener, TcpListenerParams};
+    use super::super::{TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
     use super::*;
     use router_engine::Router;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -279,17 +284,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_flow_is_looked_at_and_told_once() {
+    async fn every_flow_is_looked_at_and_told() {
         let flows = IdleFlows::new(IdleLimits { idle: seconds(1), half_closed: None }).expect("limited");
         let mailboxes: Vec<Arc<Mailbox>> = (0..2 * CHUNK + 1).map(|_| Arc::default()).collect();
         let watches: Vec<Watch> = mailboxes.iter().map(|mailbox| flows.enter(mailbox)).collect();
         watches.iter().for_each(|watch| watch.note((0, 0), false));
         let begun = Instant::now();
-        (0..4).for_each(|at| flows.look(begun + Duration::from_secs(at)));
-        for mailbox in &mailboxes {
-            let mut effects = Vec::new();
-            mailbox.take(&mut effects, &mut Vec::new());
-            assert!(matches!(effects[..], [Effect::Close { hard: true, .. }]), "{effects:?}");
+        let mail = |at| {
+            flows.look(begun + Duration::from_secs(at));
+            let read = |mailbox: &Arc<Mailbox>| {
+                let (mut effects, mut ready) = (Vec::new(), Vec::new());
+                mailbox.take(&mut effects, &mut ready);
+                (ready, effects.iter().filter(|effect| matches!(effect, Effect::Close { hard: true, .. })).count())
+            };
+            mailboxes.iter().map(read).collect::<Vec<_>>()
+        };
+        for (at, expected) in [(0, (vec![], 0)), (1, (vec![GIVE_UP], 0)), (2, (vec![], 1))] {
+            assert!(mail(at).iter().all(|mail| *mail == expected), "at {at}");
         }
         drop(watches);
         assert!(flows.flows.lock().capacity() <= SPARE);
@@ -331,6 +342,35 @@ mod tests {
         let owner = Arc::clone(listener.service().owner());
         listener.delete(false);
         tokio::time::timeout(Duration::from_millis(100), owner.left()).await.expect("nothing is left");
+    }
+
+    /// Nothing was lost with such a flow, and yet it is not sent again.
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_that_was_always_silent_is_cut_by_its_connector_too() {
+        let router = retrying_router(Duration::from_secs(2));
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+        let at = server.local_addr().expect("bound");
+        let params = TcpConnectorParams {
+            address: "svc".into(),
+            host: at.ip().to_string(),
+            port: at.port().to_string(),
+            idle: IdleLimits { idle: seconds(12), half_closed: None },
+            ..TcpConnectorParams::default()
+        };
+        let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
+        connector.activate();
+        let (listener, port) = listener(&router);
+        let mut near = client(port).await;
+        let (mut far, _) = server.accept().await.expect("connected");
+        let begun = Instant::now();
+        assert_eq!(read_to_reset(&mut far).await, b"");
+        assert_eq!(read_to_reset(&mut near).await, b"");
+        let idle = begun.elapsed().as_secs();
+        assert!((12..=19).contains(&idle), "{idle}");
+        eventually(async || (listener.service().closed() == 1).then_some(())).await;
+        eventually(async || (connector.service().closed() == 1).then_some(())).await;
+        // Its dispatcher counts, too.
+        assert_eq!((connector.service().timed_out(), connector.service().opened()), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]

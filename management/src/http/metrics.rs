@@ -45,12 +45,12 @@ const ROUTER: &[Figure<RouterRow>] = &[
     ("qdr_last_topology_change_timestamp", Gauge, |r| topology_changed(r.since_topology_change)),
 ];
 
-/// Of each kind of object, behind its name; all are gauges.
-const POOL: &[(&str, fn(&Pool) -> u64)] = &[
-    ("allocated", |pool| pool.total as u64),
-    ("in_use", |pool| pool.used as u64),
-    ("cached", |pool| (pool.total - pool.used) as u64),
-    ("bytes", octets),
+/// Of each kind of object, behind its name.
+const POOL: &[Figure<Pool>] = &[
+    ("allocated", Gauge, |pool| pool.total as u64),
+    ("in_use", Gauge, |pool| pool.used as u64),
+    ("cached", Gauge, |pool| (pool.total - pool.used) as u64),
+    ("bytes", Gauge, octets),
 ];
 
 /// Of the process, where the system tells.
@@ -67,8 +67,8 @@ fn text(row: &RouterRow, pools: &[Pool], usage: Option<Usage>) -> String {
     let mut text = String::new();
     add_all(&mut text, ROUTER, row);
     for pool in pools {
-        for (name, value) in POOL {
-            add(&mut text, &format!("{}:{name}", pool.name), Gauge, value(pool));
+        for (name, kind, value) in POOL {
+            add(&mut text, &format!("{}:{name}", pool.name), *kind, value(pool));
         }
     }
     add(&mut text, "qdr_alloc_pool_bytes", Gauge, pools.iter().map(octets).sum());
