@@ -1,6 +1,7 @@
 //! Lines of routers: one, two or three of them, joined by plain or mutually authenticated connections.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -29,6 +30,20 @@ pub enum Dialler {
     Right,
 }
 
+/// Where a TCP service has TLS of the routers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Nowhere: what client and server speak passes.
+    #[default]
+    None,
+    /// Between client and listener.
+    Listener,
+    /// Between connector and server.
+    Connector,
+    /// At both.
+    Both,
+}
+
 /// A TCP service across the line.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -40,8 +55,8 @@ pub struct Service {
     pub connector: Option<usize>,
     /// Where the server is.
     pub server: SocketAddr,
-    /// TLS between client and listener, and between connector and server.
-    pub tls: bool,
+    /// Where TLS is.
+    pub tls: Tls,
     /// More attributes of the listener.
     pub listener_options: Vec<(&'static str, &'static str)>,
     /// More attributes of the connector.
@@ -60,6 +75,8 @@ pub struct LineBuilder {
     identity: Identity,
     authenticated_clients: bool,
     relayed: bool,
+    /// Of relays.
+    delay: Duration,
 }
 
 /// Running routers in a line.
@@ -83,13 +100,27 @@ pub struct Node {
     inter_router: Port,
 }
 
+// === impl Tls ===
+
+impl Tls {
+    /// Whether the listener has TLS.
+    pub const fn is_at_listener(self) -> bool {
+        matches!(self, Self::Listener | Self::Both)
+    }
+
+    /// Whether the connector has TLS.
+    pub const fn is_at_connector(self) -> bool {
+        matches!(self, Self::Connector | Self::Both)
+    }
+}
+
 // === impl Service ===
 
 impl Service {
     fn new(address: &str, listener: usize, connector: Option<usize>, server: SocketAddr) -> Self {
         let (listener_options, connector_options) = (Vec::new(), Vec::new());
         let address = address.to_owned();
-        Self { address, listener, connector, server, tls: false, listener_options, connector_options }
+        Self { address, listener, connector, server, tls: Tls::None, listener_options, connector_options }
     }
 }
 
@@ -108,6 +139,7 @@ impl LineBuilder {
             identity: Identity::default(),
             authenticated_clients: false,
             relayed: false,
+            delay: Duration::ZERO,
         }
     }
 
@@ -168,8 +200,14 @@ impl LineBuilder {
 
     /// Lets the clients and servers of the services added so far use TLS.
     #[must_use]
-    pub fn with_tls(mut self) -> Self {
-        self.services.iter_mut().for_each(|service| service.tls = true);
+    pub fn with_tls(self) -> Self {
+        self.tls(Tls::Both)
+    }
+
+    /// Sets where the services added so far have TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.services.iter_mut().for_each(|service| service.tls = tls);
         self
     }
 
@@ -178,6 +216,13 @@ impl LineBuilder {
     pub fn relayed(mut self) -> Self {
         self.relayed = true;
         self
+    }
+
+    /// Leads the connections between routers over paths that are so long, one way.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self.relayed()
     }
 
     /// Adds a TCP listener whose service has no connector yet.
@@ -212,7 +257,8 @@ impl LineBuilder {
         let services: Vec<_> = services.collect::<Result<_>>()?;
         let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
         let ports: Vec<_> = ports.collect::<Result<_>>()?;
-        let relayed = ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::start(port.address()));
+        let relayed =
+            ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::delayed(port.address(), 0, self.delay));
         let relays = relayed.collect::<Result<Vec<_>>>()?;
         let dialled = |index: usize| match relays.get(index) {
             Some(relay) => relay.address().port(),
@@ -272,11 +318,11 @@ impl LineBuilder {
             let listen = port.number().to_string();
             let server = (service.server.ip().to_string(), service.server.port().to_string());
             let address = ("address", service.address.as_str());
-            let tls = service.tls.then_some(("sslProfile", TLS_PROFILE));
+            let profile = |here: bool| here.then_some(("sslProfile", TLS_PROFILE));
             if service.listener == index {
                 let mut listener =
                     vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
-                listener.extend(tls);
+                listener.extend(profile(service.tls.is_at_listener()));
                 listener.extend(&service.listener_options);
                 listener.extend(self.authenticated_clients.then_some(("authenticatePeer", "yes")));
                 config = config.section("tcpListener", &listener);
@@ -285,9 +331,9 @@ impl LineBuilder {
                 // Names are unique among all entities of a router.
                 let name = format!("{}-connector", service.address);
                 // The certificate names `localhost`.
-                let host = if service.tls { "localhost" } else { &server.0 };
+                let host = if service.tls.is_at_connector() { "localhost" } else { &server.0 };
                 let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
-                connector.extend(tls);
+                connector.extend(profile(service.tls.is_at_connector()));
                 connector.extend(&service.connector_options);
                 config = config.section("tcpConnector", &connector);
             }

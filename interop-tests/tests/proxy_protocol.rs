@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::harness::{Binary, Certificates, Port, Server, found, run, skip_unless};
+use interop_tests::apps::{Server, require};
+use interop_tests::harness::{Binary, Certificates, Port, run};
 use interop_tests::tcp::{connect, expect_reset};
 use interop_tests::topology::{Line, LineBuilder};
 
@@ -20,7 +21,7 @@ const UNKNOWN: &str = "<> <> <>";
 /// An nginx that answers with what it hears of its client: address, port, and port of the other end. `options` are those
 /// of its `listen`.
 fn nginx(port: Port, options: &str, folder: &Path, files: &Certificates) -> Result<Server> {
-    let program = skip_unless(found("nginx"), "nginx is not installed")?;
+    let program = require("nginx")?;
     let file = folder.join("nginx.conf");
     let config = format!(
         "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
@@ -43,13 +44,15 @@ fn nginx(port: Port, options: &str, folder: &Path, files: &Certificates) -> Resu
         address = port.address(),
     );
     fs::write(&file, config)?;
-    Server::start(port, Command::new(program).arg("-e").arg(folder.join("nginx.err")).arg("-c").arg(file))
+    Server::start(port, folder, Command::new(program).arg("-e").arg(folder.join("nginx.err")).arg("-c").arg(file))
 }
 
 /// An HAProxy that passes connections on to a router, and tells of them.
 fn haproxy(folder: &Path, router: SocketAddr) -> Result<Server> {
-    let program = skip_unless(found("haproxy"), "haproxy is not installed")?;
+    let program = require("haproxy")?;
     let port = Port::reserve()?;
+    let folder = &folder.join("haproxy");
+    fs::create_dir_all(folder)?;
     let file = folder.join("haproxy.cfg");
     let config = format!(
         "defaults\n mode tcp\n timeout connect 20s\n timeout client 60s\n timeout server 60s\n\
@@ -57,7 +60,7 @@ fn haproxy(folder: &Path, router: SocketAddr) -> Result<Server> {
         port.number()
     );
     fs::write(&file, config)?;
-    Server::start(port, Command::new(program).arg("-db").arg("-f").arg(file))
+    Server::start(port, folder, Command::new(program).arg("-db").arg("-f").arg(file))
 }
 
 /// Asks for a page, and returns it with the client's own address.
@@ -156,8 +159,8 @@ fn a_server_hears_of_the_client_of_a_proxy() {
     run(|| {
         let web = Web::plain(&ours(2)?, &[ACCEPT])?;
         let proxy = haproxy(web.line.folder(), web.listener)?;
-        let (answer, client) = ask(proxy.port.address())?;
-        ensure!(answer == page(client, proxy.port.number()), "{client}: {answer}");
+        let (answer, client) = ask(proxy.address())?;
+        ensure!(answer == page(client, proxy.address().port()), "{client}: {answer}");
         // Who comes past the proxy is none of its clients.
         let mut stranger = connect(web.listener)?;
         stranger.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
@@ -168,17 +171,17 @@ fn a_server_hears_of_the_client_of_a_proxy() {
 #[test]
 fn headers_come_before_tls() {
     run(|| {
-        let curl = skip_unless(found("curl"), "curl is not installed")?;
+        let curl = require("curl")?;
         let web = Web::start(&ours(2)?, &[ACCEPT], true)?;
         let proxy = haproxy(web.line.folder(), web.listener)?;
         let mut command = Command::new(curl);
         command.args(["--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{local_port}", "--cacert"]);
-        command.arg(&web.line.certificates().ca).arg(format!("https://localhost:{}/", proxy.port.number()));
+        command.arg(&web.line.certificates().ca).arg(format!("https://localhost:{}/", proxy.address().port()));
         let output = command.output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let output = String::from_utf8(output.stdout)?;
         let (answer, port) = output.split_once('\n').context("two lines")?;
-        ensure!(answer == page(([127, 0, 0, 1], port.parse()?).into(), proxy.port.number()), "{output}");
+        ensure!(answer == page(([127, 0, 0, 1], port.parse()?).into(), proxy.address().port()), "{output}");
         Ok(())
     });
 }

@@ -15,4 +15,7 @@ pub mod flags {
     pub const PASSES_BY: u32 = 0x300;
     /// One such router, in [`PASSES_BY`].
     pub const PASS_BY_ONE: u32 = 0x100;
+    /// The sender takes a window of the receiver's choice, and so do all routers so far: towards one that has not agreed
+    /// to that it is cleared. Of this implementation, as the former.
+    pub const WIDE: u32 = 0x400;
 }

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use router_engine::core::action::TransportFacts;
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::head::{self, ClientEnds, Head, HeadError};
-use router_engine::exchange::{Exchange, Request, Role, consume, on_data};
+use router_engine::exchange::{Exchange, Request, Role, consume, on_data, takes_grants};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::{Attach, Closer, Connection, Delivery, Endpoint, Event};
@@ -364,8 +364,9 @@ fn begin(shared: &Shared, client: ClientStream) -> Option<Start> {
         delivery.settle(DeliveryState::Released, clock::now());
         return None;
     };
+    let wide = takes_grants(delivery.annotations());
     let delivery = delivery.move_to(&mut connection, out_of.link, clock::now());
-    let request = Request { delivery, reader, pending };
+    let request = Request { delivery, reader, pending, wide };
     Some(Start { connection, into: into.link, request, effects: Vec::new(), member })
 }
 

@@ -2,4 +2,5 @@
 
 pub mod amqp;
 pub mod cut;
+pub mod long_path;
 pub mod tcp;

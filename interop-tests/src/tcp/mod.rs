@@ -1,5 +1,6 @@
 //! TCP servers and clients that check what they carry.
 
+mod delay;
 mod pattern;
 mod relay;
 mod server;

@@ -5,7 +5,7 @@
 //! reply to the request's reply-to. To both, one stream is [`sending`] and the other [`receiving`]:
 //!
 //! ```text
-//!  transport --read--> sending   --stream--> (mesh)      window: stop at WINDOW unreported octets
+//!  transport --read--> sending   --stream--> (mesh)      window: stop at WINDOW unreported octets, or what is granted
 //!  transport <-write-- receiving <-stream--- (mesh)      window: report every REPORT_EVERY octets
 //!
 //!  Sending:    Held --reply came--> Open <--full, room--> Full
@@ -28,7 +28,9 @@
 //! take a part for the whole. Once an octet was read from the client, who can tell whether it has reached a server? Such
 //! a request is never sent again ([`resend`]).
 
+mod grant;
 pub mod head;
+mod pool;
 mod receiving;
 mod resend;
 mod sending;
@@ -37,7 +39,7 @@ mod tests;
 mod transport;
 mod window;
 
-pub use receiving::{Request, consume, on_data};
+pub use receiving::{Request, consume, on_data, takes_grants};
 pub use transport::{Read, Transport, WriteError};
 pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 
@@ -68,9 +70,11 @@ const ROOM: u64 = 0;
 const DATA: u64 = 1;
 /// Mailbox key: who consumes the address of a request that is to be sent again.
 const WATCH: u64 = 2;
+/// Mailbox key: others need what the stream that is received holds of the memory for wide windows.
+const WIDE: u64 = 3;
 
 /// Mailbox key: the flow is given up, as it carries nothing. Whoever says so posts [`Effect::Close`] a little later.
-pub const GIVE_UP: u64 = 3;
+pub const GIVE_UP: u64 = 4;
 
 /// Names of a requester's links.
 const REQUEST_LINK: &str = "tcp.lside.in";
@@ -200,12 +204,14 @@ impl Exchange {
 
     /// Tells the core what there is to tell. The exchange's own share is told at its ends and once in a window of octets.
     pub fn submit(&mut self, now: impl FnOnce() -> Instant) {
-        if self.actions.is_empty() {
+        if self.actions.is_empty() && !self.receiving.is_report_due() {
             return;
         }
+        let now = now();
+        self.receiving.report(now, self.connection.mailbox(), &mut self.actions);
         // Both lists go: there is rarely something in them.
         let (mut actions, mut accepted) = (std::mem::take(&mut self.actions), Vec::<Accepted>::new());
-        self.connection.submit(&mut actions, &mut accepted, now());
+        self.connection.submit(&mut actions, &mut accepted, now);
         if let Some(accepted) = accepted.first() {
             self.sending.delivery = Some(accepted.id);
         }
@@ -420,6 +426,7 @@ impl Exchange {
             match key {
                 ROOM => self.sending.on_room(),
                 DATA => self.receiving.dry = false,
+                WIDE => self.receiving.on_visit(),
                 GIVE_UP => self.give_up(),
                 _ => {}
             }
@@ -444,6 +451,7 @@ impl Exchange {
             Effect::Push(push) if self.resend.as_ref().is_some_and(|resend| resend.reply != Some(push.link)) => {}
             Effect::Push(mut push) => {
                 self.receiving.delivery = Some(push.id);
+                self.receiving.wide = takes_grants(&push.annotations);
                 self.receiving.reader = Some(push.take_reader(on_data(self.connection.mailbox())));
             }
             Effect::UpdateIn { token, state, settled, .. } if token == self.sending.token => {
@@ -467,7 +475,9 @@ impl Exchange {
     /// The far end reports on the stream that is sent.
     fn on_receiver_update(&mut self, state: Option<DeliveryState>, settled: bool) {
         match state {
-            Some(DeliveryState::Received { section_offset, .. }) => self.sending.window.on_report(section_offset),
+            Some(DeliveryState::Received { section_number, section_offset }) => {
+                self.sending.window.on_report(section_offset, section_number);
+            }
             Some(DeliveryState::Accepted) | None => {}
             // A request that has been sent to its end is done with; the reply may still be coming.
             Some(_) if self.sending.is_ended() && self.role == Role::Requester => {}
@@ -623,7 +633,7 @@ impl Exchange {
         match transport.poll_write(cx, &slices[..count]) {
             Poll::Pending => return false,
             Poll::Ready(Ok(octets)) => {
-                self.receiving.on_written(octets, &mut self.actions);
+                self.receiving.on_written(octets);
                 if let Some(octets) = &self.octets {
                     octets.set_written(self.receiving.window.written());
                 }

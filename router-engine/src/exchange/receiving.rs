@@ -1,11 +1,15 @@
 //! The stream that an exchange receives: from the mesh to the transport.
 
 use super::DATA;
+use super::grant::{Grant, Progress};
 use super::head::{self, HeadError};
 use super::modified;
+use super::pool::{POOL, Share};
 use super::window::ReceiveWindow;
+use crate::annotations::{Annotations, flags};
 use crate::stream::{Notify, Pull, Reader};
 use crate::{Action, Mailbox, OutId, Side};
+use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -38,6 +42,8 @@ pub struct Request {
     pub reader: Reader,
     /// What was read beyond the head.
     pub pending: VecDeque<Bytes>,
+    /// Its sender takes a window as wide as is granted ([`takes_grants`]).
+    pub wide: bool,
 }
 
 /// A stream that is received.
@@ -51,6 +57,12 @@ pub(super) struct Receiving {
     /// The reader said that it would tell when there is more.
     pub(super) dry: bool,
     pub(super) window: ReceiveWindow,
+    /// A report is due.
+    due: bool,
+    /// The sender takes a window as wide as is granted.
+    pub(super) wide: bool,
+    /// Of a wide one whose first report was due.
+    grant: Option<Box<Grant>>,
     /// The outcome is of no use to anybody any more.
     pub(super) settled: bool,
 }
@@ -63,6 +75,12 @@ pub(super) enum Pulled {
     Octets,
     /// The stream was broken off.
     Aborted,
+}
+
+/// Whether the sender of a stream, and all routers on its way, take a window of the receiver's choice.
+#[must_use]
+pub const fn takes_grants(annotations: &Annotations) -> bool {
+    annotations.flags & flags::WIDE != 0
 }
 
 /// Whom the stream that is received tells of octets.
@@ -83,14 +101,17 @@ impl Receiving {
             pending: VecDeque::new(),
             dry: false,
             window: ReceiveWindow::new(),
+            due: false,
+            wide: false,
+            grant: None,
             settled: false,
         }
     }
 
     /// A stream whose head was read.
-    pub(super) fn begun(Request { delivery, reader, pending }: Request) -> Self {
+    pub(super) fn begun(Request { delivery, reader, pending, wide }: Request) -> Self {
         let (delivery, reader) = (Some(delivery), Some(reader));
-        Self { state: ReceivingState::Open, delivery, reader, pending, ..Self::awaited() }
+        Self { state: ReceivingState::Open, delivery, reader, pending, wide, ..Self::awaited() }
     }
 
     /// Whether nothing more is written.
@@ -156,16 +177,40 @@ impl Receiving {
         Ok(Pulled::Octets)
     }
 
-    /// The transport has taken octets: reports them when a report is due.
-    pub(super) fn on_written(&mut self, octets: usize, actions: &mut Vec<Action>) {
+    /// The transport has taken octets.
+    pub(super) fn on_written(&mut self, octets: usize) {
         consume(&mut self.pending, octets);
-        if let (Some(total), Some(delivery)) = (self.window.write(octets), self.delivery)
-            && self.state == ReceivingState::Open
-            && !self.settled
-        {
-            let state = DeliveryState::Received { section_number: 0, section_offset: total };
-            actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: false });
-        }
+        self.due |= self.window.write(octets);
+    }
+
+    /// Whether there is something for [`Self::report`].
+    pub(super) fn is_report_due(&self) -> bool {
+        self.due && self.state == ReceivingState::Open && !self.settled
+    }
+
+    /// Reports what was written, if that is due, with the window that the sender may have.
+    pub(super) fn report(&mut self, now: Instant, mailbox: &Arc<Mailbox>, actions: &mut Vec<Action>) {
+        let Some(delivery) = self.delivery.filter(|_| self.is_report_due()) else { return };
+        self.due = false;
+        let progress = self.progress();
+        let section_number = if self.wide {
+            let begin = || Box::new(Grant::new(Share::none(&POOL, mailbox), progress.total, now));
+            self.grant.get_or_insert_with(begin).report(progress, now)
+        } else {
+            0
+        };
+        let state = DeliveryState::Received { section_number, section_offset: progress.total };
+        actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(state), settled: false });
+    }
+
+    /// Others need what this stream holds of the memory for wide windows.
+    pub(super) fn on_visit(&mut self) {
+        let progress = self.progress();
+        self.due |= self.grant.as_mut().is_some_and(|grant| grant.visit(progress));
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { total: self.window.written(), waiting: self.weight() as u64 }
     }
 
     /// The other stream has failed, so this one will. Of one that has brought nothing yet its sender, who may have heard of
@@ -202,6 +247,7 @@ impl Receiving {
     fn settle(&mut self, outcome: DeliveryState, actions: &mut Vec<Action>) {
         let Some(delivery) = self.delivery else { return };
         self.reader = None;
+        self.grant = None;
         actions.push(Action::Sent { delivery });
         if !std::mem::replace(&mut self.settled, true) {
             actions.push(Action::Update { delivery: Side::Out(delivery), state: Some(outcome), settled: true });

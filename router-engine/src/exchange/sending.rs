@@ -2,6 +2,7 @@
 
 use super::ROOM;
 use super::window::SendWindow;
+use crate::annotations::flags;
 use crate::port::local::Envelope;
 use crate::stream::{Notify, Payload, Pressure, Producer, StreamLimits};
 use crate::{Action, InId, InToken, LinkId, Mailbox};
@@ -53,7 +54,7 @@ impl Sending {
 
     /// The delivery that carries the stream.
     pub(super) fn deliver(&self, link: LinkId, to: Option<String>) -> Action {
-        let envelope = Envelope { to: to.map(Bytes::from), ..Envelope::default() };
+        let envelope = Envelope { to: to.map(Bytes::from), flags: flags::WIDE, ..Envelope::default() };
         envelope.streaming().deliver(link, self.token, Payload::Stream(self.stream.share()))
     }
 

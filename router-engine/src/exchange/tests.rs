@@ -106,8 +106,9 @@ impl Bed {
         let links = [Attach::anonymous_sender("reply"), Attach::unbound_receiver("request")];
         let opened = &mut vec![Action::Opened(Box::default())];
         let [into, out_of] = connection.attach(opened, links, at(0)).map(|answer| answer.expect("attached").link);
+        let wide = takes_grants(delivery.annotations());
         let delivery = delivery.move_to(&mut connection, out_of, at(0));
-        let request = Request { delivery, reader, pending: VecDeque::new() };
+        let request = Request { delivery, reader, pending: VecDeque::new(), wide };
         let mut exchange = Exchange::responder(connection, head::server_head(reply_to), request);
         exchange.start(into, reply_to.to_owned(), Vec::new());
         Self { router, exchange, client: Client::default(), due: None }

@@ -1,15 +1,20 @@
-//! The byte window between the two ends of a stream (spec `tcp-adaptor.md` section 9.1).
+//! The byte window between the two ends of a stream (spec `tcp-adaptor.md` section 9.1), fixed or as wide as the
+//! receiving end grants ([`super::grant`]).
+
+use super::grant::{UNIT, WIDEST};
 
 /// Octets after which the receiving end reports.
 pub const REPORT_EVERY: u64 = 521_216;
-/// Octets that the sending end has unreported at most.
+/// Octets that the sending end has unreported at most, without a grant.
 pub const WINDOW: u64 = 2 * REPORT_EVERY;
 
 /// The sending end: how much of the socket may still be read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct SendWindow {
     produced: u64,
     reported: u64,
+    /// What may be unreported.
+    limit: u64,
     unlimited: bool,
 }
 
@@ -22,17 +27,25 @@ pub struct ReceiveWindow {
 
 // === impl SendWindow ===
 
+impl Default for SendWindow {
+    fn default() -> Self {
+        Self { produced: 0, reported: 0, limit: WINDOW, unlimited: false }
+    }
+}
+
 impl SendWindow {
     /// Octets were read from the socket into the stream.
     pub const fn produce(&mut self, octets: usize) {
         self.produced += octets as u64;
     }
 
-    /// The receiving end reports its total. A report of more than was produced counts as everything.
-    pub const fn on_report(&mut self, total: u64) {
-        let total = if total > self.produced { self.produced } else { total };
-        if total > self.reported {
+    /// The receiving end reports its total, and grants so many units of 64 KiB in place of the fixed window. A report of
+    /// more than was produced counts as everything, and one that another has overtaken as nothing.
+    pub fn on_report(&mut self, total: u64, grant: u32) {
+        let total = total.min(self.produced);
+        if total >= self.reported {
             self.reported = total;
+            self.limit = (u64::from(grant) * UNIT).clamp(WINDOW, WIDEST);
         }
     }
 
@@ -44,7 +57,7 @@ impl SendWindow {
     /// Whether reading must stop.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        !self.unlimited && self.produced - self.reported >= WINDOW
+        !self.unlimited && self.produced - self.reported >= self.limit
     }
 
     /// Octets read from the socket so far.
@@ -63,15 +76,14 @@ impl ReceiveWindow {
         Self { written: 0, reported: 0 }
     }
 
-    /// Octets were written to the socket. Returns the total to report, when a report is due.
-    pub const fn write(&mut self, octets: usize) -> Option<u64> {
+    /// Octets were written to the socket. Returns whether a report is due.
+    pub const fn write(&mut self, octets: usize) -> bool {
         self.written += octets as u64;
-        if self.written - self.reported >= REPORT_EVERY {
+        let due = self.written - self.reported >= REPORT_EVERY;
+        if due {
             self.reported = self.written;
-            Some(self.written)
-        } else {
-            None
         }
+        due
     }
 
     /// Octets written to the socket so far.
@@ -92,11 +104,11 @@ mod tests {
         assert!(!window.is_closed());
         window.produce(1);
         assert!(window.is_closed());
-        window.on_report(0);
+        window.on_report(0, 0);
         assert!(window.is_closed());
-        window.on_report(REPORT_EVERY);
+        window.on_report(REPORT_EVERY, 0);
         assert!(!window.is_closed());
-        window.on_report(u64::MAX);
+        window.on_report(u64::MAX, 0);
         window.produce(WINDOW as usize);
         assert!(window.is_closed(), "a report cannot run ahead of what was sent");
         window.lift();
@@ -104,11 +116,43 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_widens_the_window_until_it_is_taken_back() {
+        let mut window = SendWindow::default();
+        window.produce(WINDOW as usize);
+        window.on_report(REPORT_EVERY, 32);
+        window.produce(32 * UNIT as usize - REPORT_EVERY as usize - 1);
+        assert!(!window.is_closed());
+        window.produce(1);
+        assert!(window.is_closed());
+        window.on_report(REPORT_EVERY - 1, 64);
+        assert!(window.is_closed(), "that report is an old one");
+        window.on_report(REPORT_EVERY, 64);
+        assert!(!window.is_closed());
+        for grant in [0, 1, 15] {
+            window.on_report(REPORT_EVERY, grant);
+            assert!(window.is_closed(), "{grant}");
+        }
+        window.on_report(4 * REPORT_EVERY, 0);
+        assert!(!window.is_closed());
+    }
+
+    #[test]
+    fn no_grant_is_wider_than_the_widest() {
+        let mut window = SendWindow::default();
+        window.on_report(0, u32::MAX);
+        window.produce(WIDEST as usize - 1);
+        assert!(!window.is_closed());
+        window.produce(1);
+        assert!(window.is_closed());
+    }
+
+    #[test]
     fn a_receiver_reports_every_half_window() {
         let mut window = ReceiveWindow::default();
-        assert_eq!(window.write(REPORT_EVERY as usize - 1), None);
-        assert_eq!(window.write(2), Some(REPORT_EVERY + 1));
-        assert_eq!(window.write(REPORT_EVERY as usize - 1), None);
-        assert_eq!(window.write(1), Some(2 * REPORT_EVERY + 1));
+        assert!(!window.write(REPORT_EVERY as usize - 1));
+        assert!(window.write(2));
+        assert!(!window.write(REPORT_EVERY as usize - 1));
+        assert!(window.write(1));
+        assert_eq!(window.written(), 2 * REPORT_EVERY + 1);
     }
 }

@@ -6,6 +6,7 @@
 use super::AmqpPort;
 use super::limits::{LINK_SHARE, OUTPUT_TARGET};
 use super::link::{OutLink, OutgoingDelivery, PortLink, notify_key};
+use crate::annotations::flags;
 use crate::core::action::{Action, Direction};
 use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
@@ -137,7 +138,9 @@ impl AmqpPort {
     }
 
     /// Starts the next delivery of a link that can start one.
-    fn begin(&mut self, idx: u32, key: LinkKey, annotated: bool, push: Push, budget: usize) -> Left {
+    fn begin(&mut self, idx: u32, key: LinkKey, annotated: bool, mut push: Push, budget: usize) -> Left {
+        let wide = push.annotations.flags & flags::WIDE != 0;
+        push.annotations.flags = self.known(push.annotations.flags);
         let mut buffer = std::mem::take(&mut self.buffer);
         if annotated {
             buffer.push_back(self.annotations.encode(&push.annotations));
@@ -173,13 +176,14 @@ impl AmqpPort {
                 reader,
                 started: true,
                 settle_last: settled,
+                wide,
             };
             self.keep(idx, Box::new(current));
             return pause(sent);
         }
         let state = push.state;
-        let current =
-            OutgoingDelivery { id, settled, report: true, state, buffer, reader, started: false, settle_last: settled };
+        let (report, started, settle_last) = (true, false, settled);
+        let current = OutgoingDelivery { id, settled, report, state, buffer, reader, started, settle_last, wide };
         self.go_on(idx, key, Box::new(current), budget)
     }
 
@@ -257,6 +261,12 @@ impl AmqpPort {
         if !self.params.message_fields.is_empty() {
             self.log_message(idx, Direction::Out, beginning.make_contiguous());
         }
+    }
+
+    /// Whether a delivery is a stream on its way whose sender takes grants.
+    pub(super) fn takes_grants(&mut self, idx: u32, id: OutId) -> bool {
+        let current = self.links.get_mut(idx).and_then(PortLink::out).and_then(|out| out.current.as_ref());
+        current.is_some_and(|current| current.id == id && current.wide)
     }
 
     /// The peer settled a delivery; if it is still on its way there is no use in sending the rest.

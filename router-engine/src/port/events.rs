@@ -9,6 +9,7 @@ use super::liveness;
 use super::open::{asked, our_open, peer_open};
 use super::params::PortError;
 use super::report;
+use super::wide;
 use crate::core::action::{Action, AttachRequest, Direction, Side};
 use amqp_core::Instant;
 use amqp_core::engine::{Event, LinkKey, Update};
@@ -68,6 +69,7 @@ impl AmqpPort {
         if let Some(agreed) = liveness::agreed(&self.params, &peer.properties) {
             self.engine.watch(agreed);
         }
+        self.wide = wide::is_agreed(&self.params, &peer.properties);
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
         if !self.params.conn.initiator {
@@ -134,6 +136,7 @@ impl AmqpPort {
         if !incoming {
             let (Some(idx), Some(token)) = (self.links.by_key(link), token) else { return };
             let id = out_id(token);
+            let state = state.map(|state| if self.takes_grants(idx, id) { self.tempered(state) } else { state });
             if settled {
                 self.settled_by_peer(idx, id);
             }

@@ -12,6 +12,7 @@ use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{End, Head, Held, InLink, IncomingDelivery, Phase, PortLink};
 use super::report;
 use super::weight;
+use super::wide;
 use super::{AmqpPort, MessageFields};
 use crate::annotations::{Annotations, flags};
 use crate::core::action::{Action, Deliver, Direction, InToken, Side};
@@ -177,7 +178,8 @@ impl AmqpPort {
         for chunk in strip(std::mem::take(&mut held.chunks), head.strip) {
             full |= stream.push(chunk) == Pressure::Full;
         }
-        current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, key };
+        let wide = self.wide && head.annotations.flags & flags::WIDE != 0;
+        current.phase = Phase::Streaming { stream: Arc::clone(&stream), id: None, key, wide };
         let (delivery, settled, state) = (current.delivery, current.presettled, current.state.take());
         let (session, link) = (*session, *link);
         if full {
@@ -231,7 +233,8 @@ impl AmqpPort {
         head: Head,
         payload: Payload,
     ) {
-        let Head { annotations, to, priority, .. } = head;
+        let Head { mut annotations, to, priority, .. } = head;
+        annotations.flags = self.known(annotations.flags);
         let token = InToken(delivery.to_u64());
         self.actions.push(Action::Deliver(Box::new(Deliver {
             link,
@@ -290,6 +293,11 @@ impl AmqpPort {
         };
         if current.delivery.to_u64() != token.0 {
             return false;
+        }
+        if let (Some(&DeliveryState::Received { section_number, .. }), Phase::Streaming { stream, wide: true, .. }) =
+            (state, &current.phase)
+        {
+            stream.set_limits(wide::limits(section_number));
         }
         if state.is_some() && !current.settled {
             self.engine.update_in(current.delivery, state.cloned(), false);

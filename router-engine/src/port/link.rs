@@ -94,6 +94,8 @@ pub(super) enum Phase {
         id: Option<InId>,
         /// How the stream tells that it has room again.
         key: u64,
+        /// Its sender takes grants.
+        wide: bool,
     },
     /// Read and thrown away.
     Discarded,
@@ -159,6 +161,8 @@ pub(super) struct OutgoingDelivery {
     pub(super) started: bool,
     /// The sender has settled: to be told with the last frame.
     pub(super) settle_last: bool,
+    /// Its sender takes grants.
+    pub(super) wide: bool,
 }
 
 /// The links of a port.

@@ -25,6 +25,7 @@ mod params;
 mod report;
 mod stalls;
 mod weight;
+mod wide;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,8 @@ pub struct AmqpPort {
     now: Instant,
     /// Octets since the last turn.
     received: u64,
+    /// Peer and router have agreed on wide windows.
+    wide: bool,
 
     links: Links,
     /// Sessions of links that the core attached.
@@ -123,6 +126,7 @@ impl AmqpPort {
             core_closed: false,
             now,
             received: 0,
+            wide: false,
             links: Links::default(),
             classes: Vec::new(),
             stalls: Stalls::default(),

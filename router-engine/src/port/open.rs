@@ -3,6 +3,7 @@
 
 use super::liveness;
 use super::params::{PortParams, SaslParams, TlsInfo};
+use super::wide;
 use crate::VERSION;
 use crate::core::action::PeerOpen;
 use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, LINK_STATE_SYNC, STREAMING_LINKS};
@@ -99,6 +100,9 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
     }
     if let Some(offer) = liveness::offer(params) {
         liveness::properties(offer).into_iter().for_each(|(key, value)| put(key, value));
+    }
+    if let Some((key, value)) = wide::property(params) {
+        put(key, value);
     }
     if let Some(list) = &params.open.failover_list {
         put("failover-server-list", list.clone());

@@ -25,6 +25,8 @@ pub struct PortParams {
     pub idle_timeout: Duration,
     /// How closely to watch a router of the same network that offers the like; `None` offers nothing.
     pub liveness: Option<Liveness>,
+    /// Whether TCP flows to a router of the same network that offers the like may have wide windows.
+    pub wide_windows: bool,
     /// What its open tells beside what follows from the connection.
     pub open: OpenParams,
     /// The vhost whose policy applies, whatever the peer asks for.
@@ -126,6 +128,7 @@ impl PortParams {
             session_window: None,
             idle_timeout: Duration::from_secs(16),
             liveness: None,
+            wide_windows: true,
             open: OpenParams::default(),
             policy_vhost: None,
             sasl: SaslParams::anonymous_server(),

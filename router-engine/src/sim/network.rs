@@ -3,7 +3,7 @@
 use super::client::{Client, LinkSpec, Plan};
 use super::ledger::Ledger;
 use super::service::{FlowRecord, Server};
-use super::wire::{EndId, Wire};
+use super::wire::{EndId, ROOM, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
 use crate::core::{AddressConfig, Mode, RouterConfig};
@@ -28,6 +28,8 @@ pub struct RouterSpec {
     pub mode: Mode,
     /// Address configurations: pattern, and what applies to its addresses.
     pub addresses: Vec<(String, AddressConfig)>,
+    /// Whether it takes part in wide windows; others do not.
+    pub wide_windows: bool,
 }
 
 /// A connector of one router to another; its role follows from their modes. It is the edge router that connects to an
@@ -55,6 +57,8 @@ pub struct Sim {
     pub max_frame_size: u32,
     /// How closely routers watch each other.
     pub liveness: Option<Liveness>,
+    /// Octets that fit in one direction of a connection: socket buffers and what is under way.
+    pub room: usize,
     pub(super) routers: Vec<SimRouter>,
     pub(super) trunks: Vec<Trunk>,
     pub(super) clients: Vec<Client>,
@@ -122,7 +126,7 @@ impl RouterSpec {
     /// An interior router without configured addresses.
     #[must_use]
     pub fn interior(id: impl Into<String>) -> Self {
-        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new() }
+        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new(), wide_windows: true }
     }
 
     /// An edge router without configured addresses.
@@ -144,6 +148,7 @@ impl Sim {
             rng: SplitMix64::new(seed),
             max_frame_size: 16384,
             liveness: None,
+            room: ROOM,
             routers: Vec::new(),
             trunks: Vec::new(),
             clients: Vec::new(),
@@ -196,6 +201,7 @@ impl Sim {
     }
 
     fn add_port(&mut self, router: usize, params: PortParams) -> EndId {
+        let params = PortParams { wide_windows: self.routers[router].spec.wide_windows, ..params };
         let core = Arc::clone(&self.routers[router].router);
         let handle = core.connect(params.conn.clone(), self.now);
         let port = Box::new(AmqpPort::new(params, handle, core, self.now));
@@ -204,7 +210,7 @@ impl Sim {
     }
 
     fn join(&mut self, ends: [EndId; 2], delay: Duration) -> usize {
-        let wire = self.wires.insert(Wire::new(ends, delay));
+        let wire = self.wires.insert(Wire::new(ends, delay, self.room));
         for end in ends {
             self.ends[end].wire = wire;
         }

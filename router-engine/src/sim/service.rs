@@ -13,7 +13,7 @@ use super::network::{Flag, STREAM_RETRY, Sim};
 use super::socket::{End, Socket};
 use crate::core::connection::PeerKind;
 use crate::exchange::head::{self, Head, RequestHead};
-use crate::exchange::{Exchange, Phase, Request, Role, consume, modified, on_data};
+use crate::exchange::{Exchange, Phase, Request, Role, consume, modified, on_data, takes_grants};
 use crate::port::local::{Attach, Connection, Delivery, Endpoint, Event, Identity};
 use crate::{Action, Mailbox};
 use amqp_core::Instant;
@@ -134,6 +134,12 @@ impl FlowRecord {
             .all(|(from, to)| to.end_seen == Some(End::Fin) && from.ended == Some(End::Fin) && to.received == from.sent)
     }
 
+    /// Octets that the client's application has sent.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.client.app.sent
+    }
+
     /// How far both ends are.
     pub(super) fn describe(&self) -> String {
         let end = |end: &FlowEnd| {
@@ -205,6 +211,12 @@ impl Sim {
             servers: Vec::new(),
         });
         index
+    }
+
+    /// The record with that index.
+    #[must_use]
+    pub fn flow(&self, index: usize) -> &FlowRecord {
+        &self.flows[index]
     }
 
     /// Management deletes the connection of one end of a flow.
@@ -330,8 +342,9 @@ impl Sim {
         let links = [Attach::anonymous_sender("reply"), Attach::unbound_receiver("request")];
         let opened = &mut vec![Action::Opened(Box::default())];
         let [into, out_of] = connection.attach(opened, links, self.now).map(|answer| answer.expect("attached").link);
+        let wide = takes_grants(delivery.annotations());
         let delivery = delivery.move_to(&mut connection, out_of, self.now);
-        let request = Request { delivery, reader, pending };
+        let request = Request { delivery, reader, pending, wide };
         let mut exchange = Exchange::responder(connection, head::server_head(&reply_to), request);
         exchange.start(into, reply_to, Vec::new());
         exchange.submit(|| self.now);

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
-/// Octets that fit in one direction: socket buffers and what is under way.
-const CAPACITY: usize = 48 * 1024;
+/// Octets that usually fit in one direction: socket buffers and what is under way.
+pub(super) const ROOM: usize = 48 * 1024;
 /// Octets that travel together at most; small enough that frames are cut in the middle.
 const SEGMENT: usize = 5000;
 
@@ -21,6 +21,8 @@ pub(super) struct Wire {
     pub(super) ends: [EndId; 2],
     lanes: [Lane; 2],
     delay: Duration,
+    /// Octets that fit in one direction.
+    room: usize,
 }
 
 /// One direction; index 0 leads away from the first end.
@@ -47,8 +49,8 @@ pub(super) enum Arrival {
 // === impl Wire ===
 
 impl Wire {
-    pub(super) fn new(ends: [EndId; 2], delay: Duration) -> Self {
-        Self { ends, lanes: [Lane::default(), Lane::default()], delay }
+    pub(super) fn new(ends: [EndId; 2], delay: Duration, room: usize) -> Self {
+        Self { ends, lanes: [Lane::default(), Lane::default()], delay, room }
     }
 
     /// The end at the other side of `end`.
@@ -66,11 +68,11 @@ impl Wire {
 
     /// Takes from the output of `end` as much as there is room for. Returns whether it took anything.
     pub(super) fn send(&mut self, end: EndId, output: &mut Output, now: Instant) -> bool {
-        let delay = self.delay;
+        let (delay, room) = (self.delay, self.room);
         let lane = self.lane_from(end);
         let mut took = false;
-        while lane.octets < CAPACITY && !output.is_empty() {
-            let segment = take(output, SEGMENT.min(CAPACITY - lane.octets));
+        while lane.octets < room && !output.is_empty() {
+            let segment = take(output, SEGMENT.min(room - lane.octets));
             took = true;
             if lane.mute || lane.closed.is_some() {
                 continue;

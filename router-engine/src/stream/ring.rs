@@ -75,7 +75,6 @@ pub enum Pull {
 #[derive(Debug)]
 pub struct Stream {
     inner: Mutex<Inner>,
-    limits: StreamLimits,
 }
 
 #[derive(Debug)]
@@ -94,6 +93,7 @@ struct Inner {
     retain: bool,
     producer: Option<Notify>,
     readers: SmallVec<[Option<Cursor>; 1]>,
+    limits: StreamLimits,
     /// Whether a first reader was ever attached; before that nothing counts as discarded.
     attached: bool,
 }
@@ -149,9 +149,9 @@ impl Stream {
                 retain: false,
                 producer,
                 readers: SmallVec::new(),
+                limits,
                 attached: false,
             }),
-            limits,
         })
     }
 
@@ -173,7 +173,7 @@ impl Stream {
                 inner.chunks.push_back(chunk);
                 inner.wake_readers(&mut wakers);
             }
-            if inner.buffered - inner.passed >= self.limits.now(self.limits.high) {
+            if inner.buffered - inner.passed >= inner.limits.now(inner.limits.high) {
                 inner.stalled = true;
                 Pressure::Full
             } else {
@@ -237,7 +237,17 @@ impl Stream {
             let mut inner = self.inner.lock();
             inner.retain = false;
             inner.passed = 0;
-            inner.trim(self.limits)
+            inner.trim()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Changes its bounds.
+    pub fn set_limits(&self, limits: StreamLimits) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            inner.limits = limits;
+            inner.trim()
         };
         waker.into_iter().for_each(Waker::wake);
     }
@@ -325,7 +335,7 @@ impl Inner {
     }
 
     /// Drops chunks that every reader has passed and un-stalls the producer below the low mark.
-    fn trim(&mut self, limits: StreamLimits) -> Option<Waker> {
+    fn trim(&mut self) -> Option<Waker> {
         if self.retain {
             self.weigh_retained();
         }
@@ -342,7 +352,7 @@ impl Inner {
                 self.base += 1;
             }
         }
-        if self.buffered - self.passed < limits.now(limits.low) { self.unstall() } else { None }
+        if self.buffered - self.passed < self.limits.now(self.limits.low) { self.unstall() } else { None }
     }
 
     fn unstall(&mut self) -> Option<Waker> {
@@ -410,7 +420,7 @@ impl Reader {
                     Pull::Empty
                 }
             };
-            (pull, inner.trim(self.stream.limits))
+            (pull, inner.trim())
         };
         waker.into_iter().for_each(Waker::wake);
         pull
@@ -422,7 +432,7 @@ impl Drop for Reader {
         let waker = {
             let mut inner = self.stream.inner.lock();
             inner.readers[self.index] = None;
-            let waker = inner.trim(self.stream.limits);
+            let waker = inner.trim();
             // With nobody left to read, a producer that waits must learn that it can go on.
             if inner.discards() { waker.or_else(|| inner.unstall()) } else { waker }
         };

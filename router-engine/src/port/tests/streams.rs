@@ -2,7 +2,9 @@
 
 use super::super::*;
 use super::world::{World, message, params};
+use crate::annotations::flags;
 use crate::core::connection::ConnectionRole;
+use crate::port::local::{self, Attach, Endpoint, Envelope, Identity};
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
 use amqp_core::performative::{DeliveryState, Role, Target};
 use amqp_core::value::Symbol;
@@ -504,4 +506,30 @@ fn streams_that_wait_stop_their_sender_too() {
     assert_eq!(world.at(b).deliveries().len() as u64, sent);
     assert_eq!(world.at(a).engine.credit(sender), before);
     assert!(world.at(a).port.stalls.is_empty());
+}
+
+/// Only a router can know what a grant is: what a client calls by that place does not reach a sender that takes grants, and
+/// reaches any other as it is.
+#[test]
+fn clients_grant_nothing() {
+    for (flags, passed) in [(flags::WIDE, 0), (0, 500)] {
+        let mut world = World::new();
+        let client = world.client();
+        world.receiver(client, "q", 10);
+        let mut sender = Endpoint::join(&world.router, Identity::client("sender", 5), Default::default(), world.now);
+        let [into] = sender.attach([Attach::anonymous_sender("in")], world.now).map(|link| link.unwrap().link);
+        let stream = sender.send_stream(into, Envelope { flags, ..Envelope::to("q").streaming() }, 1, world.now);
+        stream.push(message(None, 1000));
+        world.run();
+        let [arrived] = &world.at(client).deliveries()[..] else { panic!("nothing came") };
+        let told = |section_number| DeliveryState::Received { section_number, section_offset: 7 };
+        world.at(client).engine.update_in(arrived.key, Some(told(500)), false);
+        world.run();
+        sender.take();
+        let states = std::iter::from_fn(|| sender.next_event()).filter_map(|event| match event {
+            local::Event::Update { state, .. } => state,
+            _ => None,
+        });
+        assert_eq!(states.collect::<Vec<_>>(), [told(passed)]);
+    }
 }
