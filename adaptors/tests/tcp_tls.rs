@@ -181,7 +181,8 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
     let router = Arc::new(Router::new(config, Seed::from(1), 1, clock::now()));
     let registry = Registry::new(SourceId::new(None, Seed::from(1)), Attributes::new(), clock::now());
     assert!(router.set_records(Arc::clone(&registry)));
-    let records = Source::new(registry);
+    let mut records = Source::new(registry);
+    records.on_watch(Channel::Flows, true, clock::now());
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let listener = TcpListenerParams {
         name: "l".into(),
@@ -215,9 +216,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
 
 /// Whether records of flows that are over tell that.
 fn is_recorded(mut records: Source, text: &str) -> bool {
-    let now = clock::now();
-    records.on_watch(Channel::Flows, true, now);
-    records.finish(now, 0);
+    records.finish(clock::now(), 0);
     let mut messages = std::iter::from_fn(|| records.poll_message());
     messages.any(|sent| String::from_utf8_lossy(&sent.message).contains(text))
 }
