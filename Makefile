@@ -23,7 +23,8 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile soak fuzz-smoke clean
+.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
@@ -36,6 +37,7 @@ help:
 	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
 	@echo 'make wasm        the protocol crates for a platform without an operating system (WASM_FLAGS: see there)'
 	@echo 'make hostile     ten minutes of hostile input'
+	@echo 'make applications  what takes minutes with real applications: a gibibyte each way, silence, a long benchmark'
 	@echo 'make soak        a thousand simulated networks of each kind (SOAK_SEEDS; SOAK_FIRST is the first seed)'
 	@echo 'make fuzz-smoke  one minute per fuzz target: AMQP, the port, TLS, certificates, heads of TCP'
 	@echo '                 streams, configuration and SASL files (needs cargo-fuzz and a nightly toolchain)'
@@ -103,6 +105,13 @@ hostile:
 	$(CARGO) build --locked --bin skrouterd
 	$(CARGO) test --locked --package interop-tests --test hostile -- --nocapture
 
+# A quarter of an hour. INTEROP_IDLE_SECONDS: how long the silent ones say nothing, twice.
+applications: export INTEROP_PYTHON ?= $(VENV)/bin/python
+applications: export INTEROP_REQUIRE_PEERS = 1
+applications: tools peers
+	$(CARGO) build --locked --bin skrouterd
+	$(CARGO) test --locked --package interop-tests --test applications -- --ignored --nocapture --test-threads 2
+
 # Half an hour or more. Optimised, and with the checks of state that tests have.
 SOAK_SEEDS ?= 1000
 SOAK_FIRST ?= 0
@@ -128,10 +137,13 @@ fuzz-smoke:
 
 # Debian packages, only where something is missing and we may install it.
 tools:
-	@missing=; \
+	@missing=; PATH="$$PATH:/usr/sbin"; \
 	need() { command -v $$1 >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	need cc build-essential; need cmake cmake; need curl curl; need nginx nginx-light; need pkg-config pkg-config; \
 	need openssl openssl; need gnutls-cli gnutls-bin; \
+	need redis-server redis-server; need redis-cli redis-tools; need mariadbd mariadb-server; need ncat ncat; \
+	need sshd openssh-server; need ssh openssh-client; need h2load nghttp2-client; need nghttpd nghttp2-server; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql; \
 	need $(PYTHON) python3; need $(NODE) nodejs; need $(NPM) npm; \
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c 'import sysconfig, os; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \

@@ -1,4 +1,4 @@
-//! All input and output of the router: sockets, TLS, TCP services, and the clock.
+//! All input and output of the router: sockets, TLS, TCP services, HTTP for operators, and the clock.
 //!
 //! ```text
 //!  amqp::{listener, connector} --> amqp::driver --- router_engine::port::AmqpPort
@@ -6,7 +6,11 @@
 //!                                  transport (plain | tls)   mailbox, streams, core
 //!                                      |                        |
 //!  tcp::{listener, connector} --> tcp::flow ------- router_engine::stream
+//!
+//!  http::listener --> http::connection --- hyper --- pages of the router, files
 //! ```
+//!
+//! AMQP and HTTP listeners differ in what becomes of their connections, and share the rest: [`listening`].
 //!
 //! One task owns one socket; only listening ones ([`sockets`]) are shared. Tasks meet only in mailboxes and
 //! body streams of `router-engine`; octets read into a pooled segment travel as shared views to the task
@@ -17,15 +21,19 @@
 pub mod amqp;
 pub mod clock;
 pub mod files;
+pub mod http;
+pub mod listening;
 pub mod net;
 pub mod observe;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod random;
 pub mod resolver;
 mod retry;
 pub mod runtime;
 pub mod sasl;
 pub mod sockets;
+mod start;
 pub mod tasks;
 pub mod tcp;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! What all adaptors share: the routing core, the executor, their tasks, and housekeeping.
 
+use crate::http::thread::HttpThread;
 use crate::tasks::{Owner, Stage, Straggler, Tasks};
 use crate::{clock, pool};
 use router_engine::Router;
@@ -26,9 +27,9 @@ pub struct Io {
 #[derive(Debug)]
 struct Inner {
     router: Arc<Router>,
-    handle: Handle,
     workers: usize,
     tasks: Tasks,
+    http: HttpThread,
 }
 
 // === impl Io ===
@@ -37,8 +38,8 @@ impl Io {
     /// Adaptors for a core, on an executor with so many worker threads.
     #[must_use]
     pub fn new(router: Arc<Router>, handle: Handle, workers: usize) -> Self {
-        let tasks = Tasks::new(handle.clone());
-        Self { inner: Arc::new(Inner { router, handle, workers, tasks }) }
+        let tasks = Tasks::new(handle);
+        Self { inner: Arc::new(Inner { router, workers, tasks, http: HttpThread::default() }) }
     }
 
     /// The routing core.
@@ -64,14 +65,17 @@ impl Io {
         self.tasks().owner(name, Stage::Last)
     }
 
+    /// A new owner of tasks on the thread that serves HTTP, which begins with the first.
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub(crate) fn http_carrier(&self, name: String) -> std::io::Result<Arc<Owner>> {
+        Ok(self.tasks().owner_on(self.inner.http.handle()?, name, Stage::Last))
+    }
+
     /// A new owner of flows.
     pub(crate) fn service(&self, name: String) -> Arc<Owner> {
         self.tasks().owner(name, Stage::First)
-    }
-
-    /// Enters the executor, for calls that create sockets outside of a task.
-    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
-        self.inner.handle.enter()
     }
 
     /// Starts what runs for as long as the router does: the core's timer and the pools' trimming.

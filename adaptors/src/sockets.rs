@@ -1,6 +1,6 @@
 //! Listening sockets that any thread may close.
 
-use crate::net::{self, Closing};
+use crate::net::{self, Inherited};
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Default)]
 pub struct Sockets {
     inner: Mutex<Inner>,
-    closing: Closing,
+    inherited: Inherited,
 }
 
 #[derive(Debug, Default)]
@@ -43,9 +43,9 @@ pub struct Accepted {
 // === impl Sockets ===
 
 impl Sockets {
-    /// No sockets yet; what is accepted closes as told.
-    pub fn new(closing: Closing) -> Self {
-        Self { closing, ..Self::default() }
+    /// No sockets yet; those that are accepted will be as told.
+    pub fn new(inherited: Inherited) -> Self {
+        Self { inherited, ..Self::default() }
     }
 
     /// Opens sockets on all the addresses, within an executor. False when [`Self::retire`] came first.
@@ -57,7 +57,7 @@ impl Sockets {
         if inner.retired {
             return Ok(false);
         }
-        let opened = net::listen_on_all(addresses, backlog, self.closing)?;
+        let opened = net::listen_on_all(addresses, backlog, self.inherited)?;
         inner.open = opened.into_iter().map(Socket::new).collect::<io::Result<_>>()?;
         Ok(true)
     }
@@ -112,7 +112,10 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Closing, KeepAlive};
+    use socket2::SockRef;
     use std::future::poll_fn;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn a_port_is_free_once_its_sockets_are_retired() {
@@ -133,12 +136,34 @@ mod tests {
     #[tokio::test]
     async fn accepted_sockets_close_as_told() {
         for closing in [Closing::Orderly, Closing::Reset] {
-            let sockets = Sockets::new(closing);
+            let sockets = Sockets::new(Inherited { closing, keep_alive: None });
             assert!(sockets.open(&[SocketAddr::from(([127, 0, 0, 1], 0))], 16).expect("opened"));
             let mut client = TcpStream::connect(sockets.bound()[0]).await.expect("connected");
             drop(poll_fn(|cx| sockets.poll_accept(cx)).await.expect("accepted"));
             let end = tokio::io::AsyncReadExt::read(&mut client, &mut [0]).await;
             assert_eq!(end.is_ok(), closing == Closing::Orderly, "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn accepted_sockets_probe_their_peers_as_told() {
+        let (interval, probes) = (Duration::from_secs(70), 5);
+        for keep_alive in [None, Some(KeepAlive { interval, probes })] {
+            let sockets = Sockets::new(Inherited { keep_alive, ..Inherited::default() });
+            assert!(sockets.open(&[SocketAddr::from(([127, 0, 0, 1], 0))], 16).expect("opened"));
+            let _client = TcpStream::connect(sockets.bound()[0]).await.expect("connected");
+            let accepted = poll_fn(|cx| sockets.poll_accept(cx)).await.expect("accepted").stream;
+            let socket = SockRef::from(&accepted);
+            assert_eq!(socket.keepalive().expect("known"), keep_alive.is_some());
+            let set = (interval, interval, probes);
+            let kernel = || {
+                Ok::<_, io::Error>((
+                    socket.tcp_keepalive_time()?,
+                    socket.tcp_keepalive_interval()?,
+                    socket.tcp_keepalive_retries()?,
+                ))
+            };
+            assert_eq!(kernel().expect("known") == set, keep_alive.is_some());
         }
     }
 

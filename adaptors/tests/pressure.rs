@@ -58,6 +58,7 @@ async fn a_connector_releases_new_flows_while_memory_is_short() {
         tls: None,
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let io = Io::new(Arc::clone(&router), tokio::runtime::Handle::current(), 1);
     TcpConnector::create(connector, &io).expect("no TLS").activate();

@@ -143,6 +143,7 @@ fn service(io: &Io, name: &str, server: u16, tls: Option<TlsProfile>) -> (TcpLis
         tls,
         authenticate_peer: false,
         observer: None,
+        ..TcpListenerParams::default()
     };
     let listener = TcpListener::create(params, io).unwrap();
     listener.activate();
@@ -154,6 +155,7 @@ fn service(io: &Io, name: &str, server: u16, tls: Option<TlsProfile>) -> (TcpLis
         tls: None,
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let connector = TcpConnector::create(params, io).unwrap();
     connector.activate();

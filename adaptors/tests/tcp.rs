@@ -48,6 +48,7 @@ fn listener(io: &Io, port: u16) -> TcpListener {
         tls: None,
         authenticate_peer: false,
         observer: None,
+        ..TcpListenerParams::default()
     };
     let listener = TcpListener::create(params, io).expect("no TLS");
     listener.activate();
@@ -63,6 +64,7 @@ fn connector(io: &Io, server: u16) -> TcpConnector {
         tls: None,
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let connector = TcpConnector::create(params, io).expect("no TLS");
     connector.activate();

@@ -193,6 +193,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         tls: Some(certs.profile()),
         authenticate_peer,
         observer: None,
+        ..TcpListenerParams::default()
     };
     let connector = TcpConnectorParams {
         name: "c".into(),
@@ -202,6 +203,7 @@ fn bed(certs: &Certs, server: u16, authenticate_peer: bool, host: &str) -> Bed {
         tls: Some(certs.profile()),
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let io = Io::new(Arc::clone(&router), tokio::runtime::Handle::current(), 1);
     let listener = TcpListener::create(listener, &io).expect("listener");

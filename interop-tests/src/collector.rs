@@ -25,6 +25,7 @@ pub mod code {
     pub const CONNECTOR: u32 = 5;
     pub const ROUTER_ACCESS: u32 = 15;
     pub const BIFLOW_TPORT: u32 = 16;
+    pub const BIFLOW_APP: u32 = 17;
 
     pub const RECORD_TYPE: u32 = 0;
     pub const IDENTITY: u32 = 1;
@@ -32,13 +33,19 @@ pub mod code {
     pub const START_TIME: u32 = 3;
     pub const END_TIME: u32 = 4;
     pub const PEER: u32 = 6;
+    pub const SOURCE_HOST: u32 = 14;
+    pub const PROTOCOL: u32 = 16;
     pub const SOURCE_PORT: u32 = 17;
     pub const VAN_ADDRESS: u32 = 19;
     pub const OCTETS: u32 = 23;
     pub const LATENCY: u32 = 24;
+    pub const METHOD: u32 = 27;
+    pub const RESULT: u32 = 28;
+    pub const REASON: u32 = 29;
     pub const NAME: u32 = 30;
     pub const TRACE: u32 = 31;
     pub const FLOW_COUNT_L4: u32 = 40;
+    pub const STREAM_ID: u32 = 47;
     pub const LINK_COUNT: u32 = 52;
     pub const OPER_STATUS: u32 = 53;
     pub const OCTETS_REVERSE: u32 = 58;

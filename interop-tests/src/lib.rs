@@ -6,6 +6,7 @@
 //!   scenarios           what is checked, independent of which routers carry it
 //!       |        \
 //!   peers       tcp     foreign AMQP clients as processes or libraries; TCP servers and clients
+//!       |      apps     real servers and clients of other protocols
 //!       |        /
 //!   topology            lines of routers, their links and services, started and waited for
 //!       |
@@ -15,6 +16,7 @@
 //! Nothing here knows the internals of the router: it is a process with a configuration file, a log and sockets, so
 //! the same tests drive any implementation. `README.md` beside the manifest lists the environment variables.
 
+pub mod apps;
 pub mod collector;
 pub mod harness;
 pub mod hostile;

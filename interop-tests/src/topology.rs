@@ -30,6 +30,20 @@ pub enum Dialler {
     Right,
 }
 
+/// Where a TCP service has TLS of the routers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Nowhere: what client and server speak passes.
+    #[default]
+    None,
+    /// Between client and listener.
+    Listener,
+    /// Between connector and server.
+    Connector,
+    /// At both.
+    Both,
+}
+
 /// A TCP service across the line.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -41,8 +55,12 @@ pub struct Service {
     pub connector: Option<usize>,
     /// Where the server is.
     pub server: SocketAddr,
-    /// TLS between client and listener, and between connector and server.
-    pub tls: bool,
+    /// Where TLS is.
+    pub tls: Tls,
+    /// More attributes of the listener.
+    pub listener_options: Vec<(&'static str, &'static str)>,
+    /// More attributes of the connector.
+    pub connector_options: Vec<(&'static str, &'static str)>,
 }
 
 /// Description of a line, before it is started.
@@ -80,6 +98,30 @@ pub struct Node {
     amqp: Port,
     amqps: Port,
     inter_router: Port,
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Whether the listener has TLS.
+    pub const fn is_at_listener(self) -> bool {
+        matches!(self, Self::Listener | Self::Both)
+    }
+
+    /// Whether the connector has TLS.
+    pub const fn is_at_connector(self) -> bool {
+        matches!(self, Self::Connector | Self::Both)
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    fn new(address: &str, listener: usize, connector: Option<usize>, server: SocketAddr) -> Self {
+        let (listener_options, connector_options) = (Vec::new(), Vec::new());
+        let address = address.to_owned();
+        Self { address, listener, connector, server, tls: Tls::None, listener_options, connector_options }
+    }
 }
 
 // === impl LineBuilder ===
@@ -138,15 +180,34 @@ impl LineBuilder {
     /// Adds a TCP service with its listener on router `listener` and its connector on router `connector`.
     #[must_use]
     pub fn service(mut self, address: &str, listener: usize, connector: usize, server: SocketAddr) -> Self {
-        let connector = Some(connector);
-        self.services.push(Service { address: address.to_owned(), listener, connector, server, tls: false });
+        self.services.push(Service::new(address, listener, Some(connector), server));
+        self
+    }
+
+    /// Gives attributes to the listeners and the connectors of the services added so far.
+    #[must_use]
+    pub fn with_options(
+        mut self,
+        listener: impl IntoIterator<Item = (&'static str, &'static str)> + Clone,
+        connector: impl IntoIterator<Item = (&'static str, &'static str)> + Clone,
+    ) -> Self {
+        for service in &mut self.services {
+            service.listener_options.extend(listener.clone());
+            service.connector_options.extend(connector.clone());
+        }
         self
     }
 
     /// Lets the clients and servers of the services added so far use TLS.
     #[must_use]
-    pub fn with_tls(mut self) -> Self {
-        self.services.iter_mut().for_each(|service| service.tls = true);
+    pub fn with_tls(self) -> Self {
+        self.tls(Tls::Both)
+    }
+
+    /// Sets where the services added so far have TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.services.iter_mut().for_each(|service| service.tls = tls);
         self
     }
 
@@ -167,7 +228,7 @@ impl LineBuilder {
     /// Adds a TCP listener whose service has no connector yet.
     #[must_use]
     pub fn dormant_service(mut self, address: &str, listener: usize, server: SocketAddr) -> Self {
-        self.services.push(Service { address: address.to_owned(), listener, connector: None, server, tls: false });
+        self.services.push(Service::new(address, listener, None, server));
         self
     }
 
@@ -257,11 +318,12 @@ impl LineBuilder {
             let listen = port.number().to_string();
             let server = (service.server.ip().to_string(), service.server.port().to_string());
             let address = ("address", service.address.as_str());
-            let tls = service.tls.then_some(("sslProfile", TLS_PROFILE));
+            let profile = |here: bool| here.then_some(("sslProfile", TLS_PROFILE));
             if service.listener == index {
                 let mut listener =
                     vec![("name", service.address.as_str()), address, ("host", "127.0.0.1"), ("port", &listen)];
-                listener.extend(tls);
+                listener.extend(profile(service.tls.is_at_listener()));
+                listener.extend(&service.listener_options);
                 listener.extend(self.authenticated_clients.then_some(("authenticatePeer", "yes")));
                 config = config.section("tcpListener", &listener);
             }
@@ -269,9 +331,10 @@ impl LineBuilder {
                 // Names are unique among all entities of a router.
                 let name = format!("{}-connector", service.address);
                 // The certificate names `localhost`.
-                let host = if service.tls { "localhost" } else { &server.0 };
+                let host = if service.tls.is_at_connector() { "localhost" } else { &server.0 };
                 let mut connector = vec![("name", name.as_str()), address, ("host", host), ("port", &server.1)];
-                connector.extend(tls);
+                connector.extend(profile(service.tls.is_at_connector()));
+                connector.extend(&service.connector_options);
                 config = config.section("tcpConnector", &connector);
             }
         }

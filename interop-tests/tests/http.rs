@@ -1,79 +1,29 @@
 //! HTTP servers and a client as they are in use, through one router and through two.
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::harness::{Port, eventually, run, skip_unless};
-use interop_tests::topology::{Line, LineBuilder};
+use interop_tests::apps::nginx::{self, PAGES};
+use interop_tests::apps::{Encryption, Routers, Server, Site, Stage, require};
+use interop_tests::harness::{Port, run};
 
 /// Octets of the large file.
 const LARGE: usize = 8 << 20;
 
-/// A server process, ended when dropped.
-struct Server {
-    child: Child,
-    port: Port,
-}
-
-impl Server {
-    fn start(port: Port, command: &mut Command) -> Result<Self> {
-        let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self { child: silent.spawn()?, port };
-        eventually("the HTTP server listens", || Ok(TcpStream::connect(server.port.address())?))?;
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn found(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    // Servers live in sbin, which is not on everybody's path.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-fn nginx(pages: &Path, folder: &Path) -> Result<Server> {
-    let program = skip_unless(found("nginx"), "nginx is not installed")?;
-    let port = Port::reserve()?;
-    let file = folder.join("nginx.conf");
-    let config = format!(
-        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
-         events {{ }}
-         http {{
-             access_log off;
-             client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-             uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-             server {{ listen 127.0.0.1:{port}; root {pages}; }}
-         }}",
-        folder = folder.display(),
-        port = port.number(),
-        pages = pages.display(),
-    );
-    fs::write(&file, config)?;
-    Server::start(port, Command::new(program).arg("-e").arg(folder.join("nginx.err")).arg("-c").arg(file))
-}
-
-fn python(pages: &Path, _folder: &Path) -> Result<Server> {
-    let program = skip_unless(found("python3"), "python3 is not installed")?;
-    let port = Port::reserve()?;
+/// Python's server of the files in [`PAGES`].
+fn python(port: Port, site: Site<'_>) -> Result<Server> {
     let number = port.number().to_string();
     let arguments = ["-m", "http.server", &number, "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "--directory"];
-    Server::start(port, Command::new(program).args(arguments).arg(pages))
+    let mut command = Command::new(require("python3")?);
+    Server::start(port, site.folder, command.args(arguments).arg(site.folder.join(PAGES)))
 }
 
 /// Downloads with curl and compares with the file that was served.
-fn curl(program: &Path, line: &Line, pages: &Path) -> Result<()> {
-    let base = format!("http://{}", line.listen_address("web")?);
-    let target = line.folder().join("downloaded");
+fn curl(program: &Path, stage: &Stage) -> Result<()> {
+    let base = format!("http://{}", stage.entrance());
+    let (target, pages) = (stage.file("downloaded"), stage.server_folder().join(PAGES));
     let common = ["--silent", "--show-error", "--fail", "--max-time", "60", "--output"];
     for page in ["small.txt", "large.bin"] {
         let output = Command::new(program).args(common).arg(&target).arg(format!("{base}/{page}")).output()?;
@@ -90,35 +40,34 @@ fn curl(program: &Path, line: &Line, pages: &Path) -> Result<()> {
     Ok(())
 }
 
-fn through(routers: usize, server: impl Fn(&Path, &Path) -> Result<Server>) -> Result<()> {
-    let program = skip_unless(found("curl"), "curl is not installed")?;
-    let folder = tempfile::tempdir()?;
-    let pages = folder.path().join("pages");
+fn through(routers: Routers, serve: impl FnOnce(Port, Site<'_>) -> Result<Server>) -> Result<()> {
+    let program = require("curl")?;
+    let mut stage = Stage::open(routers, Encryption::Plain)?;
+    let pages = stage.server_folder().join(PAGES);
     fs::create_dir(&pages).context("folder for pages")?;
     fs::write(pages.join("small.txt"), "small\n")?;
     fs::write(pages.join("large.bin"), (0..LARGE).map(|index| (index % 253) as u8).collect::<Vec<_>>())?;
-    let server = server(&pages, folder.path())?;
-    let line = LineBuilder::ours(routers)?.service("web", 0, routers - 1, server.port.address()).start()?;
-    curl(&program, &line, &pages)?;
-    line.expect_no_errors(&[])
+    let _server = stage.serve(serve)?;
+    curl(&program, &stage)?;
+    stage.expect_no_errors()
 }
 
 #[test]
 fn nginx_through_one_router() {
-    run(|| through(1, nginx));
+    run(|| through(Routers::One, nginx::serve));
 }
 
 #[test]
 fn nginx_through_two_routers() {
-    run(|| through(2, nginx));
+    run(|| through(Routers::Two, nginx::serve));
 }
 
 #[test]
 fn python_through_one_router() {
-    run(|| through(1, python));
+    run(|| through(Routers::One, python));
 }
 
 #[test]
 fn python_through_two_routers() {
-    run(|| through(2, python));
+    run(|| through(Routers::Two, python));
 }

@@ -191,13 +191,20 @@ async fn a_listener_is_required_only_at_the_start() {
     let shutdown = |entry: &management::log::Entry| entry.text.starts_with("Shutting down");
     assert!(!logger().recent(0).iter().any(shutdown), "it only failed to listen");
 
-    let conf = format!("router {{\n id: R\n}}\nlistener {{\n host: 127.0.0.1\n port: {port}\n}}\n");
+    for http in [false, true] {
+        assert!(!boots(&format!("listener {{\n host: 127.0.0.1\n port: {port}\n http: {http}\n}}\n")));
+    }
+    assert!(logger().recent(0).iter().any(shutdown));
+}
+
+/// Whether a router starts with these entities.
+fn boots(entities: &str) -> bool {
+    let conf = format!("router {{\n id: R\n}}\n{entities}");
     let plan = BootPlan::new(parse(&conf, false).expect("valid")).expect("no directory is read");
     let mut agent = Agent::new(Runtime::new(tokio::runtime::Handle::current()));
     agent.load_all(plan.core).expect("accepted");
     agent.load_all(plan.rest).expect("accepted");
-    assert!(!agent.backend().finish_boot());
-    assert!(logger().recent(0).iter().any(shutdown));
+    agent.backend().finish_boot()
 }
 
 impl Client {

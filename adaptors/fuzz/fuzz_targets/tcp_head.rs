@@ -1,13 +1,13 @@
-//! The head of a TCP stream: any octets in any pieces, and heads of any strings.
+//! The head of a TCP stream: any octets in any pieces, and heads of any strings and addresses.
 
 #![no_main]
 
-use adaptors::tcp::fuzzing::{head, written_head};
+use adaptors::tcp::fuzzing::{Ends, head, written_head};
 
-libfuzzer_sys::fuzz_target!(|input: (&[u8], Option<(&str, &str, Option<&str>)>)| {
+libfuzzer_sys::fuzz_target!(|input: (&[u8], Option<(&str, &str, Option<&str>, Option<Ends>)>)| {
     let (octets, strings) = input;
     head(octets);
-    if let Some((to, reply_to, alpn)) = strings {
-        written_head(to, reply_to, alpn, octets);
+    if let Some((to, reply_to, alpn, ends)) = strings {
+        written_head(to, reply_to, alpn, ends, octets);
     }
 });

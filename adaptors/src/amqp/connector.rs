@@ -9,11 +9,11 @@ use super::listener::tls_info;
 use super::params::{ConnectorParams, DataConnections};
 use super::records::{LinkRecord, OpenLink};
 use super::registration::Registration;
-use super::start::START_LIMIT;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
 use crate::runtime::{Io, signalled};
+use crate::start::START_LIMIT;
 use crate::tasks::{Owner, contained};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
@@ -140,7 +140,7 @@ impl Connector {
     /// When its TLS profile cannot be used.
     pub fn create(params: ConnectorParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.endpoint.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
-        log!(LogModule::ConnMgr, Level::Info, "Configured  Connector: {}", params.endpoint.describe());
+        log!(LogModule::ConnMgr, Level::Info, "Configured  Connector: {}", params.endpoint.describe(""));
         let correlator = params.endpoint.role.has_control_links().then(random_name);
         let ordinal = tls.as_ref().map_or(0, TlsClient::ordinal);
         let state = State {
@@ -174,7 +174,7 @@ impl Connector {
     /// Closes the connections in good order and stops.
     pub fn delete(&self) {
         self.drain();
-        log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe());
+        log!(LogModule::ConnMgr, Level::Info, "Deleted  Connector: {}", self.shared.params.endpoint.describe(""));
         let slots = {
             let mut state = self.shared.state.lock();
             state.status = ConnectorState::Closing;

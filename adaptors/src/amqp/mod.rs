@@ -7,9 +7,12 @@ mod listener;
 mod params;
 mod records;
 mod registration;
-mod start;
 
+#[cfg(test)]
+pub(crate) use listener::tests as testing;
+
+pub use crate::listening::ListenError;
 pub use connector::{Connector, ConnectorState, ConnectorStatus};
 pub use driver::{Driver, Ending, OnOpened};
-pub use listener::{ListenError, Listener};
+pub use listener::{Amqp, Listener};
 pub use params::{Authenticator, ConnectorParams, DataConnections, EndpointParams, ListenerParams};

@@ -117,12 +117,12 @@ impl EndpointParams {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// `<host:port> proto=<family>, role=<role>[, sslProfile=<name>]`: the text in log lines.
+    /// `<host:port> proto=<family>, role=<role><protocol>[, sslProfile=<name>]`: the text in log lines.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn describe(&self, protocol: &str) -> String {
         let family = self.family.map_or("any", Family::name);
         let tls = self.tls.as_ref().map(|p| format!(", sslProfile={}", p.name)).unwrap_or_default();
-        format!("{} proto={family}, role={}{tls}", self.address(), self.role.name())
+        format!("{} proto={family}, role={}{protocol}{tls}", self.address(), self.role.name())
     }
 
     /// What the core is told of a connection that was accepted here.

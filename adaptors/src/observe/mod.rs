@@ -82,8 +82,11 @@ enum State<S> {
     Detecting(Detector),
     Http1(Http1<S>),
     Http2(Box<Http2<S>>),
-    /// HTTP/1 of which nobody wants records: only who spoke last is known.
-    Resting(Side),
+    /// HTTP/1, or so it seemed, of which nobody wants records: only who spoke last is known.
+    Resting {
+        last: Side,
+        is_http1: bool,
+    },
     Off,
 }
 
@@ -117,7 +120,7 @@ impl<S> Observer<S> {
         match std::mem::replace(&mut self.state, State::Off) {
             State::Http1(mut http1) => http1.end(&mut recorder),
             State::Http2(mut http2) => http2.end(&mut recorder),
-            State::Detecting(_) | State::Resting(_) | State::Off => {}
+            State::Detecting(_) | State::Resting { .. } | State::Off => {}
         }
     }
 
@@ -130,7 +133,7 @@ impl<S> Observer<S> {
     /// Whether the connection is taken for one of HTTP/1 now.
     #[must_use]
     pub const fn is_http1(&self) -> bool {
-        matches!(self.state, State::Http1(_) | State::Resting(_))
+        matches!(self.state, State::Http1(_) | State::Resting { is_http1: true, .. })
     }
 
     /// Whether the next octets of a client or server need not be watched: nobody wants records, and watching can begin
@@ -139,12 +142,13 @@ impl<S> Observer<S> {
         if records.are_wanted() {
             return false;
         }
-        match &self.state {
-            State::Http1(http1) if !http1.is_between_requests() => return false,
-            State::Http1(_) | State::Resting(_) => {}
-            State::Detecting(_) | State::Http2(_) | State::Off => return false,
+        match &mut self.state {
+            State::Resting { last, .. } => *last = side,
+            State::Http1(http1) if http1.is_between_requests() => {
+                self.state = State::Resting { last: side, is_http1: true };
+            }
+            State::Http1(_) | State::Detecting(_) | State::Http2(_) | State::Off => return false,
         }
-        self.state = State::Resting(side);
         true
     }
 
@@ -156,9 +160,11 @@ impl<S> Observer<S> {
                 let verdict = detector.watch(side, octets);
                 self.on_verdict(verdict, octets, &mut recorder)
             }
-            State::Resting(last) => {
-                let begins = (*last, side) == (Side::Server, Side::Client) && http1::is_request(octets);
-                self.state = if begins { State::Http1(Http1::joined()) } else { State::Resting(side) };
+            State::Resting { last, .. } => {
+                let before = std::mem::replace(last, side);
+                if (before, side) == (Side::Server, Side::Client) && http1::is_request(octets) {
+                    self.state = State::Http1(Http1::joined());
+                }
                 self.decode(side, octets, &mut recorder)
             }
             State::Http1(_) | State::Http2(_) => self.decode(side, octets, &mut recorder),
@@ -168,7 +174,7 @@ impl<S> Observer<S> {
         self.end(now, records);
         if missed {
             // What looked like a request was something else, or came before its turn.
-            self.state = State::Resting(side);
+            self.state = State::Resting { last: side, is_http1: false };
             return None;
         }
         Some(off)
@@ -181,7 +187,7 @@ impl<S> Observer<S> {
         match &mut self.state {
             State::Http1(http1) => http1.watch(side, octets, recorder),
             State::Http2(http2) => http2.watch(side, octets, recorder),
-            State::Detecting(_) | State::Resting(_) | State::Off => Ok(()),
+            State::Detecting(_) | State::Resting { .. } | State::Off => Ok(()),
         }
     }
 
@@ -197,7 +203,7 @@ impl<S> Observer<S> {
             Verdict::Undecided => return Ok(()),
             Verdict::Unknown => return Err(Off::Undetected),
             Verdict::Http1(_) if !recorder.records.are_wanted() => {
-                self.state = State::Resting(Side::Client);
+                self.state = State::Resting { last: Side::Client, is_http1: http1::is_request(octets) };
                 return Ok(());
             }
             Verdict::Http1(replay) => (State::Http1(Http1::new()), replay),
@@ -216,7 +222,7 @@ impl<S> Observer<S> {
             State::Detecting(detector) => detector.footprint(),
             State::Http1(http1) => http1.footprint(),
             State::Http2(http2) => http2.footprint(),
-            State::Resting(_) | State::Off => 0,
+            State::Resting { .. } | State::Off => 0,
         }
     }
 }

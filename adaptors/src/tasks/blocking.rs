@@ -13,6 +13,12 @@ pub(crate) static LOOKUPS: Blocking = Blocking::new("lookup");
 /// Passwords that are checked.
 pub(crate) static PASSWORD_CHECKS: Blocking = Blocking::new("password check");
 
+/// Pages that are made: the core's lock may be taken for long.
+pub(crate) static PAGES: Blocking = Blocking::new("page");
+
+/// Files that are served.
+pub(crate) static FILES: Blocking = Blocking::new("file");
+
 /// A kind of work that waits.
 #[derive(Debug)]
 pub(crate) struct Blocking {
@@ -44,7 +50,8 @@ impl Blocking {
 
 /// How much work of each name is under way in the process, where there is any.
 pub(super) fn live() -> impl Iterator<Item = (&'static str, usize)> {
-    let counts = [&LOOKUPS, &PASSWORD_CHECKS].map(|work| (work.name, work.live.load(Ordering::Relaxed)));
+    let counts =
+        [&LOOKUPS, &PASSWORD_CHECKS, &PAGES, &FILES].map(|work| (work.name, work.live.load(Ordering::Relaxed)));
     counts.into_iter().filter(|(_, live)| *live > 0)
 }
 

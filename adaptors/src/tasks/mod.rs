@@ -3,6 +3,7 @@
 //! ```text
 //!  Tasks --+-- process ............. core timer, trim, governor
 //!          +-- listener amqp ....... listener, connection, connection
+//!          +-- listener health ..... listener, connection (on the thread that serves HTTP)
 //!          +-- connector uplink .... connector, connector
 //!          +-- tcpListener web ..... listener, flow, flow
 //!          '-- tcpConnector db ..... dispatcher, flow, flow
@@ -65,7 +66,12 @@ impl Tasks {
 
     /// A new owner. One that comes during a shutdown is in the registry's phase from the start.
     pub(crate) fn owner(&self, name: String, stage: Stage) -> Arc<Owner> {
-        let owner = Arc::new(Owner::new(name, stage, self.handle.clone()));
+        self.owner_on(self.handle.clone(), name, stage)
+    }
+
+    /// As [`Self::owner`], of tasks on another executor.
+    pub(crate) fn owner_on(&self, handle: Handle, name: String, stage: Stage) -> Arc<Owner> {
+        let owner = Arc::new(Owner::new(name, stage, handle));
         let phase = {
             let mut owners = self.owners.lock();
             owners.retain(|known| known.strong_count() > 0);

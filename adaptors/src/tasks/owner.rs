@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
@@ -141,6 +141,11 @@ impl Owner {
         self.stage
     }
 
+    /// Enters the executor of its tasks, for calls that create sockets outside of a task.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
     /// Where it is in its life.
     #[must_use]
     pub fn phase(&self) -> Phase {
@@ -165,15 +170,15 @@ impl Owner {
 
     /// Lets no more tasks begin.
     pub(crate) fn drain(&self) {
-        self.enter(Phase::Draining);
+        self.advance(Phase::Draining);
     }
 
     /// Has all tasks end.
     pub(crate) fn stop(&self) {
-        self.enter(Phase::Stopped);
+        self.advance(Phase::Stopped);
     }
 
-    fn enter(&self, phase: Phase) {
+    fn advance(&self, phase: Phase) {
         // Wakers run outside of the lock: a task that ends at once takes the lock to leave.
         let wakers = {
             let table = self.table.lock();

@@ -3,13 +3,15 @@
 
 use super::ending::arm;
 use super::flow::Flow;
+use super::idle::IdleLimits;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, closed_or};
 use super::setup;
 use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
-use crate::net;
+use crate::net::{self, KeepAlive};
+use crate::proxy_protocol;
 use crate::runtime::Io;
 use crate::tasks::contained;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use router_engine::core::action::TransportFacts;
 use router_engine::core::ids::ConnId;
-use router_engine::exchange::head::{self, Head, HeadError};
+use router_engine::exchange::head::{self, ClientEnds, Head, HeadError};
 use router_engine::exchange::{Exchange, Request, Role, consume, on_data, takes_grants};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
@@ -32,6 +34,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -47,7 +50,7 @@ const PANIC_PAUSE: Duration = Duration::from_millis(100);
 const DISPATCHER: &str = "egress-dispatch";
 
 /// Configuration of a tcpConnector.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TcpConnectorParams {
     /// The entity's name.
     pub name: String,
@@ -63,6 +66,12 @@ pub struct TcpConnectorParams {
     pub verify_hostname: bool,
     /// The identity of the server's process, in records.
     pub process_id: Option<String>,
+    /// For how long flows may carry nothing.
+    pub idle: IdleLimits,
+    /// Servers are probed.
+    pub keep_alive: Option<KeepAlive>,
+    /// Servers are told of their clients in a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// A tcpConnector. Dropping the handle does not end it: [`Self::delete`] does.
@@ -134,7 +143,7 @@ impl TcpConnector {
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record),
+            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record, params.idle),
             dispatcher: OnceLock::new(),
             tls: Mutex::new(tls),
             params,
@@ -145,7 +154,7 @@ impl TcpConnector {
     /// Attaches to the address and serves.
     pub fn activate(&self) {
         let shared = &self.shared;
-        if !shared.service.owner().activate() {
+        if !shared.service.activate() {
             return;
         }
         // The dispatcher counts as a connection of the connector.
@@ -276,7 +285,7 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
         admitted = admit(&mut client) => admitted,
         () = shared.service.owner().draining() => Err(DeliveryState::Released),
     };
-    let Admitted { reply_to, alpn, record } = match admitted {
+    let Admitted { reply_to, alpn, record, ends } = match admitted {
         Ok(admitted) => admitted,
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };
@@ -287,7 +296,7 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
     let transport = tokio::select! {
         biased;
         () = closed_or(connection.mailbox(), effects, || has_left(reader, pending)) => None,
-        transport = open(&shared, conn, alpn.as_deref(), &mut member.record) => transport,
+        transport = open(&shared, conn, (alpn.as_deref(), ends), &mut member.record) => transport,
     };
     // There may be no server (spec `tcp-adaptor.md` 8.3).
     let Some(transport) = transport else { return };
@@ -304,6 +313,8 @@ struct Admitted {
     alpn: Option<String>,
     /// The record of the flow.
     record: Option<Identity>,
+    /// Whose it is.
+    ends: Option<ClientEnds>,
 }
 
 /// Reads the head of a client stream. Otherwise how the stream is settled.
@@ -312,7 +323,7 @@ async fn admit(client: &mut ClientStream) -> Result<Admitted, DeliveryState> {
         return Err(DeliveryState::Released);
     }
     let head = read_head(&client.reader, &client.mailbox, &mut client.pending).await.ok_or(DeliveryState::Released)?;
-    let Head { len, reply_to, alpn, record } = head.map_err(|error| match error {
+    let Head { len, reply_to, alpn, record, ends } = head.map_err(|error| match error {
         HeadError::Malformed => DeliveryState::Rejected(None),
         HeadError::WrongEncapsulation => {
             let conn = client.delivery.connection();
@@ -321,7 +332,7 @@ async fn admit(client: &mut ClientStream) -> Result<Admitted, DeliveryState> {
         }
     })?;
     consume(&mut client.pending, len);
-    Ok(Admitted { reply_to: reply_to.ok_or(DeliveryState::Rejected(None))?, alpn, record })
+    Ok(Admitted { reply_to: reply_to.ok_or(DeliveryState::Rejected(None))?, alpn, record, ends })
 }
 
 /// Whether a client whose server is still to be reached has left. It sends nothing yet but, maybe, its end.
@@ -384,7 +395,7 @@ impl Start {
 async fn open(
     shared: &Shared,
     conn: ConnId,
-    alpn: Option<&str>,
+    (alpn, ends): (Option<&str>, Option<ClientEnds>),
     record: &mut FlowRecord,
 ) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
@@ -394,7 +405,7 @@ async fn open(
     });
     let session = session.ok()?;
     let params = &shared.params;
-    let stream = connect(shared).await.inspect_err(|error| {
+    let stream = connect(shared, ends).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
         record.fail(IO_FAILED, &text);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, conn = conn, "Connection failed: {text}");
@@ -413,11 +424,20 @@ fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, 
     tls.map(|tls| tls.session(&shared.params.host, alpn.map(str::as_bytes))).transpose()
 }
 
-async fn connect(shared: &Shared) -> io::Result<TcpStream> {
+/// Connects to the server, and tells it of the client if it wants to know.
+async fn connect(shared: &Shared, ends: Option<ClientEnds>) -> io::Result<TcpStream> {
     let deadline = Instant::now() + CONNECT_LIMIT;
     let found = timeout_at(deadline, net::look_up_remote(&shared.params.host, shared.port, None)).await;
-    let stream = net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await?;
+    let mut stream =
+        net::connect_until(deadline, &found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?).await?;
     arm(&stream);
+    if let Some(keep_alive) = shared.params.keep_alive {
+        keep_alive.apply(&stream)?;
+    }
+    if shared.params.proxy_protocol {
+        // Nothing was sent yet, so there is room.
+        stream.write_all(&proxy_protocol::compose(ends)).await?;
+    }
     Ok(stream)
 }
 
@@ -448,4 +468,27 @@ async fn read_head(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{io, router};
+    use super::*;
+    use socket2::SockRef;
+
+    #[tokio::test]
+    async fn servers_are_probed_as_told() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+        let at = server.local_addr().expect("bound");
+        let interval = Duration::from_secs(70);
+        for keep_alive in [None, Some(KeepAlive { interval, probes: 5 })] {
+            let (host, port) = (at.ip().to_string(), at.port().to_string());
+            let params = TcpConnectorParams { host, port, keep_alive, ..TcpConnectorParams::default() };
+            let connector = TcpConnector::create(params, &io(&router())).expect("no TLS");
+            let stream = connect(&connector.shared, None).await.expect("connected");
+            let socket = SockRef::from(&stream);
+            assert_eq!(socket.keepalive().expect("known"), keep_alive.is_some());
+            assert_eq!(socket.tcp_keepalive_time().expect("known") == interval, keep_alive.is_some());
+        }
+    }
 }

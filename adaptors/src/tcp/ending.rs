@@ -6,10 +6,11 @@
 //! by accident (the task panicked, the process was killed) is no complete one either.
 
 use super::flow::{Flow, Turn};
+use super::idle::TIMED_OUT;
 use super::report;
 use crate::clock;
 use crate::transport::TransportError;
-use router_engine::exchange::Phase;
+use router_engine::exchange::{Failure, Phase};
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -231,12 +232,24 @@ impl Flow {
     /// Notes why it ended, if not in good order; the record ends with the flow.
     fn tell_end(&mut self) {
         self.socket.tap.end();
+        self.tell_timeout();
         let record = &mut self.member.record;
         record.blame(self.exchange.failure());
         if let Some((condition, description)) = self.socket.take_failure() {
             record.fail(condition, &description);
         }
         report::connection_closed(self.id());
+    }
+
+    /// Counts and names a flow that was told to close as it carried nothing.
+    fn tell_timeout(&mut self) {
+        if self.exchange.failure() != Some(Failure::Closed) {
+            return;
+        }
+        if let Some(seconds) = self.member.count_timeout() {
+            self.member.record.fail(TIMED_OUT, &format!("no octets for {seconds} s"));
+            report::timed_out(self, seconds);
+        }
     }
 }
 

@@ -37,6 +37,7 @@ impl Bed {
             tls: None,
             verify_hostname: true,
             process_id: None,
+            ..TcpConnectorParams::default()
         };
         let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
         connector.activate();

@@ -110,8 +110,15 @@ impl Flow {
         Poll::Pending
     }
 
-    /// Copies what can be copied, and times the first answer.
+    /// Copies what can be copied.
     fn copy_once(&mut self, cx: &mut Context<'_>) -> bool {
+        let busy = self.copy_timed(cx);
+        self.member.note(self.exchange.octets(), self.exchange.is_half_closed());
+        busy
+    }
+
+    /// Copies, and times the first answer.
+    fn copy_timed(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.member.record.is_timing() {
             return self.exchange.copy(cx, &mut self.socket);
         }

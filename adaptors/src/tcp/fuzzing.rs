@@ -3,7 +3,8 @@
 #![allow(clippy::missing_panics_doc, reason = "they are there to panic")]
 
 use bytes::Bytes;
-use router_engine::exchange::head::{RequestHead, client_head, parse};
+use router_engine::exchange::head::{ClientEnds, RequestHead, client_head, parse};
+use std::net::{IpAddr, SocketAddr};
 
 /// A message of any octets, in pieces that the first two octets choose. What is told of a part holds of the whole,
 /// however that comes in pieces.
@@ -28,16 +29,22 @@ pub fn head(octets: &[u8]) {
     }
 }
 
-fn request(to: &str, alpn: Option<&str>) -> RequestHead {
-    RequestHead { alpn: alpn.map(str::to_owned), ..RequestHead::new(to) }
+/// The ends of a client's connection.
+pub type Ends = [(IpAddr, u16); 2];
+
+fn request(to: &str, alpn: Option<&str>, ends: Option<Ends>) -> RequestHead {
+    let ends = ends.map(|ends| ends.map(SocketAddr::from)).map(|[client, server]| ClientEnds { client, server });
+    RequestHead { alpn: alpn.map(str::to_owned), ends, ..RequestHead::new(to) }
 }
 
 /// A head that this router writes is read back, with `payload` behind it.
-pub fn written_head(to: &str, reply_to: &str, alpn: Option<&str>, payload: &[u8]) {
-    let written = client_head(&request(to, alpn), reply_to);
+pub fn written_head(to: &str, reply_to: &str, alpn: Option<&str>, ends: Option<Ends>, payload: &[u8]) {
+    let request = request(to, alpn, ends);
+    let written = client_head(&request, reply_to);
     let read = parse(&[written.clone(), Bytes::copy_from_slice(payload)], false).expect("a head");
     let read = read.expect("all of it");
     assert_eq!((read.len, read.reply_to.as_deref(), read.alpn.as_deref()), (written.len(), Some(reply_to), alpn));
+    assert_eq!(read.ends, request.ends);
 }
 
 #[cfg(test)]
@@ -53,15 +60,17 @@ mod tests {
         fn heads_are_read_back(
             (to, reply_to) in (".{0,300}", ".{0,300}"),
             alpn in proptest::option::of(".{0,9}"),
+            ends: Option<Ends>,
             payload in vec(any::<u8>(), 0..100),
         ) {
-            written_head(&to, &reply_to, alpn.as_deref(), &payload);
+            written_head(&to, &reply_to, alpn.as_deref(), ends, &payload);
         }
 
         #[test]
         fn damaged_heads_are_the_same_in_pieces(cuts: (u8, u8), changes in vec((any::<usize>(), any::<u8>()), 0..4)) {
             let mut message = vec![cuts.0, cuts.1];
-            message.extend_from_slice(&client_head(&request("svc", Some("h2")), "amqp:/_topo/0/R/temp.x"));
+            let ends = [([192, 0, 2, 1].into(), 1), ([192, 0, 2, 2].into(), 2)];
+            message.extend_from_slice(&client_head(&request("svc", Some("h2"), Some(ends)), "amqp:/_topo/0/R/temp.x"));
             message.extend_from_slice(b"payload");
             for (at, octet) in changes {
                 let at = at % message.len();

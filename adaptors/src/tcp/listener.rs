@@ -10,6 +10,8 @@
 use super::addresses::{AddressEntry, AddressSet, Chosen, Reach, Strategy};
 use super::ending::hang_up;
 use super::flow::Flow;
+use super::idle::IdleLimits;
+use super::introduction::introduce;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Member, Service, told_to_close};
@@ -17,7 +19,7 @@ use super::setup;
 use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
 use super::tap::Tap;
 use crate::clock;
-use crate::net::{self, Closing, MAX_BACKLOG};
+use crate::net::{self, Closing, Inherited, KeepAlive, MAX_BACKLOG};
 use crate::observe::Mode;
 use crate::retry::{Retry, at};
 use crate::runtime::Io;
@@ -27,7 +29,7 @@ use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer,
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
-use router_engine::exchange::head::RequestHead;
+use router_engine::exchange::head::{ClientEnds, RequestHead};
 use router_engine::exchange::{Exchange, Failure, Role};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
@@ -48,7 +50,7 @@ const ACCEPTS: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Configuration of a tcpListener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TcpListenerParams {
     /// The entity's name.
     pub name: String,
@@ -68,6 +70,12 @@ pub struct TcpListenerParams {
     pub authenticate_peer: bool,
     /// What flows are watched for, if for anything.
     pub observer: Option<Mode>,
+    /// For how long flows may carry nothing.
+    pub idle: IdleLimits,
+    /// Clients are probed.
+    pub keep_alive: Option<KeepAlive>,
+    /// Clients come by way of a proxy, which begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// How long a client may take for its TLS handshake.
@@ -112,9 +120,9 @@ impl TcpListener {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         let shared = Shared {
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpListener {}", params.name)), None),
+            service: Service::new(io.service(format!("tcpListener {}", params.name)), None, params.idle),
             mailbox: Arc::default(),
-            sockets: Sockets::new(Closing::Reset),
+            sockets: Sockets::new(Inherited { closing: Closing::Reset, keep_alive: params.keep_alive }),
             port: net::port_number(&params.port),
             addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
@@ -129,7 +137,7 @@ impl TcpListener {
     /// Begins to watch the address, and listens while it can be reached.
     pub fn activate(&self) {
         let shared = &self.shared;
-        if shared.service.owner().activate() {
+        if shared.service.activate() {
             if shared.params.strategy == Strategy::None {
                 shared.add_address(&shared.params.name, &shared.params.address, 0);
             }
@@ -456,34 +464,59 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     let Some(mut member) = shared.service.join(&mailbox) else { return report::denied(name, host, port) };
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
-    let local = local.map(|address| address.to_string());
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
     let chosen = shared.addresses.lock().choose(random >> 3);
     let Some(Chosen { address, record }) = chosen else { return report::denied(name, host, port) };
     member.record = FlowRecord::client(&shared.router, record, peer);
-    let client = Client { address, host: peer.to_string(), local, mailbox, member };
+    let ends = local.map(|server| ClientEnds { client: peer, server });
+    let local = local.map(|address| address.to_string());
+    let client = Client { address, host: peer.to_string(), local, ends, mailbox, member };
     let tls = shared.tls.lock().clone();
-    match tls {
-        None => {
-            if let Some(flow) = set_up(shared, client, Transport::plain(stream)) {
-                shared.service.owner().run(flow.member.seat(), flow.run());
-            }
-        }
-        Some(tls) => {
-            let seat = client.member.seat();
-            shared.service.owner().run(seat, secure(Arc::clone(shared), tls, stream, client));
-        }
+    if tls.is_none() && !shared.params.proxy_protocol {
+        begin(shared, client, Transport::plain(stream));
+    } else {
+        let seat = client.member.seat();
+        shared.service.owner().run(seat, greet(Arc::clone(shared), tls, stream, client));
     }
 }
 
 /// A client that was accepted.
-struct Client {
+pub(super) struct Client {
     /// The service address chosen for it.
     address: String,
-    host: String,
+    pub(super) host: String,
     local: Option<String>,
-    mailbox: Arc<Mailbox>,
-    member: Member,
+    /// The ends of its connection, which may lead to a proxy.
+    ends: Option<ClientEnds>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) member: Member,
+}
+
+impl Client {
+    /// A proxy has said whose connection it is.
+    pub(super) fn introduce(&mut self, ends: ClientEnds) {
+        self.member.record.source(ends.client);
+        self.host = ends.client.to_string();
+        self.ends = Some(ends);
+    }
+}
+
+/// Begins the flow of a client that was accepted, and has said what comes first.
+fn begin(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>) {
+    if let Some(flow) = set_up(shared, client, transport) {
+        shared.service.owner().run(flow.member.seat(), flow.run());
+    }
+}
+
+/// Takes what comes before a flow: a proxy's header, and the handshake of TLS.
+async fn greet(shared: Arc<Shared>, tls: Option<TlsServer>, mut stream: TcpStream, mut client: Client) {
+    if shared.params.proxy_protocol && !introduce(&shared.params.name, &mut stream, &mut client).await {
+        return;
+    }
+    match tls {
+        None => begin(&shared, client, Transport::plain(stream)),
+        Some(tls) => secure(shared, tls, stream, client).await,
+    }
 }
 
 /// Does the TLS handshake before the mesh learns of the client (spec 11.4).
@@ -500,11 +533,7 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, mut clie
         () = tokio::time::sleep(HANDSHAKE_LIMIT) => Handshake::TimedOut,
     };
     match done {
-        Handshake::Done(Ok(())) => {
-            if let Some(flow) = set_up(&shared, client, transport) {
-                shared.service.owner().run(flow.member.seat(), flow.run());
-            }
-        }
+        Handshake::Done(Ok(())) => begin(&shared, client, transport),
         Handshake::Done(Err(error)) => {
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
@@ -550,7 +579,7 @@ fn set_up(shared: &Arc<Shared>, client: Client, transport: Transport<TcpStream>)
     let connection = Connection::join(&shared.router, identity, client.mailbox, clock::now());
     let alpn = transport.info().and_then(|info| String::from_utf8(info.alpn.clone()?).ok());
     let record = client.member.record.identity();
-    let head = RequestHead { to: client.address, alpn, record };
+    let head = RequestHead { to: client.address, alpn, record, ends: client.ends };
     let exchange = Exchange::requester(connection, head, setup::opened(), clock::now())?;
     let socket = Socket::new(transport, exchange.id(), Role::Requester);
     let mut flow = Flow::new(exchange, socket, client.member);
@@ -630,7 +659,7 @@ mod tests {
         let mailbox = Arc::default();
         let member = shared.service.join(&mailbox).expect("open");
         let address = shared.params.address.clone();
-        let accepted = Client { address, host: peer.to_string(), local: None, mailbox, member };
+        let accepted = Client { address, host: peer.to_string(), local: None, ends: None, mailbox, member };
         listener.delete(true);
         assert!(shared.service.join(&Arc::default()).is_none(), "nobody joins any more");
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("as the listener's");

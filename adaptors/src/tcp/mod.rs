@@ -11,6 +11,8 @@ mod ending;
 mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod idle;
+mod introduction;
 mod listener;
 mod record;
 mod report;
@@ -33,5 +35,6 @@ pub(crate) use report::capture;
 
 pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
+pub use idle::IdleLimits;
 pub use listener::{TcpListener, TcpListenerParams};
 pub use service::Service;

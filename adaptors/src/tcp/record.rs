@@ -101,6 +101,14 @@ impl FlowRecord {
         Self(record.map(flow))
     }
 
+    /// Notes whose connection it is, as a proxy says.
+    pub(super) fn source(&self, client: SocketAddr) {
+        if let Some(record) = self.record() {
+            let host = (Attribute::SourceHost, client.ip().into());
+            record.set([host, (Attribute::SourcePort, client.port().into())].into_iter().collect());
+        }
+    }
+
     fn record(&self) -> Option<&Record> {
         self.0.as_ref().map(|flow| &flow.record)
     }

@@ -3,6 +3,7 @@
 
 use super::flow::Flow;
 use super::setup;
+use super::socket::side;
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::Role;
 use router_engine::log;
@@ -47,6 +48,17 @@ pub(super) fn flow_opened(flow: &Flow) {
     let encrypted = flow.socket.transport.info().map_or("no", |info| info.protocol);
     let direction = if flow.exchange.role() == Role::Requester { "in" } else { "out" };
     connection_opened(flow.id(), direction, &host, encrypted);
+}
+
+/// A flow was cut as it has carried nothing for so long.
+pub(super) fn timed_out(flow: &Flow, seconds: u64) {
+    let side = side(flow.exchange.role());
+    log!(
+        LogModule::TcpAdaptor,
+        Level::Info,
+        conn = flow.id(),
+        "{side} side closed by idle timeout: no octets for {seconds} s"
+    );
 }
 
 /// A tcpConnector takes client streams from here on, as a connection of its own.
@@ -161,6 +173,7 @@ mod tests {
             tls: None,
             verify_hostname: true,
             process_id: None,
+            ..TcpConnectorParams::default()
         };
         let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
         connector.activate();

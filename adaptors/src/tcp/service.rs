@@ -1,5 +1,6 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
+use super::idle::{IdleFlows, IdleLimits, Watch};
 use super::record::FlowRecord;
 use crate::tasks::{self, Owner, Seat};
 use router_engine::vanflow::Record;
@@ -13,9 +14,12 @@ use std::task::Poll;
 pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
+    timed_out: AtomicU64,
     owner: Arc<Owner>,
     /// Of a tcpConnector. It lives as long as the last of its flows.
     record: Option<Record>,
+    /// Those that may be idle for so long only.
+    idle: Option<Arc<IdleFlows>>,
 }
 
 /// A flow's membership; ends when dropped.
@@ -23,6 +27,7 @@ pub struct Service {
 pub(super) struct Member {
     service: Arc<Service>,
     counted: bool,
+    idle: Option<Watch>,
     /// What is recorded of the flow.
     pub(super) record: FlowRecord,
     task: tasks::Member,
@@ -31,8 +36,18 @@ pub(super) struct Member {
 // === impl Service ===
 
 impl Service {
-    pub(super) fn new(owner: Arc<Owner>, record: Option<Record>) -> Arc<Self> {
-        Arc::new(Self { opened: AtomicU64::new(0), closed: AtomicU64::new(0), owner, record })
+    pub(super) fn new(owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits) -> Arc<Self> {
+        let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
+        Arc::new(Self { opened, closed, timed_out, owner, record, idle: IdleFlows::new(limits) })
+    }
+
+    /// Lets flows begin. False: they may already, or may not any more.
+    pub(super) fn activate(&self) -> bool {
+        let activated = self.owner.activate();
+        if let Some(flows) = self.idle.as_ref().filter(|_| activated) {
+            self.owner.spawn("idle flows", Arc::clone(flows).run(Arc::clone(&self.owner)));
+        }
+        activated
     }
 
     /// Flows begun.
@@ -43,6 +58,11 @@ impl Service {
     /// Flows ended.
     pub fn closed(&self) -> u64 {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Flows cut since they had carried nothing for too long.
+    pub fn timed_out(&self) -> u64 {
+        self.timed_out.load(Ordering::Relaxed)
     }
 
     /// Counts a flow. The record of a connector shows none before the first, and then the dispatcher too.
@@ -72,8 +92,10 @@ impl Service {
 
     /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
     pub(super) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+        // First: whoever watches goes when no flow is left and none may begin.
+        let idle = self.idle.as_ref().map(|flows| flows.enter(mailbox));
         let task = self.owner.join("flow", mailbox)?;
-        Some(Member { service: Arc::clone(self), counted: false, record: FlowRecord::default(), task })
+        Some(Member { service: Arc::clone(self), counted: false, idle, record: FlowRecord::default(), task })
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
@@ -91,6 +113,20 @@ impl Member {
     /// For [`Owner::run`].
     pub(super) const fn seat(&self) -> Seat {
         self.task.seat()
+    }
+
+    /// Notes how many octets the flow has read and written, and whether one of its directions has ended.
+    pub(super) fn note(&self, octets: (u64, u64), half_closed: bool) {
+        if let Some(watch) = &self.idle {
+            watch.note(octets, half_closed);
+        }
+    }
+
+    /// Counts a flow that was told to close as it has carried nothing for so many seconds. None: it was not.
+    pub(super) fn count_timeout(&self) -> Option<u64> {
+        let seconds = self.idle.as_ref()?.expired()?;
+        self.service.timed_out.fetch_add(1, Ordering::Relaxed);
+        Some(seconds)
     }
 
     /// Counts the flow, once.

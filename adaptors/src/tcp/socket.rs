@@ -48,7 +48,7 @@ pub(super) fn log_tls_failure(conn: ConnId, error: &TransportError) {
 }
 
 /// The side of the service, as logs name it.
-const fn side(role: Role) -> &'static str {
+pub(super) const fn side(role: Role) -> &'static str {
     match role {
         Role::Requester => "Listener",
         Role::Responder => "Connector",

@@ -5,7 +5,7 @@ use crate::observe::{Fact, Mode, Observer, Off, Records, RequestHead, Side};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
 use router_engine::log::{Level, LogModule};
-use router_engine::vanflow::{Attribute, Attributes, Identity, Record, RecordType, Registry, Value};
+use router_engine::vanflow::{Attribute, Attributes, Http1Flow, Identity, Record, RecordType, Registry, Value};
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ struct Watched {
     observer: Observer<Request>,
     requests: Requests,
     conn: ConnId,
+    /// While it is taken for HTTP/1.
+    http1: Option<Http1Flow>,
 }
 
 /// Where requests are recorded: as parts of a flow.
@@ -46,7 +48,7 @@ impl Tap {
     /// Watches the flow with that record.
     pub(super) fn new(mode: Mode, records: &Arc<Registry>, flow: Identity, conn: ConnId) -> Self {
         let requests = Requests { records: Arc::clone(records), flow };
-        Self(Some(Box::new(Watched { observer: Observer::new(mode), requests, conn })))
+        Self(Some(Box::new(Watched { observer: Observer::new(mode), requests, conn, http1: None })))
     }
 
     /// The client has sent octets.
@@ -79,7 +81,10 @@ impl Tap {
 
     /// Lets the observer see octets, unless it rests.
     fn watch_octets(&mut self, side: Side, work: impl FnOnce(&mut Watched) -> Option<Off>) {
-        if self.0.as_mut().is_some_and(|watched| !watched.observer.rests(side, &watched.requests)) {
+        let Some(watched) = &mut self.0 else { return };
+        if watched.observer.rests(side, &watched.requests) {
+            watched.count();
+        } else {
             self.watch(work);
         }
     }
@@ -89,7 +94,7 @@ impl Tap {
         let Some(watched) = &mut self.0 else { return };
         let conn = watched.conn;
         match catch_unwind(AssertUnwindSafe(|| work(watched))) {
-            Ok(None) => {}
+            Ok(None) => watched.count(),
             Ok(Some(off)) => {
                 off.log(conn);
                 self.0 = None;
@@ -99,6 +104,15 @@ impl Tap {
                 router_engine::log!(LogModule::Error, Level::Error, conn = conn, "{text}");
                 self.0 = None;
             }
+        }
+    }
+}
+
+impl Watched {
+    /// Counts the flow among those of HTTP/1 as long as it seems to be one.
+    fn count(&mut self) {
+        if self.observer.is_http1() != self.http1.is_some() {
+            self.http1 = self.observer.is_http1().then(|| self.requests.records.count_http1());
         }
     }
 }
@@ -204,6 +218,37 @@ mod tests {
                 ];
                 assert!(parts.iter().all(|part| line.contains(part)), "{line}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn flows_of_http1_count_as_such() {
+        for collected in [false, true] {
+            let router = router();
+            let mut records = Records::of(&router);
+            if collected {
+                records.collect();
+            }
+            let count = |protocol| {
+                let services = router.router_row(clock::now()).services;
+                services.iter().find(|(there, _)| *there == protocol).map_or(0, |(_, count)| *count)
+            };
+            let (listener, port) = watching(&router, Some(Mode::Auto));
+            let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+            let _connector = connector(&router, server.local_addr().expect("bound"));
+            let mut flows = Vec::new();
+            for said in [REQUEST, b"PING\r\n", REQUEST] {
+                let mut near = client(port).await;
+                let (mut far, _) = server.accept().await.expect("connected");
+                near.write_all(said).await.expect("sent");
+                far.read_exact(&mut vec![0; said.len()]).await.expect("received");
+                flows.push((near, far));
+            }
+            // Both sides of each, and the dispatcher of the connector.
+            eventually(async || ((count("http1"), count("tcp")) == (2, 5)).then_some(())).await;
+            drop(flows);
+            let service = listener.service();
+            eventually(async || (service.closed() == 3 && count("http1") == 0).then_some(())).await;
         }
     }
 

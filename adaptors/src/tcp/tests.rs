@@ -52,6 +52,7 @@ pub(super) fn params(port: u16) -> TcpListenerParams {
         tls: None,
         authenticate_peer: false,
         observer: None,
+        ..TcpListenerParams::default()
     }
 }
 
@@ -80,6 +81,7 @@ pub(super) fn connector(router: &Arc<Router>, server: SocketAddr) -> TcpConnecto
         tls: None,
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let connector = TcpConnector::create(params, &io(router)).expect("no TLS");
     connector.activate();
@@ -323,6 +325,7 @@ async fn a_client_stream_without_its_whole_head_does_not_outlive_the_connector()
         tls: None,
         verify_hostname: true,
         process_id: None,
+        ..TcpConnectorParams::default()
     };
     let connector = TcpConnector::create(params, &io(&router)).expect("no TLS");
     connector.activate();

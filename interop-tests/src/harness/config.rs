@@ -51,7 +51,8 @@ impl RouterConfig {
             let _ = writeln!(self.text, "    {name}: {value}");
         }
         let _ = writeln!(self.text, "}}");
-        if kind == "listener" {
+        let speaks_http = attributes.iter().any(|(name, _)| name.starts_with("http"));
+        if kind == "listener" && !speaks_http {
             let value = |wanted| attributes.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
             self.listeners.push(format!("{}:{}", value("host"), value("port")));
         }

@@ -100,6 +100,14 @@ impl Management {
         self.request("$management", properties, body)?.expect(201).map(drop)
     }
 
+    /// Changes attributes of an entity.
+    pub fn update(&mut self, kind: &str, name: &str, attributes: &[(&str, &str)]) -> Result<()> {
+        let text = |text: &str| Value::from(text.to_owned());
+        let body = attributes.iter().map(|(key, value)| (text(key), text(value))).collect();
+        let properties = named("UPDATE", kind, name);
+        self.request("$management", properties, body)?.expect(200).map(drop)
+    }
+
     /// Deletes an entity.
     pub fn delete(&mut self, kind: &str, name: &str) -> Result<()> {
         let properties = named("DELETE", kind, name);

@@ -4,6 +4,7 @@ pub mod fe2o3;
 mod process;
 
 pub use process::ProcessPeer;
+pub(crate) use process::{python, scripts};
 
 use std::net::SocketAddr;
 

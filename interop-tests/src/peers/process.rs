@@ -1,18 +1,12 @@
 //! Clients in other languages, run as processes.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::Route;
-use crate::harness::eventually_within;
-
-/// Longer than the patience of the scripts, so that their own complaint comes first.
-const LIMIT: Duration = Duration::from_secs(90);
+use crate::harness::output_of;
 
 /// A program that runs one theme per process.
 #[derive(Clone, Debug)]
@@ -61,7 +55,8 @@ impl ProcessPeer {
         }
         // The peer speaks for itself: nothing of a router's Python may reach it.
         command.env_remove("PYTHONPATH");
-        run_to_end(command).with_context(|| format!("theme {theme} of {}", self.script.display()))
+        let ended = output_of(&mut command, &[]).map(drop);
+        ended.with_context(|| format!("theme {theme} of {}", self.script.display()))
     }
 }
 
@@ -71,33 +66,8 @@ pub(crate) fn python() -> Option<PathBuf> {
     set.or_else(|| in_target("venv/bin/python"))
 }
 
-fn run_to_end(mut command: Command) -> Result<()> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let output = child.stdout.take().map(collect);
-    let errors = child.stderr.take().map(collect);
-    let ended = eventually_within(LIMIT, "the peer ends", || child.try_wait()?.context("still running"));
-    if ended.is_err() {
-        child.kill()?;
-        child.wait()?;
-    }
-    let text = |reader: Option<JoinHandle<String>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    let (output, errors) = (text(output), text(errors));
-    match ended {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => bail!("{status}\n{output}{errors}"),
-        Err(error) => bail!("{error:#}\n{output}{errors}"),
-    }
-}
-
-fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = pipe.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
-}
-
-fn scripts() -> PathBuf {
+/// The folder of the scripts.
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 

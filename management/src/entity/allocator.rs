@@ -7,6 +7,7 @@ use crate::runtime::{Runtime, now};
 use crate::schema::attribute::{gauge, number, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::pool;
+use router_engine::core::snapshot::RouterRow;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "allocator",
@@ -29,14 +30,14 @@ pub(super) static DEF: EntityDef = EntityDef {
 };
 
 /// A kind of object.
-struct Pool {
-    name: &'static str,
+pub(crate) struct Pool {
+    pub(crate) name: &'static str,
     /// Octets of one.
-    size: usize,
+    pub(crate) size: usize,
     /// How many are in use.
-    used: usize,
+    pub(crate) used: usize,
     /// How many there are.
-    total: usize,
+    pub(crate) total: usize,
 }
 
 /// Octets that count as one buffer.
@@ -59,21 +60,26 @@ const COLUMNS: &[Column<Pool>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
-    /// Memory is not pooled by type here; what tools expect is shown from the tables of the core.
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
-        let Some(router) = runtime.router() else { return Vec::new() };
-        let row = router.router_row(now());
-        let objects = [
-            ("qdr_address_t", 400, row.addresses),
-            ("qdr_link_t", 300, row.links),
-            ("qdr_connection_t", 500, row.connections),
-            ("qdr_delivery_t", 200, row.incoming + row.outgoing),
-            ("qd_message_t", 100, row.incoming),
-        ];
-        let objects = objects.map(|(name, size, used)| Pool { name, size, used, total: used });
-        let used = pool::held().div_ceil(BUFFER);
-        let total = pool::octets().div_ceil(BUFFER).max(used);
-        let buffers = Pool { name: "qd_buffer_t", size: BUFFER, used, total };
-        objects.iter().chain([&buffers]).map(|pool| column::shown(COLUMNS, pool)).collect()
+        let row = runtime.router().map(|router| router.router_row(now()));
+        row.iter().flat_map(pools).map(|pool| column::shown(COLUMNS, &pool)).collect()
     }
+}
+
+/// The use of memory. It is not pooled by type here; what tools expect is shown from the tables of the core.
+pub(crate) fn pools(row: &RouterRow) -> Vec<Pool> {
+    let objects = [
+        ("qdr_address_t", 400, row.addresses),
+        ("qdr_link_t", 300, row.links),
+        ("qdr_connection_t", 500, row.connections),
+        // Every peer keeps a list of what the core is to do for it.
+        ("qdr_action_t", 150, row.peers),
+        ("qdr_delivery_t", 200, row.incoming + row.outgoing),
+        ("qd_message_t", 100, row.incoming),
+    ];
+    let objects = objects.map(|(name, size, used)| Pool { name, size, used, total: used });
+    let used = pool::held().div_ceil(BUFFER);
+    let total = pool::octets().div_ceil(BUFFER).max(used);
+    let buffers = Pool { name: "qd_buffer_t", size: BUFFER, used, total };
+    objects.into_iter().chain([buffers]).collect()
 }

@@ -6,16 +6,20 @@ use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
+use crate::http::{HEALTHZ, METRICS};
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
 use crate::schema::attribute::{flag, number, path, text};
 use crate::schema::{EntityDef, Identity, Origin};
-use adaptors::amqp::{EndpointParams, Listener, ListenerParams};
+use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
+use adaptors::http::{self, Http, HttpParams};
+use adaptors::listening::{Listener, Service};
 use adaptors::sasl::SaslConfig;
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +53,6 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::STRIP_ANNOTATIONS,
         endpoint::LINK_CAPACITY,
         text("failoverUrls", "Other routers that clients are told to turn to.").create(),
-        // What an HTTP listener serves is not read before there are any.
         flag("healthz", "Answer /healthz (HTTP).").or_flag(true).create(),
         flag("metrics", "Answer /metrics (HTTP).").or_flag(true).create(),
         flag("websockets", "Take AMQP over WebSocket (HTTP).").or_flag(true).create(),
@@ -65,6 +68,9 @@ pub(super) static DEF: EntityDef = EntityDef {
 /// How long a request waits for the host of a listener: ordinary names are found at once, so that the socket is open
 /// when the answer comes. Slow ones hold nobody up; their sockets are opened later.
 const ORDINARY_LOOKUP: Duration = Duration::from_millis(100);
+
+/// The root directory where there is none.
+const NO_FILES: &str = "disabled";
 
 /// See the module documentation.
 pub(super) struct Kind;
@@ -86,15 +92,13 @@ impl EntityKind for Kind {
     }
 
     fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
-        if let Some(open) = runtime.objects.remove::<Running<Listener>>(entity.identity()) {
-            open.adaptor.delete();
-            runtime.objects.leave(open);
-        }
+        delete::<Amqp>(runtime, entity);
+        delete::<Http>(runtime, entity);
         Ok(())
     }
 }
 
-impl TlsUser for Listener {
+impl<S: Service> TlsUser for Listener<S> {
     fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
         self.prepare_tls(profile)
     }
@@ -108,26 +112,38 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut endpoint = endpoint::params(a)?;
     endpoint.tls = ssl_profile::used(runtime, a)?;
-    let address = endpoint.address();
+    let io = runtime.engine()?.io.clone();
     if speaks_http(a) {
-        let text = format!("HTTP listeners are not supported yet: {address} stays closed");
-        router_engine::log!(LogModule::Http, Level::Error, "{text}");
-        return Ok(());
+        let listener = http::Listener::create(http_params(a, endpoint), &io)?;
+        run(runtime, entity, listener);
+    } else {
+        let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
+        run(runtime, entity, listener);
     }
-    let listener = Listener::create(params(a, endpoint, &runtime.sasl())?, &runtime.engine()?.io)?;
-    // Those that could not open their sockets try again now.
-    runtime.objects.all::<Running<Listener>>().for_each(|open| open.adaptor.start());
-    start(runtime, &listener, &address);
-    runtime.objects.run(entity, listener);
     Ok(())
+}
+
+fn delete<S: Service>(runtime: &mut Runtime, entity: &EntityConfig) {
+    if let Some(open) = runtime.objects.remove::<Running<Listener<S>>>(entity.identity()) {
+        open.adaptor.delete();
+        runtime.objects.leave(open);
+    }
 }
 
 fn speaks_http(a: &Attributes) -> bool {
     a.flag("http") || a.text("httpRootDir").is_some()
 }
 
+/// Runs a listener. Those that could not open their sockets try again now.
+fn run<S: Service>(runtime: &mut Runtime, entity: &EntityConfig, listener: Listener<S>) {
+    runtime.objects.all::<Running<amqp::Listener>>().for_each(|open| open.adaptor.start());
+    runtime.objects.all::<Running<http::Listener>>().for_each(|open| open.adaptor.start());
+    start(runtime, &listener);
+    runtime.objects.run(entity, listener);
+}
+
 /// A router needs its first listener; the others open when they can.
-fn start(runtime: &mut Runtime, listener: &Listener, address: &str) {
+fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
     listener.start();
     let is_required = runtime.boot == Boot::First;
     let started = listener.wait_started(if is_required { None } else { Some(ORDINARY_LOOKUP) });
@@ -138,7 +154,18 @@ fn start(runtime: &mut Runtime, listener: &Listener, address: &str) {
     runtime.boot = if failed { Boot::Failed } else { Boot::Done };
     if failed {
         let text = "Shutting down, required listener failed";
-        router_engine::log!(LogModule::Server, Level::Critical, "{text} {address}");
+        router_engine::log!(S::WORDS.module, Level::Critical, "{text} {}", listener.address());
+    }
+}
+
+fn http_params(a: &Attributes, endpoint: EndpointParams) -> HttpParams {
+    let pages = [("healthz", HEALTHZ), ("metrics", METRICS)].into_iter().filter(|(name, _)| a.flag(name));
+    HttpParams {
+        endpoint,
+        require_ssl: a.flag("requireSsl"),
+        authenticate_peer: a.flag("authenticatePeer"),
+        pages: pages.map(|(_, page)| page).collect(),
+        root: a.text("httpRootDir").filter(|root| *root != NO_FILES).map(PathBuf::from),
     }
 }
 
@@ -196,6 +223,20 @@ mod tests {
         assert!(speaks_http(&completed(EntityType::Listener, &[("httpRootDir", "/x".into())])));
         assert!(speaks_http(&completed(EntityType::Listener, &[("http", true.into())])));
         assert!(!speaks_http(&completed(EntityType::Listener, &[])));
+    }
+
+    #[test]
+    fn what_an_http_listener_serves() {
+        let served = |given: &[(&'static str, Value)]| {
+            let a = completed(EntityType::Listener, given);
+            let made = http_params(&a, endpoint::params(&a).expect("valid"));
+            (made.pages.iter().map(|page| page.path).collect::<Vec<_>>(), made.root)
+        };
+        assert_eq!(served(&[("http", true.into())]), (vec!["/healthz", "/metrics"], None));
+        assert_eq!(served(&[("healthz", false.into())]).0, ["/metrics"]);
+        assert_eq!(served(&[("metrics", false.into())]).0, ["/healthz"]);
+        assert_eq!(served(&[("httpRootDir", "disabled".into())]).1, None);
+        assert_eq!(served(&[("httpRootDir", "/x".into())]).1, Some(PathBuf::from("/x")));
     }
 
     #[test]

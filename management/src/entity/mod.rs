@@ -12,7 +12,7 @@
 //! schema. Attributes are only known to the room of their kind.
 
 mod address;
-mod allocator;
+pub(crate) mod allocator;
 mod auto_link;
 mod base;
 mod column;
@@ -28,13 +28,13 @@ pub(crate) mod log;
 pub(crate) mod log_stats;
 mod management;
 mod network;
-mod node;
+pub(crate) mod node;
 pub(crate) mod numbered;
 mod policy;
 mod proxy_profile;
 mod refusal;
 pub(crate) mod router;
-mod router_metrics;
+pub(crate) mod router_metrics;
 mod site;
 mod ssl_profile;
 pub(crate) mod table;

@@ -44,7 +44,7 @@ const COLUMNS: &[Column<NodeRow>] = &[
 ];
 
 /// Of this router only.
-const OWN: &[Column<NodeRow>] = &[("lastTopoChange", |row| row.since_change.map_or(Value::Long(0), epoch_before))];
+const OWN: &[Column<NodeRow>] = &[("lastTopoChange", |row| counter(topology_changed(row.since_change)))];
 
 /// Of other routers only.
 const OTHERS: &[Column<NodeRow>] = &[
@@ -76,10 +76,10 @@ fn texts(ids: &[String]) -> Value {
     Value::List(ids.iter().map(|id| id.as_str().into()).collect())
 }
 
-/// The time so long ago, in seconds since the Unix epoch.
-fn epoch_before(ago: Duration) -> Value {
+/// When the topology changed, in seconds since the Unix epoch; zero when it never did.
+pub(crate) fn topology_changed(since: Option<Duration>) -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    counter(since_epoch.saturating_sub(ago).as_secs())
+    since.map_or(0, |since| since_epoch.saturating_sub(since).as_secs())
 }
 
 #[cfg(test)]
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn times_are_told_since_the_epoch() {
-        let now = epoch_before(Duration::ZERO).as_i64().expect("a number");
-        let before = epoch_before(Duration::from_secs(100)).as_i64().expect("a number");
+        let [now, before] = [0, 100].map(|seconds| topology_changed(Some(Duration::from_secs(seconds))));
         assert!((99..=101).contains(&(now - before)), "{now} {before}");
+        assert_eq!(topology_changed(None), 0);
     }
 }

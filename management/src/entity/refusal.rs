@@ -1,6 +1,7 @@
 //! Why a listener or connector is not made; how that is logged differs.
 
-use crate::error::RouterError;
+use crate::error::{ErrorClass, RouterError};
+use adaptors::http::CreateError;
 use adaptors::tls::TlsConfigError;
 use router_engine::log::{Level, LogModule};
 
@@ -43,5 +44,14 @@ impl From<RouterError> for Refusal {
 impl From<TlsConfigError> for Refusal {
     fn from(error: TlsConfigError) -> Self {
         Self::Tls(RouterError::configuration(error.to_string()))
+    }
+}
+
+impl From<CreateError> for Refusal {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Tls(error) => error.into(),
+            CreateError::Thread(error) => Self::Plain(RouterError::new(ErrorClass::System, error.to_string())),
+        }
     }
 }

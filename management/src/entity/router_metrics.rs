@@ -102,7 +102,7 @@ impl Rows for Kind {
         ("uptimeSeconds", |m| seconds(m.row.uptime)),
         ("memoryUsage", |m| m.usage.map(|usage| usage.total).into()),
         ("residentMemoryUsage", |m| m.usage.map(|usage| usage.resident).into()),
-        ("connectionCounters", |m| service_connections(&m.row.services).into()),
+        ("connectionCounters", |m| service_connections(&m.row).into_iter().collect::<Map>().into()),
         ("version", |_| router_engine::VERSION.into()),
     ];
 
@@ -131,9 +131,9 @@ fn size(number: usize) -> Value {
 }
 
 /// Connections that serve clients, by protocol.
-fn service_connections(services: &[(&str, u64)]) -> Map {
-    let count = |protocol: &str| services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
-    ["tcp", "amqp", "http1", "http2"].into_iter().map(|protocol| (protocol, count(protocol))).collect()
+pub(crate) fn service_connections(row: &RouterRow) -> [(&'static str, u64); 4] {
+    let count = |protocol: &str| row.services.iter().find(|(p, _)| *p == protocol).map_or(0, |(_, count)| *count);
+    ["tcp", "amqp", "http1", "http2"].map(|protocol| (protocol, count(protocol)))
 }
 
 #[cfg(test)]

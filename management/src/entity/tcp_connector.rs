@@ -7,7 +7,7 @@ use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
-use crate::schema::attribute::{flag, gauge, port, text};
+use crate::schema::attribute::{flag, gauge, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::tcp::{TcpConnector, TcpConnectorParams};
 use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
@@ -31,6 +31,14 @@ pub(super) static DEF: EntityDef = EntityDef {
         gauge("bytesOut", "Not counted."),
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("verifyHostname", "The name in the server's certificate must be its host.").or_flag(true).create(),
+        tcp::TIMED_OUT,
+        tcp::IDLE_TIMEOUT,
+        tcp::HALF_CLOSED_TIMEOUT,
+        tcp::KEEP_ALIVE,
+        tcp::KEEP_ALIVE_PROBES,
+        one_of(tcp::PROXY_PROTOCOL, &["none", "send"], "Whether the server gets a PROXY protocol header first.")
+            .or_text("none")
+            .create(),
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -89,6 +97,9 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
         tls: None,
         verify_hostname: a.flag("verifyHostname"),
         process_id: a.owned("processId"),
+        idle: tcp::idle_limits(a),
+        keep_alive: tcp::keep_alive(a),
+        proxy_protocol: a.text(tcp::PROXY_PROTOCOL) == Some("send"),
     })
 }
 
@@ -107,5 +118,16 @@ mod tests {
         let params = params(&completed(EntityType::TcpConnector, &[("port", "1".into()), ("address", "a".into())]));
         let params = params.expect("valid");
         assert_eq!((params.host.as_str(), params.verify_hostname), ("127.0.0.1", true));
+    }
+
+    #[test]
+    fn servers_are_told_of_clients_if_they_want_to_know() {
+        let given = [("port", "1".into()), ("address", "a".into())];
+        let tells = |more: Option<&str>| {
+            let more = more.map(|word| ("proxyProtocol", word.into()));
+            let given: Vec<_> = given.iter().cloned().chain(more).collect();
+            params(&completed(EntityType::TcpConnector, &given)).expect("valid").proxy_protocol
+        };
+        assert_eq!([None, Some("none"), Some("send")].map(tells), [false, false, true]);
     }
 }

@@ -44,6 +44,14 @@ pub(super) static DEF: EntityDef = EntityDef {
             .or_text("auto")
             .create()
             .update(),
+        tcp::TIMED_OUT,
+        tcp::IDLE_TIMEOUT,
+        tcp::HALF_CLOSED_TIMEOUT,
+        tcp::KEEP_ALIVE,
+        tcp::KEEP_ALIVE_PROBES,
+        one_of(tcp::PROXY_PROTOCOL, &["none", "accept"], "Whether connections begin with a PROXY protocol header.")
+            .or_text("none")
+            .create(),
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -132,6 +140,9 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
         observer: observer(a),
+        idle: tcp::idle_limits(a),
+        keep_alive: tcp::keep_alive(a),
+        proxy_protocol: a.text(tcp::PROXY_PROTOCOL) == Some("accept"),
     })
 }
 
@@ -161,7 +172,10 @@ mod tests {
     use super::*;
     use crate::entity::EntityType;
     use crate::entity::testing::completed;
+    use adaptors::net::KeepAlive;
+    use adaptors::tcp::IdleLimits;
     use amqp_core::Value;
+    use std::time::Duration;
 
     fn made(given: &[(&'static str, Value)]) -> Result<TcpListenerParams, String> {
         params(&completed(EntityType::TcpListener, given)).map_err(|error| error.to_string())
@@ -181,6 +195,23 @@ mod tests {
         assert_eq!(chosen(&[port.clone(), address]), Strategy::None);
         assert_eq!(chosen(&[port.clone(), strategy("priority")]), Strategy::Priority);
         assert_eq!(chosen(&[port, strategy("weighted")]), Strategy::Weighted);
+    }
+
+    #[test]
+    fn what_clients_may_do_is_up_to_the_operator() {
+        let [port, address] = [("port", "1".into()), ("address", "a".into())];
+        let default = made(&[port.clone(), address.clone()]).expect("valid");
+        assert_eq!((default.idle, default.keep_alive), (IdleLimits::default(), None));
+        assert!(!default.proxy_protocol);
+        let seconds = [("idleTimeoutSeconds", 300.into()), ("halfClosedTimeoutSeconds", 20.into())];
+        let [idle, half_closed] = seconds;
+        let others = [("keepAliveSeconds", 60.into()), ("proxyProtocol", "accept".into())];
+        let [keep_alive, proxy_protocol] = others;
+        let params = made(&[port, address, idle, half_closed, keep_alive, proxy_protocol]).expect("valid");
+        assert!(params.proxy_protocol);
+        let [idle, half_closed] = [300, 20].map(|seconds| Some(Duration::from_secs(seconds)));
+        assert_eq!(params.idle, IdleLimits { idle, half_closed });
+        assert_eq!(params.keep_alive, Some(KeepAlive { interval: Duration::from_secs(60), probes: 3 }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use adaptors::runtime::Io;
 use amqp_core::performative::Error;
 use router_engine::log::{Level as LogLevel, LogModule};
 use router_engine::memory::{BUDGET, Level};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
@@ -57,6 +58,7 @@ pub(super) fn set_ceiling() {
 
 /// Runs for as long as the router does.
 pub(super) async fn run(io: Io) {
+    let router = Arc::clone(io.router());
     let mut governor =
         Governor { io, resident: 0, looked: None, told: (Level::Calm, Instant::now()), refused: 0, weighed: false };
     let watch = async {
@@ -70,7 +72,7 @@ pub(super) async fn run(io: Io) {
     };
     tokio::select! {
         () = watch => {}
-        () = usage::report() => {}
+        () = usage::report(router) => {}
     }
 }
 

@@ -1,8 +1,12 @@
 //! The line that tells now and then how much memory there is and how much of it the process has.
 
+use super::now;
+use crate::entity::allocator::{Pool, pools};
 use crate::memory::{self, shown};
 use adaptors::pool;
+use router_engine::Router;
 use router_engine::log::{Level, LogModule};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -13,9 +17,19 @@ const VARIABLE: &str = "SKUPPER_ROUTER_ALLOC_MONITOR_SECS";
 const PERIOD: Duration = Duration::from_secs(15 * 60);
 
 /// Logs the line for as long as the process runs.
-pub(super) async fn report() {
+pub(super) async fn report(router: Arc<Router>) {
     let period = period(std::env::var(VARIABLE).ok().as_deref());
-    repeat(period, |line| router_engine::log!(LogModule::Router, Level::Info, "{line}")).await;
+    let log = |line: &str| {
+        let pools = shown_pools(&pools(&router.router_row(now())));
+        router_engine::log!(LogModule::Router, Level::Info, "{line}{pools}");
+    };
+    repeat(period, log).await;
+}
+
+/// Kinds of objects as ` name:in use:kept`, as far as there are any.
+fn shown_pools(pools: &[Pool]) -> String {
+    let any = pools.iter().filter(|pool| pool.total > 0);
+    any.map(|pool| format!(" {}:{}:{}", pool.name, pool.used, pool.total - pool.used)).collect()
 }
 
 /// None: the line is not wanted.
@@ -56,6 +70,13 @@ mod tests {
     fn sizes_stand_beside_their_units() {
         let octets = [67_098_126_746, 1536 << 20, 20_132_659, 66_048];
         assert_eq!(line(octets), "ram:62.49GiB vm:1.50GiB rss:19.20MiB pool:64.50KiB");
+    }
+
+    #[test]
+    fn kinds_of_objects_follow() {
+        let pool = |name, used, total| Pool { name, size: 8, used, total };
+        let pools = [pool("qd_a_t", 3, 5), pool("qd_none_t", 0, 0), pool("qd_b_t", 0, 2)];
+        assert_eq!(shown_pools(&pools), " qd_a_t:3:2 qd_b_t:0:2");
     }
 
     #[test]

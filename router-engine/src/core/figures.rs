@@ -20,14 +20,20 @@ pub(super) struct Figures {
 // === impl Figures ===
 
 impl Figures {
-    /// Connections of ordinary peers, by protocol, as far as there are any.
-    pub(super) fn services(&self) -> Vec<(&'static str, u64)> {
+    /// Connections of ordinary peers, by protocol, as far as there are any. So many flows of TCP are seen to carry
+    /// HTTP/1, and count as that.
+    pub(super) fn services(&self, http1: usize) -> Vec<(&'static str, u64)> {
         let mut services = Vec::<(&'static str, u64)>::new();
         for (kind, &count) in PeerKind::ALL.iter().zip(&self.clients).filter(|(_, count)| **count > 0) {
             match services.iter_mut().find(|(protocol, _)| *protocol == kind.protocol()) {
                 Some((_, sum)) => *sum += count as u64,
                 None => services.push((kind.protocol(), count as u64)),
             }
+        }
+        if let Some((_, tcp)) = services.iter_mut().find(|(protocol, _)| *protocol == PeerKind::TcpFlow.protocol()) {
+            let http1 = (http1 as u64).min(*tcp);
+            *tcp -= http1;
+            services.extend((http1 > 0).then_some(("http1", http1)));
         }
         services
     }

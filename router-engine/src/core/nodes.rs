@@ -51,7 +51,7 @@ impl Router {
             link: None,
             cost: 0,
             valid_origins: Vec::new(),
-            since_change: mesh.last_topology_change().map(|at| now.since(at)),
+            since_change: core.plane.since_change(now),
         };
         std::iter::once(own).chain(mesh.nodes().map(|node| node_row(mesh, node))).collect()
     }

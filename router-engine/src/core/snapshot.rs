@@ -104,6 +104,8 @@ pub struct AddressRow {
 /// Router-wide figures.
 #[derive(Debug, Clone, Default)]
 pub struct RouterRow {
+    /// Peers of the core, those inside the process and those that have not opened yet included.
+    pub peers: usize,
     /// Connections whose open came, as in [`Router::connection_rows`].
     pub connections: usize,
     /// Of these, those of role normal by protocol.
@@ -122,6 +124,8 @@ pub struct RouterRow {
     pub totals: Totals,
     /// Since start.
     pub uptime: Duration,
+    /// Since the topology changed, if it ever did.
+    pub since_topology_change: Option<Duration>,
 }
 
 /// Part of a table: rows are numbered from zero, oldest first.
@@ -236,10 +240,12 @@ impl Router {
     /// Router-wide figures. What this costs does not depend on how many objects there are.
     #[must_use]
     pub fn router_row(&self, now: Instant) -> RouterRow {
+        let http1 = self.records().map_or(0, |records| records.http1_flows());
         let core = self.core.lock();
         RouterRow {
+            peers: core.conns.len(),
             connections: core.figures.connections,
-            services: core.figures.services(),
+            services: core.figures.services(http1),
             links: core.figures.links,
             addresses: core.addresses.records().len(),
             nodes: core.plane.routing().count(),
@@ -247,6 +253,7 @@ impl Router {
             outgoing: core.outgoing.len(),
             totals: core.figures.totals,
             uptime: now.since(core.timers.started),
+            since_topology_change: core.plane.since_change(now),
         }
     }
 

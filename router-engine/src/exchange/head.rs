@@ -2,19 +2,38 @@
 
 use crate::stream::CHUNK_COST;
 use crate::vanflow::Identity;
+use amqp_core::Value;
 use amqp_core::codec::format::descriptor;
 use amqp_core::codec::{self, DecodeError};
 use amqp_core::message::{Depth, PropertiesView, PropertyField, ScanResult, Section, scan};
 use bytes::{BufMut, Bytes, BytesMut};
+use std::fmt::Write;
+use std::net::SocketAddr;
 
 /// What marks a message as a TCP stream; a string, not a symbol.
 const CONTENT_TYPE: &str = "application/octet-stream";
 /// Version of the mapping, in application property `V`.
 const MAPPING_VERSION: u32 = 1;
+/// Application property: the protocol negotiated by the client's TLS.
+const ALPN: &str = "alpn";
+/// Application properties of this implementation: the ends of the client's connection, as `<address>:<port>`.
+const CLIENT: &str = "client";
+const SERVER: &str = "server";
 /// A head larger than this, with [`CHUNK_COST`] for each piece, is not a TCP stream's.
 const HEAD_MAX: usize = 64 * 1024;
 /// Octets in which the dummy body usually ends.
 const BODY_USUAL: usize = 16;
+/// Octets that a head usually has room for.
+const HEAD_USUAL: usize = 320;
+
+/// The ends of a client's connection, as the client sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientEnds {
+    /// The client's own.
+    pub client: SocketAddr,
+    /// The one that it has connected to.
+    pub server: SocketAddr,
+}
 
 /// What the head of a request tells, beside where the answer goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +44,8 @@ pub struct RequestHead {
     pub alpn: Option<String>,
     /// The record of the flow that the client's router has begun.
     pub record: Option<Identity>,
+    /// Whose request it is.
+    pub ends: Option<ClientEnds>,
 }
 
 /// What the head of a stream tells.
@@ -38,6 +59,8 @@ pub struct Head {
     pub alpn: Option<String>,
     /// The record of the flow that the client's router has begun.
     pub record: Option<Identity>,
+    /// Whose request it is. Other implementations do not tell.
+    pub ends: Option<ClientEnds>,
 }
 
 /// Why a message is not a TCP stream (spec `tcp-adaptor.md` 6.5).
@@ -62,44 +85,59 @@ impl RequestHead {
 /// The head of a client stream that is answered at `reply_to`.
 #[must_use]
 pub fn client_head(request: &RequestHead, reply_to: &str) -> Bytes {
-    compose(&request.to, Some(reply_to), request.record, request.alpn.as_deref())
+    compose(request, Some(reply_to))
 }
 
 /// The head of a server stream to the client stream's reply-to.
 #[must_use]
 pub fn server_head(to: &str) -> Bytes {
-    compose(to, None, None, None)
+    compose(&RequestHead::new(to), None)
 }
 
-fn compose(to: &str, reply_to: Option<&str>, record: Option<Identity>, alpn: Option<&str>) -> Bytes {
-    let mut out = BytesMut::with_capacity(160);
+fn compose(request: &RequestHead, reply_to: Option<&str>) -> Bytes {
+    let mut out = BytesMut::with_capacity(HEAD_USUAL);
     compound(&mut out, descriptor::PROPERTIES, 0xd0, 7, |out| {
         codec::put_null(out);
         codec::put_null(out);
-        codec::put_str(out, to);
+        codec::put_str(out, &request.to);
         codec::put_null(out);
         match reply_to {
             Some(reply_to) => codec::put_str(out, reply_to),
             None => codec::put_null(out),
         }
-        match record {
+        match request.record {
             Some(record) => codec::put_str(out, &record.to_string()),
             None => codec::put_null(out),
         }
         codec::put_str(out, CONTENT_TYPE);
     });
-    let pairs = if alpn.is_some() { 4 } else { 2 };
-    compound(&mut out, descriptor::APPLICATION_PROPERTIES, 0xd1, pairs, |out| {
+    let RequestHead { alpn, ends, .. } = request;
+    let pairs = 1 + u32::from(alpn.is_some()) + if ends.is_some() { 2 } else { 0 };
+    compound(&mut out, descriptor::APPLICATION_PROPERTIES, 0xd1, 2 * pairs, |out| {
         codec::put_str(out, "V");
         codec::put_uint(out, MAPPING_VERSION);
         if let Some(alpn) = alpn {
-            codec::put_str(out, "alpn");
+            codec::put_str(out, ALPN);
             codec::put_str(out, alpn);
+        }
+        if let Some(ClientEnds { client, server }) = ends {
+            put_address(out, CLIENT, *client);
+            put_address(out, SERVER, *server);
         }
     });
     codec::put_descriptor(&mut out, descriptor::AMQP_VALUE);
     codec::put_null(&mut out);
     out.freeze()
+}
+
+/// A property whose value is an address as text, written in place as a str8.
+fn put_address(out: &mut BytesMut, key: &str, address: SocketAddr) {
+    codec::put_str(out, key);
+    out.put_slice(&[0xa1, 0]);
+    let at = out.len();
+    // It cannot fail.
+    let _ = write!(out, "{address}");
+    out[at - 1] = (out.len() - at) as u8;
 }
 
 /// A described list32 or map32: the forms that other routers emit whatever the size.
@@ -133,11 +171,13 @@ pub fn parse(chunks: &[Bytes], complete: bool) -> Result<Option<Head>, HeadError
     }
     let Some(len) = body_end(body, chunks)? else { return more() };
     let application = map.application_properties.map(|section| section.value(chunks)).unwrap_or_default();
-    let alpn = amqp_core::message::app_properties::decode(&application)
-        .ok()
-        .and_then(|properties| properties.get("alpn").and_then(amqp_core::Value::as_str).map(str::to_owned));
+    let application = amqp_core::message::app_properties::decode(&application).unwrap_or_default();
+    let text = |key| application.get(key).and_then(Value::as_str);
+    let address = |key| text(key)?.parse().ok();
+    let ends = address(CLIENT).zip(address(SERVER)).map(|(client, server)| ClientEnds { client, server });
     let record = properties.text(PropertyField::CorrelationId).and_then(Identity::parse);
-    Ok(Some(Head { len, reply_to: properties.reply_to().map(str::to_owned), alpn, record }))
+    let [reply_to, alpn] = [properties.reply_to(), text(ALPN)].map(|text| text.map(str::to_owned));
+    Ok(Some(Head { len, reply_to, alpn, record, ends }))
 }
 
 /// What the chunks take in memory: a head that comes in tiny pieces must not be looked at too often either.
@@ -168,15 +208,44 @@ mod tests {
     #[test]
     fn heads_are_read_back() {
         let record = Identity::parse("j2iDV:17");
-        let request = RequestHead { to: "svc".into(), alpn: Some("h2".into()), record };
+        let [client, server] =
+            ["[2001:db8::17]:50123", "[fe80::1%3]:443"].map(|text| text.parse().expect("an address"));
+        let ends = Some(ClientEnds { client, server });
+        let request = RequestHead { to: "svc".into(), alpn: Some("h2".into()), record, ends };
         let head = client_head(&request, "amqp:/_topo/0/RA/temp.x");
         let parsed = parse(std::slice::from_ref(&head), false).expect("a head").expect("complete");
         let reply_to = Some("amqp:/_topo/0/RA/temp.x".into());
-        let expected = Head { len: head.len(), reply_to, alpn: Some("h2".into()), record };
+        let expected = Head { len: head.len(), reply_to, alpn: Some("h2".into()), record, ends };
         assert_eq!(parsed, expected);
         let head = server_head("amqp:/_topo/0/RA/temp.x");
         let parsed = parse(&[head.clone(), Bytes::from_static(b"\0Sw payload")], false).expect("a head");
         assert_eq!(parsed.map(|p| p.len), Some(head.len()));
+    }
+
+    /// Of ordinary names and the longest addresses. It fits in the least frame that peers may ask for (512 octets).
+    #[test]
+    fn an_ordinary_head_is_written_without_growing() {
+        let address = SocketAddr::from(([0xffff; 8], 65535));
+        let request = RequestHead {
+            to: "backend.default.svc:8080".into(),
+            alpn: Some("http/1.1".into()),
+            record: Identity::parse("j2iDV:170000"),
+            ends: Some(ClientEnds { client: address, server: address }),
+        };
+        let head = client_head(&request, "amqp:/_topo/0/router-1/temp.abcdefghijklmno");
+        assert!(head.len() <= HEAD_USUAL, "{}", head.len());
+    }
+
+    #[test]
+    fn addresses_that_make_no_sense_are_none() {
+        let [client, server] = ["192.0.2.1:9", "192.0.2.2:80"].map(|text| text.parse().expect("an address"));
+        let request = RequestHead { ends: Some(ClientEnds { client, server }), ..RequestHead::new("svc") };
+        let head = client_head(&request, "r");
+        let at = head.windows(9).position(|part| part == b"192.0.2.1").expect("as text");
+        let mut damaged = BytesMut::from(&head[..]);
+        damaged[at] = b'x';
+        let read = |head: Bytes| parse(&[head], true).expect("a head").expect("complete").ends;
+        assert_eq!((read(head), read(damaged.freeze())), (request.ends, None));
     }
 
     fn request_head() -> Bytes {

@@ -73,6 +73,9 @@ const WATCH: u64 = 2;
 /// Mailbox key: others need what the stream that is received holds of the memory for wide windows.
 const WIDE: u64 = 3;
 
+/// Mailbox key: the flow is given up, as it carries nothing. Whoever says so posts [`Effect::Close`] a little later.
+pub const GIVE_UP: u64 = 4;
+
 /// Names of a requester's links.
 const REQUEST_LINK: &str = "tcp.lside.in";
 const REPLY_LINK: &str = "tcp.lside.out";
@@ -231,6 +234,16 @@ impl Exchange {
         }
     }
 
+    /// The flow ends here, as if it had been told to close. A request that brought nothing would be sent again for that, to
+    /// the same end: its sender is told first that it is refused, and breaks off itself.
+    fn give_up(&mut self) {
+        self.failure.get_or_insert(Failure::Closed);
+        let may_be_sent_again = self.role == Role::Responder && self.octets() == (0, 0);
+        if !(may_be_sent_again && self.receiving.refuse(&mut self.actions)) {
+            self.cut();
+        }
+    }
+
     /// One of the streams has failed at its far end, so the other is of no use either. What is on its way to the
     /// transport may be all that the far end had to say.
     fn refuse(&mut self) {
@@ -367,6 +380,12 @@ impl Exchange {
         self.phase == Phase::Open && self.sending.is_ended() && written
     }
 
+    /// Whether one direction has ended and the other has not.
+    #[must_use]
+    pub fn is_half_closed(&self) -> bool {
+        self.sending.is_ended() != self.receiving.is_done()
+    }
+
     /// Whether a reset must be looked out for, as nothing is read that would tell of it. What a server has sent before
     /// its reset is still to be read, when there is room.
     #[must_use]
@@ -408,6 +427,7 @@ impl Exchange {
                 ROOM => self.sending.on_room(),
                 DATA => self.receiving.dry = false,
                 WIDE => self.receiving.on_visit(),
+                GIVE_UP => self.give_up(),
                 _ => {}
             }
         }

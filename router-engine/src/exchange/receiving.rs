@@ -222,6 +222,15 @@ impl Receiving {
         }
     }
 
+    /// Tells its sender that it is of no use here or elsewhere. False: its outcome was told.
+    pub(super) fn refuse(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some(delivery) = self.delivery.filter(|_| !self.settled) else { return false };
+        self.settled = true;
+        let state = Some(DeliveryState::Rejected(None));
+        actions.push(Action::Update { delivery: Side::Out(delivery), state, settled: true });
+        true
+    }
+
     /// Nothing more is written.
     pub(super) fn finish(&mut self, outcome: DeliveryState, actions: &mut Vec<Action>) {
         self.state = ReceivingState::Done;

@@ -20,5 +20,5 @@ mod tests;
 
 pub use attribute::{Attribute, Kind, Value};
 pub use identity::{Identity, SourceId};
-pub use registry::{Attributes, Meter, Record, RecordType, Registry};
+pub use registry::{Attributes, Http1Flow, Meter, Record, RecordType, Registry};
 pub use source::{Channel, Outgoing, Source};

@@ -70,6 +70,10 @@ struct Place {
     index: usize,
 }
 
+/// A flow that is seen to carry HTTP/1, and counts as such.
+#[derive(Debug)]
+pub struct Http1Flow(Arc<Registry>);
+
 /// All records of a router. See the module documentation.
 #[derive(Debug)]
 pub struct Registry {
@@ -81,6 +85,8 @@ pub struct Registry {
     full: AtomicBool,
     /// Flows that went without a record since that was told.
     suppressed: AtomicU64,
+    /// Flows that are seen to carry HTTP/1.
+    http1: AtomicUsize,
     /// Somebody collects records of flows.
     collects_flows: AtomicBool,
     /// Somebody collects records of log lines.
@@ -265,6 +271,7 @@ impl Registry {
             flows: AtomicUsize::new(0),
             full: AtomicBool::new(false),
             suppressed: AtomicU64::new(0),
+            http1: AtomicUsize::new(0),
             collects_flows: AtomicBool::new(false),
             collects_logs: AtomicBool::new(false),
             is_terse: AtomicBool::new(false),
@@ -291,6 +298,19 @@ impl Registry {
     #[must_use]
     pub fn collects_flows(&self) -> bool {
         self.collects_flows.load(Ordering::Relaxed)
+    }
+
+    /// Flows that are seen to carry HTTP/1 now.
+    #[must_use]
+    pub fn http1_flows(&self) -> usize {
+        self.http1.load(Ordering::Relaxed)
+    }
+
+    /// A flow is seen to carry HTTP/1, for as long as what is returned lives.
+    #[must_use]
+    pub fn count_http1(self: &Arc<Self>) -> Http1Flow {
+        self.http1.fetch_add(1, Ordering::Relaxed);
+        Http1Flow(Arc::clone(self))
     }
 
     /// Begins a record. Its parent is the router, unless the attributes name another one.
@@ -477,6 +497,14 @@ impl Registry {
     /// Flows that went without a record since this was asked.
     pub(super) fn take_suppressed(&self) -> u64 {
         self.suppressed.swap(0, Ordering::Relaxed)
+    }
+}
+
+// === impl Http1Flow ===
+
+impl Drop for Http1Flow {
+    fn drop(&mut self) {
+        self.0.http1.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -12,8 +12,10 @@ use crate::core::RouterConfig;
 use crate::mesh::Mesh;
 use crate::mode::Mode;
 use crate::rng::SecretRng;
+use amqp_core::Instant;
 use edge::Edge;
 use interior::Interior;
+use std::time::Duration;
 
 /// The part that the router plays, with what it knows for that.
 #[derive(Debug)]
@@ -53,6 +55,11 @@ impl Plane {
             Self::Interior(interior) => Some(&interior.mesh),
             Self::Standalone | Self::Edge(_) => None,
         }
+    }
+
+    /// The time since the topology changed, if it ever did.
+    pub(super) fn since_change(&self, now: Instant) -> Option<Duration> {
+        self.mesh()?.last_topology_change().map(|at| now.since(at))
     }
 
     pub(super) const fn interior_mut(&mut self) -> Option<&mut Interior> {

@@ -1,0 +1,108 @@
+//! Our transport as hyper reads and writes it.
+
+use crate::transport::{Transport, TransportError};
+use bytes::Bytes;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Sleep, sleep, timeout};
+
+/// A peer that takes nothing for so long is gone.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to read what it was sent last, and to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A transport for hyper.
+pub(super) struct HttpIo<S> {
+    transport: Transport<S>,
+    /// Octets that were read and not asked for yet.
+    rest: Bytes,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl HttpIo ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpIo<S> {
+    /// A transport from which these octets were read already.
+    pub(super) const fn new(transport: Transport<S>, first: Bytes) -> Self {
+        Self { transport, rest: first, stalled: None }
+    }
+
+    /// Ends the connection so that the peer gets what it was sent last: a socket that is closed with unread input would
+    /// be reset.
+    pub(super) async fn finish(mut self) {
+        let finish = async {
+            poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
+            while poll_fn(|cx| self.transport.poll_read(cx)).await?.is_some() {}
+            Ok::<_, TransportError>(())
+        };
+        let _ = timeout(CLOSE_LIMIT, finish).await;
+    }
+
+    /// Fails when a peer has taken nothing for too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T, TransportError>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = written {
+            self.stalled = None;
+            return Poll::Ready(result.map_err(io_error));
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_LIMIT)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Read for HttpIo<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            this.rest = ready!(this.transport.poll_read(cx)).map_err(io_error)?.unwrap_or_default();
+        }
+        let taken = this.rest.split_to(this.rest.len().min(buf.remaining()));
+        buf.put_slice(&taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for HttpIo<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(octets)])
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = this.transport.poll_flush(cx);
+        this.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = this.transport.poll_shutdown(cx);
+        this.watch(cx, shut)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.transport.poll_write(cx, slices);
+        this.watch(cx, written)
+    }
+}
+
+fn io_error(error: TransportError) -> io::Error {
+    match error {
+        TransportError::Io(error) => error,
+        TransportError::Tls(error) => io::Error::other(error),
+    }
+}

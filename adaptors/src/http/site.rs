@@ -1,0 +1,195 @@
+//! What a listener answers: pages, files, or an error.
+
+use super::body::{AnswerBody, Content};
+use super::files::{self, Found};
+use super::seats::Busy;
+use super::thread::WAITING_THREADS;
+use crate::runtime::Io;
+use crate::tasks::blocking::{FILES, PAGES};
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{IF_NONE_MATCH, SERVER, UPGRADE};
+use hyper::{Method, Request, Response, StatusCode};
+use router_engine::Router;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long the core may take for a page, and a disk to find a file.
+const PAGE_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a peer may take to send what nobody reads.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Octets of a request's body that are taken, and not looked at.
+const MAX_BODY: usize = 64 * 1024;
+
+const NOT_FOUND: &str = "<html><head><meta charset=utf-8 http-equiv=\"Content-Language\" content=\"en\"/>\
+    <link rel=\"stylesheet\" type=\"text/css\" href=\"/error.css\"/></head><body><h1>404</h1></body></html>";
+
+/// A page that is made anew for each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// The path; longer ones with `/` behind it mean the same page.
+    pub path: &'static str,
+    /// The connection ends with the answer.
+    pub closes: bool,
+    /// Makes its text. May wait for the core, so it is called on a thread of its own, one at a time.
+    pub make: fn(&Router) -> String,
+}
+
+/// What a listener answers.
+#[derive(Debug)]
+pub(super) struct Site {
+    io: Io,
+    pages: Vec<Page>,
+    /// The directory of files.
+    root: Option<PathBuf>,
+    /// Whoever makes a page has a permit, so that a core that hangs costs one thread.
+    making: Arc<Semaphore>,
+    /// Whoever looks for a file has a permit, so that a disk that hangs leaves a thread for pages.
+    finding: Arc<Semaphore>,
+}
+
+/// An answer but for what all have.
+type Answer = Response<Content>;
+
+// === impl Page ===
+
+impl Page {
+    fn has(&self, path: &str) -> bool {
+        path.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+// === impl Site ===
+
+impl Site {
+    pub(super) fn new(io: Io, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
+        let finding = Semaphore::new(WAITING_THREADS - 1);
+        Self { io, pages, root, making: Arc::new(Semaphore::new(1)), finding: Arc::new(finding) }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>, busy: Busy) -> Response<AnswerBody> {
+        let (head, body) = request.into_parts();
+        let mut answer = if asks_for_websocket(&head.headers) {
+            last(text(StatusCode::NOT_IMPLEMENTED, "WebSocket is not supported\n"))
+        } else if !matches!(timeout(BODY_LIMIT, is_read(body)).await, Ok(true)) {
+            last(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or takes too long\n"))
+        } else if let Some(page) = self.pages.iter().find(|page| page.has(head.uri.path())) {
+            self.page(*page).await
+        } else {
+            self.file(&head.method, head.uri.path(), &head.headers).await
+        };
+        answer.headers_mut().insert(SERVER, HeaderValue::from_static("skupper-router"));
+        answer.map(|content| AnswerBody::new(content, busy))
+    }
+
+    async fn page(&self, page: Page) -> Answer {
+        let made = timeout(PAGE_LIMIT, async {
+            let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
+            let router = Arc::clone(self.io.router());
+            let making = PAGES.run(move || {
+                let _permit = permit;
+                (page.make)(&router)
+            });
+            making.await.ok()
+        });
+        match made.await {
+            Ok(Some(made)) if page.closes => last(text(StatusCode::OK, made)),
+            Ok(Some(made)) => text(StatusCode::OK, made),
+            Ok(None) | Err(_) => last(text(StatusCode::SERVICE_UNAVAILABLE, "The router does not respond\n")),
+        }
+    }
+
+    async fn file(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer {
+        let Some(root) = self.root.clone().filter(|_| matches!(*method, Method::GET | Method::HEAD)) else {
+            return not_found();
+        };
+        let path = path.to_owned();
+        let found = timeout(PAGE_LIMIT, async {
+            let permit = Arc::clone(&self.finding).acquire_owned().await.ok()?;
+            let finding = FILES.run(move || {
+                let _permit = permit;
+                files::find(&root, &path)
+            });
+            finding.await.ok()
+        });
+        match found.await {
+            Ok(Some(Some(found))) => whole_file(found, headers),
+            Ok(Some(None)) => not_found(),
+            Ok(None) | Err(_) => last(text(StatusCode::SERVICE_UNAVAILABLE, "The file cannot be read\n")),
+        }
+    }
+}
+
+/// Whether a peer wants to speak WebSocket. Other upgrades, as to HTTP/2, may be ignored (RFC 9110, 7.8).
+pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let is_meant =
+        |protocols: &[u8]| protocols.split(|&c| c == b',').any(|p| p.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+    headers.get_all(UPGRADE).iter().any(|protocols| is_meant(protocols.as_bytes()))
+}
+
+/// Takes a body, as far as it is small enough.
+async fn is_read<B: Body<Data = Bytes>>(body: B) -> bool {
+    let mut body = pin!(body);
+    let mut left = MAX_BODY;
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(frame) = frame else { return false };
+        let octets = frame.data_ref().map_or(0, Bytes::len);
+        let Some(fewer) = left.checked_sub(octets) else { return false };
+        left = fewer;
+    }
+    true
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    with_headers(status, Content::Text(text.into()), [(CONTENT_TYPE, HeaderValue::from_static("text/plain"))])
+}
+
+fn not_found() -> Answer {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    with_headers(StatusCode::NOT_FOUND, Content::Text(Bytes::from_static(NOT_FOUND.as_bytes())), [content_type])
+}
+
+fn whole_file(found: Found, headers: &HeaderMap) -> Answer {
+    let Found { file, octets, content_type, etag } = found;
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let (status, content) = if is_known {
+        (StatusCode::NOT_MODIFIED, Content::Text(Bytes::new()))
+    } else {
+        (StatusCode::OK, Content::file(file, octets))
+    };
+    let mut answer = with_headers(
+        status,
+        content,
+        [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+    );
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        answer.headers_mut().insert(ETAG, etag);
+    }
+    answer
+}
+
+fn with_headers<const N: usize>(
+    status: StatusCode,
+    content: Content,
+    headers: [(HeaderName, HeaderValue); N],
+) -> Answer {
+    let mut answer = Response::new(content);
+    *answer.status_mut() = status;
+    answer.headers_mut().extend(headers);
+    answer
+}
+
+/// The connection ends with this answer.
+fn last(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
