@@ -48,8 +48,12 @@ impl From<Error> for Stop {
     }
 }
 
+/// How far the end of a request line is looked for where nobody knows whether there is one, in octets.
+const JOINED_LINE: usize = 8 * 1024;
+
 /// Whether a request may begin with these octets.
 pub(super) fn is_request(octets: &[u8]) -> bool {
+    let octets = &octets[..octets.len().min(JOINED_LINE)];
     let line = octets.iter().position(|octet| *octet == b'\n').map(|end| &octets[..end]);
     line.is_some_and(|line| RequestLine::parse(line.strip_suffix(b"\r").unwrap_or(line)).is_ok())
 }

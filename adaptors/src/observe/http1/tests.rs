@@ -245,6 +245,10 @@ fn a_connection_is_joined_at_its_next_request() {
     let continued = [upload[0], server("HTTP/1.1 100 Continue\r\n\r\n"), client("GET / HTTP/1.1\r\n\r\n1234567890")];
     let seen = late(&[&continued[..], &[client("not a request\r\n"), OK, GET, OK]].concat(), 2);
     assert_eq!(seen, [(time(2), None, Some(0)), whole(5)], "what looked like a request was none");
+    let long = |octets| format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(octets));
+    let (near, far) = (long(8000), long(9000));
+    assert_eq!(late(&[GET, OK, client(&near), OK], 1), [whole(2)]);
+    assert_eq!(late(&[GET, OK, client(&far), OK, GET, OK], 1), [whole(4)], "its line is not looked for to its end");
     let other = [client("PING\r\n"), server("PONG\r\n"), client("PING\r\n"), server("PONG\r\n"), GET, OK];
     assert_eq!(late(&other, 2), [whole(4)]);
 }
