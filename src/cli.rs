@@ -13,6 +13,8 @@ const DEFAULT_LIBRARY: &str = "/usr/lib/skupper-router/python";
 pub(crate) enum Command {
     /// Be a router.
     Run(Options),
+    /// Tell what is wrong with this configuration file, and end.
+    Check(String),
     /// Print the version.
     Version,
     /// Print the usage.
@@ -34,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) user: Option<String>,
     /// Enable what only tests need.
     pub(crate) test_hooks: bool,
+    /// Only check the configuration.
+    check: bool,
 }
 
 /// What is wrong with the command line. The usage is to be printed as well.
@@ -43,21 +47,23 @@ pub(crate) struct UsageError(pub(crate) String);
 /// An option: long name, short name, whether it takes an argument.
 struct Spec {
     long: &'static str,
-    short: char,
+    /// None: it may not be abbreviated either, so that what stands for the known options goes on to do so.
+    short: Option<char>,
     takes: bool,
 }
 
 const fn spec(long: &'static str, short: char, takes: bool) -> Spec {
-    Spec { long, short, takes }
+    Spec { long, short: Some(short), takes }
 }
 
-const OPTIONS: [Spec; 8] = [
+const OPTIONS: [Spec; 9] = [
     spec("config", 'c', true),
     spec("include", 'I', true),
     spec("daemon", 'd', false),
     spec("pidfile", 'P', true),
     spec("user", 'U', true),
     spec("test-hooks", 'T', false),
+    Spec { long: "check", short: None, takes: false },
     spec("version", 'v', false),
     spec("help", 'h', false),
 ];
@@ -71,6 +77,7 @@ impl Default for Options {
             pidfile: None,
             user: None,
             test_hooks: false,
+            check: false,
         }
     }
 }
@@ -103,11 +110,10 @@ pub(crate) fn parse(program: &str, arguments: impl IntoIterator<Item = String>) 
             words.push(argument);
         }
     }
-    if words.is_empty() {
-        Ok(Command::Run(options))
-    } else {
-        Err(UsageError(format!("Unexpected arguments: {}\n", words.join(" "))))
+    if !words.is_empty() {
+        return Err(UsageError(format!("Unexpected arguments: {}\n", words.join(" "))));
     }
+    Ok(if options.check { Command::Check(options.config) } else { Command::Run(options) })
 }
 
 /// The option that a long name, or the beginning of one, stands for.
@@ -116,7 +122,8 @@ fn long_option(program: &str, text: &str) -> Result<(&'static Spec, Option<Strin
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, None),
     };
-    let candidates: Vec<&'static Spec> = OPTIONS.iter().filter(|s| s.long.starts_with(name)).collect();
+    let stands_for = |s: &&Spec| s.long == name || s.short.is_some() && s.long.starts_with(name);
+    let candidates: Vec<&'static Spec> = OPTIONS.iter().filter(stands_for).collect();
     let exact = candidates.iter().copied().find(|s| s.long == name);
     let spec = match (exact, candidates.as_slice()) {
         (Some(spec), _) | (None, &[spec]) => spec,
@@ -143,7 +150,7 @@ impl Options {
         arguments: &mut impl Iterator<Item = String>,
     ) -> Result<Option<Command>, UsageError> {
         for (at, letter) in letters.char_indices() {
-            let Some(spec) = OPTIONS.iter().find(|s| s.short == letter) else {
+            let Some(spec) = OPTIONS.iter().find(|s| s.short == Some(letter)) else {
                 return Err(UsageError(format!("{program}: invalid option -- '{letter}'")));
             };
             let rest = &letters[at + letter.len_utf8()..];
@@ -169,14 +176,15 @@ impl Options {
 
     fn apply(&mut self, spec: &Spec, value: Option<String>) -> Option<Command> {
         match spec.short {
-            'c' => self.config = value.unwrap_or_default(),
-            'I' => self.library = value,
-            'd' => self.daemon = true,
-            'P' => self.pidfile = value,
-            'U' => self.user = value,
-            'T' => self.test_hooks = true,
-            'v' => return Some(Command::Version),
-            _ => return Some(Command::Help),
+            Some('c') => self.config = value.unwrap_or_default(),
+            Some('I') => self.library = value,
+            Some('d') => self.daemon = true,
+            Some('P') => self.pidfile = value,
+            Some('U') => self.user = value,
+            Some('T') => self.test_hooks = true,
+            Some('v') => return Some(Command::Version),
+            Some(_) => return Some(Command::Help),
+            None => self.check = true,
         }
         None
     }
@@ -196,6 +204,7 @@ pub(crate) fn usage(program: &str) -> String {
     option("-P, --pidfile", "If daemon, the file for the stored daemon pid");
     option("-U, --user", "If daemon, the username to run as");
     option("-T, --test-hooks", "Enable internal system testing features");
+    option("    --check", "Tell what is wrong with the configuration, and end");
     option("-v, --version", "Print the version of Qpid Dispatch Router");
     option("-h, --help", "Print this help");
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -218,6 +227,7 @@ mod tests {
             pidfile: Some("p".to_owned()),
             user: None,
             test_hooks: true,
+            check: false,
         };
         for line in [
             "-c a -I b -d -P p -T",
@@ -235,6 +245,14 @@ mod tests {
         assert_eq!(parsed("-v --bogus"), Ok(Command::Version));
         assert_eq!(parsed("--help"), Ok(Command::Help));
         assert_eq!(parsed("-h"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn a_check_is_no_run_and_has_no_short_form() {
+        assert_eq!(parsed("--check -c f"), Ok(Command::Check("f".to_owned())));
+        assert_eq!(parsed("--check"), Ok(Command::Check(DEFAULT_CONFIG.to_owned())));
+        assert_eq!(parsed("--c f"), parsed("-c f"));
+        assert_eq!(parsed("--ch"), Err("skrouterd: unrecognized option '--ch'".to_owned()));
     }
 
     #[test]

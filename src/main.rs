@@ -8,6 +8,7 @@ mod server;
 use cli::{Command, Options, UsageError};
 use daemon::Stage;
 use management::RouterError;
+use management::config::audit::audit;
 use router_engine::log::{Level, LogModule};
 use server::Ending;
 use std::io::Write;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     match cli::parse(&program, arguments) {
         Ok(Command::Run(options)) if options.daemon && stage.is_none() => daemon::start(),
         Ok(Command::Run(options)) => run(&program, options, stage.is_some()),
+        Ok(Command::Check(config)) => check(&config),
         Ok(Command::Version) => print(router_engine::VERSION),
         Ok(Command::Help) => print(cli::usage(&program).trim_end()),
         Err(UsageError(complaint)) => {
@@ -41,6 +43,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Success only if a router could be started with the file. Nothing is logged.
+fn check(config: &str) -> ExitCode {
+    let report = audit(config);
+    let told = write!(std::io::stdout(), "{report}");
+    if report.is_clean() && told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print(text: &str) -> ExitCode {

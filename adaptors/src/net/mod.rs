@@ -9,7 +9,7 @@ use crate::resolver::resolver;
 use crate::tls::secret::os_text;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -190,13 +190,19 @@ pub fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpL
     listen_with(address, backlog, Inherited::default())
 }
 
-fn listen_with(address: SocketAddr, backlog: i32, inherited: Inherited) -> io::Result<std::net::TcpListener> {
+/// A socket like those that listen.
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    Ok(socket)
+}
+
+fn listen_with(address: SocketAddr, backlog: i32, inherited: Inherited) -> io::Result<std::net::TcpListener> {
+    let socket = unbound(address)?;
     // Accepted sockets inherit the rest, which saves system calls for each.
     socket.set_tcp_nodelay(true)?;
     if inherited.closing == Closing::Reset {
@@ -208,6 +214,28 @@ fn listen_with(address: SocketAddr, backlog: i32, inherited: Inherited) -> io::R
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())
+}
+
+/// Whether sockets could listen there, on all addresses that the host has. None is ever opened for connections.
+/// Looks names up: not for an IO thread.
+///
+/// # Errors
+/// When the host does not resolve, or that of the operating system for the first address.
+pub fn can_listen(host: &str, port: &str, family: Option<Family>) -> io::Result<()> {
+    let number = port_number(port).ok_or_else(unknown_service)?;
+    let found = match local_literal(host, number) {
+        Some(found) => found,
+        None => (host, number).to_socket_addrs()?.collect(),
+    };
+    for address in admitted(found, family)? {
+        match unbound(address) {
+            Ok(socket) => socket.bind(&address.into())?,
+            // A machine without the protocol does without the socket.
+            Err(_) if host.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Opens listening sockets on all the addresses. One that the machine has no protocol for is left

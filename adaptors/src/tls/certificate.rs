@@ -161,6 +161,12 @@ impl<'a> Certificate<'a> {
         Ok(())
     }
 
+    /// When it comes into force and when it ends, in seconds since 1970; the latter as text, too.
+    pub(super) fn validity(&self) -> (i64, i64, String) {
+        let validity = self.x509.validity();
+        (validity.not_before.timestamp(), validity.not_after.timestamp(), validity.not_after.to_string())
+    }
+
     /// The bits of an RSA key.
     pub(super) fn rsa_bits(&self) -> Option<usize> {
         match self.x509.public_key().parsed() {

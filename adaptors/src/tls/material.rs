@@ -82,7 +82,7 @@ fn certified(
     Ok(CertifiedKey::new(chain, key))
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let text = files::read(path).map_err(|error| FileError::Unreadable(os_text(&error)))?;
     let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {

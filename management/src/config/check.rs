@@ -26,25 +26,31 @@ enum Show {
 /// # Errors
 /// Tells the first rule that is broken.
 pub fn check_set(entities: &[EntityConfig]) -> Result<(), SetError> {
+    broken_rules(entities).next().map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// The rules that the entities of a file break, and the place of the entity that breaks each.
+pub(super) fn broken_rules(entities: &[EntityConfig]) -> impl Iterator<Item = (usize, SetError)> {
     let mut seen = Seen::default();
-    for (index, entity) in entities.iter().enumerate() {
+    let rivals = entities.iter().enumerate().filter_map(move |(index, entity)| {
         let rival = seen.add(index, entity).map(|first| &entities[first]).map(|e| (e.ty, &e.attributes));
-        check_against((entity.ty, &entity.attributes), rival.into_iter(), Show::Raw)?;
-    }
+        let checked = check_against((entity.ty, &entity.attributes), rival.into_iter(), Show::Raw);
+        Some((index, checked.err()?))
+    });
+    let routers = entities.iter().enumerate().filter(|(_, e)| e.ty == EntityType::Router);
+    let ids = routers.filter_map(|(index, router)| Some((index, illegal_id(router)?)));
     let router = entities.iter().find(|e| e.ty == EntityType::Router);
-    if let Some(id) = router.and_then(|r| r.attributes.text("id"))
-        && id.contains(['|', '$'])
-    {
-        return Err(SetError(format!("Router ID \"{id}\" containes at least one illegal character (\"|$\").")));
-    }
     let mode = router.and_then(|r| r.attributes.text("mode")).unwrap_or("standalone");
-    for entity in entities {
+    let misplaced = entities.iter().enumerate().filter_map(move |(index, entity)| {
         let show = || RawEntity(entity.ty, &entity.attributes).to_string();
-        if let Some(error) = entity.ty.kind().misplaced(&entity.attributes, mode, &show) {
-            return Err(error);
-        }
-    }
-    Ok(())
+        Some((index, entity.ty.kind().misplaced(&entity.attributes, mode, &show)?))
+    });
+    rivals.chain(ids).chain(misplaced)
+}
+
+fn illegal_id(router: &EntityConfig) -> Option<SetError> {
+    let id = router.attributes.text("id").filter(|id| id.contains(['|', '$']))?;
+    Some(SetError(format!("Router ID \"{id}\" containes at least one illegal character (\"|$\").")))
 }
 
 /// The entities so far by what no other may have: where the first stands.

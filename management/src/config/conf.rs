@@ -41,15 +41,19 @@ struct Expected {
 
 type Parsed<'a, T> = IResult<&'a str, T, Expected>;
 
-/// The entities of a file: a list of `[name, {attributes}]`, as the other form has it.
+/// The entities of a file, each `[name, {attributes}]` as the other form has it, and where they begin.
 ///
 /// # Errors
 /// Tells the first place that does not fit the syntax.
-pub(super) fn parse(text: &str) -> Result<Value, Complaint> {
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Value)>, Complaint> {
     let end = expecting("Expecting an entity, as in 'listener {'", eof);
-    let file = delimited(skip, many0(alt((entity, json_section))), end).parse(text);
+    let section = |input| {
+        let (rest, section) = alt((entity, json_section)).parse(input)?;
+        Ok((rest, (text.len() - input.len(), section)))
+    };
+    let file = delimited(skip, many0(section), end).parse(text);
     match file {
-        Ok((_, entities)) => Ok(Value::List(entities)),
+        Ok((_, entities)) => Ok(entities),
         Err(nom::Err::Error(e) | nom::Err::Failure(e)) => Err(Complaint { what: e.what, at: text.len() - e.left }),
         Err(nom::Err::Incomplete(_)) => Err(Complaint { what: "Expecting more", at: text.len() }),
     }

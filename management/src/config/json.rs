@@ -27,6 +27,23 @@ pub(super) fn parse(text: &str) -> Result<Value, Complaint> {
     if reader.at < text.len() { Err(complaint("Extra data", reader.at)) } else { Ok(value) }
 }
 
+/// Parses a document that is an array, and tells where its items begin.
+///
+/// # Errors
+/// When it is not JSON, or is something else.
+pub(super) fn items(text: &str) -> Result<Vec<(usize, Value)>, Complaint> {
+    let mut reader = Reader { text, at: 0, depth: 0, relaxed: false };
+    reader.skip_blanks();
+    let start = reader.at;
+    if reader.peek() != Some(b'[') {
+        parse(text)?;
+        return Err(complaint("Expecting a list of [name, {attributes}]", start));
+    }
+    let items = reader.nested(|reader| reader.array(|reader| Ok((reader.at, reader.value()?))))?;
+    reader.skip_blanks();
+    if reader.at < text.len() { Err(complaint("Extra data", reader.at)) } else { Ok(items) }
+}
+
 /// Parses the value that the text begins with, and tells its length. Comments from `#` to the end of the line, and a
 /// comma behind the last item, are let pass.
 ///
@@ -117,7 +134,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
             Some(b'{') => self.nested(Self::object).map(Value::Map),
-            Some(b'[') => self.nested(Self::array).map(Value::List),
+            Some(b'[') => self.nested(|reader| reader.array(Self::value)).map(Value::List),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => self.word(),
         }
@@ -184,13 +201,13 @@ impl Reader<'_> {
         Ok(integer.unwrap_or_else(|| Value::Double(text.parse().unwrap_or(f64::NAN))))
     }
 
-    fn array(&mut self) -> Result<Vec<Value>, Complaint> {
+    fn array<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, Complaint>) -> Result<Vec<T>, Complaint> {
         let mut items = Vec::new();
         if self.skip(b']') {
             return Ok(items);
         }
         loop {
-            items.push(self.value()?);
+            items.push(item(self)?);
             if self.ends(b']')? {
                 return Ok(items);
             }

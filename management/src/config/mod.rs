@@ -1,5 +1,6 @@
 //! Configuration files: from text to validated entities.
 
+pub mod audit;
 mod check;
 mod complaint;
 mod conf;
@@ -72,27 +73,34 @@ fn read(path: &str) -> Result<String, RouterError> {
 /// # Errors
 /// A text that says what is wrong.
 pub fn parse(text: &str, is_json: bool) -> Result<Vec<EntityConfig>, String> {
-    let value = if is_json { json_sections(text) } else { conf_sections(text) }?;
-    let mut entities = sections::entities(value)?;
-    for &ty in EntityType::ALL {
-        let is_needed = ty.def().singleton && ty.is_a(EntityType::ConfigurationEntity);
-        if is_needed && !entities.iter().any(|e| e.ty == ty) {
-            entities.push(sections::entity(ty, Attributes::new())?);
-        }
+    let sections = if is_json { json_sections(text) } else { conf_sections(text) }?;
+    let mut entities = sections::entities(sections)?;
+    for ty in missing_singletons(&entities) {
+        entities.push(sections::entity(ty, Attributes::new())?);
     }
     check::check_set(&entities).map_err(|e| e.0)?;
     Ok(entities)
 }
 
-fn json_sections(text: &str) -> Result<Value, String> {
+/// The types of which there is one entity always, and none in the file.
+fn missing_singletons(entities: &[EntityConfig]) -> Vec<EntityType> {
+    let is_needed = |ty: &EntityType| ty.def().singleton && ty.is_a(EntityType::ConfigurationEntity);
+    let is_missing = |ty: &EntityType| !entities.iter().any(|e| e.ty == *ty);
+    EntityType::ALL.iter().copied().filter(is_needed).filter(is_missing).collect()
+}
+
+/// What a file consists of: octets before each section, and the section, which is `[name, {attributes}]`.
+type Sections = Vec<(usize, Value)>;
+
+fn json_sections(text: &str) -> Result<Sections, String> {
     let text = without_comments(text);
-    json::parse(&text).map_err(|complaint| {
+    json::items(&text).map_err(|complaint| {
         dump(&text, " json-format");
         complaint.within(&text)
     })
 }
 
-fn conf_sections(text: &str) -> Result<Value, String> {
+fn conf_sections(text: &str) -> Result<Sections, String> {
     conf::parse(text).map_err(|complaint| {
         warn_of(complaint, text);
         dump(text, "");
@@ -127,8 +135,8 @@ pub fn load_policy_dir(dir: &str) -> Result<Vec<EntityConfig>, RouterError> {
             |text: String| RouterError::python(format!("Exception: Cannot load configuration file {name}: {text}"));
         let text = std::fs::read_to_string(&file).map_err(|e| broken(e.to_string()))?;
         let text = without_comments(&text);
-        let value = json::parse(&text).map_err(|complaint| broken(complaint.within(&text)))?;
-        vhosts.extend(sections::entities(value).map_err(broken)?.into_iter().filter(|e| e.ty == EntityType::Vhost));
+        let sections = json::items(&text).map_err(|complaint| broken(complaint.within(&text)))?;
+        vhosts.extend(sections::entities(sections).map_err(broken)?.into_iter().filter(|e| e.ty == EntityType::Vhost));
     }
     Ok(vhosts)
 }

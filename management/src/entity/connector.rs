@@ -1,9 +1,10 @@
 //! `connector`: an AMQP connection that the router opens and keeps open.
 
 use super::column::{self, Column};
+use super::needs::{Needs, TlsRole};
 use super::proxy_profile::Proxy;
 use super::refusal::Refusal;
-use super::{EntityKind, endpoint, ssl_profile};
+use super::{EntityKind, EntityType, endpoint, ssl_profile};
 use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
@@ -14,7 +15,7 @@ use crate::schema::attribute::{flag, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnections, EndpointParams};
 use adaptors::tls::secret::{SecretKind, resolve};
-use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -74,6 +75,15 @@ impl EntityKind for Kind {
 
     fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
         Ok(endpoint::check_open_properties(attributes)?)
+    }
+
+    fn needs(&self, a: &Attributes) -> Result<Needs, RouterError> {
+        params(a, endpoint::params(a)?, DataConnections::Auto)?;
+        Ok(Needs {
+            entities: &[("sslProfile", EntityType::SslProfile), ("proxyProfile", EntityType::ProxyProfile)],
+            tls: Some(TlsRole::client(Consumer::Amqp)),
+            ..Needs::default()
+        })
     }
 
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {

@@ -1,7 +1,8 @@
 //! `listener`: a socket for AMQP clients and other routers.
 
+use super::needs::{FileKind, Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, endpoint, ssl_profile};
+use super::{EntityKind, EntityType, endpoint, ssl_profile};
 use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
@@ -15,7 +16,7 @@ use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
 use adaptors::http::{self, Http, HttpParams};
 use adaptors::listening::{Listener, Service};
 use adaptors::sasl::SaslConfig;
-use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::log::{Level, LogModule};
@@ -82,6 +83,18 @@ impl EntityKind for Kind {
 
     fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
         Ok(endpoint::check_open_properties(attributes)?)
+    }
+
+    fn needs(&self, a: &Attributes) -> Result<Needs, RouterError> {
+        endpoint::params(a)?;
+        a.text("failoverUrls").map(failover_list).transpose()?;
+        let root = a.text("httpRootDir").is_some_and(|root| root != NO_FILES);
+        Ok(Needs {
+            entities: &[("sslProfile", EntityType::SslProfile)],
+            files: if root { &[("httpRootDir", FileKind::Directory)] } else { &[] },
+            tls: Some(TlsRole::server(Consumer::Amqp, demands_certificate(a))),
+            listens: true,
+        })
     }
 
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
@@ -176,12 +189,17 @@ fn params(a: &Attributes, endpoint: EndpointParams, sasl: &SaslConfig) -> Result
         require_encryption: a.flag("requireEncryption"),
         require_ssl: a.flag("requireSsl"),
         mechanisms: sasl.mechanisms(asked.as_deref()),
-        demand_certificate: asked.is_some_and(|asked| asked.iter().any(|m| m.contains("EXTERNAL"))),
+        demand_certificate: demands_certificate(a),
         handshake_timeout: Some(a.seconds("initialHandshakeTimeoutSeconds")).filter(|limit| !limit.is_zero()),
         failover_list: a.text("failoverUrls").map(failover_list).transpose()?,
         authenticator: Some(Arc::new(sasl.users())),
         endpoint,
     })
+}
+
+/// Whether clients have to have a certificate: it is how they authenticate.
+fn demands_certificate(a: &Attributes) -> bool {
+    endpoint::mechanisms(a).is_some_and(|asked| asked.iter().any(|mechanism| mechanism.contains("EXTERNAL")))
 }
 
 /// `failoverUrls` as the list in the open (spec `amqp-endpoint.md` 4.4).
@@ -210,7 +228,6 @@ fn failover_list(urls: &str) -> Result<Value, RouterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::EntityType;
     use crate::entity::testing::completed;
 
     fn made(given: &[(&'static str, Value)]) -> Result<ListenerParams, RouterError> {

@@ -1,7 +1,8 @@
 //! `listenerAddress`: one of the addresses of a `tcpListener` that has several.
 
-use super::EntityKind;
 use super::column::{self, Column, counter};
+use super::needs::Needs;
+use super::{EntityKind, EntityType};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -43,6 +44,10 @@ impl Object for Assigned {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn needs(&self, _: &Attributes) -> Result<Needs, RouterError> {
+        Ok(Needs { entities: &[("listener", EntityType::TcpListener)], ..Needs::default() })
+    }
+
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         assign(runtime, entity).inspect_err(|error| {
             router_engine::log!(LogModule::TcpAdaptor, Level::Error, "Unable to create tcp listener address: {error}");

@@ -1,6 +1,7 @@
 //! `log`: what a log module writes, and where.
 
 use super::EntityKind;
+use super::needs::{FileKind, Needs};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -73,6 +74,12 @@ pub struct LogParams {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn needs(&self, a: &Attributes) -> Result<Needs, RouterError> {
+        let named = a.text("outputFile").is_some_and(|name| !matches!(name, "stdout" | "stderr" | "syslog"));
+        let files: &[_] = if named { &[("outputFile", FileKind::Writable)] } else { &[] };
+        Ok(Needs { files, ..Needs::default() })
+    }
+
     /// At the start of the router, which does not depend on its log.
     fn create(&self, _: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         logger().configure_at_start(&LogParams::new(&entity.attributes)?)

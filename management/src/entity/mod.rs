@@ -27,6 +27,7 @@ mod listener_address;
 pub(crate) mod log;
 pub(crate) mod log_stats;
 mod management;
+pub(crate) mod needs;
 mod network;
 pub(crate) mod node;
 pub(crate) mod numbered;
@@ -54,8 +55,11 @@ use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::schema::EntityDef;
+use needs::Needs;
 use numbered::Copied;
 use table::Table;
+
+pub(crate) use ssl_profile::read as tls_profile;
 
 /// What the router does with one kind of entity, beside keeping it as it is declared.
 pub(crate) trait EntityKind: Sync {
@@ -71,6 +75,14 @@ pub(crate) trait EntityKind: Sync {
     /// The first rule that is broken.
     fn check(&self, _attributes: &Attributes) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// What an entity of a file needs beside itself.
+    ///
+    /// # Errors
+    /// What is refused of it whatever else there is.
+    fn needs(&self, _attributes: &Attributes) -> Result<Needs, RouterError> {
+        Ok(Needs::default())
     }
 
     /// Makes what an entity stands for.

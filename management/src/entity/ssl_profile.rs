@@ -1,6 +1,7 @@
 //! `sslProfile`: TLS settings that listeners and connectors name.
 
 use super::EntityKind;
+use super::needs::{FileKind, Needs};
 use super::refusal::Refusal;
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
@@ -53,11 +54,17 @@ impl Object for Profile {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn needs(&self, _: &Attributes) -> Result<Needs, RouterError> {
+        use FileKind::{Certificates, Readable};
+        let files = &[("caCertFile", Certificates), ("certFile", Certificates), ("privateKeyFile", Readable)];
+        Ok(Needs { files, ..Needs::default() })
+    }
+
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         let name = entity.name();
         // Only the password is looked at now: files are read by whoever uses the profile. But a router does not start
         // with a configuration file that names what cannot be read.
-        read(&entity.attributes, runtime.boot == Boot::First).inspect_err(|error| {
+        read_for(&entity.attributes, runtime.boot == Boot::First).inspect_err(|error| {
             router_engine::log!(LogModule::Agent, Level::Error, "Unable to create sslProfile '{name}': {error}");
         })?;
         router_engine::log!(LogModule::Agent, Level::Info, "Created sslProfile {name}");
@@ -69,7 +76,7 @@ impl EntityKind for Kind {
     fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         let (name, a) = (entity.name(), &entity.attributes);
         let is_used = runtime.objects.tls_users(name).next().is_some();
-        let profile = read(a, is_used).inspect_err(|error| {
+        let profile = read_for(a, is_used).inspect_err(|error| {
             router_engine::log!(LogModule::Agent, Level::Error, "Unable to update sslProfile '{name}': {error}");
         })?;
         let updates = prepare(runtime, &profile, a).inspect_err(|error| {
@@ -92,13 +99,21 @@ impl EntityKind for Kind {
 pub(super) fn used(runtime: &Runtime, user: &Attributes) -> Result<Option<TlsProfile>, Refusal> {
     let Some(name) = user.text("sslProfile") else { return Ok(None) };
     match runtime.objects.get::<Profile>(name) {
-        Some(profile) => Ok(Some(read(&profile.0, true)?)),
+        Some(profile) => Ok(Some(read(&profile.0)?)),
         None => Err(Refusal::NoProfile(RouterError::not_found(format!("sslProfile '{name}' not found")))),
     }
 }
 
+/// The values of a profile that somebody uses.
+///
+/// # Errors
+/// When they make no sense, or the password or the file with names for user ids cannot be read.
+pub(crate) fn read(a: &Attributes) -> Result<TlsProfile, RouterError> {
+    read_for(a, true)
+}
+
 /// The values of a profile. The file with names for user ids is only read for one that somebody uses.
-fn read(a: &Attributes, is_used: bool) -> Result<TlsProfile, RouterError> {
+fn read_for(a: &Attributes, is_used: bool) -> Result<TlsProfile, RouterError> {
     let [ordinal, oldest_valid_ordinal] = ordinals(a)?;
     let display_names = if is_used { display_names(a)? } else { HashMap::new() };
     let password = a.text("password").map(|p| resolve(p, SecretKind::Profile)).transpose();
@@ -207,15 +222,15 @@ mod tests {
     #[test]
     fn the_file_with_names_is_read_for_profiles_in_use_only() {
         let a = completed(EntityType::SslProfile, &[("uidNameMappingFile", "/no/such/file".into())]);
-        assert!(read(&a, false).is_ok());
-        let error = read(&a, true).expect_err("no file").to_string();
+        assert!(read_for(&a, false).is_ok());
+        let error = read(&a).expect_err("no file").to_string();
         assert!(error.starts_with("Configuration: Cannot read uidNameMappingFile '/no/such/file': "), "{error}");
     }
 
     #[test]
     fn a_password_that_is_elsewhere_has_to_be_there() {
         let a = completed(EntityType::SslProfile, &[("password", "env:NO_SUCH_VARIABLE_HERE".into())]);
-        let error = read(&a, false).expect_err("no variable").to_string();
+        let error = read_for(&a, false).expect_err("no variable").to_string();
         assert!(error.starts_with("Not found: "), "{error}");
     }
 

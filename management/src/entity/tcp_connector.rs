@@ -1,7 +1,8 @@
 //! `tcpConnector`: a server that gets the connections of a service address.
 
+use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, column, ssl_profile, tcp};
+use super::{EntityKind, EntityType, column, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -10,7 +11,7 @@ use crate::runtime::objects::{Running, TlsUser};
 use crate::schema::attribute::{flag, gauge, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::tcp::{TcpConnector, TcpConnectorParams};
-use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::LogModule;
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -47,6 +48,15 @@ pub(super) static DEF: EntityDef = EntityDef {
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn needs(&self, a: &Attributes) -> Result<Needs, RouterError> {
+        params(a)?;
+        Ok(Needs {
+            entities: &[("sslProfile", EntityType::SslProfile)],
+            tls: Some(TlsRole::client(Consumer::Tcp)),
+            ..Needs::default()
+        })
+    }
+
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         create(runtime, entity).map_err(|refusal| {
             let no_profile = format!("tcpConnector {} TLS configuration failed", entity.name());
@@ -106,7 +116,6 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::EntityType;
     use crate::entity::testing::completed;
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::column::{self, Column};
 use super::listener_address::Assigned;
+use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, ssl_profile, tcp};
+use super::{EntityKind, EntityType, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -13,7 +14,7 @@ use crate::schema::attribute::{flag, gauge, number, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::observe::Mode;
 use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
-use adaptors::tls::{TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -66,6 +67,16 @@ const COLUMNS: &[Column<(bool, String)>] = &[
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn needs(&self, a: &Attributes) -> Result<Needs, RouterError> {
+        params(a)?;
+        Ok(Needs {
+            entities: &[("sslProfile", EntityType::SslProfile)],
+            tls: Some(TlsRole::server(Consumer::Tcp, a.flag("authenticatePeer"))),
+            listens: true,
+            ..Needs::default()
+        })
+    }
+
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         create(runtime, entity).map_err(|refusal| {
             let no_profile = format!("tcpListener {} TLS configuration failed", entity.name());
@@ -170,7 +181,6 @@ fn check_unassigned(runtime: &Runtime, entity: &EntityConfig) -> Result<(), Rout
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::EntityType;
     use crate::entity::testing::completed;
     use adaptors::net::KeepAlive;
     use adaptors::tcp::IdleLimits;
