@@ -5,7 +5,7 @@ use crate::cli::Options;
 use crate::crash::crash;
 use management::agent::node::Node;
 use management::agent::{Agent, thread};
-use management::config::{self, BootPlan};
+use management::config::{self, BootPlan, Reloader};
 use management::runtime::{Runtime, now};
 use management::{ErrorClass, RouterError, memory, test_hooks, vanflow};
 use router_engine::log::{Level, LogModule};
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, 
         .enable_all()
         .build()
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
-    let ended = operate(&executor, plan, workers, options.test_hooks, on_start);
+    let ended = operate(&executor, plan, workers, options, on_start);
     end(executor, &ended);
     ended
 }
@@ -62,9 +62,10 @@ fn operate(
     executor: &runtime::Runtime,
     plan: BootPlan,
     workers: usize,
-    has_test_hooks: bool,
+    options: &Options,
     on_start: impl FnOnce(),
 ) -> Result<Ending, StartError> {
+    let has_test_hooks = options.test_hooks;
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
     agent.load_all(plan.core)?;
     agent.refresh();
@@ -95,11 +96,12 @@ fn operate(
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
     };
     let stopped = io.clone();
-    thread::spawn(node, agent, async move { stopped.stopped().await })
+    let (reloader, plans) = Reloader::new(&options.config);
+    thread::spawn(node.reloading(plans), agent, async move { stopped.stopped().await })
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     log_running(workers);
     on_start();
-    let ending = executor.block_on(signals.wait());
+    let ending = executor.block_on(signals.wait(&reloader));
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
     executor.block_on(io.shutdown(DRAIN));
     Ok(ending)
@@ -159,14 +161,13 @@ impl Signals {
         })
     }
 
-    async fn wait(&mut self) -> Ending {
+    async fn wait(&mut self, reloader: &Reloader) -> Ending {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return Ending::Stopped,
                 _ = self.quit.recv() => return Ending::Stopped,
                 _ = self.interrupt.recv() => return Ending::Interrupted,
-                // Caught, so that a terminal that goes away does not end the router.
-                _ = self.hangup.recv() => {}
+                _ = self.hangup.recv() => reloader.reload(),
             }
         }
     }

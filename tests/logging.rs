@@ -2,18 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod common;
+
+use common::{PATIENCE, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 const ROUTER: &str = env!("CARGO_BIN_EXE_skrouterd");
-
-/// Only bounds failures.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// More lines than a pipe holds.
 const CLIENTS: usize = 600;
@@ -74,14 +73,6 @@ fn is_served(mut client: TcpStream) -> bool {
     client.write_all(HEADER).unwrap();
     let mut header = [0; 8];
     client.read_exact(&mut header).is_ok() && header == *HEADER
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// What the process writes to stderr until it ends.

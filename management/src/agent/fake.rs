@@ -15,6 +15,8 @@ use std::time::Duration;
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) refuse: bool,
+    /// Identities with this in them are refused, unless it is empty.
+    pub(crate) refuses: &'static str,
     /// It has a fault that ends the creation of anything.
     pub(crate) panics: bool,
     pub(crate) patterns: HashSet<String>,
@@ -108,7 +110,7 @@ impl Backend for Fake {
 impl Fake {
     fn call(&mut self, what: &str, entity: &EntityConfig) -> Result<(), RouterError> {
         assert!(!self.panics, "a fault");
-        if self.refuse {
+        if self.refuse || !self.refuses.is_empty() && entity.identity().contains(self.refuses) {
             return Err(RouterError::configuration("no"));
         }
         self.calls.push(format!("{what} {}", entity.attributes.text("identity").unwrap_or_default()));

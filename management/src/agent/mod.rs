@@ -19,6 +19,7 @@ mod listing;
 mod message;
 pub mod node;
 mod query;
+mod reload;
 mod store;
 pub mod thread;
 
@@ -32,6 +33,7 @@ mod tests;
 pub use backend::Backend;
 pub use failure::{Failure, Status};
 pub use message::{Request, Response};
+pub use reload::Reloaded;
 
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
@@ -48,6 +50,17 @@ pub struct Agent<B> {
     store: Store,
     numbered: Numbered,
     profiling: bool,
+    /// What the configuration file said.
+    file: Vec<FileEntity>,
+}
+
+/// An entity of the configuration file.
+#[derive(Debug, Clone, PartialEq)]
+struct FileEntity {
+    /// As the file has it.
+    given: EntityConfig,
+    /// Of the entity that was made of it.
+    identity: String,
 }
 
 // === impl Agent ===
@@ -60,7 +73,7 @@ impl<B: Backend> Agent<B> {
         store.assign_names(EntityType::Management, &mut attributes);
         attributes.set("type", EntityType::Management.full());
         store.push(EntityConfig { ty: EntityType::Management, attributes });
-        Self { backend, store, numbered: Numbered::default(), profiling: false }
+        Self { backend, store, numbered: Numbered::default(), profiling: false, file: Vec::new() }
     }
 
     /// The router behind the agent.
@@ -73,8 +86,10 @@ impl<B: Backend> Agent<B> {
     /// # Errors
     /// What the first entity that cannot be created is refused for.
     pub fn load_all(&mut self, entities: Vec<EntityConfig>) -> Result<(), RouterError> {
-        for entity in entities {
-            self.load(entity).map_err(|failure| RouterError::python(failure.with_class()))?;
+        for given in entities {
+            self.load(given.clone()).map_err(|failure| RouterError::python(failure.with_class()))?;
+            let identity = self.store.iter().last().map_or_else(String::new, |made| made.identity().to_owned());
+            self.file.push(FileEntity { given, identity });
         }
         Ok(())
     }

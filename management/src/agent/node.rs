@@ -5,7 +5,8 @@
 //! task serves one request at a time, on a thread of its own (see [`super::thread`]); what takes long (a query of a
 //! large table) is done outside of the core's lock.
 
-use super::{Agent, Backend, Failure, Request, Response};
+use super::{Agent, Backend, Failure, Reloaded, Request, Response};
+use crate::config::BootPlan;
 use crate::log::logger;
 use amqp_core::Instant;
 use amqp_core::message::MessageError;
@@ -20,6 +21,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
 
 /// What the node consumes; the last goes to the general agent only.
 const ADDRESSES: [&str; 3] = ["$management", "_local/$management", "_local/$_management_internal"];
@@ -47,6 +49,8 @@ pub struct Node {
     /// Where requests come in that are for the general agent only.
     general: Option<LinkId>,
     replies: Option<LinkId>,
+    /// What changed configurations say.
+    plans: Receiver<BootPlan>,
 }
 
 // === impl Node ===
@@ -61,13 +65,27 @@ impl Node {
         let requests = endpoint.attach(ADDRESSES.map(|at| Attach::receiver(at, at).with_credit(CREDIT)), clock());
         let [replies] = endpoint.attach([Attach::anonymous_sender("management-replies")], clock());
         let [.., general] = requests.map(attached);
-        Self { endpoint, clock, general, replies: attached(replies) }
+        // Nobody tells of any.
+        let (_, plans) = channel(1);
+        Self { endpoint, clock, general, replies: attached(replies), plans }
     }
 
-    /// Serves requests for as long as it is polled.
+    /// The node that applies changed configurations, too.
+    #[must_use]
+    pub fn reloading(self, plans: Receiver<BootPlan>) -> Self {
+        Self { plans, ..self }
+    }
+
+    /// Serves requests, and applies changed configurations, for as long as it is polled.
     pub async fn run<B: Backend>(mut self, mut agent: Agent<B>) {
         loop {
-            let mut event = Some(poll_fn(|cx| self.endpoint.poll_event(cx)).await);
+            let mut event = tokio::select! {
+                event = poll_fn(|cx| self.endpoint.poll_event(cx)) => Some(event),
+                Some(plan) = self.plans.recv() => {
+                    reload(&mut agent, plan);
+                    None
+                }
+            };
             while let Some(next) = event {
                 self.on_event(next, &mut agent);
                 event = self.endpoint.next_event();
@@ -117,6 +135,25 @@ impl Node {
         router_engine::log!(LogModule::Agent, Level::Error, "Cannot read a management request: {error}");
         self.endpoint.settle(delivery, rejected("amqp:decode-error", "Parse error in message content"));
     }
+}
+
+/// A fault in it must not cost the management thread, either.
+fn reload<B: Backend>(agent: &mut Agent<B>, plan: BootPlan) {
+    let told = match catch_unwind(AssertUnwindSafe(|| agent.reload(plan))) {
+        Ok(Ok(done)) => {
+            for what in &done.pending {
+                let text = "takes effect at the next start";
+                router_engine::log!(LogModule::Agent, Level::Warning, "Reload: {what} {text}");
+            }
+            let Reloaded { created, updated, replaced, deleted, .. } = done;
+            let text = format!("{created} created, {updated} updated, {replaced} replaced, {deleted} deleted");
+            router_engine::log!(LogModule::Agent, Level::Info, "Configuration reloaded: {text}");
+            return;
+        }
+        Ok(Err(failure)) => failure.text,
+        Err(_) => "a fault of the router".to_owned(),
+    };
+    router_engine::log!(LogModule::Agent, Level::Error, "Configuration not reloaded, nothing has changed: {told}");
 }
 
 fn attached<E>(answer: Result<Attached, E>) -> Option<LinkId> {

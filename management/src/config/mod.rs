@@ -9,10 +9,12 @@ pub mod env;
 pub mod fuzzing;
 mod json;
 mod order;
+mod reload;
 mod sections;
 
 pub use check::{SetError, check_set, check_singletons_and_names};
 pub use order::BootPlan;
+pub use reload::Reloader;
 
 use crate::attributes::Attributes;
 use crate::error::{ErrorClass, RouterError};

@@ -11,7 +11,7 @@ use amqp_core::value::Map;
 use std::any::Any;
 
 /// An address configuration or an auto-link.
-pub(super) trait Config: Any + Send + Sized {
+pub(super) trait Config: Any + Send + Sized + PartialEq {
     const TYPE: EntityType;
 
     /// Reads the body of a CREATE request.
@@ -46,6 +46,9 @@ pub(crate) trait Copied: Sync {
     /// # Errors
     /// When it makes no sense, or conflicts with another.
     fn add(&self, name: Option<&str>, body: &Map, core: &mut Core<'_>) -> Result<(), Failure>;
+
+    /// Removes one that was made of this.
+    fn remove(&self, name: &str, body: &Map, core: &mut Core<'_>);
 }
 
 /// The copies of a kind.
@@ -104,6 +107,17 @@ impl<C: Config> Copied for Copies<C> {
     fn add(&self, name: Option<&str>, body: &Map, core: &mut Core<'_>) -> Result<(), Failure> {
         let config = C::from_body(name, body).map_err(Failure::bad_request)?;
         core.add(config).map(drop)
+    }
+
+    fn remove(&self, name: &str, body: &Map, core: &mut Core<'_>) {
+        // Those of a file have the names of their copies.
+        let made: [Result<C, _>; 2] = [Some(name), None].map(|name| C::from_body(name, body));
+        let number =
+            core.numbered.all::<C>().find(|(_, c)| made.iter().flatten().any(|made| made == *c)).map(|(n, _)| n);
+        let removed = number.and_then(|number| core.numbered.remove::<C>(Key::Identity(&number.to_string())));
+        if let Some((number, config)) = removed {
+            config.withdraw(number, core.backend);
+        }
     }
 }
 

@@ -181,6 +181,11 @@ impl Logger {
         replaced.push(queue);
     }
 
+    /// Has files opened anew, as they may have been renamed.
+    pub fn reopen(&self) {
+        self.modules.read().iter().filter_map(|module| module.output.as_ref()).for_each(|output| output.reopen());
+    }
+
     /// Sets how time stamps look.
     pub fn set_time(&self, format: TimeFormat) {
         *self.time.lock() = format;

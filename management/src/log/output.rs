@@ -44,6 +44,8 @@ struct State {
     /// The last attempt to write failed.
     failing: bool,
     closed: bool,
+    /// What is written to may be another file by now.
+    stale: bool,
 }
 
 /// A line with its end.
@@ -141,6 +143,11 @@ impl Output {
         self.write(level, line);
     }
 
+    /// The file may have been renamed: the next line opens it anew.
+    pub(super) fn reopen(&self) {
+        self.queue.state.lock().stale = true;
+    }
+
     /// Where its lines wait.
     pub(super) const fn queue(&self) -> &Arc<Queue> {
         &self.queue
@@ -195,6 +202,11 @@ impl Queue {
         }
         state.writing = true;
         Some(batch)
+    }
+
+    /// Whether it is to be opened anew. True once.
+    pub(super) fn is_stale(&self) -> bool {
+        std::mem::take(&mut self.state.lock().stale)
     }
 
     /// The batch was written. Returns how many lines were dropped before, when there is something to tell: after

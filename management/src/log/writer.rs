@@ -56,6 +56,9 @@ pub(super) fn waits_to_open(name: &str) -> bool {
 fn run(name: &str, mut target: Option<Target>, queue: &Queue) {
     let limit = if name == SYSLOG { 0 } else { BATCH };
     while let Some(mut batch) = queue.next(limit) {
+        if queue.is_stale() {
+            target = None;
+        }
         while let Err(failure) = attempt(name, &mut target, &mut batch) {
             let pause = if failure.is_busy() {
                 BUSY
