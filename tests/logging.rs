@@ -168,3 +168,16 @@ fn lines_are_objects_where_json_is_asked_for() {
     let complaint = "ROUTER (warning) SKUPPER_ROUTER_LOG_FORMAT: 'x' is ignored; formats are text and json\n";
     assert!(text.contains(complaint), "{text}");
 }
+
+#[test]
+fn a_module_may_have_a_format_of_its_own() {
+    let more = "FOLDER/router.log\n format: json\n}\nlog {\n module: SERVER\n format: text";
+    let mut router = Router::start_with_format("formats", more, "text", Stdio::null(), Stdio::null());
+    router.serve();
+    assert_eq!(router.stop(), Some(0));
+    let log = std::fs::read_to_string(router.folder.join("router.log")).unwrap();
+    let (objects, lines): (Vec<_>, Vec<_>) = log.lines().partition(|line| line.starts_with('{'));
+    let modules = objects.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["module"].clone());
+    assert!(modules.into_iter().all(|module| module != "SERVER") && objects.len() > 3, "{log}");
+    assert!(lines.iter().all(|line| line.contains(" SERVER (")) && lines.len() > 1, "{log}");
+}

@@ -14,6 +14,7 @@ fn write_to_nowhere(module: LogModule) {
         include_timestamp: None,
         include_source: None,
         output_file: Some("/dev/null".to_owned()),
+        format: None,
     };
     logger().configure(&params).expect("valid");
 }

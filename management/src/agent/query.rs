@@ -5,7 +5,7 @@ use super::backend::Backend;
 use super::failure::{Failure, Status};
 use super::general::{no_method, parse_type};
 use super::message::{Request, Response};
-use crate::notation::Names;
+use crate::notation::Literal;
 use crate::schema::EntityType;
 use amqp_core::Value;
 use amqp_core::value::Map;
@@ -45,7 +45,7 @@ fn known_columns(ty: Option<EntityType>) -> Vec<&'static str> {
     names
 }
 
-/// The columns that a request names, each once.
+/// The columns that a request names, as often as it names them.
 fn wanted_columns(body: &Map, known: &[&'static str], ty: Option<EntityType>) -> Result<Vec<&'static str>, Failure> {
     let wanted = body.get("attributeNames").and_then(Value::as_list).unwrap_or_default();
     if wanted.is_empty() {
@@ -55,16 +55,15 @@ fn wanted_columns(body: &Map, known: &[&'static str], ty: Option<EntityType>) ->
         return Err(Failure::bad_request(format!("More than {MAX_NAMES} attribute names")));
     }
     let (mut columns, mut unknown) = (Vec::new(), Vec::new());
-    for wanted in wanted.iter().map(|v| v.as_str().unwrap_or("None")) {
-        match known.iter().find(|k| **k == wanted) {
-            Some(column) if columns.contains(column) => {}
+    for wanted in wanted {
+        match known.iter().find(|known| wanted.as_str() == Some(known)) {
             Some(column) => columns.push(*column),
-            None => unknown.push(wanted),
+            None => unknown.push(wanted.clone()),
         }
     }
     if unknown.is_empty() {
         return Ok(columns);
     }
     let of_type = ty.map(|ty| format!(" for type {ty}")).unwrap_or_default();
-    Err(Failure::not_found(format!("Unknown attributes {}{of_type}.", Names(unknown.into_iter()))))
+    Err(Failure::not_found(format!("Unknown attributes {}{of_type}.", Literal(&Value::List(unknown)))))
 }

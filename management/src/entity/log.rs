@@ -5,7 +5,7 @@ use super::needs::{FileKind, Needs};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
-use crate::log::logger;
+use crate::log::{Format, logger};
 use crate::runtime::Runtime;
 use crate::schema::attribute::{flag, one_of, text};
 use crate::schema::{EntityDef, EntityType, Identity, Origin};
@@ -51,6 +51,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         flag("includeTimestamp", "Begin lines with the time.").update(),
         flag("includeSource", "End lines with the place in the source.").update(),
         text("outputFile", "stdout, stderr, syslog, or a file to append to.").update(),
+        one_of("format", &["text", "json"], "How lines look: the known text, or an object of JSON each.").update(),
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -68,6 +69,8 @@ pub struct LogParams {
     pub include_source: Option<bool>,
     /// Where lines go.
     pub output_file: Option<String>,
+    /// How lines look.
+    pub format: Option<Format>,
 }
 
 /// See the module documentation.
@@ -100,6 +103,7 @@ impl LogParams {
             include_timestamp: flag("includeTimestamp"),
             include_source: flag("includeSource"),
             output_file: a.owned("outputFile"),
+            format: a.text("format").and_then(Format::from_name),
         })
     }
 }

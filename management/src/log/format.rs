@@ -1,4 +1,4 @@
-//! Which format the lines of an output have.
+//! Which format lines have: what is said of their module, or else of their output.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ pub(super) const VARIABLE: &str = "SKUPPER_ROUTER_LOG_FORMAT";
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Format {
+pub enum Format {
     /// The known text.
     #[default]
     Text,
@@ -33,7 +33,9 @@ pub(super) fn formats() -> &'static Formats {
 // === impl Format ===
 
 impl Format {
-    fn from_name(name: &str) -> Option<Self> {
+    /// The format of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "text" => Some(Self::Text),
             "json" => Some(Self::Json),

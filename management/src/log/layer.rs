@@ -29,7 +29,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let Some(record) = Record::read(event) else { return };
         let (destination, at) = (self.0.destination(record.module), SystemTime::now());
         let entry = Entry::new(&record, at);
-        let line = match destination.output.format() {
+        let line = match destination.format {
             Format::Text => text::line(self.0, &record, &entry.text, at, &destination),
             Format::Json => json::line(&record, at, &destination),
         };

@@ -19,6 +19,7 @@ mod time;
 mod writer;
 
 pub use enable::Enable;
+pub use format::Format;
 pub use recent::Entry;
 pub use time::TimeFormat;
 
@@ -58,12 +59,14 @@ struct Module {
     enable: Enable,
     timestamp: Option<bool>,
     source: Option<bool>,
+    format: Option<Format>,
     output: Option<Arc<Output>>,
 }
 
 /// Where lines of a module go, and what they have.
 struct Destination {
     output: Arc<Output>,
+    format: Format,
     timestamp: bool,
     source: bool,
 }
@@ -112,6 +115,7 @@ impl Logger {
             enable: Enable::Mask(DEFAULT_MASK),
             timestamp: Some(true),
             source: Some(false),
+            format: None,
             output: Some(Output::stderr()),
         };
         Self {
@@ -168,7 +172,7 @@ impl Logger {
             timestamp = Some(false);
         }
         let source = params.include_source.or(is_default.then_some(false));
-        self.set(params.module, Module { enable, timestamp, source, output });
+        self.set(params.module, Module { enable, timestamp, source, format: params.format, output });
         self.publish_masks();
         Ok(())
     }
@@ -243,7 +247,8 @@ impl Logger {
         let (own, default) = (&modules[module as usize], &modules[LogModule::Default as usize]);
         let output = own.output.as_ref().or(default.output.as_ref()).map_or_else(Output::stderr, Arc::clone);
         let timestamp = !output.has_own_time() && own.timestamp.or(default.timestamp).unwrap_or(true);
-        Destination { output, timestamp, source: own.source.or(default.source).unwrap_or(false) }
+        let format = own.format.or(default.format).unwrap_or_else(|| output.format());
+        Destination { output, format, timestamp, source: own.source.or(default.source).unwrap_or(false) }
     }
 }
 

@@ -7,7 +7,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 fn params(module: LogModule) -> LogParams {
-    LogParams { module, enable: None, include_timestamp: None, include_source: None, output_file: None }
+    LogParams { module, enable: None, include_timestamp: None, include_source: None, output_file: None, format: None }
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn record(text: &str) -> Record {
 }
 
 fn line(format: Format, text: &str, timestamp: bool, source: bool) -> String {
-    let destination = Destination { output: Output::stderr(), timestamp, source };
+    let destination = Destination { output: Output::stderr(), format: Format::Text, timestamp, source };
     let record = record(text);
     match format {
         Format::Text => text::line(own_logger(), &record, &Entry::new(&record, then()).text, then(), &destination),
