@@ -328,7 +328,7 @@ async fn given_up(io: &Io, tls: Option<&Certs>, answers: &[u8], octets: usize) -
         }
     };
     timeout(PATIENCE / 2, rest).await.expect("in time");
-    assert!(!peer.is_truncated());
+    assert_eq!(peer.tls_end(), Some(adaptors::tls::PeerEnd::CloseNotify));
     drop(peer);
     live(io, &[("core timer", 1), ("trim", 1)]).await;
     assert_eq!(io.router().connection_count(), 0);
