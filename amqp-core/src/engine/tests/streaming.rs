@@ -209,7 +209,7 @@ fn a_last_state_is_on_the_last_frame_only() {
     let received = |section_number| DeliveryState::Received { section_number, section_offset: 0 };
     // The state of the first frame gives way where that is the last one too.
     for (len, expected) in
-        [(0, [None, Some(9)]), (100, [None, Some(9)]), (470, [Some(1), Some(9)]), (5_000, [Some(1), Some(9)])]
+        [(0, [None, Some(9)]), (100, [None, Some(9)]), (500, [Some(1), Some(9)]), (5_000, [Some(1), Some(9)])]
     {
         let mut pair = Pair::opened_with(|_, server| server.max_frame_size = 512);
         let (ours, theirs) = pair.link(Role::Sender);
