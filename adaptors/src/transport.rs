@@ -77,10 +77,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
-    /// Whether input ended without a word of the peer: TLS asks for a closing alert before the end of the transport.
+    /// How the peer ended its direction of TLS, once it has.
     #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        self.tls.as_ref().is_some_and(|session| session.peer_end() == Some(PeerEnd::Truncated))
+    pub fn tls_end(&self) -> Option<PeerEnd> {
+        self.tls.as_ref().and_then(|session| session.peer_end())
     }
 
     fn poll_read_plain(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportError>> {
@@ -131,6 +131,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         match &mut self.tls {
             Some(session) => session.poll_shutdown(cx, &mut self.socket),
             None => Pin::new(&mut self.socket).poll_shutdown(cx).map_err(TransportError::from),
+        }
+    }
+
+    /// Ends the sending direction, in TLS without a closing alert.
+    pub fn poll_shutdown_bare(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        match &mut self.tls {
+            Some(session) => session.poll_shutdown_bare(cx, &mut self.socket),
+            None => self.poll_shutdown(cx),
         }
     }
 }

@@ -12,7 +12,7 @@ use adaptors::clock;
 use adaptors::resolver::{self, Resolve};
 use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
-use adaptors::tls::TlsProfile;
+use adaptors::tls::{PeerEnd, TlsProfile};
 use adaptors::transport::Transport;
 use common::Certs;
 use router_engine::Router;
@@ -328,7 +328,7 @@ async fn given_up(io: &Io, tls: Option<&Certs>, answers: &[u8], octets: usize) -
         }
     };
     timeout(PATIENCE / 2, rest).await.expect("in time");
-    assert!(!peer.is_truncated());
+    assert!(matches!(peer.tls_end(), None | Some(PeerEnd::CloseNotify)));
     drop(peer);
     live(io, &[("core timer", 1), ("trim", 1)]).await;
     assert_eq!(io.router().connection_count(), 0);

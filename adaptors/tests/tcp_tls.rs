@@ -8,7 +8,7 @@ mod common;
 use adaptors::clock;
 use adaptors::runtime::Io;
 use adaptors::tcp::{Strategy, TcpConnector, TcpConnectorParams, TcpListener, TcpListenerParams};
-use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer};
+use adaptors::tls::{ClientOptions, Consumer, PeerEnd, ServerOptions, TlsClient, TlsProfile, TlsServer};
 use adaptors::transport::{Transport, TransportError};
 use common::Certs;
 use router_engine::Router;
@@ -110,7 +110,12 @@ async fn expect_reset(t: &mut Tls) {
 
 async fn expect_close_notify(t: &mut Tls) {
     assert_eq!(receive(t).await.expect("an end"), None);
-    assert!(!t.is_truncated(), "no closing alert");
+    assert_eq!(t.tls_end(), Some(PeerEnd::CloseNotify));
+}
+
+async fn expect_bare_end(t: &mut Tls) {
+    assert_eq!(receive(t).await.expect("an end"), None);
+    assert_eq!(t.tls_end(), Some(PeerEnd::Bare), "TLS vouches for an end that nobody vouched for");
 }
 
 /// How one side of a flow leaves.
@@ -118,17 +123,22 @@ async fn expect_close_notify(t: &mut Tls) {
 enum Leaving {
     /// FIN without a closing alert.
     Bare,
+    /// The same, amid a record.
+    Amid,
     Reset,
 }
 
 fn leave(t: Tls, how: Leaving) {
-    if let Leaving::Reset = how {
-        socket2::SockRef::from(t.socket()).set_linger(Some(Duration::ZERO)).expect("linger");
+    let socket = socket2::SockRef::from(t.socket());
+    match how {
+        Leaving::Bare => {}
+        Leaving::Amid => assert_eq!(socket.send(b"\x17\x03\x03\x00\x20octets").expect("sent"), 11),
+        Leaving::Reset => socket.set_linger(Some(Duration::ZERO)).expect("linger"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_a_closing_alert_ends_a_stream_in_order() {
+async fn a_stream_ends_as_tls_says() {
     let certs = Certs::new();
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
     let bed = bed(&certs, socket.local_addr().expect("bound").port(), false, "localhost");
@@ -143,7 +153,7 @@ async fn only_a_closing_alert_ends_a_stream_in_order() {
         assert_eq!(receive(&mut near).await.expect("no error").as_deref(), Some(&b"answer"[..]));
         (near, far)
     };
-    for how in [Leaving::Bare, Leaving::Reset] {
+    for how in [Leaving::Bare, Leaving::Amid, Leaving::Reset] {
         for half_closed in [false, true] {
             for swapped in [false, true] {
                 let (mut leaving, mut staying) = open().await;
@@ -155,10 +165,27 @@ async fn only_a_closing_alert_ends_a_stream_in_order() {
                     expect_close_notify(&mut leaving).await;
                 }
                 leave(leaving, how);
-                expect_reset(&mut staying).await;
+                match how {
+                    Leaving::Bare => expect_bare_end(&mut staying).await,
+                    Leaving::Amid | Leaving::Reset => expect_reset(&mut staying).await,
+                }
+                drop(staying);
                 until(|| bed.router.connection_rows(clock::now()).len() == 1).await;
             }
         }
+    }
+    // The other direction goes on after a bare end.
+    for swapped in [false, true] {
+        let (mut ending, mut answering) = open().await;
+        if swapped {
+            (ending, answering) = (answering, ending);
+        }
+        poll_fn(|cx| ending.poll_shutdown_bare(cx)).await.expect("shut down");
+        expect_bare_end(&mut answering).await;
+        send(&mut answering, b"the last word").await;
+        assert_eq!(receive(&mut ending).await.expect("no error").as_deref(), Some(&b"the last word"[..]));
+        poll_fn(|cx| answering.poll_shutdown(cx)).await.expect("shut down");
+        expect_close_notify(&mut ending).await;
     }
     let (mut near, mut far) = open().await;
     poll_fn(|cx| near.poll_shutdown(cx)).await.expect("shut down");

@@ -11,7 +11,7 @@ use router_engine::core::effect::{AttachReply, Push};
 use router_engine::core::snapshot::{LinkKey, Page};
 use router_engine::core::{Accepted, AddressConfig, Mode, RouterConfig};
 use router_engine::forward::Treatment;
-use router_engine::stream::{Payload, Pull, Stream, StreamLimits};
+use router_engine::stream::{Finish, Payload, Pull, Stream, StreamLimits};
 use router_engine::{Action, Deliver, Effect, InId, InToken, LinkId, Mailbox, Router, Side};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -425,7 +425,7 @@ fn a_stream_passes_the_core_only_at_its_ends() {
     stream.push(Bytes::from_static(b"tail"));
     stream.finish();
     tx.submit(Action::Complete { delivery: id, aborted: false });
-    assert_eq!(reader.pull(100, &mut out), Pull::Done);
+    assert_eq!(reader.pull(100, &mut out), Pull::Done(Finish::Orderly));
     assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), 8);
     rx.submit(Action::Sent { delivery: push.id });
     rx.update(Side::Out(push.id), Some(DeliveryState::Accepted), true);

@@ -73,7 +73,7 @@ impl Port {
             match reader.pull(1, &mut out) {
                 Pull::Data => {}
                 Pull::Empty => assert_eq!(self.wait().1, [READER]),
-                Pull::Done => return (out.make_contiguous().concat(), true),
+                Pull::Done(_) => return (out.make_contiguous().concat(), true),
                 Pull::Aborted => return (out.make_contiguous().concat(), false),
             }
         }

@@ -340,7 +340,7 @@ fn has_left(reader: &Reader, pending: &mut VecDeque<Bytes>) -> bool {
     while pending.iter().map(Bytes::len).sum::<usize>() < HEAD_PULL {
         match reader.pull(HEAD_PULL, pending) {
             Pull::Data => {}
-            Pull::Empty | Pull::Done => return false,
+            Pull::Empty | Pull::Done(_) => return false,
             Pull::Aborted => return true,
         }
     }
@@ -459,7 +459,7 @@ async fn read_head(
             if pull == Pull::Aborted {
                 return Poll::Ready(Some(Err(HeadError::Malformed)));
             }
-            match head::parse(pending.make_contiguous(), pull == Pull::Done) {
+            match head::parse(pending.make_contiguous(), matches!(pull, Pull::Done(_))) {
                 Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
                 Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(None) if pull == Pull::Empty && mailbox.park(cx.waker()) => return Poll::Pending,

@@ -2,11 +2,13 @@
 
 use super::tap::Tap;
 use crate::net;
+use crate::tls::PeerEnd;
 use crate::tls::secret::os_text;
 use crate::transport::{Transport, TransportError};
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::{self, Read, Role, WriteError};
 use router_engine::log::{Level, LogModule};
+use router_engine::stream::Finish;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
@@ -97,15 +99,16 @@ impl Socket {
         }
     }
 
+    /// A closing alert is beyond doubt. An end without one is the peer's too, but TLS does not vouch for it.
     fn end_of_input(&mut self) -> Read {
-        let kind = if self.transport.is_truncated() {
-            io::Error::new(io::ErrorKind::UnexpectedEof, "closed without the closing alert of TLS")
-        } else if self.doubtful && !self.transport.is_tls() {
-            io::ErrorKind::ConnectionReset.into()
-        } else {
-            return Read::End;
+        let error = match self.transport.tls_end() {
+            Some(PeerEnd::CloseNotify) => return Read::End(Finish::Orderly),
+            Some(PeerEnd::Truncated) => io::Error::new(io::ErrorKind::UnexpectedEof, "closed amid a record of TLS"),
+            _ if self.doubtful => io::ErrorKind::ConnectionReset.into(),
+            Some(PeerEnd::Bare) => return Read::End(Finish::Bare),
+            None => return Read::End(Finish::Orderly),
         };
-        self.log_failure(&kind.into());
+        self.log_failure(&error.into());
         Read::Failed
     }
 
@@ -156,12 +159,16 @@ impl exchange::Transport for Socket {
         self.transport.poll_flush(cx).map_err(|error| self.on_write_error(&error))
     }
 
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<()> {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>, finish: Finish, last: bool) -> Poll<()> {
         // Closing the socket, which comes next, does the same.
         if last && !self.transport.is_tls() {
             return Poll::Ready(());
         }
-        self.transport.poll_shutdown(cx).map(|ended| match ended {
+        let ended = match finish {
+            Finish::Orderly => self.transport.poll_shutdown(cx),
+            Finish::Bare => self.transport.poll_shutdown_bare(cx),
+        };
+        ended.map(|ended| match ended {
             Ok(()) => self.half_closed = true,
             // A socket that the peer closed already is as shut as it can be.
             Err(error) => self.doubtful |= is_news(&error),

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use router_engine::core::{Mode, RouterConfig};
 use router_engine::exchange::{Exchange, REPORT_EVERY, Role, consume, head, modified};
 use router_engine::port::local::{Attach, Connection, Delivery, Endpoint, Envelope, Event, Identity};
-use router_engine::stream::{Payload, Pressure, Pull, Reader, Stream, StreamLimits};
+use router_engine::stream::{Finish, Payload, Pressure, Pull, Reader, Stream, StreamLimits};
 use router_engine::{Action, InToken, LinkId, Router};
 use socket2::SockRef;
 use std::collections::VecDeque;
@@ -220,7 +220,7 @@ impl Served {
 
     /// Waits until the client stream has delivered `expected` and ended completely.
     pub(super) async fn expect(&mut self, expected: &[u8]) {
-        assert_eq!(self.end().await, Pull::Done);
+        assert_eq!(self.end().await, Pull::Done(Finish::Orderly));
         assert_eq!(self.received.make_contiguous().concat(), expected);
     }
 
@@ -232,7 +232,7 @@ impl Served {
 
     async fn end(&mut self) -> Pull {
         eventually(async || match self.reader.pull(usize::MAX, &mut self.received) {
-            end @ (Pull::Done | Pull::Aborted) => Some(end),
+            end @ (Pull::Done(_) | Pull::Aborted) => Some(end),
             _ => None,
         })
         .await

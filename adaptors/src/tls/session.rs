@@ -30,6 +30,7 @@ pub struct Session {
     input: Window,
     output: Window,
     peer_end: Option<PeerEnd>,
+    /// Nothing more is sent: the closing alert was, or the sending direction was ended without.
     close_sent: bool,
     key_limit: u64,
 }
@@ -39,7 +40,10 @@ pub struct Session {
 pub enum PeerEnd {
     /// With its closing alert: it sent no more than what came.
     CloseNotify,
-    /// The transport ended without one: whoever controls the path may have cut something off.
+    /// The transport ended without one, between records. Many programs end so; but whoever controls the path may have cut
+    /// something off.
+    Bare,
+    /// The transport ended amid a record: something is missing.
     Truncated,
 }
 
@@ -183,7 +187,9 @@ impl Session {
                 return Poll::Ready(Ok(None));
             }
             match self.input.poll_fill(cx, socket) {
-                Poll::Ready(Ok(0)) => self.peer_end = Some(PeerEnd::Truncated),
+                Poll::Ready(Ok(0)) => {
+                    self.peer_end = Some(if self.input.is_empty() { PeerEnd::Bare } else { PeerEnd::Truncated });
+                }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
@@ -315,6 +321,17 @@ impl Session {
             self.queue_alert(level::WARNING, AlertDescription::CloseNotify)?;
             ready!(self.poll_flush(cx, socket))?;
         }
+        Pin::new(socket).poll_shutdown(cx).map_err(TransportError::from)
+    }
+
+    /// Shuts the sending direction of the socket down without a closing alert.
+    pub fn poll_shutdown_bare<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut S,
+    ) -> Poll<Result<(), TransportError>> {
+        ready!(self.poll_flush(cx, socket))?;
+        self.close_sent = true;
         Pin::new(socket).poll_shutdown(cx).map_err(TransportError::from)
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Sending {
     delivery: Outgoing,
     /// The delivery-id, once the first frame was sent.
     id: Option<u32>,
+    /// The state to put on the last transfer.
+    last_state: Option<DeliveryState>,
     /// To be aborted as soon as the window allows a frame.
     aborting: bool,
 }
@@ -83,8 +85,16 @@ impl Connection {
             return false;
         }
         let Some(l) = self.links.get_mut(link.slot as usize) else { return false };
-        l.sending = Some(Sending { delivery, id: None, aborting: false });
+        l.sending = Some(Sending { delivery, id: None, last_state: None, aborting: false });
         true
+    }
+
+    /// Puts a state on the last transfer of the delivery in progress, in the place of any other there.
+    pub fn set_last_state(&mut self, link: LinkKey, state: DeliveryState) {
+        let link = self.links.get_mut(link.slot as usize).filter(|l| l.key == link);
+        if let Some(sending) = link.and_then(|l| l.sending.as_mut()) {
+            sending.last_state = state.fit(state_room(self.peer_max_frame));
+        }
     }
 
     /// Writes payload of the delivery in progress as transfer frames, taking what is written out of
@@ -95,7 +105,8 @@ impl Connection {
         let Some(l) = self.links.get_mut(link.slot as usize).filter(|l| l.key == link) else { return Sent::Gone };
         let Some(s) = self.sessions.get_mut(l.session as usize) else { return Sent::Gone };
         let Some(sending) = l.sending.as_mut().filter(|s| !s.aborting) else { return Sent::Gone };
-        let last = last.map(|settled| Last { settled });
+        let settles = last == Some(true);
+        let last = last.map(|settled| Last { settled, state: sending.last_state.as_ref() });
         let max = self.peer_max_frame as usize;
         let mut available = total(payload);
         let mut budget = limit;
@@ -136,7 +147,7 @@ impl Connection {
             budget = budget.saturating_sub(taken.max(1));
             if done {
                 l.sending = None;
-                if last.is_some_and(|l| l.settled) && s.outgoing.remove(id).is_some() {
+                if settles && s.outgoing.remove(id).is_some() {
                     l.unsettled = l.unsettled.saturating_sub(1);
                 }
                 return Sent::Done;

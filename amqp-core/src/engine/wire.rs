@@ -3,7 +3,7 @@
 use super::output::Output;
 use crate::codec::Encode;
 use crate::frame::{FrameType, Preface, finish_frame, start_frame, write_empty};
-use crate::performative::{FrameBody, Performative, Transfer};
+use crate::performative::{DeliveryState, FrameBody, Performative, Transfer};
 use crate::sasl::SaslFrame;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -83,7 +83,7 @@ impl Wire {
         payload: &mut VecDeque<Bytes>,
         available: usize,
         max: usize,
-        last: Option<Last>,
+        last: Option<Last<'_>>,
     ) -> (usize, bool) {
         let mut taken = 0;
         let mut done = false;
@@ -100,6 +100,7 @@ impl Wire {
                 if last.settled {
                     transfer.settled = Some(true);
                 }
+                let first_state = last.state.map(|state| transfer.state.replace(state.clone()));
                 let open = start_frame(out, FrameType::Amqp, channel);
                 transfer.encode_into(out);
                 done = out.len() - start + available <= max;
@@ -108,6 +109,9 @@ impl Wire {
                     finish_frame(out, open, taken);
                 } else {
                     out.truncate(start);
+                    if let Some(state) = first_state {
+                        transfer.state = state;
+                    }
                 }
             }
             if !done {
@@ -151,10 +155,12 @@ pub(super) const fn state_room(max: u32) -> usize {
 }
 
 /// What ends a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Last {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last<'a> {
     /// The delivery is settled by its last frame at the latest.
     pub(super) settled: bool,
+    /// The state on its last frame, in the place of any other.
+    pub(super) state: Option<&'a DeliveryState>,
 }
 
 /// Octets in all slices.

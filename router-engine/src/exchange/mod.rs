@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Only a stream whose producer saw its peer's end is finished, and ends the transport at the other side in the same
-//! way. Whatever else stops it, its delivery is aborted, and the transport that it is written to is reset: nobody may
+//! way: an end that TLS did not vouch for ([`Finish::Bare`]) is carried as such. Whatever else stops it, its delivery is aborted, and the transport that it is written to is reset: nobody may
 //! take a part for the whole. Once an octet was read from the client, who can tell whether it has reached a server? Such
 //! a request is never sent again ([`resend`]).
 
@@ -46,6 +46,7 @@ pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
 use crate::core::Accepted;
 use crate::log::{Level, LogModule};
 use crate::port::local::{Attach, Attached, Connection};
+use crate::stream::Finish;
 use crate::vanflow::Meter;
 use crate::{Action, ConnId, Effect, LinkId, Router, Side};
 use amqp_core::Instant;
@@ -138,8 +139,8 @@ enum ReadEnd {
     Enough,
     /// There is no more for now.
     Empty,
-    /// The peer has ended its sending half.
-    End,
+    /// The peer has ended its sending half, and how.
+    End(Finish),
     Failed,
 }
 
@@ -530,8 +531,8 @@ impl Exchange {
         match end {
             ReadEnd::Enough => self.sending.reads(),
             ReadEnd::Empty => false,
-            ReadEnd::End => {
-                self.end_sending(SendingState::Finished);
+            ReadEnd::End(finish) => {
+                self.end_sending(SendingState::Finished(finish));
                 false
             }
             ReadEnd::Failed => {
@@ -555,7 +556,7 @@ impl Exchange {
                     window.produce(data.len());
                     read.push(data);
                 }
-                Poll::Ready(Read::End) => return ReadEnd::End,
+                Poll::Ready(Read::End(finish)) => return ReadEnd::End(finish),
                 Poll::Ready(Read::Failed) => return ReadEnd::Failed,
             }
         }
@@ -646,7 +647,7 @@ impl Exchange {
     /// Everything was written: ends the transport's sending half as the stream ended. True: something was done.
     fn end_writing<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) -> bool {
         let outcome = if self.phase == Phase::Open {
-            if transport.poll_shutdown(cx, self.sending.is_ended()).is_pending() {
+            if transport.poll_shutdown(cx, self.receiving.finish, self.sending.is_ended()).is_pending() {
                 return false;
             }
             DeliveryState::Accepted

@@ -7,7 +7,7 @@ use super::modified;
 use super::pool::{POOL, Share};
 use super::window::ReceiveWindow;
 use crate::annotations::{Annotations, flags};
-use crate::stream::{Notify, Pull, Reader};
+use crate::stream::{Finish, Notify, Pull, Reader};
 use crate::{Action, Mailbox, OutId, Side};
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
@@ -54,6 +54,8 @@ pub(super) struct Receiving {
     pub(super) reader: Option<Reader>,
     /// What is to be written.
     pub(super) pending: VecDeque<Bytes>,
+    /// How it was finished, once it was.
+    pub(super) finish: Finish,
     /// The reader said that it would tell when there is more.
     pub(super) dry: bool,
     pub(super) window: ReceiveWindow,
@@ -99,6 +101,7 @@ impl Receiving {
             delivery: None,
             reader: None,
             pending: VecDeque::new(),
+            finish: Finish::Orderly,
             dry: false,
             window: ReceiveWindow::new(),
             due: false,
@@ -162,16 +165,18 @@ impl Receiving {
                 return Ok(Pulled::Nothing);
             }
             Pull::Aborted => return Ok(Pulled::Aborted),
-            Pull::Data | Pull::Done => {}
+            Pull::Data => {}
+            Pull::Done(finish) => self.finish = finish,
         }
+        let done = matches!(pull, Pull::Done(_));
         if self.state == ReceivingState::Head {
-            let Some(head) = head::parse(self.pending.make_contiguous(), pull == Pull::Done)? else {
+            let Some(head) = head::parse(self.pending.make_contiguous(), done)? else {
                 return Ok(Pulled::Octets);
             };
             consume(&mut self.pending, head.len);
             self.state = ReceivingState::Open;
         }
-        if pull == Pull::Done {
+        if done {
             self.state = ReceivingState::Rest;
         }
         Ok(Pulled::Octets)

@@ -4,7 +4,7 @@ use super::ROOM;
 use super::window::SendWindow;
 use crate::annotations::flags;
 use crate::port::local::Envelope;
-use crate::stream::{Notify, Payload, Pressure, Producer, StreamLimits};
+use crate::stream::{Finish, Notify, Payload, Pressure, Producer, StreamLimits};
 use crate::{Action, InId, InToken, LinkId, Mailbox};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub(super) enum SendingState {
     Open,
     /// The stream has no room; it will tell.
     Full,
-    /// Its end was sent, after the peer's.
-    Finished,
+    /// Its end was sent, after the peer's and like it.
+    Finished(Finish),
     /// It was broken off.
     Aborted,
 }
@@ -69,7 +69,7 @@ impl Sending {
     }
 
     pub(super) const fn is_ended(&self) -> bool {
-        matches!(self.state, SendingState::Finished | SendingState::Aborted)
+        matches!(self.state, SendingState::Finished(_) | SendingState::Aborted)
     }
 
     pub(super) fn push(&mut self, chunks: impl IntoIterator<Item = Bytes>) {
@@ -99,14 +99,12 @@ impl Sending {
             return;
         }
         self.state = end;
-        let aborted = end == SendingState::Aborted;
-        if aborted {
-            self.stream.abort();
-        } else {
-            self.stream.finish();
+        match end {
+            SendingState::Finished(finish) => self.stream.finish_as(finish),
+            _ => self.stream.abort(),
         }
         if let Some(delivery) = self.delivery {
-            actions.push(Action::Complete { delivery, aborted });
+            actions.push(Action::Complete { delivery, aborted: end == SendingState::Aborted });
         }
     }
 }

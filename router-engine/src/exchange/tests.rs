@@ -26,6 +26,8 @@ fn flow() -> Identity {
 struct Client {
     input: VecDeque<Read>,
     output: Vec<u8>,
+    /// How it was shut down.
+    shut: Option<Finish>,
 }
 
 impl Transport for Client {
@@ -46,7 +48,8 @@ impl Transport for Client {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(&mut self, _: &mut Context<'_>, _: bool) -> Poll<()> {
+    fn poll_shutdown(&mut self, _: &mut Context<'_>, finish: Finish, _: bool) -> Poll<()> {
+        self.shut = Some(finish);
         Poll::Ready(())
     }
 }

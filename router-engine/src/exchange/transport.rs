@@ -1,5 +1,6 @@
 //! What an exchange asks of its transport.
 
+use crate::stream::Finish;
 use bytes::Bytes;
 use std::io::IoSlice;
 use std::task::{Context, Poll};
@@ -9,9 +10,9 @@ use std::task::{Context, Poll};
 pub enum Read {
     /// Octets.
     Data(Bytes),
-    /// The peer has ended its sending half in good order: nothing is missing.
-    End,
-    /// The transport failed, or ended without a word of the peer.
+    /// The peer has ended its sending half, and how.
+    End(Finish),
+    /// The transport failed.
     Failed,
 }
 
@@ -44,7 +45,6 @@ pub trait Transport {
     /// When it takes no octets any more.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>>;
 
-    /// Ends the sending half in good order. `last`: the receiving half has ended too, and the transport will be closed
-    /// next.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<()>;
+    /// Ends the sending half so. `last`: the receiving half has ended too, and the transport will be closed next.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>, finish: Finish, last: bool) -> Poll<()>;
 }

@@ -10,7 +10,7 @@ use crate::annotations::flags;
 use crate::core::action::{Action, Direction};
 use crate::core::effect::{PRIORITIES, Push};
 use crate::core::ids::{LinkId, OutId};
-use crate::stream::{Notify, Payload, Pull};
+use crate::stream::{Finish, Notify, Payload, Pull};
 use amqp_core::engine::{LinkKey, Outgoing, Sent, SessionKey};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -174,6 +174,7 @@ impl AmqpPort {
                 state: None,
                 buffer,
                 reader,
+                finish: Finish::Orderly,
                 started: true,
                 settle_last: settled,
                 wide,
@@ -182,14 +183,15 @@ impl AmqpPort {
             return pause(sent);
         }
         let state = push.state;
-        let (report, started, settle_last) = (true, false, settled);
-        let current = OutgoingDelivery { id, settled, report, state, buffer, reader, started, settle_last, wide };
+        let (report, finish, started, settle_last) = (true, Finish::Orderly, false, settled);
+        let current =
+            OutgoingDelivery { id, settled, report, state, buffer, reader, finish, started, settle_last, wide };
         self.go_on(idx, key, Box::new(current), budget)
     }
 
     /// Sends more of the delivery on its way.
     fn go_on(&mut self, idx: u32, key: LinkKey, mut current: Box<OutgoingDelivery>, budget: usize) -> Left {
-        let mut pull = if current.reader.is_some() { Pull::Data } else { Pull::Done };
+        let mut pull = if current.reader.is_some() { Pull::Data } else { Pull::Done(current.finish) };
         if let Some(reader) = &current.reader
             && (!current.started || current.buffer.is_empty())
         {
@@ -209,7 +211,7 @@ impl AmqpPort {
                 self.keep(idx, current);
                 return Left::Pause(Served::Idle);
             }
-            Pull::Done => current.reader = None,
+            Pull::Done(finish) => (current.reader, current.finish) = (None, finish),
             Pull::Empty | Pull::Data => {}
         }
         if !current.started {
@@ -222,7 +224,10 @@ impl AmqpPort {
             self.log_leaving(idx, &mut current.buffer);
             self.engine.start(key, outgoing(current.id, current.settled, state));
         }
-        let last = (pull == Pull::Done).then_some(current.settle_last);
+        let last = current.reader.is_none().then_some(current.settle_last);
+        if last.is_some() {
+            self.mark_finish(key, current.finish);
+        }
         match self.engine.send(key, &mut current.buffer, last, budget) {
             Sent::Done => {
                 self.report(idx, current.id, current.report);

@@ -1,6 +1,7 @@
 //! What happens on the wire.
 
 use super::AmqpPort;
+use super::bare;
 use super::egress::out_id;
 use super::ingress::{lose_current, unpack};
 use super::limits::EVENTS_PER_TURN;
@@ -70,6 +71,7 @@ impl AmqpPort {
             self.engine.watch(agreed);
         }
         self.wide = wide::is_agreed(&self.params, &peer.properties);
+        self.bare_ends = bare::is_agreed(&self.params, &peer.properties);
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
         if !self.params.conn.initiator {

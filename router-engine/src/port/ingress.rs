@@ -40,7 +40,8 @@ type Look = Result<Option<Head>, Refusal>;
 
 impl AmqpPort {
     /// A transfer frame.
-    pub(super) fn on_transfer(&mut self, frame: Incoming, now: Instant) {
+    pub(super) fn on_transfer(&mut self, mut frame: Incoming, now: Instant) {
+        let finish = self.take_finish(&mut frame);
         let Some(idx) = self.links.by_key(frame.link) else { return };
         let logged = self.params.message_fields;
         let Some(PortLink { id: Some(id), annotations, end: End::In(link), .. }) = self.links.get_mut(idx) else {
@@ -61,7 +62,7 @@ impl AmqpPort {
                     if weight::counts(payload.len(), frame.settled) {
                         payload = self.weigh(idx, payload.len(), payload);
                     }
-                    let payload = Payload::One(payload);
+                    let payload = head.finished(Payload::One(payload), finish);
                     self.deliver(id, frame.delivery, frame.settled, frame.state, head, payload);
                 }
                 Ok(None) => self.refuse(id, frame.delivery, frame.settled, invalid_message()),
@@ -74,11 +75,13 @@ impl AmqpPort {
                 presettled: frame.settled,
                 settled: frame.settled,
                 state: frame.state,
+                finish,
                 phase: Phase::Held(Held::default()),
                 verdict: None,
             }));
         } else if let Some(current) = &mut link.current {
             current.settled |= frame.settled;
+            current.finish = finish;
         }
         let octets = frame.payload.len();
         self.on_piece(idx, id, frame.payload, frame.more, frame.aborted, now);
@@ -142,7 +145,9 @@ impl AmqpPort {
     /// The delivery that was held is complete.
     fn deliver_held(&mut self, idx: u32, id: LinkId) {
         let Some(current) = self.take_current(idx) else { return };
-        let IncomingDelivery { delivery, settled, state, phase: Phase::Held(held), .. } = *current else { return };
+        let IncomingDelivery { delivery, settled, state, finish, phase: Phase::Held(held), .. } = *current else {
+            return;
+        };
         let Some(head) = held.head else { return };
         self.log_message(idx, Direction::In, &held.chunks);
         let mut chunks = strip(held.chunks, head.strip);
@@ -151,7 +156,7 @@ impl AmqpPort {
         {
             chunks.push(self.weigh(idx, held.octets, last));
         }
-        let payload = many(chunks);
+        let payload = head.finished(many(chunks), finish);
         self.deliver(id, delivery, settled, state, head, payload);
     }
 
@@ -195,7 +200,7 @@ impl AmqpPort {
     /// The last frame of a delivery of several frames.
     fn end_piece(&mut self, idx: u32, aborted: bool) {
         let Some(current) = self.take_current(idx) else { return };
-        let IncomingDelivery { delivery, presettled, settled, phase, verdict, .. } = *current;
+        let IncomingDelivery { delivery, presettled, settled, finish, phase, verdict, .. } = *current;
         match phase {
             Phase::Held(_) => {
                 // Nobody knew of it: only the credit it used is to be given back.
@@ -207,7 +212,7 @@ impl AmqpPort {
                 if aborted {
                     stream.abort();
                 } else {
-                    stream.finish();
+                    stream.finish_as(finish);
                 }
                 if let Some(delivery) = delivery_id {
                     self.actions.push(Action::Complete { delivery, aborted });

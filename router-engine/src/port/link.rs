@@ -9,7 +9,7 @@ use crate::core::effect::{CutThrough, Push};
 use crate::core::ids::{InId, LinkId, OutId};
 #[cfg(doc)]
 use crate::stream::CHUNK_COST;
-use crate::stream::{Reader, Stream};
+use crate::stream::{Finish, Reader, Stream};
 use amqp_core::engine::{DeliveryKey, LinkKey, SessionKey};
 use amqp_core::message::SectionScanner;
 use amqp_core::performative::DeliveryState;
@@ -77,6 +77,8 @@ pub(super) struct IncomingDelivery {
     /// Settled by the peer, now or at the start.
     pub(super) settled: bool,
     pub(super) state: Option<DeliveryState>,
+    /// How it ends, once its last frame has come.
+    pub(super) finish: Finish,
     pub(super) phase: Phase,
     /// What to tell the sender, with settlement, after the last frame.
     pub(super) verdict: Option<Option<DeliveryState>>,
@@ -157,6 +159,8 @@ pub(super) struct OutgoingDelivery {
     pub(super) buffer: VecDeque<Bytes>,
     /// Where the rest comes from; `None` when the buffer has it all.
     pub(super) reader: Option<Reader>,
+    /// How it ends, once the buffer has it all.
+    pub(super) finish: Finish,
     /// The engine knows of it.
     pub(super) started: bool,
     /// The sender has settled: to be told with the last frame.

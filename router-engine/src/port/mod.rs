@@ -11,6 +11,7 @@
 //! travel as shared slices inside a delivery, longer ones through a [`crate::stream::Stream`].
 
 mod annotate;
+mod bare;
 mod effects;
 mod egress;
 mod events;
@@ -77,6 +78,8 @@ pub struct AmqpPort {
     received: u64,
     /// Peer and router have agreed on wide windows.
     wide: bool,
+    /// The same on the mark of bare ends.
+    bare_ends: bool,
 
     links: Links,
     /// Sessions of links that the core attached.
@@ -127,6 +130,7 @@ impl AmqpPort {
             now,
             received: 0,
             wide: false,
+            bare_ends: false,
             links: Links::default(),
             classes: Vec::new(),
             stalls: Stalls::default(),

@@ -1,6 +1,7 @@
 //! Our open, and what the core is told of the peer's (spec `amqp-endpoint.md` section 4,
 //! `inter-router-protocol.md` 2.2 and 2.3).
 
+use super::bare;
 use super::liveness;
 use super::params::{PortParams, SaslParams, TlsInfo};
 use super::wide;
@@ -101,7 +102,7 @@ fn properties(params: &PortParams, id: ConnId) -> Map {
     if let Some(offer) = liveness::offer(params) {
         liveness::properties(offer).into_iter().for_each(|(key, value)| put(key, value));
     }
-    if let Some((key, value)) = wide::property(params) {
+    for (key, value) in wide::property(params).into_iter().chain(bare::property(params)) {
         put(key, value);
     }
     if let Some(list) = &params.open.failover_list {

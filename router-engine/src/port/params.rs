@@ -27,6 +27,8 @@ pub struct PortParams {
     pub liveness: Option<Liveness>,
     /// Whether TCP flows to a router of the same network that offers the like may have wide windows.
     pub wide_windows: bool,
+    /// Whether another router that offers the like is told how streams were finished.
+    pub bare_ends: bool,
     /// What its open tells beside what follows from the connection.
     pub open: OpenParams,
     /// The vhost whose policy applies, whatever the peer asks for.
@@ -129,6 +131,7 @@ impl PortParams {
             idle_timeout: Duration::from_secs(16),
             liveness: None,
             wide_windows: true,
+            bare_ends: true,
             open: OpenParams::default(),
             policy_vhost: None,
             sasl: SaslParams::anonymous_server(),

@@ -78,6 +78,11 @@ impl App {
             || (self.ended.is_some() && self.end_seen.is_some())
     }
 
+    /// Whether it has received all that another has sent, to an end of the same kind.
+    pub(super) fn has_seen_whole(&self, from: &Self) -> bool {
+        self.received == from.sent && self.end_seen == from.ended && self.end_seen.is_some_and(End::is_whole)
+    }
+
     /// When it wants to be asked next, if nothing happens before.
     pub(super) fn poll_timeout(&self, socket: &Socket, now: Instant) -> Option<Instant> {
         let writes = self.ended.is_none() && self.may_write() && socket.to_flow.room() > 0;
@@ -129,8 +134,8 @@ impl App {
         if left == 0 {
             self.ended = Some(self.script.end);
             match self.script.end {
-                End::Fin => socket.to_flow.finish(End::Fin),
                 End::Reset => socket.reset_by_app(),
+                end => socket.to_flow.finish(end),
             }
             return true;
         }

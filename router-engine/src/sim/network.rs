@@ -30,6 +30,8 @@ pub struct RouterSpec {
     pub addresses: Vec<(String, AddressConfig)>,
     /// Whether it takes part in wide windows; others do not.
     pub wide_windows: bool,
+    /// Whether it tells its neighbours of bare ends, and they it; others do not.
+    pub bare_ends: bool,
 }
 
 /// A connector of one router to another; its role follows from their modes. It is the edge router that connects to an
@@ -126,7 +128,7 @@ impl RouterSpec {
     /// An interior router without configured addresses.
     #[must_use]
     pub fn interior(id: impl Into<String>) -> Self {
-        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new(), wide_windows: true }
+        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new(), wide_windows: true, bare_ends: true }
     }
 
     /// An edge router without configured addresses.
@@ -201,7 +203,8 @@ impl Sim {
     }
 
     fn add_port(&mut self, router: usize, params: PortParams) -> EndId {
-        let params = PortParams { wide_windows: self.routers[router].spec.wide_windows, ..params };
+        let RouterSpec { wide_windows, bare_ends, .. } = self.routers[router].spec;
+        let params = PortParams { wide_windows, bare_ends, ..params };
         let core = Arc::clone(&self.routers[router].router);
         let handle = core.connect(params.conn.clone(), self.now);
         let port = Box::new(AmqpPort::new(params, handle, core, self.now));

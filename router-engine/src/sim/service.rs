@@ -114,7 +114,7 @@ impl FlowRecord {
 
     /// The server that the flow goes to, rather than one that only saw it begin.
     pub(super) fn server(&self) -> Option<&FlowEnd> {
-        self.servers.iter().max_by_key(|end| (end.app.received, end.app.end_seen == Some(End::Fin)))
+        self.servers.iter().max_by_key(|end| (end.app.received, end.app.end_seen.is_some_and(End::is_whole)))
     }
 
     /// Whether the client heard of a failure, not caused by itself, before its request was tried for long enough.
@@ -125,13 +125,17 @@ impl FlowRecord {
         failed && in_time && self.servers.is_empty() && !self.felled
     }
 
-    /// Whether everything was carried in both directions, and ended in order.
+    /// Whether everything was carried in both directions, and ended as it was sent.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let (client, Some(server)) = (&self.client, self.server()) else { return false };
-        [(&client.app, &server.app), (&server.app, &client.app)]
-            .iter()
-            .all(|(from, to)| to.end_seen == Some(End::Fin) && from.ended == Some(End::Fin) && to.received == from.sent)
+        [(&client.app, &server.app), (&server.app, &client.app)].iter().all(|(from, to)| to.has_seen_whole(from))
+    }
+
+    /// How the server's application saw the client's direction end, and the client's the server's.
+    #[must_use]
+    pub fn ends_seen(&self) -> [Option<End>; 2] {
+        [self.server().and_then(|end| end.app.end_seen), self.client.app.end_seen]
     }
 
     /// Octets that the client's application has sent.
@@ -169,12 +173,11 @@ impl FlowRecord {
         let (client, server) = (Some(&self.client.app), self.server().map(|end| &end.app));
         for (from, to) in [(client, server), (server, client)] {
             let Some(to) = to else { continue };
-            let (sent, ended) = from.map_or((0, None), |from| (from.sent, from.ended));
-            if to.received > sent {
+            if to.received > from.map_or(0, |from| from.sent) {
                 faults.push("has octets that nobody sent");
             }
-            if to.end_seen == Some(End::Fin) && (ended != Some(End::Fin) || to.received != sent) {
-                faults.push("a part was passed off as the whole");
+            if to.end_seen.is_some_and(End::is_whole) && !from.is_some_and(|from| to.has_seen_whole(from)) {
+                faults.push("a part was passed off as the whole, or its end as another");
             }
         }
         faults

@@ -125,7 +125,7 @@ fn script(sim: &mut Sim) -> Script {
         3 => 0,
         _ => rng.below(3000),
     };
-    let end = if rng.below(6) == 0 { End::Reset } else { End::Fin };
+    let end = [End::Reset, End::Bare, End::Fin, End::Fin, End::Fin, End::Fin][rng.below(6) as usize];
     let pause = Duration::from_micros([0, 0, 2_000, 80_000][rng.below(4) as usize]);
     let deaf_for = Duration::from_millis([0, 0, 0, rng.below(9_000)][rng.below(4) as usize]);
     Script { octets, end, pause, answers: false, deaf_for }

@@ -1,6 +1,7 @@
 //! A TCP connection between an application and a flow: without delay, with bounded buffers.
 
 use crate::exchange::{Read, Transport, WriteError};
+use crate::stream::Finish;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -16,6 +17,8 @@ const READ: usize = 20_000;
 pub enum End {
     /// In good order: everything was sent.
     Fin,
+    /// The same, without the closing alert of TLS.
+    Bare,
     /// By a reset.
     Reset,
 }
@@ -35,6 +38,15 @@ pub(super) struct Socket {
     pub(super) to_app: Lane,
     /// The flow was given something to do since it was asked.
     pub(super) stirred: bool,
+}
+
+// === impl End ===
+
+impl End {
+    /// Whether everything was sent.
+    pub(super) const fn is_whole(self) -> bool {
+        matches!(self, Self::Fin | Self::Bare)
+    }
 }
 
 // === impl Lane ===
@@ -103,7 +115,8 @@ impl Transport for Socket {
     fn poll_read(&mut self, _: &mut Context<'_>) -> Poll<Read> {
         match (self.to_flow.pop(READ), self.to_flow.end) {
             (Some(data), _) => Poll::Ready(Read::Data(data)),
-            (None, Some(End::Fin)) => Poll::Ready(Read::End),
+            (None, Some(End::Fin)) => Poll::Ready(Read::End(Finish::Orderly)),
+            (None, Some(End::Bare)) => Poll::Ready(Read::End(Finish::Bare)),
             (None, Some(End::Reset)) => Poll::Ready(Read::Failed),
             (None, None) => Poll::Pending,
         }
@@ -132,9 +145,13 @@ impl Transport for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(&mut self, _: &mut Context<'_>, last: bool) -> Poll<()> {
-        if !last && !self.is_reset_by_app() {
-            self.to_app.finish(End::Fin);
+    fn poll_shutdown(&mut self, _: &mut Context<'_>, finish: Finish, last: bool) -> Poll<()> {
+        if !self.is_reset_by_app() {
+            match finish {
+                Finish::Bare => self.to_app.finish(End::Bare),
+                Finish::Orderly if last => {}
+                Finish::Orderly => self.to_app.finish(End::Fin),
+            }
         }
         Poll::Ready(())
     }

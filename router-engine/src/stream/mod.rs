@@ -4,7 +4,7 @@ mod producer;
 mod ring;
 
 pub use producer::Producer;
-pub use ring::{CHUNK_COST, Notify, Pressure, Pull, RETAINED_MAX, Reader, Stream, StreamLimits};
+pub use ring::{CHUNK_COST, Finish, Notify, Pressure, Pull, RETAINED_MAX, Reader, Stream, StreamLimits};
 
 use bytes::Bytes;
 use std::sync::Arc;
@@ -36,10 +36,16 @@ impl Payload {
     /// The stream, or one that is complete.
     #[must_use]
     pub fn into_stream(self) -> Arc<Stream> {
+        self.into_stream_finished(Finish::Orderly)
+    }
+
+    /// The stream, or one that is complete and finished so.
+    #[must_use]
+    pub fn into_stream_finished(self, finish: Finish) -> Arc<Stream> {
         let whole = |chunks: &[Bytes]| {
             let stream = Stream::new(StreamLimits::DEFAULT, None);
             stream.push_all(chunks.iter().cloned());
-            stream.finish();
+            stream.finish_as(finish);
             stream
         };
         match self {

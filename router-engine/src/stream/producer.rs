@@ -1,6 +1,6 @@
 //! The producing end of a stream.
 
-use super::{Notify, Stream, StreamLimits};
+use super::{Finish, Notify, Stream, StreamLimits};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -30,8 +30,13 @@ impl Producer {
 
     /// As [`Stream::finish`].
     pub fn finish(&mut self) {
+        self.finish_as(Finish::Orderly);
+    }
+
+    /// As [`Stream::finish_as`].
+    pub fn finish_as(&mut self, finish: Finish) {
         self.ended = true;
-        self.stream.finish();
+        self.stream.finish_as(finish);
     }
 
     /// As [`Stream::abort`].
@@ -60,18 +65,21 @@ impl Drop for Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Pull;
+    use crate::stream::{Finish, Pull};
     use bytes::Bytes;
     use std::collections::VecDeque;
 
     #[test]
     fn a_stream_ends_with_its_producer() {
-        for (finished, end) in [(false, Pull::Aborted), (true, Pull::Done)] {
+        let (orderly, bare) = (Finish::Orderly, Finish::Bare);
+        for (finish, end) in
+            [(None, Pull::Aborted), (Some(orderly), Pull::Done(orderly)), (Some(bare), Pull::Done(bare))]
+        {
             let mut producer = Producer::new(StreamLimits::DEFAULT, None);
             let reader = producer.share().reader(None);
             producer.push(Bytes::from_static(b"a"));
-            if finished {
-                producer.finish();
+            if let Some(finish) = finish {
+                producer.finish_as(finish);
             }
             drop(producer);
             let mut out = VecDeque::new();

@@ -58,6 +58,17 @@ pub enum Pressure {
     Discarded,
 }
 
+/// How a stream that lacks nothing as far as its producer knows was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Finish {
+    /// In good order, as far as what carried it to the producer can tell.
+    #[default]
+    Orderly,
+    /// By the bare end of a transport whose TLS would have had a closing alert before it: a good end, which must not
+    /// become one that TLS vouches for.
+    Bare,
+}
+
 /// What a pull tells the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pull {
@@ -65,8 +76,8 @@ pub enum Pull {
     Data,
     /// Nothing now; the reader's [`Notify`] fires when there is more, or the end.
     Empty,
-    /// All octets were read and the producer is done. May come together with octets.
-    Done,
+    /// All octets were read and the producer has finished so. May come together with octets.
+    Done(Finish),
     /// All octets were read, and the producer aborted: there should have been more. Never together with octets.
     Aborted,
 }
@@ -100,7 +111,7 @@ struct Inner {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    Done,
+    Finished(Finish),
     Aborted,
 }
 
@@ -184,9 +195,14 @@ impl Stream {
         pressure
     }
 
-    /// No more octets will come.
+    /// No more octets will come, in good order.
     pub fn finish(&self) {
-        self.end(End::Done);
+        self.finish_as(Finish::Orderly);
+    }
+
+    /// No more octets will come.
+    pub fn finish_as(&self, finish: Finish) {
+        self.end(End::Finished(finish));
     }
 
     /// The message will never be complete.
@@ -209,7 +225,7 @@ impl Stream {
     /// Whether the producer has finished (not aborted) this stream.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.inner.lock().end == Some(End::Done)
+        matches!(self.inner.lock().end, Some(End::Finished(_)))
     }
 
     /// Whether the producer has aborted this stream.
@@ -411,7 +427,7 @@ impl Reader {
             }
             let exhausted = cursor.next >= inner.base + inner.chunks.len() as u64;
             let pull = match end {
-                Some(End::Done) if exhausted => Pull::Done,
+                Some(End::Finished(finish)) if exhausted => Pull::Done(finish),
                 // What came before the abort is good.
                 Some(End::Aborted) if moved == 0 => Pull::Aborted,
                 _ if moved > 0 => Pull::Data,

@@ -196,7 +196,7 @@ impl World {
                 Poll::Ready(Ok(None)) => {
                     self.end = Some(match self.session.peer_end().unwrap() {
                         PeerEnd::CloseNotify => End::Closed,
-                        PeerEnd::Truncated => End::Truncated,
+                        PeerEnd::Bare | PeerEnd::Truncated => End::Truncated,
                     });
                 }
                 Poll::Ready(Err(TransportError::Tls(error))) => {

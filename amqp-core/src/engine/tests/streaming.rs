@@ -203,3 +203,36 @@ fn payload_is_not_copied() {
     let n = pair.client.output().fill_slices(&mut slices);
     assert!(slices[..n].iter().any(|s| s.as_ptr() == data.as_ptr() && s.len() == data.len()));
 }
+
+#[test]
+fn a_last_state_is_on_the_last_frame_only() {
+    let received = |section_number| DeliveryState::Received { section_number, section_offset: 0 };
+    // The state of the first frame gives way where that is the last one too.
+    for (len, expected) in
+        [(0, [None, Some(9)]), (100, [None, Some(9)]), (500, [Some(1), Some(9)]), (5_000, [Some(1), Some(9)])]
+    {
+        let mut pair = Pair::opened_with(|_, server| server.max_frame_size = 512);
+        let (ours, theirs) = pair.link(Role::Sender);
+        pair.server.grant_credit(theirs, 10);
+        pair.run();
+        assert!(pair.client.start(ours, Outgoing { tag: 1, settled: false, state: Some(received(1)), token: 1 }));
+        pair.client.set_last_state(ours, received(9));
+        let mut payload = VecDeque::from([Bytes::from(body(len))]);
+        assert_eq!(pair.client.send(ours, &mut payload, Some(false), usize::MAX), Sent::Done);
+        pair.run();
+        let transfers = pair.to_server.iter().filter_map(|e| if let Event::Transfer(t) = e { Some(t) } else { None });
+        let states: Vec<_> = transfers.map(|t| t.state.clone()).collect();
+        let (last, before) = states.split_last().expect("a transfer");
+        assert_eq!(
+            (before.first().cloned().flatten(), last.clone()),
+            (expected[0].map(received), expected[1].map(received))
+        );
+        assert!(before.iter().skip(1).all(Option::is_none), "{states:?}");
+        // The next delivery has none.
+        pair.to_server.clear();
+        pair.send_one(ours, 2, false, b"next");
+        pair.run();
+        assert!(pair.to_server.iter().all(|e| !matches!(e, Event::Transfer(t) if t.state.is_some())));
+        assert_eq!(pair.failures(), []);
+    }
+}

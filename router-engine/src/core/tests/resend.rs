@@ -8,7 +8,7 @@ use super::super::table::Identity;
 use super::world::{NODE, NOW, Peer, message, router, stream};
 use crate::annotations::{Annotations, flags};
 use crate::forward::Treatment;
-use crate::stream::{Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
+use crate::stream::{Finish, Payload, Pressure, Pull, RETAINED_MAX, Reader, Stream};
 use crate::{LinkId, Router};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -314,7 +314,7 @@ fn a_stream_that_is_sent_again_is_whole_though_its_sender_settles() {
     tx.submit(Action::Update { delivery: Side::In(id), state: None, settled: true });
     let mut whole = VecDeque::new();
     let reader = again.reader.unwrap_or_else(|| stream.reader(None));
-    assert_eq!(reader.pull(100, &mut whole), Pull::Done);
+    assert_eq!(reader.pull(100, &mut whole), Pull::Done(Finish::Orderly));
     assert_eq!(whole, [Bytes::from_static(b"head"), Bytes::from_static(b"tail")]);
 }
 
@@ -372,7 +372,7 @@ fn a_stream_of_which_little_was_read_is_sent_again_though_much_of_it_waits() {
     let again = b.push().reader.expect("a place of its own");
     stream.finish();
     out.clear();
-    assert_eq!(again.pull(1_000_000, &mut out), Pull::Done);
+    assert_eq!(again.pull(1_000_000, &mut out), Pull::Done(Finish::Orderly));
     assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), 600_000);
 }
 

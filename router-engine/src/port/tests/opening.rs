@@ -40,10 +40,16 @@ fn properties_by_role() {
         (open.hostname, keys.join(" "))
     };
     let base = "product version qd.conn-id qd.inter-router-cost";
-    assert_eq!(keys(|_| {}), (None, format!("{base} qd.access-id qd.annotations-version qd.wide-windows")));
+    assert_eq!(
+        keys(|_| {}),
+        (None, format!("{base} qd.access-id qd.annotations-version qd.wide-windows qd.bare-ends"))
+    );
     assert_eq!(
         keys(|p| p.conn.initiator = true),
-        (Some("host".into()), format!("{base} qd.group-correlator qd.annotations-version qd.wide-windows"))
+        (
+            Some("host".into()),
+            format!("{base} qd.group-correlator qd.annotations-version qd.wide-windows qd.bare-ends")
+        )
     );
     let data = |p: &mut PortParams| {
         p.conn.initiator = true;
@@ -53,10 +59,13 @@ fn properties_by_role() {
     assert_eq!(
         keys(data).1,
         format!(
-            "{base} qd.inter-router-role qd.group-correlator qd.group-ordinal qd.annotations-version qd.wide-windows"
+            "{base} qd.inter-router-role qd.group-correlator qd.group-ordinal qd.annotations-version qd.wide-windows qd.bare-ends"
         )
     );
-    assert_eq!(keys(|p| p.conn.role = ConnectionRole::InterEdge).1, format!("{base} qd.access-id qd.wide-windows"));
+    assert_eq!(
+        keys(|p| p.conn.role = ConnectionRole::InterEdge).1,
+        format!("{base} qd.access-id qd.wide-windows qd.bare-ends")
+    );
     assert_eq!(
         keys(|p| {
             p.conn.role = ConnectionRole::Normal;

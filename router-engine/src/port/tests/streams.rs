@@ -1,13 +1,15 @@
 //! Messages that are forwarded while they arrive.
 
+use super::super::annotate::AnnotationEncoder;
 use super::super::*;
 use super::world::{World, message, params};
-use crate::annotations::flags;
+use crate::annotations::{Annotations, flags};
 use crate::core::connection::ConnectionRole;
 use crate::port::local::{self, Attach, Endpoint, Envelope, Identity};
+use crate::stream::{Finish, Payload, Pull, Stream, StreamLimits};
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
-use amqp_core::performative::{DeliveryState, Role, Target};
-use amqp_core::value::Symbol;
+use amqp_core::performative::{DeliveryState, Open, Role, Target};
+use amqp_core::value::{Map, Symbol, Value};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -531,5 +533,100 @@ fn clients_grant_nothing() {
             _ => None,
         });
         assert_eq!(states.collect::<Vec<_>>(), [told(passed)]);
+    }
+}
+
+/// The mark of a bare end.
+const MARK: DeliveryState = DeliveryState::Received { section_number: u32::MAX, section_offset: u64::MAX };
+
+/// Another router, which offers to tell of bare ends or does not.
+fn neighbour(world: &mut World, agrees: bool) -> usize {
+    let at = world.join(params(ConnectionRole::InterNetwork));
+    let offer = Map::new().with(Value::symbol("qd.bare-ends"), Value::Uint(1));
+    world.at(at).engine.open(Open { container_id: "N".into(), properties: agrees.then_some(offer), ..Open::default() });
+    world.run();
+    at
+}
+
+/// Frames of a message with those flags, without the end.
+fn flagged(flags: u32) -> VecDeque<Bytes> {
+    let annotations = Annotations { flags, ..Annotations::default() };
+    VecDeque::from([AnnotationEncoder::new("N", false).encode(&annotations), message(None, 10)])
+}
+
+#[test]
+fn a_bare_end_is_heeded_where_it_was_agreed_upon_on_the_last_frame_of_a_stream() {
+    use Finish::{Bare, Orderly};
+    // Where the mark is: first of two frames, last of two, the only one.
+    let (first, last, only) = ((2, true, false), (2, false, true), (1, false, true));
+    for (agrees, flags, (frames, on_first, on_last), expected) in [
+        (true, flags::STREAMING, last, Some(Bare)),
+        (true, flags::STREAMING, only, Some(Bare)),
+        (true, flags::STREAMING, first, Some(Orderly)),
+        (false, flags::STREAMING, last, Some(Orderly)),
+        (false, flags::STREAMING, only, None),
+        (true, 0, last, None),
+        (true, 0, only, None),
+    ] {
+        let mut world = World::new();
+        let from = neighbour(&mut world, agrees);
+        let mut receiver =
+            Endpoint::join(&world.router, Identity::client("receiver", 5), Default::default(), world.now);
+        receiver.attach([Attach::receiver("out", "q")], world.now).into_iter().for_each(|link| drop(link.unwrap()));
+        world.run();
+        let link = world.sender(from, Some("q"));
+        let state = on_first.then_some(MARK);
+        assert!(world.at(from).engine.start(link, Outgoing { tag: 1, settled: true, state, token: 1 }));
+        let mut payload = flagged(flags);
+        if frames == 2 {
+            assert!(feed(&mut world, from, link, &mut payload, None));
+        }
+        if on_last {
+            world.at(from).engine.set_last_state(link, MARK);
+        }
+        assert!(feed(&mut world, from, link, &mut payload, Some(true)));
+        receiver.take();
+        let mut events = std::iter::from_fn(|| receiver.next_event());
+        let delivery = events.find_map(|e| if let local::Event::Delivery(d) = e { Some(d) } else { None });
+        let mut delivery = delivery.expect("a message");
+        assert!(matches!(world.at(from).port.state(), PortState::Running));
+        let finish = if delivery.message().is_some() {
+            None
+        } else {
+            let notify = crate::stream::Notify { mailbox: Arc::default(), key: 0 };
+            match delivery.take_reader(notify).pull(usize::MAX, &mut VecDeque::new()) {
+                Pull::Done(finish) => Some(finish),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(finish, expected, "{agrees} {flags} {frames} {on_first} {on_last}");
+    }
+}
+
+#[test]
+fn only_those_who_have_agreed_are_told_of_a_bare_end() {
+    for (agrees, finish, expected) in
+        [(true, Finish::Bare, Some(MARK)), (true, Finish::Orderly, None), (false, Finish::Bare, None)]
+    {
+        for octets in [0, 10, 100_000] {
+            let mut world = World::new();
+            let to = neighbour(&mut world, agrees);
+            world.receiver(to, "q", 10);
+            let mut sender =
+                Endpoint::join(&world.router, Identity::client("sender", 5), Default::default(), world.now);
+            let [into] = sender.attach([Attach::anonymous_sender("in")], world.now).map(|link| link.unwrap().link);
+            let stream = Stream::new(StreamLimits::DEFAULT, None);
+            stream.push(message(None, octets));
+            stream.finish_as(finish);
+            sender.send(into, Payload::Stream(stream), Envelope::to("q").streaming());
+            sender.submit(world.now);
+            world.run();
+            let transfers =
+                world.at(to).events.iter().filter_map(|e| if let Event::Transfer(t) = e { Some(t) } else { None });
+            let states: Vec<_> = transfers.map(|t| (t.more, t.state.clone())).collect();
+            let (last, before) = states.split_last().expect("a message");
+            assert_eq!(*last, (false, expected.clone()));
+            assert!(before.iter().all(|(more, state)| *more && state.is_none()), "{before:?}");
+        }
     }
 }

@@ -52,3 +52,23 @@ fn a_stream_that_is_discarded_after_its_end_is_not_taken_for_a_shorter_one() {
     stream.discard();
     assert_eq!(reader.pull(usize::MAX, &mut VecDeque::new()), Pull::Aborted);
 }
+
+#[test]
+fn every_reader_learns_how_a_stream_was_finished() {
+    for finish in [Finish::Orderly, Finish::Bare] {
+        let stream = Stream::new(StreamLimits::DEFAULT, None);
+        stream.retain();
+        let first = stream.reader(None);
+        stream.push(Bytes::from_static(b"a"));
+        stream.finish_as(finish);
+        stream.finish_as(Finish::Orderly);
+        stream.abort();
+        assert!(stream.is_finished());
+        let anew = stream.reader_anew().expect("retained");
+        for reader in [first, anew] {
+            let mut out = VecDeque::new();
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Done(finish), "with the last octets");
+            assert_eq!(reader.pull(usize::MAX, &mut out), Pull::Done(finish), "asked again");
+        }
+    }
+}

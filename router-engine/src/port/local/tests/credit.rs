@@ -3,7 +3,7 @@
 use super::super::{Attach, Endpoint, Envelope, Event, Identity};
 use super::{CAPACITY, NOW, attach, delivery, events, linked, message, outcomes, router, send};
 use crate::core::snapshot::LinkKey;
-use crate::stream::{Pressure, Pull, StreamLimits};
+use crate::stream::{Finish, Pressure, Pull, StreamLimits};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -111,7 +111,7 @@ fn a_stream_stops_with_a_reader_that_stands_still() {
     stream.finish(NOW);
     let told = events(&mut rx);
     assert!(matches!(told[..], [Event::Ready(1)]), "{told:?}");
-    assert_eq!(reader.pull(usize::MAX, &mut VecDeque::new()), Pull::Done);
+    assert_eq!(reader.pull(usize::MAX, &mut VecDeque::new()), Pull::Done(Finish::Orderly));
     rx.settle(got, DeliveryState::Accepted);
     rx.submit(NOW);
     assert_eq!(outcomes(&mut tx), [DeliveryState::Accepted]);

@@ -4,7 +4,7 @@ use super::super::{Attach, Attached, Connection, Delivery, Endpoint, Envelope, I
 use super::{CAPACITY, NOW, attach, delivery, endpoint, events, linked, message, outcomes, router, send};
 use crate::core::Population;
 use crate::core::connection::PeerKind;
-use crate::stream::{Notify, Pull, Reader};
+use crate::stream::{Finish, Notify, Pull, Reader};
 use crate::{LinkId, Router};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -275,7 +275,7 @@ fn a_stream_that_its_producer_drops_is_aborted_at_every_receiver() {
         let reader = stream.take_reader(rx.notify(0));
         let end = if finished {
             sending.finish(NOW);
-            Pull::Done
+            Pull::Done(Finish::Orderly)
         } else {
             drop(sending);
             Pull::Aborted

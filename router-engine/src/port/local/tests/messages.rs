@@ -2,7 +2,7 @@
 
 use super::super::{Attach, Attached, Envelope, Event, Excess, GatherLimits};
 use super::{NOW, attach, delivery, endpoint, events, linked, message, outcomes, router, send};
-use crate::stream::{CHUNK_COST, Pull};
+use crate::stream::{CHUNK_COST, Finish, Pull};
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -103,7 +103,7 @@ fn what_was_taken_as_a_stream_is_no_whole_message_any_more() {
     assert!(taken.message().is_some());
     let reader = taken.take_reader(rx.notify(1));
     let mut octets = VecDeque::new();
-    assert_eq!(reader.pull(usize::MAX, &mut octets), Pull::Done);
+    assert_eq!(reader.pull(usize::MAX, &mut octets), Pull::Done(Finish::Orderly));
     assert_eq!(octets, [Bytes::from_static(b"m")]);
     assert_eq!(taken.message(), None);
     let nothing = taken.take_reader(rx.notify(2));
