@@ -7,6 +7,7 @@
 //!       |        \
 //!   peers       tcp     foreign AMQP clients as processes or libraries; TCP servers and clients
 //!       |      apps     real servers and clients of other protocols
+//!       |   controller  a management client as particular as those of controllers
 //!       |        /
 //!   topology            lines of routers, their links and services, started and waited for
 //!       |
@@ -18,6 +19,7 @@
 
 pub mod apps;
 pub mod collector;
+pub mod controller;
 pub mod harness;
 pub mod hostile;
 pub mod http;
