@@ -2,6 +2,7 @@
 
 use crate::http::thread::HttpThread;
 use crate::tasks::{Owner, Stage, Straggler, Tasks};
+use crate::tcp::{Service, Services};
 use crate::{clock, pool};
 use router_engine::Router;
 use std::future::{Future, poll_fn};
@@ -30,6 +31,7 @@ struct Inner {
     workers: usize,
     tasks: Tasks,
     http: HttpThread,
+    services: Services,
 }
 
 // === impl Io ===
@@ -39,7 +41,15 @@ impl Io {
     #[must_use]
     pub fn new(router: Arc<Router>, handle: Handle, workers: usize) -> Self {
         let tasks = Tasks::new(handle);
-        Self { inner: Arc::new(Inner { router, workers, tasks, http: HttpThread::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                router,
+                workers,
+                tasks,
+                http: HttpThread::default(),
+                services: Services::default(),
+            }),
+        }
     }
 
     /// The routing core.
@@ -71,6 +81,16 @@ impl Io {
     /// Of the operating system.
     pub(crate) fn http_carrier(&self, name: String) -> std::io::Result<Arc<Owner>> {
         Ok(self.tasks().owner_on(self.inner.http.handle()?, name, Stage::Last))
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    /// The tcpListeners and tcpConnectors that exist, oldest first.
+    #[must_use]
+    pub fn all_services(&self) -> Vec<Arc<Service>> {
+        self.services().all()
     }
 
     /// A new owner of flows.

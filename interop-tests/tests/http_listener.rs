@@ -2,19 +2,26 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use interop_tests::apps;
 use interop_tests::harness::{
-    Binary, Certificates, Management, Mark, Port, Router, RouterConfig, eventually, patience, run, skip_unless,
+    Binary, Certificates, Management, Mark, Port, Router, RouterConfig, eventually, output_of, patience, run,
+    skip_unless,
 };
+use interop_tests::tcp::{Digest, ScriptedServer};
 use tempfile::TempDir;
 
 /// Silent connections, and as many with half a request.
 const INTRUDERS: usize = 200;
+
+/// Octets of the client and the server of a flow: one side is told at its end only, the other while it goes on.
+const ASKED: usize = 1_000;
+const ANSWER: usize = 1_000_000;
 
 /// How long a probe may take, whatever else happens.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -82,7 +89,8 @@ impl Site {
 
     fn figures(&self) -> Result<Vec<Figure>> {
         let text = self.get("/metrics")?;
-        let lines: Vec<_> = text.lines().collect();
+        // Those of the router's own making are behind the known ones, and have more to say of themselves.
+        let lines: Vec<_> = text.lines().take_while(|line| !line.starts_with("# HELP ")).collect();
         lines.chunks(2).map(figure).collect()
     }
 }
@@ -134,6 +142,66 @@ fn health_and_figures() {
         }
         site.router.expect_no_errors(&[])
     });
+}
+
+/// As Prometheus's own library reads them.
+#[test]
+fn what_services_carry_is_counted() {
+    run(|| {
+        let mut site = Site::start(&[])?;
+        let server = ScriptedServer::start()?;
+        server.script(|mut stream| {
+            stream.write_all(&[b'x'; ANSWER])?;
+            let mut asked = [0; ASKED];
+            stream.read_exact(&mut asked)?;
+            Ok(Digest::default())
+        });
+        let (listen, serve) = (Port::reserve()?, server.address().port().to_string());
+        let port = listen.number().to_string();
+        let address = "quo\"ted \\\\ address";
+        let client = [("host", "127.0.0.1"), ("port", &*port), ("address", address)];
+        site.management.create("tcpListener", "front", &client)?;
+        site.management.create(
+            "tcpConnector",
+            "web",
+            &[("host", "127.0.0.1"), ("port", &serve), ("address", address)],
+        )?;
+        let mut client = eventually("the service is there", || Ok(TcpStream::connect(listen.address())?))?;
+        client.read_exact(&mut [0; ANSWER])?;
+        client.write_all(&[b'y'; ASKED])?;
+        client.shutdown(Shutdown::Write)?;
+        ensure!(client.read(&mut [0])? == 0);
+        let labels = |role: &str| {
+            let name = if role == "listener" { "front" } else { "back" };
+            format!("address={address},name={name},role={role}")
+        };
+        let is_told = |site: &Site| -> Result<()> {
+            let told = scraped(&site.get("/metrics")?)?;
+            for (role, received, sent) in [("listener", ASKED, ANSWER), ("connector", ANSWER, ASKED)] {
+                for (name, value) in [("received", received), ("sent", sent)] {
+                    let series = format!("skrouter_service_{name}_bytes_total {}", labels(role));
+                    ensure!(told[&series].as_f64() == Some(value as f64), "{series}: {told}");
+                }
+            }
+            let series = format!("skrouter_service_connections_opened_total {}", labels("listener"));
+            ensure!(told[&series] == 1.0 && told["skrouter_service_connections address=x"].is_null(), "{told}");
+            Ok(())
+        };
+        eventually("the flow is counted", || is_told(&site))?;
+        let listener = site.management.query("tcpListener")?.remove(0);
+        ensure!(listener["bytesIn"] == ASKED && listener["bytesOut"] == ANSWER, "{listener:?}");
+        site.management.delete("tcpListener", "front")?;
+        let told = scraped(&site.get("/metrics")?)?.to_string();
+        ensure!(!told.contains("role=listener") && told.contains("role=connector"), "{told}");
+        Ok(())
+    });
+}
+
+/// What a scraper makes of figures: values by the names of their families and labels. It refuses families that come
+/// twice and names that are none.
+fn scraped(text: &str) -> Result<serde_json::Value> {
+    let mut reader = apps::script("prometheus_client", "metrics.py")?;
+    Ok(serde_json::from_slice(&output_of(&mut reader, text.as_bytes())?)?)
 }
 
 #[test]

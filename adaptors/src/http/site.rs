@@ -11,7 +11,6 @@ use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use hyper::header::{IF_NONE_MATCH, SERVER, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
-use router_engine::Router;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -40,7 +39,7 @@ pub struct Page {
     /// The connection ends with the answer.
     pub closes: bool,
     /// Makes its text. May wait for the core, so it is called on a thread of its own, one at a time.
-    pub make: fn(&Router) -> String,
+    pub make: fn(&Io) -> String,
 }
 
 /// What a listener answers.
@@ -94,10 +93,10 @@ impl Site {
     async fn page(&self, page: Page) -> Answer {
         let made = timeout(PAGE_LIMIT, async {
             let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
-            let router = Arc::clone(self.io.router());
+            let io = self.io.clone();
             let making = PAGES.run(move || {
                 let _permit = permit;
-                (page.make)(&router)
+                (page.make)(&io)
             });
             making.await.ok()
         });

@@ -205,7 +205,7 @@ async fn a_body_that_is_too_large_ends_the_connection() {
 async fn a_core_that_does_not_answer_is_told_of_and_holds_up_no_file() {
     const STUCK: Page = Page { path: "/stuck", closes: false, make: stuck };
     static HELD: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    fn stuck(_: &router_engine::Router) -> String {
+    fn stuck(_: &Io) -> String {
         drop(HELD.lock());
         "free\n".to_owned()
     }

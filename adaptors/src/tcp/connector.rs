@@ -6,7 +6,7 @@ use super::flow::Flow;
 use super::idle::IdleLimits;
 use super::record::{self, FlowRecord};
 use super::report;
-use super::service::{Member, Service, closed_or};
+use super::service::{Label, Member, Service, closed_or};
 use super::setup;
 use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
@@ -140,10 +140,13 @@ impl TcpConnector {
             params.port
         );
         let record = record::connector(io.router(), &params);
+        let label = Label { role: Role::Responder, name: params.name.clone(), address: params.address.clone() };
+        let service = Service::new(label, io.service(format!("tcpConnector {}", params.name)), record, params.idle);
+        io.services().add(&service);
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpConnector {}", params.name)), record, params.idle),
+            service,
             dispatcher: OnceLock::new(),
             tls: Mutex::new(tls),
             params,

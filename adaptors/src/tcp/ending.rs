@@ -1,8 +1,8 @@
 //! How a flow ends.
 //!
 //! Only a stream whose producer saw its peer's end (FIN) is complete, and ends the socket at the other side in the same
-//! way: without a closing alert of TLS if a peer with TLS ended without one. Whatever else stops a stream, its delivery is aborted, and the socket that it was
-//! written to is reset, without a closing alert. Sockets are set to be reset from the start, so that one that is closed
+//! way: without a closing alert of TLS if a peer with TLS ended without one. Whatever else stops a stream, its delivery is
+//! aborted, and the socket that it was written to is reset, without a closing alert. Sockets are set to be reset from the start, so that one that is closed
 //! by accident (the task panicked, the process was killed) is no complete one either.
 
 use super::flow::{Flow, Turn};

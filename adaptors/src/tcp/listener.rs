@@ -14,7 +14,7 @@ use super::idle::IdleLimits;
 use super::introduction::introduce;
 use super::record::{self, FlowRecord};
 use super::report;
-use super::service::{Member, Service, told_to_close};
+use super::service::{Label, Member, Service, told_to_close};
 use super::setup;
 use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
 use super::tap::Tap;
@@ -118,9 +118,12 @@ impl TcpListener {
     /// When the TLS profile cannot be used.
     pub fn create(params: TcpListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
+        let label = Label { role: Role::Requester, name: params.name.clone(), address: params.address.clone() };
+        let service = Service::new(label, io.service(format!("tcpListener {}", params.name)), None, params.idle);
+        io.services().add(&service);
         let shared = Shared {
             router: Arc::clone(io.router()),
-            service: Service::new(io.service(format!("tcpListener {}", params.name)), None, params.idle),
+            service,
             mailbox: Arc::default(),
             sockets: Sockets::new(Inherited { closing: Closing::Reset, keep_alive: params.keep_alive }),
             port: net::port_number(&params.port),

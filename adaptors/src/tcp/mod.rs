@@ -37,4 +37,5 @@ pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
 pub use idle::IdleLimits;
 pub use listener::{TcpListener, TcpListenerParams};
-pub use service::Service;
+pub(crate) use service::Services;
+pub use service::{Label, Service};

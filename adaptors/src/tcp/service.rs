@@ -3,15 +3,37 @@
 use super::idle::{IdleFlows, IdleLimits, Watch};
 use super::record::FlowRecord;
 use crate::tasks::{self, Owner, Seat};
+use parking_lot::Mutex;
+use router_engine::exchange::Role;
 use router_engine::vanflow::Record;
 use router_engine::{Effect, Mailbox};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
+
+/// Octets that a flow has carried, in both directions, until it adds them to those of its service. A flow that ends adds
+/// what is left.
+const ADD_EVERY: u64 = 64 * 1024;
+
+/// Which tcpListener or tcpConnector it is.
+#[derive(Debug, Clone)]
+pub struct Label {
+    /// Of a listener the requester's, of a connector the responder's.
+    pub role: Role,
+    /// The entity's name.
+    pub name: String,
+    /// The service address; empty where there are several.
+    pub address: String,
+}
 
 /// Counters and live flows of one tcpListener or tcpConnector.
 #[derive(Debug)]
 pub struct Service {
+    label: Label,
+    /// It exists, for those who look at all services.
+    exists: AtomicBool,
+    read: AtomicU64,
+    written: AtomicU64,
     opened: AtomicU64,
     closed: AtomicU64,
     timed_out: AtomicU64,
@@ -22,11 +44,19 @@ pub struct Service {
     idle: Option<Arc<IdleFlows>>,
 }
 
+/// All services of a router.
+#[derive(Debug, Default)]
+pub(crate) struct Services(Mutex<Vec<Weak<Service>>>);
+
 /// A flow's membership; ends when dropped.
 #[derive(Debug)]
 pub(super) struct Member {
     service: Arc<Service>,
     counted: bool,
+    /// Octets that the flow has read and written.
+    octets: (u64, u64),
+    /// The part of them that the service has.
+    added: (u64, u64),
     idle: Option<Watch>,
     /// What is recorded of the flow.
     pub(super) record: FlowRecord,
@@ -36,9 +66,25 @@ pub(super) struct Member {
 // === impl Service ===
 
 impl Service {
-    pub(super) fn new(owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits) -> Arc<Self> {
-        let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
-        Arc::new(Self { opened, closed, timed_out, owner, record, idle: IdleFlows::new(limits) })
+    pub(super) fn new(label: Label, owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits) -> Arc<Self> {
+        let [read, written, opened, closed, timed_out] = [const { AtomicU64::new(0) }; 5];
+        let (exists, idle) = (AtomicBool::new(true), IdleFlows::new(limits));
+        Arc::new(Self { label, exists, read, written, opened, closed, timed_out, owner, record, idle })
+    }
+
+    /// Which one it is.
+    pub const fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// Octets that its clients or servers have sent, but for the last [`ADD_EVERY`] of each flow.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The same of what was sent to them.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Lets flows begin. False: they may already, or may not any more.
@@ -95,15 +141,36 @@ impl Service {
         // First: whoever watches goes when no flow is left and none may begin.
         let idle = self.idle.as_ref().map(|flows| flows.enter(mailbox));
         let task = self.owner.join("flow", mailbox)?;
-        Some(Member { service: Arc::clone(self), counted: false, idle, record: FlowRecord::default(), task })
+        let (octets, added, record) = ((0, 0), (0, 0), FlowRecord::default());
+        Some(Member { service: Arc::clone(self), counted: false, octets, added, idle, record, task })
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
     pub(super) fn close(&self, drop_connections: bool) {
+        self.exists.store(false, Ordering::Relaxed);
         self.owner.drain();
         if drop_connections {
             self.owner.stop();
         }
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    pub(super) fn add(&self, service: &Arc<Service>) {
+        let mut all = self.0.lock();
+        // Now and then those that are gone make room.
+        if all.len() == all.capacity() {
+            all.retain(|service| service.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(service));
+    }
+
+    /// Those that exist, oldest first. One that was deleted is none, whatever its last flows do.
+    pub(crate) fn all(&self) -> Vec<Arc<Service>> {
+        let all = self.0.lock();
+        all.iter().filter_map(Weak::upgrade).filter(|service| service.exists.load(Ordering::Relaxed)).collect()
     }
 }
 
@@ -116,10 +183,21 @@ impl Member {
     }
 
     /// Notes how many octets the flow has read and written, and whether one of its directions has ended.
-    pub(super) fn note(&self, octets: (u64, u64), half_closed: bool) {
+    pub(super) fn note(&mut self, octets: (u64, u64), half_closed: bool) {
+        self.octets = octets;
+        if octets.0 + octets.1 >= self.added.0 + self.added.1 + ADD_EVERY {
+            self.add_octets();
+        }
         if let Some(watch) = &self.idle {
             watch.note(octets, half_closed);
         }
+    }
+
+    fn add_octets(&mut self) {
+        let (read, written) = self.octets;
+        self.service.read.fetch_add(read.saturating_sub(self.added.0), Ordering::Relaxed);
+        self.service.written.fetch_add(written.saturating_sub(self.added.1), Ordering::Relaxed);
+        self.added = self.octets;
     }
 
     /// Counts a flow that was told to close as it has carried nothing for so many seconds. None: it was not.
@@ -141,6 +219,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         // The record of what is counted as closed has ended.
         self.record = FlowRecord::default();
+        self.add_octets();
         if self.counted {
             self.service.closed.fetch_add(1, Ordering::Relaxed);
         }

@@ -23,7 +23,7 @@ pub mod ssh;
 mod stage;
 pub mod websocket;
 
-pub use python::python_with;
+pub use python::{python_with, script};
 pub use server::{Server, Site};
 pub use stage::{Encryption, Routers, Stage};
 

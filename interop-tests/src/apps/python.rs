@@ -21,7 +21,7 @@ pub fn python_with(module: &str) -> Result<PathBuf> {
 }
 
 /// One of our scripts, which needs a module.
-pub(super) fn script(module: &str, name: &str) -> Result<Command> {
+pub fn script(module: &str, name: &str) -> Result<Command> {
     let mut command = Command::new(python_with(module)?);
     command.arg(scripts().join(name)).env_remove("PYTHONPATH");
     Ok(command)

@@ -9,10 +9,10 @@ use adaptors::net::KeepAlive;
 use adaptors::tcp::{IdleLimits, Service};
 use std::sync::Arc;
 
-/// Live attributes of either. Octets are not counted; the attributes are kept for compatibility.
+/// Live attributes of either.
 pub(super) const COLUMNS: &[Column<Arc<Service>>] = &[
-    ("bytesIn", |_| counter(0)),
-    ("bytesOut", |_| counter(0)),
+    ("bytesIn", |service| counter(service.read())),
+    ("bytesOut", |service| counter(service.written())),
     ("connectionsOpened", |service| counter(service.opened())),
     ("connectionsClosed", |service| counter(service.closed())),
     ("connectionsTimedOut", |service| counter(service.timed_out())),
