@@ -81,6 +81,12 @@ impl Stream {
         self.socket().shutdown(Shutdown::Write).context("half-closing")
     }
 
+    /// Ends the sending direction without the closing alert of TLS.
+    pub fn finish_bare(&mut self) -> Result<()> {
+        self.flush()?;
+        self.socket().shutdown(Shutdown::Write).context("half-closing")
+    }
+
     /// Resets the connection.
     pub fn reset(self) -> Result<()> {
         Ok(SockRef::from(self.socket()).set_linger(Some(Duration::ZERO))?)

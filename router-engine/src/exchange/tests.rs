@@ -5,7 +5,7 @@ use super::*;
 use crate::core::connection::PeerKind;
 use crate::core::{Mode, RouterConfig};
 use crate::port::local::{Delivery, Endpoint, Envelope, Event, Identity};
-use crate::stream::{Notify, Payload, Producer, Reader, StreamLimits};
+use crate::stream::{Notify, Payload, Producer, Pull, Reader, StreamLimits};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -357,4 +357,30 @@ fn a_router_may_be_told_to_send_nothing_again() {
     let (router, _) = Bed::router(Duration::ZERO, 0);
     let mut bed = Bed::in_router(router);
     assert_eq!(bed.turn(at(0)), Phase::Cut);
+}
+
+#[test]
+fn each_stream_ends_as_its_peer_did_and_both_are_good_ends() {
+    use Finish::{Bare, Orderly};
+    for [question, answer] in [[Orderly, Orderly], [Orderly, Bare], [Bare, Orderly], [Bare, Bare]] {
+        let (mut bed, mut servers) = Bed::new(1);
+        let served = servers[0].serve().expect("a request");
+        let mut reply = servers[0].answer(&served, "answer");
+        bed.sends("question");
+        bed.client.input.push_back(Read::End(question));
+        bed.turn(at(1));
+        let mut octets = VecDeque::new();
+        assert_eq!(served.reader.pull(usize::MAX, &mut octets), Pull::Done(question));
+        assert_eq!((bed.client.output.as_slice(), bed.client.shut), (&b"answer"[..], None), "the reply goes on");
+        reply.finish_as(answer);
+        bed.turn(at(2));
+        assert_eq!((bed.client.shut, bed.exchange.failure()), (Some(answer), None));
+        servers[0].endpoint.take();
+        let mut events = std::iter::from_fn(|| servers[0].endpoint.next_event());
+        let outcome = |event| if let Event::Update { state, .. } = event { state } else { None };
+        assert_eq!(events.find_map(outcome), Some(DeliveryState::Accepted));
+        servers[0].settle(served, DeliveryState::Accepted);
+        bed.turn(at(3));
+        assert!(bed.exchange.is_over() && bed.exchange.phase() == Phase::Open);
+    }
 }
