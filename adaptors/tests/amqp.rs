@@ -253,7 +253,10 @@ fn every_loss_of_a_connection_is_logged() {
     connector(&client, endpoint(ConnectionRole::RouteContainer, port, None));
     let lost = format!("Connection to localhost:{port} failed: amqp:connection:framing-error connection aborted");
     for losses in 1..=2 {
-        wait_until("connected", || server.router().connection_rows(clock::now()).len() == 1);
+        // Both know that it is open: what is lost before is logged in other words.
+        wait_until("connected", || {
+            [&server, &client].map(|io| io.router().connection_rows(clock::now()).len()) == [1; 2]
+        });
         let number = server.router().connection_rows(clock::now())[0].number;
         server.router().close_connection(server.router().connection_id(number).unwrap(), None, true);
         wait_until("the loss is logged", || Lines::with(&lost) == losses);

@@ -163,7 +163,7 @@ fn what_services_carry_is_counted() {
         site.management.create("tcpListener", "front", &client)?;
         site.management.create(
             "tcpConnector",
-            "web",
+            "back",
             &[("host", "127.0.0.1"), ("port", &serve), ("address", address)],
         )?;
         let mut client = eventually("the service is there", || Ok(TcpStream::connect(listen.address())?))?;
