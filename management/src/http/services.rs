@@ -57,11 +57,8 @@ struct Escaped<'a>(&'a str);
 
 /// Appends the figures of all services.
 pub(super) fn add_all(text: &mut String, services: &[Arc<Service>]) {
-    let version = Escaped(router_engine::VERSION);
-    // A string takes whatever is written to it.
-    let _ = writeln!(text, "# HELP skrouter_build_info The release that runs.\n# TYPE skrouter_build_info gauge");
-    let _ = writeln!(text, "skrouter_build_info{{version=\"{version}\"}} 1");
     for Family { name, kind, help, value } in FAMILIES {
+        // A string takes whatever is written to it.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for service in services {
             add(text, name, service, value(service));
