@@ -4,7 +4,7 @@
 //! they are. Steps are taken so that what others need is there first, and when one fails those before it are undone.
 //!
 //! ```text
-//!  in both, the same ------------------> stays
+//!  in both, the same ------------------> stays; the files of an sslProfile are read again
 //!  in both, attributes differ --UPDATE-> updated           else CREATE and DELETE: replaced; else: at the next start
 //!  only new ---------------------------> created           where there is CREATE; else: at the next start
 //!  only old ---------------------------> deleted           where there is DELETE; else: at the next start
@@ -92,7 +92,11 @@ impl<B: Backend> Agent<B> {
         let mut file: Vec<FileEntity> = difference.stays.iter().map(|old| self.file[*old].clone()).collect();
         let identity = |agent: &Self, old: usize| agent.file[old].identity.clone();
         for (old, at) in &difference.kept {
-            file.push(FileEntity { given: new[*at].clone(), identity: identity(self, *old) });
+            let identity = identity(self, *old);
+            if new[*at].ty == EntityType::SslProfile {
+                self.read_again(&identity)?;
+            }
+            file.push(FileEntity { given: new[*at].clone(), identity });
         }
         for (old, at) in &difference.updated {
             let identity = self.change(&identity(self, *old), &new[*at], undo)?;
@@ -149,6 +153,14 @@ impl<B: Backend> Agent<B> {
         say(&format!("updated {identity}"));
         undo.push(Undo::Update(identity.to_owned(), former));
         Ok(identity.to_owned())
+    }
+
+    /// What it has now, requests included, as the contents of its files may be new.
+    fn read_again(&mut self, identity: &str) -> Result<(), Failure> {
+        match self.store.find("identity", identity)? {
+            Some(index) => self.replace(index, self.store.get(index).attributes.clone()),
+            None => Ok(()),
+        }
     }
 
     fn replace(&mut self, index: usize, attributes: Attributes) -> Result<(), Failure> {
@@ -313,6 +325,17 @@ mod tests {
         let both = format!("{LISTENER}{CONNECTOR}address {{\n prefix: x\n}}\n");
         let mut agent = router_with(&both);
         assert_eq!(calls(&mut agent, &both), (Reloaded::default(), vec![]));
+    }
+
+    #[test]
+    fn certificates_are_read_again_whatever_the_file_says() {
+        let profile = "sslProfile {\n name: p\n}\n";
+        let mut agent = router_with(profile);
+        assert_eq!(calls(&mut agent, profile), (Reloaded::default(), vec!["update sslProfile/p".to_owned()]));
+        agent.backend().refuses = "sslProfile";
+        let text = format!("{ROUTER}{profile}{LISTENER}");
+        agent.reload(plan(&text)).expect_err("files that are of no use");
+        assert_eq!(agent.backend().calls, [""; 0]);
     }
 
     #[test]
