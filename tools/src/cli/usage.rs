@@ -95,7 +95,10 @@ fn complaint(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidValue => {
             let choices = context(ContextKind::ValidValue);
-            format!("argument {argument}: invalid choice: '{}' (choose from {choices})", context(ContextKind::InvalidValue))
+            format!(
+                "argument {argument}: invalid choice: '{}' (choose from {choices})",
+                context(ContextKind::InvalidValue)
+            )
         }
         ErrorKind::ValueValidation => {
             let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();

@@ -134,10 +134,9 @@ impl From<OpenError> for HandshakeError {
             OpenError::ProtocolHeaderMismatch(_) => {
                 Self::framing("Expected AMQP protocol header: no protocol header found")
             }
-            OpenError::RemoteClosedWithError(error) => Self {
-                condition: format!("{:?}", error.condition),
-                description: error.description.unwrap_or_default(),
-            },
+            OpenError::RemoteClosedWithError(error) => {
+                Self { condition: format!("{:?}", error.condition), description: error.description.unwrap_or_default() }
+            }
             other => Self::framing(other.to_string()),
         }
     }

@@ -86,8 +86,7 @@ impl Tls {
 fn decrypt(pem: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
     let password = password.ok_or("it is encrypted, so --ssl-password or --ssl-password-file is needed")?;
     let (_, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|error| error.to_string())?;
-    let encrypted =
-        pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| error.to_string())?;
+    let encrypted = pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| error.to_string())?;
     let key = encrypted.decrypt(password).map_err(|error| format!("wrong password? {error}"))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::value::parse_integer;
 
 /// Prefix of all types.
-pub const PREFIX: &str = "io.skupper.router.";
+pub(super) const PREFIX: &str = "io.skupper.router.";
 
 /// The full name of a type. One with a dot is taken as it is.
-pub fn long_type(kind: &str) -> String {
+pub(super) fn long_type(kind: &str) -> String {
     match kind {
         _ if kind.is_empty() || kind.contains('.') => kind.to_owned(),
         "link" | "node" => format!("{PREFIX}router.{kind}"),
@@ -25,7 +25,7 @@ pub fn long_type(kind: &str) -> String {
 ///
 /// # Errors
 /// [`Error::Validation`], [`Error::Value`], and those of [`Client::call`].
-pub async fn from_words(client: &mut Client, words: &[String], kind: Option<&str>) -> Result<Map<String, Json>> {
+pub(super) async fn from_words(client: &mut Client, words: &[String], kind: Option<&str>) -> Result<Map<String, Json>> {
     let mut attributes: Map<String, Json> = words.iter().map(|word| split(word)).collect();
     let Some(kind) = kind.filter(|_| attributes.values().any(Json::is_string)) else { return Ok(attributes) };
     let schema = client.call(Request::to_node("GET-SCHEMA"), 200).await?;

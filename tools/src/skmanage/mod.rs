@@ -42,8 +42,7 @@ async fn manage(mut options: Options) -> Result<()> {
         "ping" => ping::run(&mut client, &options, arguments, &mut output).await,
         "trace" => trace::run(&mut client, arguments, &mut output).await,
         _ => {
-            let mut work =
-                Operation { client: &mut client, options: &options, arguments, input, output: &mut output };
+            let mut work = Operation { client: &mut client, options: &options, arguments, input, output: &mut output };
             work.run(operation).await
         }
     };

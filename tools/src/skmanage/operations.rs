@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::value::{decode, encode};
 
 /// One operation at work: where it is sent, and what the command line says.
-pub struct Operation<'a> {
+pub(super) struct Operation<'a> {
     /// The connection.
     pub client: &'a mut Client,
     /// The options; the type is expanded already.
@@ -27,7 +27,7 @@ pub struct Operation<'a> {
 
 impl Operation<'_> {
     /// Does the operation of this name: one of those known here, else one that the router may know.
-    pub async fn run(&mut self, name: &str) -> Result<()> {
+    pub(super) async fn run(&mut self, name: &str) -> Result<()> {
         match name.to_uppercase().as_str() {
             "QUERY" => self.query().await,
             "CREATE" => self.write("CREATE", 201).await,

@@ -12,7 +12,12 @@ use crate::network::management_address;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Pings the router that the arguments name, or the one that requests go to.
-pub async fn run(client: &mut Client, options: &Options, arguments: &[String], output: &mut Output) -> Result<()> {
+pub(super) async fn run(
+    client: &mut Client,
+    options: &Options,
+    arguments: &[String],
+    output: &mut Output,
+) -> Result<()> {
     match arguments {
         [] => {}
         [router] => {
@@ -40,14 +45,14 @@ pub async fn run(client: &mut Client, options: &Options, arguments: &[String], o
 }
 
 /// The time of one request.
-pub async fn round_trip(client: &mut Client) -> Result<Duration> {
+pub(super) async fn round_trip(client: &mut Client) -> Result<Duration> {
     let begin = Instant::now();
     client.call(Request::new("READ"), 200).await?;
     Ok(begin.elapsed())
 }
 
 /// Milliseconds with three decimals.
-pub fn milliseconds(time: Duration) -> String {
+pub(super) fn milliseconds(time: Duration) -> String {
     format!("{:.3}", time.as_secs_f64() * 1000.0)
 }
 

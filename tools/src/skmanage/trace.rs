@@ -10,7 +10,7 @@ use crate::network::{Hop, next_hop, own_id};
 const MOST_HOPS: usize = 64;
 
 /// Follows the way hop by hop: each router is asked for the next one.
-pub async fn run(client: &mut Client, arguments: &[String], output: &mut Output) -> Result<()> {
+pub(super) async fn run(client: &mut Client, arguments: &[String], output: &mut Output) -> Result<()> {
     let destination = match arguments {
         [router] => router,
         [] => return Err(Error::Usage("trace needs the id of a router".to_owned())),
