@@ -1,0 +1,29 @@
+//! `skmanage`: routers managed from the command line.
+//!
+//! ```text
+//!   bin/skmanage
+//!        |
+//!   skmanage          what is asked, and how the answers are shown
+//!        |    \
+//!        |   network  routers, neighbours, costs and edges, as management tells them
+//!        cli     |    options, usage errors, completions, man pages
+//!          \     |
+//!            client   one AMQP connection: TLS, SASL, requests, replies, paged queries
+//!              |
+//!            value    AMQP values and JSON
+//! ```
+//!
+//! Nothing here knows the router's insides: to it the tools are a client as any other, and they work with the C router
+//! as well.
+
+pub mod cli;
+pub mod client;
+pub mod error;
+pub mod network;
+pub mod skmanage;
+pub mod value;
+
+pub use error::Error;
+
+/// The release of skupper-router that the tools are compatible with, which `--version` prints.
+pub const VERSION: &str = "3.5.0";
