@@ -28,7 +28,7 @@ TEST_THREADS ?= 4
 
 help:
 	@echo 'make build       debug build of everything'
-	@echo 'make release     optimised router: target/release/skrouterd'
+	@echo 'make release     optimised router and tool: target/release/skrouterd and skmanage'
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
@@ -46,7 +46,7 @@ build:
 	$(CARGO) build --workspace --locked
 
 release:
-	$(CARGO) build --release --locked --bin skrouterd
+	$(CARGO) build --release --locked --package skrouterd --package tools --bin skrouterd --bin skmanage
 
 demo:
 	$(CARGO) build --release --locked --package skrouterd --package interop-tests --bin skrouterd --bin demo
