@@ -97,7 +97,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Timeout { step, .. } if step.contains("_topo/") || step.contains("_edge/") => {
-                "the network has no such router now; skmanage query --type router.node id lists the interior routers"
+                "the network has no such router now; skstat -n lists interior routers, skstat --topology edge routers too"
             }
             Self::Timeout { step, .. } if step == "Opening connection" => {
                 "something listens there, but does not answer in AMQP: is it the AMQP port, and with TLS an amqps: URL?"

@@ -78,7 +78,7 @@ impl<'a> Row<'a> {
     }
 
     /// Names and values.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a Json)> {
+    pub fn pairs(self) -> impl Iterator<Item = (&'a str, &'a Json)> {
         self.names.iter().map(String::as_str).zip(self.values)
     }
 }
