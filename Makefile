@@ -23,12 +23,13 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
-	@echo 'make release     optimised router and tool: target/release/skrouterd and skmanage'
+	@echo 'make release     optimised router and tools: target/release/skrouterd, skmanage, skstat'
+	@echo 'make man         man pages of the tools: target/man'
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
@@ -46,7 +47,11 @@ build:
 	$(CARGO) build --workspace --locked
 
 release:
-	$(CARGO) build --release --locked --package skrouterd --package tools --bin skrouterd --bin skmanage
+	$(CARGO) build --release --locked --package skrouterd --package tools --bin skrouterd --bin skmanage --bin skstat
+
+man:
+	mkdir -p $(TARGET)/man
+	for tool in skmanage skstat; do $(CARGO) run --quiet --locked --package tools --bin $$tool -- --man > $(TARGET)/man/$$tool.1 || exit 1; done
 
 demo:
 	$(CARGO) build --release --locked --package skrouterd --package interop-tests --bin skrouterd --bin demo
