@@ -28,6 +28,16 @@ pub enum TransportError {
 
 // === impl Transport ===
 
+impl<S> Transport<S> {
+    /// The same transport on what is made of its socket.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn try_map<T>(self, make: impl FnOnce(S) -> io::Result<T>) -> io::Result<Transport<T>> {
+        Ok(Transport { socket: make(self.socket)?, tls: self.tls })
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Cleartext on the socket.
     pub const fn plain(socket: S) -> Self {
@@ -118,11 +128,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         self.tls.as_ref().map_or(0, |session| session.unsent())
     }
 
-    /// Sends what TLS holds back.
+    /// Sends what TLS or the socket holds back.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         match &mut self.tls {
             Some(session) => session.poll_flush(cx, &mut self.socket),
-            None => Poll::Ready(Ok(())),
+            None => Pin::new(&mut self.socket).poll_flush(cx).map_err(TransportError::from),
         }
     }
 
@@ -146,6 +156,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 // === impl TransportError ===
 
 impl TransportError {
+    /// The error of the socket, or that of TLS as one.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Io(error) => error,
+            Self::Tls(error) => io::Error::other(error),
+        }
+    }
+
     /// Whether TLS (not the socket) failed.
     #[must_use]
     pub const fn is_tls(&self) -> bool {

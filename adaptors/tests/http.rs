@@ -5,7 +5,7 @@
 
 mod common;
 
-use adaptors::amqp::EndpointParams;
+use adaptors::amqp::{EndpointParams, ListenerParams};
 use adaptors::clock;
 use adaptors::http::{CreateError, HttpParams, Listener, Page};
 use adaptors::runtime::Io;
@@ -60,7 +60,25 @@ fn params(port: u16, tls: Option<TlsProfile>) -> HttpParams {
         policy_vhost: None,
         tls,
     };
-    HttpParams { endpoint, require_ssl: false, authenticate_peer: false, pages: vec![THREAD], root: None }
+    let amqp = ListenerParams {
+        endpoint,
+        authenticate_peer: false,
+        require_encryption: false,
+        require_ssl: false,
+        mechanisms: vec!["EXTERNAL".to_owned()],
+        demand_certificate: false,
+        handshake_timeout: None,
+        failover_list: None,
+        authenticator: None,
+    };
+    HttpParams { amqp, websockets: true, pages: vec![THREAD], root: None }
+}
+
+/// A listener whose peers must use TLS, with a certificate.
+fn demanding(profile: TlsProfile) -> HttpParams {
+    let mut params = params(0, Some(profile));
+    (params.amqp.require_ssl, params.amqp.authenticate_peer) = (true, true);
+    params
 }
 
 fn listening(params: HttpParams, io: &Io) -> (Listener, SocketAddr) {
@@ -167,7 +185,9 @@ async fn tls_and_cleartext_share_a_port() {
 async fn cleartext_is_refused_without_a_word_where_tls_is_required() {
     let certs = Certs::new();
     let tls = client(&certs.profile(), false);
-    let (_listener, bound) = listening(HttpParams { require_ssl: true, ..params(0, Some(certs.profile())) }, &io());
+    let mut params = params(0, Some(certs.profile()));
+    params.amqp.require_ssl = true;
+    let (_listener, bound) = listening(params, &io());
     let refused = Client::plain(bound).await.get("/thread").await;
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.is_empty()));
     assert_well(&Client::secured(bound, &tls, None).await.unwrap().get("/thread").await.unwrap());
@@ -177,16 +197,14 @@ async fn cleartext_is_refused_without_a_word_where_tls_is_required() {
 async fn a_client_certificate_may_be_demanded() {
     let certs = Certs::new();
     let profile = certs.profile();
-    let demanding = HttpParams { require_ssl: true, authenticate_peer: true, ..params(0, Some(profile.clone())) };
-    let (_listener, bound) = listening(demanding, &io());
+    let (_listener, bound) = listening(demanding(profile.clone()), &io());
     // In TLS 1.3 a client hears of it with the answer.
     let refused = async { Client::secured(bound, &client(&profile, false), None).await?.get("/thread").await };
     let refused = refused.await.unwrap_err();
     assert!(refused.is_tls(), "{refused}");
     assert_well(&Client::secured(bound, &client(&profile, true), None).await.unwrap().get("/thread").await.unwrap());
     let unknown = TlsProfile { ca_cert_file: None, ..profile };
-    let demanding = HttpParams { authenticate_peer: true, ..params(0, Some(unknown)) };
-    assert!(matches!(Listener::create(demanding, &io()), Err(CreateError::Tls(_))));
+    assert!(matches!(Listener::create(demanding(unknown), &io()), Err(CreateError::Tls(_))));
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ pub struct LineBuilder {
     relayed: bool,
     /// Of relays.
     delay: Duration,
+    over_websocket: bool,
 }
 
 /// Running routers in a line.
@@ -86,6 +87,7 @@ pub struct Line {
     services: Vec<(Service, Port)>,
     certificates: Certificates,
     relays: Vec<Relay>,
+    over_websocket: bool,
     // Last, so that the routers are gone before their files are.
     folder: TempDir,
 }
@@ -95,9 +97,32 @@ pub struct Line {
 pub struct Node {
     /// The process.
     pub router: Router,
+    ports: Ports,
+}
+
+/// Where a router listens.
+#[derive(Debug)]
+struct Ports {
     amqp: Port,
     amqps: Port,
     inter_router: Port,
+    /// For WebSocket, in a line that has it.
+    ws: Port,
+    wss: Port,
+}
+
+// === impl Ports ===
+
+impl Ports {
+    fn reserve() -> Result<Self> {
+        let [amqp, amqps, inter_router, ws, wss] = [(); 5].map(|()| Port::reserve());
+        Ok(Self { amqp: amqp?, amqps: amqps?, inter_router: inter_router?, ws: ws?, wss: wss? })
+    }
+
+    /// For clients, with TLS, over WebSocket, with TLS, for routers.
+    fn numbers(&self) -> [u16; 5] {
+        [&self.amqp, &self.amqps, &self.ws, &self.wss, &self.inter_router].map(|port| port.number())
+    }
 }
 
 // === impl Tls ===
@@ -140,6 +165,7 @@ impl LineBuilder {
             authenticated_clients: false,
             relayed: false,
             delay: Duration::ZERO,
+            over_websocket: false,
         }
     }
 
@@ -211,6 +237,13 @@ impl LineBuilder {
         self
     }
 
+    /// Lets AMQP clients speak WebSocket.
+    #[must_use]
+    pub fn over_websocket(mut self) -> Self {
+        self.over_websocket = true;
+        self
+    }
+
     /// Leads the connections between routers through relays.
     #[must_use]
     pub fn relayed(mut self) -> Self {
@@ -255,21 +288,20 @@ impl LineBuilder {
         let certificates = Certificates::of(self.identity, folder.path())?;
         let services = self.services.iter().map(|service| Ok((service.clone(), Port::reserve()?)));
         let services: Vec<_> = services.collect::<Result<_>>()?;
-        let ports = self.binaries.iter().map(|_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]));
-        let ports: Vec<_> = ports.collect::<Result<_>>()?;
+        let ports = self.binaries.iter().map(|_| Ports::reserve()).collect::<Result<Vec<_>>>()?;
         let relayed =
-            ports.iter().filter(|_| self.relayed).map(|[_, _, port]| Relay::delayed(port.address(), 0, self.delay));
+            ports.iter().filter(|_| self.relayed).map(|at| Relay::delayed(at.inter_router.address(), 0, self.delay));
         let relays = relayed.collect::<Result<Vec<_>>>()?;
         let dialled = |index: usize| match relays.get(index) {
             Some(relay) => relay.address().port(),
-            None => ports[index][2].number(),
+            None => ports[index].inter_router.number(),
         };
         let dialled: Vec<_> = (0..ports.len()).map(dialled).collect();
         let config = |index| self.config(index, &ports, &dialled, &services, &certificates);
         let configs: Vec<_> = (0..self.binaries.len()).map(config).collect();
-        let start = |((binary, config), [amqp, amqps, inter_router]): ((&Binary, &RouterConfig), [Port; 3])| {
+        let start = |((binary, config), ports): ((&Binary, &RouterConfig), Ports)| {
             let router = Router::start(binary, config, folder.path())?;
-            Ok(Node { router, amqp, amqps, inter_router })
+            Ok(Node { router, ports })
         };
         let described = self.binaries.iter().zip(&configs).zip(ports);
         // Whoever is dialled starts first, so that the first attempt succeeds and nobody logs an error.
@@ -281,13 +313,14 @@ impl LineBuilder {
                 nodes
             }
         };
-        Ok(Line { nodes, services, certificates, relays, folder })
+        let over_websocket = self.over_websocket;
+        Ok(Line { nodes, services, certificates, relays, over_websocket, folder })
     }
 
     fn config(
         &self,
         index: usize,
-        ports: &[[Port; 3]],
+        ports: &[Ports],
         dialled: &[u16],
         services: &[(Service, Port)],
         certificates: &Certificates,
@@ -295,11 +328,16 @@ impl LineBuilder {
         let id = self.names.get(index).cloned();
         let id = id.unwrap_or_else(|| format!("{}{index}", self.binaries[index].name()));
         let mode = if self.binaries.len() > 1 { RouterConfig::interior } else { RouterConfig::standalone };
-        let [amqp, amqps, inter_router] = &ports[index];
+        let [amqp, amqps, ws, wss, inter_router] = ports[index].numbers().map(|number| number.to_string());
         let mut config = mode(&id)
             .tls_profile(certificates)
-            .section("listener", &plain_listener("amqp", &amqp.number().to_string()))
-            .section("listener", &tls_listener("amqps", "normal", &amqps.number().to_string()));
+            .section("listener", &plain_listener("amqp", &amqp))
+            .section("listener", &tls_listener("amqps", "normal", &amqps));
+        if self.over_websocket {
+            for listener in [plain_listener("ws", &ws), tls_listener("wss", "normal", &wss)] {
+                config = config.section("listener", &[listener, vec![("http", "yes")]].concat());
+            }
+        }
         for (module, enable) in &wanted_logs() {
             config = config.section("log", &[("module", module), ("enable", enable)]);
         }
@@ -307,7 +345,7 @@ impl LineBuilder {
             config = config.section("address", &[("prefix", prefix), ("distribution", distribution)]);
         }
         if self.binaries.len() > 1 {
-            config = config.section("listener", &self.inter_router_listener(&inter_router.number().to_string()));
+            config = config.section("listener", &self.inter_router_listener(&inter_router));
             for neighbour in self.dialled_by(index) {
                 let port = dialled[neighbour].to_string();
                 let name = format!("to-{neighbour}");
@@ -443,11 +481,17 @@ impl Line {
 
     /// The route for messages that start at one router and end at another.
     pub fn route(&self, from: usize, to: usize) -> Route {
+        let listeners = |at: usize| {
+            let Ports { amqp, amqps, ws, wss, .. } = &self.nodes[at].ports;
+            if self.over_websocket { [ws, wss] } else { [amqp, amqps] }.map(|port| port.address())
+        };
+        let ([send, send_tls], [recv, recv_tls]) = (listeners(from), listeners(to));
         Route {
-            send: self.nodes[from].amqp(),
-            recv: self.nodes[to].amqp(),
-            send_tls: self.nodes[from].amqps(),
-            recv_tls: self.nodes[to].amqps(),
+            send,
+            recv,
+            send_tls,
+            recv_tls,
+            over_websocket: self.over_websocket,
             routers: self.nodes.iter().map(|node| node.router.id().to_owned()).collect(),
             certificates: self.certificates.clone(),
         }
@@ -529,17 +573,17 @@ impl Line {
 impl Node {
     /// Address of the listener for clients without TLS.
     pub fn amqp(&self) -> SocketAddr {
-        self.amqp.address()
+        self.ports.amqp.address()
     }
 
     /// Address of the listener for clients with TLS and a certificate.
     pub fn amqps(&self) -> SocketAddr {
-        self.amqps.address()
+        self.ports.amqps.address()
     }
 
     /// Address of the listener for other routers.
     pub fn inter_router(&self) -> SocketAddr {
-        self.inter_router.address()
+        self.ports.inter_router.address()
     }
 
     /// A new management connection to this router.

@@ -1,7 +1,7 @@
 //! AMQP clients of three implementations, through one router and through two that are joined with mutual TLS.
 
 use interop_tests::harness::run;
-use interop_tests::scenarios::amqp::{Peer, line, require, theme};
+use interop_tests::scenarios::amqp::{Peer, line_for, require, theme};
 use interop_tests::topology::LineBuilder;
 
 /// Declares a module with the given tests for each topology, for one peer.
@@ -24,7 +24,7 @@ macro_rules! themes {
                 fn $theme() {
                     run(|| {
                         require($peer)?;
-                        let line = line(LineBuilder::ours($count)?).start()?;
+                        let line = line_for($peer, LineBuilder::ours($count)?).start()?;
                         theme(&line, $peer, stringify!($theme), $from, $to)
                     });
                 }
@@ -38,6 +38,10 @@ themes!(proton: Peer::Proton, [
     balanced, request_reply, query, tls,
 ]);
 themes!(rhea: Peer::Rhea, [
+    unsettled, presettled, many, large_stream, anonymous, outcomes, drain, link_close, suspend, multicast, closest,
+    balanced, request_reply, query, tls,
+]);
+themes!(rhea_over_websocket: Peer::RheaOverWebSocket, [
     unsettled, presettled, many, large_stream, anonymous, outcomes, drain, link_close, suspend, multicast, closest,
     balanced, request_reply, query, tls,
 ]);

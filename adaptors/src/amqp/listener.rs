@@ -8,9 +8,11 @@ use crate::clock;
 use crate::listening::{self, Listening, Service, Words, load_tls};
 use crate::runtime::Io;
 use crate::start::{Begun, START_LIMIT, StartError, amqp_opening, begin, read_first};
+use crate::tasks::Owner;
 use crate::tls::{ServerOptions, SessionInfo, TlsConfigError, TlsServer};
 use crate::transport::Transport;
 use amqp_core::Instant;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use router_engine::core::connection::{ConnFacts, ConnHandle, ConnParams};
 use router_engine::core::ids::ConnId;
@@ -20,6 +22,8 @@ use router_engine::memory::BUDGET;
 use router_engine::port::{AmqpPort, PortError, SaslParams, TlsInfo};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// What is said of peers that do not open in time.
@@ -40,6 +44,26 @@ pub struct Amqp {
 
 /// An AMQP listener and what it shares with its connections.
 type Shared = Listening<Amqp>;
+
+/// A connection that comes to AMQP by another protocol.
+pub(crate) struct Upgraded {
+    /// The protocol, for the log.
+    pub(crate) protocol: &'static str,
+    pub(crate) peer: SocketAddr,
+    /// Our end of its socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// TLS below that protocol: what its handshake established, and with which credentials.
+    pub(crate) tls: Option<(SessionInfo, TlsServer)>,
+}
+
+/// How a connection came to AMQP.
+struct Beginning {
+    /// What the peer sent first.
+    first: Bytes,
+    tls: Option<TlsInfo>,
+    /// When the time for the handshake began.
+    started: Instant,
+}
 
 /// The connections accepted with TLS.
 #[derive(Debug)]
@@ -65,11 +89,8 @@ impl Listener {
     /// When its TLS profile cannot be used.
     pub fn create(params: ListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = load_tls(&params.endpoint, &tls_options(&params))?;
-        let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
-        let record = AccessRecord::begin(io.router(), &params);
         let owner = io.carrier(format!("listener {}", params.endpoint.name));
-        let secured = Mutex::new(Secured { oldest_valid, connections: Vec::new() });
-        Ok(Self::new(Amqp { params, io: io.clone(), secured, record }, tls, owner))
+        Ok(Self::new(Amqp::new(params, io), tls, owner))
     }
 }
 
@@ -78,6 +99,159 @@ fn tls_options(params: &ListenerParams) -> ServerOptions {
 }
 
 // === impl Amqp ===
+
+impl Amqp {
+    /// What connections of a listener with these parameters are to be.
+    pub(crate) fn new(params: ListenerParams, io: &Io) -> Self {
+        let oldest_valid = params.endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
+        let record = AccessRecord::begin(io.router(), &params);
+        let secured = Mutex::new(Secured { oldest_valid, connections: Vec::new() });
+        Self { params, io: io.clone(), secured, record }
+    }
+
+    pub(crate) const fn params(&self) -> &ListenerParams {
+        &self.params
+    }
+
+    pub(crate) const fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// The life of a connection that speaks AMQP from now on, after the handshake of another protocol.
+    pub(crate) async fn serve_upgraded<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        transport: Transport<S>,
+        upgraded: Upgraded,
+        owner: &Owner,
+    ) {
+        let Upgraded { protocol, peer, local, tls } = upgraded;
+        let conn = self.conn_params(peer, local, tls.as_ref().map(|(_, tls)| tls.ordinal()));
+        let registration = Registration::new(&self.io, conn.clone());
+        let id = registration.id();
+        let address = self.params.endpoint.address();
+        log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer} ({protocol})");
+        let run = self.run_upgraded(transport, tls, conn, registration);
+        self.until_stopped(owner, id, peer, run).await;
+    }
+
+    async fn run_upgraded<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut transport: Transport<S>,
+        tls: Option<(SessionInfo, TlsServer)>,
+        conn: ConnParams,
+        registration: Registration,
+    ) -> Option<PortError> {
+        let started = clock::now();
+        let mut _secured = None;
+        if let Some((_, tls)) = &tls {
+            let Some(entry) = SecuredEntry::new(&self.secured, registration.id(), tls.ordinal()) else {
+                log_expired(registration.id());
+                return None;
+            };
+            _secured = Some(entry);
+        }
+        let first = match tokio::time::timeout(self.start_limit(), read_first(&mut transport)).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(error)) => return start_failure(&error, &conn.facts.host),
+            Err(_) => return Some(handshake_timeout()),
+        };
+        let tls = tls.map(|(info, tls)| tls_info_of(&info, &tls));
+        self.converse(transport, Beginning { first, tls, started }, conn, registration).await
+    }
+
+    fn conn_params(&self, peer: SocketAddr, local: Option<SocketAddr>, tls_ordinal: Option<u64>) -> ConnParams {
+        let facts =
+            ConnFacts { host: peer.to_string(), local_socket: local.map(|address| address.to_string()), tls_ordinal };
+        let endpoint = &self.params.endpoint;
+        endpoint.conn_params(endpoint.role, facts)
+    }
+
+    /// How long a peer may take until it speaks AMQP.
+    fn start_limit(&self) -> Duration {
+        self.params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT))
+    }
+
+    /// Runs a connection to its end or that of its listener, and tells of a failure.
+    async fn until_stopped(
+        &self,
+        owner: &Owner,
+        id: ConnId,
+        peer: SocketAddr,
+        run: impl Future<Output = Option<PortError>>,
+    ) {
+        let ended = tokio::select! {
+            // What is there to be sent when it is told to stop still goes out.
+            biased;
+            ended = run => ended,
+            () = owner.stopped() => {
+                log!(LogModule::Server, Level::Info, conn = id, "Closing connection on shutdown");
+                return;
+            }
+        };
+        let Some(failure) = ended else { return };
+        if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
+            log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
+            return;
+        }
+        let text = format!("{} {}", failure.condition, failure.description);
+        let (text, address) = (text.trim_end(), self.params.endpoint.address());
+        log!(LogModule::Server, Level::Error, conn = id, "Connection from {peer} (to {address}) failed: {text}");
+    }
+
+    /// Speaks AMQP until either side has ended it; returns what to report.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        transport: Transport<S>,
+        beginning: Beginning,
+        conn: ConnParams,
+        registration: Registration,
+    ) -> Option<PortError> {
+        let (id, facts) = (registration.id(), conn.facts.clone());
+        let port = self.make_port(beginning, conn, registration.into_handle());
+        let mut driver = Driver::new(transport, port, id).with_authenticator(self.params.authenticator.clone());
+        // What is open for as long as the connection is.
+        let open = Arc::new(Mutex::new(None));
+        if let Some(record) = self.record.clone() {
+            let open = Arc::clone(&open);
+            driver = driver.with_on_opened(Box::new(move |port| {
+                if !port.is_data_only() {
+                    *open.lock() = Some(record.opened(facts.tls_ordinal));
+                }
+            }));
+        }
+        let ending = (&mut driver).await;
+        drop(open);
+        let failure = ending.failure(&facts.host);
+        if ending.lingers() {
+            driver.linger().await;
+        }
+        failure
+    }
+
+    /// The port of a connection that has begun.
+    fn make_port(&self, beginning: Beginning, conn: ConnParams, handle: ConnHandle) -> AmqpPort {
+        let Beginning { first, tls, started } = beginning;
+        let sasl = SaslParams::Server {
+            require: self.params.authenticate_peer,
+            mechanisms: self.params.mechanisms.clone(),
+            external_identity: tls.as_ref().and_then(|tls| tls.user.clone()),
+        };
+        let mut port_params = self.params.endpoint.port_params(conn, sasl);
+        port_params.open.access_id = self.record.as_ref().map(|record| record.id());
+        port_params.open.failover_list.clone_from(&self.params.failover_list);
+        // What TLS used up of the time for the handshake is gone.
+        port_params.handshake_timeout =
+            self.params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
+        let mut port = AmqpPort::new(port_params, handle, Arc::clone(self.io.router()), clock::now());
+        if let Some(tls) = tls {
+            port.set_tls(tls);
+        }
+        if !first.is_empty() {
+            port.receive(first);
+        }
+        port
+    }
+}
 
 impl Service for Amqp {
     const WORDS: Words = Words {
@@ -122,20 +296,6 @@ impl Service for Amqp {
     }
 }
 
-// === impl Shared ===
-
-impl Shared {
-    fn conn_params(&self, stream: &TcpStream, peer: SocketAddr) -> ConnParams {
-        let facts = ConnFacts {
-            host: peer.to_string(),
-            local_socket: stream.local_addr().ok().map(|a| a.to_string()),
-            tls_ordinal: self.tls().as_ref().map(TlsServer::ordinal),
-        };
-        let endpoint = &self.service.params.endpoint;
-        endpoint.conn_params(endpoint.role, facts)
-    }
-}
-
 // === impl Secured ===
 
 impl Secured {
@@ -176,34 +336,19 @@ fn log_expired(conn: ConnId) {
 
 /// The life of an accepted connection.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    shared.service.params.endpoint.prepare(&stream);
-    let conn = shared.conn_params(&stream, peer);
+    let amqp = &shared.service;
+    amqp.params.endpoint.prepare(&stream);
+    let ordinal = shared.tls().as_ref().map(TlsServer::ordinal);
+    let conn = amqp.conn_params(peer, stream.local_addr().ok(), ordinal);
     let address = shared.address();
-    let registration = Registration::new(&shared.service.io, conn.clone());
+    let registration = Registration::new(&amqp.io, conn.clone());
     let id = registration.id();
     log!(LogModule::Server, Level::Debug, conn = id, separator = ": ", "Accepting incoming connection to '{address}'");
-    if shared.service.params.endpoint.tls.is_some() {
+    if amqp.params.endpoint.tls.is_some() {
         log!(LogModule::Server, Level::Debug, conn = id, "Configuring SSL on {address}");
     }
     log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer}");
-    let ended = tokio::select! {
-        // What is there to be sent when it is told to stop still goes out.
-        biased;
-        ended = run(&shared, stream, conn, registration) => ended,
-        () = shared.owner.stopped() => {
-            log!(LogModule::Server, Level::Info, conn = id, "Closing connection on shutdown");
-            return;
-        }
-    };
-    if let Some(failure) = ended {
-        if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
-            log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
-            return;
-        }
-        let text = format!("{} {}", failure.condition, failure.description);
-        let text = text.trim_end();
-        log!(LogModule::Server, Level::Error, conn = id, "Connection from {peer} (to {address}) failed: {text}");
-    }
+    amqp.until_stopped(&shared.owner, id, peer, run(&shared, stream, conn, registration)).await;
 }
 
 /// Runs an accepted connection to its end; returns what to report.
@@ -211,20 +356,16 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
     let id = registration.id();
     let started = clock::now();
     let mut transport = Transport::plain(stream);
-    let params = &shared.service.params;
-    let require_encryption = params.require_encryption || params.require_ssl;
+    let amqp = &shared.service;
+    let require_encryption = amqp.params.require_encryption || amqp.params.require_ssl;
     let start = async {
         let mut begun = begin(&mut transport, amqp_opening, require_encryption, || shared.tls()).await?;
         let Some(tls) = &begun.tls else { return Ok(Some((begun, None))) };
-        let Some(secured) = SecuredEntry::new(&shared.service.secured, id, tls.ordinal()) else { return Ok(None) };
+        let Some(secured) = SecuredEntry::new(&amqp.secured, id, tls.ordinal()) else { return Ok(None) };
         begun.first = read_first(&mut transport).await?;
         Ok::<_, StartError>(Some((begun, Some(secured))))
     };
-    let limit = params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT));
-    let Ok(begun) = tokio::time::timeout(limit, start).await else {
-        let condition = "amqp:not-allowed".to_owned();
-        return Some(PortError { condition, description: HANDSHAKE_TIMEOUT.to_owned() });
-    };
+    let Ok(begun) = tokio::time::timeout(amqp.start_limit(), start).await else { return Some(handshake_timeout()) };
     let (Begun { first, tls }, _secured) = match begun {
         Ok(Some(begun)) => begun,
         Ok(None) => {
@@ -233,64 +374,23 @@ async fn run(shared: &Shared, stream: TcpStream, conn: ConnParams, registration:
         }
         Err(error) => return start_failure(&error, &conn.facts.host),
     };
-    let handle = registration.into_handle();
-    let mut port = make_port(shared, &transport, tls.as_ref(), conn.clone(), handle, started);
-    if !first.is_empty() {
-        port.receive(first);
-    }
-    let mut driver = Driver::new(transport, port, id).with_authenticator(shared.service.params.authenticator.clone());
-    // What is open for as long as the connection is.
-    let open = Arc::new(Mutex::new(None));
-    if let Some(record) = shared.service.record.clone() {
-        let (open, ordinal) = (Arc::clone(&open), conn.facts.tls_ordinal);
-        driver = driver.with_on_opened(Box::new(move |port| {
-            if !port.is_data_only() {
-                *open.lock() = Some(record.opened(ordinal));
-            }
-        }));
-    }
-    let ending = (&mut driver).await;
-    drop(open);
-    let failure = ending.failure(&conn.facts.host);
-    if ending.lingers() {
-        driver.linger().await;
-    }
-    failure
+    let tls = transport.info().zip(tls.as_ref()).map(|(info, tls)| tls_info_of(info, tls));
+    amqp.converse(transport, Beginning { first, tls, started }, conn, registration).await
 }
 
-/// The port of a connection that has begun.
-fn make_port(
-    shared: &Shared,
-    transport: &Transport<TcpStream>,
-    tls: Option<&TlsServer>,
-    conn: ConnParams,
-    handle: ConnHandle,
-    started: Instant,
-) -> AmqpPort {
-    let params = &shared.service.params;
-    let secured = transport.info().zip(tls);
-    let user = secured.and_then(|(info, tls)| tls.user(info.peer_certificate.as_ref()?));
-    let sasl = SaslParams::Server {
-        require: params.authenticate_peer,
-        mechanisms: params.mechanisms.clone(),
-        external_identity: user.clone(),
-    };
-    let mut port_params = params.endpoint.port_params(conn, sasl);
-    port_params.open.access_id = shared.service.record.as_ref().map(|record| record.id());
-    port_params.open.failover_list.clone_from(&params.failover_list);
-    // What TLS used up of the time for the handshake is gone.
-    port_params.handshake_timeout =
-        params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
-    let mut port = AmqpPort::new(port_params, handle, Arc::clone(shared.service.io.router()), clock::now());
-    if let Some((info, _)) = secured {
-        port.set_tls(tls_info(info, user));
-    }
-    port
+/// What a port is told of TLS below it, and of who the peer is by its certificate.
+fn tls_info_of(info: &SessionInfo, tls: &TlsServer) -> TlsInfo {
+    tls_info(info, info.peer_certificate.as_ref().and_then(|certificate| tls.user(certificate)))
 }
 
 /// What a port is told of TLS below it.
 pub(super) fn tls_info(info: &SessionInfo, user: Option<String>) -> TlsInfo {
     TlsInfo { protocol: info.protocol.to_owned(), cipher: info.cipher.to_owned(), ssf: info.ssf, user }
+}
+
+/// The peer has not begun in time.
+fn handshake_timeout() -> PortError {
+    PortError { condition: "amqp:not-allowed".to_owned(), description: HANDSHAKE_TIMEOUT.to_owned() }
 }
 
 fn start_failure(error: &StartError, peer: &str) -> Option<PortError> {
@@ -310,7 +410,6 @@ pub(crate) mod tests {
     use crate::tasks::contained;
     use router_engine::core::connection::ConnectionRole;
     use router_engine::core::{Mode, RouterConfig};
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// A listener for clients on a port of the loopback interface.

@@ -14,5 +14,6 @@ pub(crate) use listener::tests as testing;
 pub use crate::listening::ListenError;
 pub use connector::{Connector, ConnectorState, ConnectorStatus};
 pub use driver::{Driver, Ending, OnOpened};
+pub(crate) use listener::Upgraded;
 pub use listener::{Amqp, Listener};
 pub use params::{Authenticator, ConnectorParams, DataConnections, EndpointParams, ListenerParams};

@@ -3,16 +3,19 @@
 use super::io::HttpIo;
 use super::listener::Http;
 use super::seats::Seat;
-use super::site::asks_for_websocket;
+use super::site::Site;
 use super::timer::TokioTimer;
-use crate::listening::Listening;
+use super::websocket::{self, BinaryStream, Cleartext, Offer, OfferError};
+use crate::amqp::Upgraded;
+use crate::listening::{Listening, Service};
 use crate::start::{Begun, StartError, begin, tls_opening};
 use crate::tls::TlsServer;
 use crate::transport::Transport;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
+use parking_lot::Mutex;
 use router_engine::log::{Level, LogModule};
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// How long a peer may take for its TLS handshake, for the head of a request, and until the next one begins.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -68,12 +72,18 @@ async fn converse(
     peer: SocketAddr,
     seat: &Arc<Seat>,
 ) {
+    let agreed = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
-        if asks_for_websocket(request.headers()) {
-            listening.service.log_websocket(peer);
-        }
-        let busy = seat.busy();
-        Box::pin(async { Ok::<_, Infallible>(listening.service.site.answer(request, busy).await) })
+        let (busy, agreed) = (seat.busy(), &agreed);
+        Box::pin(async move {
+            if !websocket::is_asked_for(request.headers()) {
+                return Ok::<_, Infallible>(listening.service.site.answer(request, busy).await);
+            }
+            let offer = judge(&listening.service, &request);
+            let answer = Site::answer_offer(offer.as_ref().map_err(|error| *error), busy);
+            *agreed.lock() = offer.ok();
+            Ok(answer)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer)
@@ -91,10 +101,55 @@ async fn converse(
         Pin::new(&mut connection).graceful_shutdown();
         ended = Some(poll_fn(|cx| connection.poll_without_shutdown(cx)).await);
     }
-    if let Some(Err(error)) = ended {
+    if let Some(Err(error)) = &ended {
         router_engine::log!(LogModule::Http, Level::Debug, "Connection from {peer} failed: {error}");
     }
-    connection.into_parts().io.finish().await;
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    match (ended, agreed.into_inner()) {
+        (Some(Ok(())), Some(offer)) => upgrade(listening, Cleartext::after(io, read_buf), offer, tls, peer).await,
+        _ => io.finish().await,
+    }
+}
+
+/// What becomes of a request for WebSocket.
+fn judge(http: &Http, request: &Request<Incoming>) -> Result<Offer, OfferError> {
+    if http.amqp.refuses() {
+        return Err(OfferError::Memory);
+    }
+    Offer::of(request.method(), request.version(), request.headers())
+}
+
+/// Has a connection that speaks WebSocket from now on speak AMQP, on the threads that move traffic.
+async fn upgrade(
+    listening: &Arc<Listening<Http>>,
+    cleartext: Cleartext<TcpStream>,
+    offer: Offer,
+    tls: Option<TlsServer>,
+    peer: SocketAddr,
+) {
+    let refusal = match offer.subprotocol {
+        _ if !listening.service.websockets => Some(("cannot-upgrade", CloseCode::Error)),
+        None => Some(("the subprotocol has to be amqp or binary", CloseCode::Protocol)),
+        Some(_) => None,
+    };
+    if let Some((reason, code)) = refusal {
+        let host = peer.ip();
+        router_engine::log!(LogModule::Http, Level::Error, "Error on HTTP connection from {host}: {reason}");
+        return BinaryStream::new(cleartext).await.refuse(reason, code).await;
+    }
+    let (transport, rest) = cleartext.into_parts();
+    let local = transport.socket().local_addr().ok();
+    let tls = transport.info().cloned().zip(tls);
+    let upgraded = Upgraded { protocol: "WebSocket", peer, local, tls };
+    let Ok(transport) = transport.try_map(TcpStream::into_std) else { return };
+    let served = Arc::clone(listening);
+    let serve = async move {
+        // Its readiness is told to the threads that serve it now.
+        let Ok(transport) = transport.try_map(TcpStream::from_std) else { return };
+        let octets = Transport::plain(BinaryStream::new(Cleartext::new(transport, rest)).await);
+        served.service.amqp.serve_upgraded(octets, upgraded, &served.owner).await;
+    };
+    listening.owner.spawn_on(listening.service.amqp.io().tasks().executor(), "connection", serve);
 }
 
 /// Ready when a connection that was made with these credentials is to take no further request.

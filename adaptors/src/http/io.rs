@@ -34,6 +34,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpIo<S> {
         Self { transport, rest: first, stalled: None }
     }
 
+    /// The transport, and octets that were read from it and not asked for.
+    pub(super) fn into_parts(self) -> (Transport<S>, Bytes) {
+        (self.transport, self.rest)
+    }
+
     /// Ends the connection so that the peer gets what it was sent last: a socket that is closed with unread input would
     /// be reset.
     pub(super) async fn finish(mut self) {
@@ -49,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpIo<S> {
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T, TransportError>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(result) = written {
             self.stalled = None;
-            return Poll::Ready(result.map_err(io_error));
+            return Poll::Ready(result.map_err(TransportError::into_io));
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_LIMIT)));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -60,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for HttpIo<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
-            this.rest = ready!(this.transport.poll_read(cx)).map_err(io_error)?.unwrap_or_default();
+            this.rest = ready!(this.transport.poll_read(cx)).map_err(TransportError::into_io)?.unwrap_or_default();
         }
         let taken = this.rest.split_to(this.rest.len().min(buf.remaining()));
         buf.put_slice(&taken);
@@ -97,12 +102,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for HttpIo<S> {
         let this = self.get_mut();
         let written = this.transport.poll_write(cx, slices);
         this.watch(cx, written)
-    }
-}
-
-fn io_error(error: TransportError) -> io::Error {
-    match error {
-        TransportError::Io(error) => error,
-        TransportError::Tls(error) => io::Error::other(error),
     }
 }

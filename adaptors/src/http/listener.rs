@@ -3,7 +3,7 @@
 use super::connection;
 use super::seats::Seats;
 use super::site::{Page, Site};
-use crate::amqp::EndpointParams;
+use crate::amqp::{Amqp, EndpointParams, ListenerParams};
 use crate::listening::{self, Listening, Service, Words, load_tls};
 use crate::runtime::Io;
 use crate::tasks::Owner;
@@ -13,7 +13,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -26,12 +25,11 @@ pub type Listener = listening::Listener<Http>;
 /// Configuration of an HTTP listener.
 #[derive(Debug, Clone)]
 pub struct HttpParams {
-    /// Where it listens, and with which TLS profile. What is only of AMQP is not read.
-    pub endpoint: EndpointParams,
-    /// Peers must use TLS, if there is a profile.
-    pub require_ssl: bool,
-    /// Peers that use TLS must present a certificate.
-    pub authenticate_peer: bool,
+    /// Where it listens, whether peers must use TLS, if there is a profile, and whether those that do must present a
+    /// certificate; and what AMQP connections are to be that come over WebSocket.
+    pub amqp: ListenerParams,
+    /// Peers may speak AMQP over WebSocket.
+    pub websockets: bool,
     /// Pages, in the order in which their paths are looked at.
     pub pages: Vec<Page>,
     /// The directory of files to serve.
@@ -52,15 +50,14 @@ pub enum CreateError {
 /// What HTTP listeners do with connections.
 #[derive(Debug)]
 pub struct Http {
-    endpoint: EndpointParams,
+    pub(super) amqp: Amqp,
+    pub(super) websockets: bool,
     tls_options: ServerOptions,
     pub(super) require_ssl: bool,
     pub(super) site: Site,
     pub(super) seats: Seats,
     /// Credentials with a lower ordinal are no longer valid.
     pub(super) oldest_valid: watch::Sender<u64>,
-    /// A peer has asked for WebSocket, and this was logged.
-    told_of_websocket: AtomicBool,
 }
 
 // === impl Listener ===
@@ -71,7 +68,7 @@ impl Listener {
     /// # Errors
     /// When its TLS profile cannot be used, or there can be no thread for it.
     pub fn create(params: HttpParams, io: &Io) -> Result<Self, CreateError> {
-        let owner = io.http_carrier(format!("listener {}", params.endpoint.name))?;
+        let owner = io.http_carrier(format!("listener {}", params.amqp.endpoint.name))?;
         Ok(Self::on(owner, params, io, MAX_CONNECTIONS)?)
     }
 
@@ -82,39 +79,26 @@ impl Listener {
         io: &Io,
         max_connections: usize,
     ) -> Result<Self, TlsConfigError> {
-        let HttpParams { endpoint, require_ssl, authenticate_peer, pages, root } = params;
+        let HttpParams { amqp, websockets, pages, root } = params;
+        let (endpoint, authenticate_peer) = (&amqp.endpoint, amqp.authenticate_peer);
         // Nothing else is spoken here.
         let tls_options = ServerOptions { authenticate_peer, alpn: vec![b"http/1.1".to_vec()] };
-        let tls = load_tls(&endpoint, &tls_options)?;
+        let tls = load_tls(endpoint, &tls_options)?;
         let oldest_valid = endpoint.tls.as_ref().map_or(0, |profile| profile.oldest_valid_ordinal);
         let service = Http {
-            require_ssl: require_ssl && tls.is_some(),
-            endpoint,
+            require_ssl: amqp.require_ssl && tls.is_some(),
+            amqp: Amqp::new(amqp, io),
+            websockets,
             tls_options,
             site: Site::new(io.clone(), pages, root),
             seats: Seats::new(max_connections),
             oldest_valid: watch::Sender::new(oldest_valid),
-            told_of_websocket: AtomicBool::new(false),
         };
         Ok(Self::new(service, tls, owner))
     }
 }
 
 // === impl Http ===
-
-impl Http {
-    /// Tells once that peers ask for WebSocket and get none.
-    pub(super) fn log_websocket(&self, peer: SocketAddr) {
-        if !self.told_of_websocket.swap(true, Ordering::Relaxed) {
-            let address = self.endpoint.address();
-            router_engine::log!(
-                LogModule::Http,
-                Level::Error,
-                "WebSocket is not supported: {peer} asked for it at {address} (others who do are not logged)"
-            );
-        }
-    }
-}
 
 impl Service for Http {
     const WORDS: Words = Words {
@@ -126,7 +110,7 @@ impl Service for Http {
     };
 
     fn endpoint(&self) -> &EndpointParams {
-        &self.endpoint
+        &self.amqp.params().endpoint
     }
 
     fn tls_options(&self) -> ServerOptions {
@@ -144,5 +128,6 @@ impl Service for Http {
 
     fn expire(&self, oldest_valid: u64) {
         self.oldest_valid.send_replace(oldest_valid);
+        self.amqp.expire(oldest_valid);
     }
 }

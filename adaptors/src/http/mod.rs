@@ -5,7 +5,9 @@
 //!  [`listening`]        TLS, limits                            '--> files (threads that may wait for a disk)
 //! ```
 //!
-//! All connections are tasks of one thread, which moves no other traffic and never waits. What a peer can make it hold:
+//! A peer that asks for WebSocket becomes an AMQP connection ([`websocket`]), and is the workers' from then on.
+//!
+//! All other connections are tasks of one thread, which moves no other traffic and never waits. What a peer can make it hold:
 //! 1,000 connections a listener ([`seats`]), of each 16 KiB of input and 64 KiB of output.
 //!
 //! [`listening`]: crate::listening
@@ -21,6 +23,7 @@ mod site;
 mod tests;
 pub(crate) mod thread;
 mod timer;
+mod websocket;
 
 pub use listener::{CreateError, Http, HttpParams, Listener};
 pub use site::Page;

@@ -4,12 +4,13 @@ use super::body::{AnswerBody, Content};
 use super::files::{self, Found};
 use super::seats::Busy;
 use super::thread::WAITING_THREADS;
+use super::websocket::{Offer, OfferError};
 use crate::runtime::Io;
 use crate::tasks::blocking::{FILES, PAGES};
 use bytes::Bytes;
 use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
-use hyper::header::{IF_NONE_MATCH, SERVER, UPGRADE};
+use hyper::header::{IF_NONE_MATCH, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -77,17 +78,32 @@ impl Site {
     /// Answers a request.
     pub(super) async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>, busy: Busy) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let mut answer = if asks_for_websocket(&head.headers) {
-            last(text(StatusCode::NOT_IMPLEMENTED, "WebSocket is not supported\n"))
-        } else if !matches!(timeout(BODY_LIMIT, is_read(body)).await, Ok(true)) {
+        let answer = if !matches!(timeout(BODY_LIMIT, is_read(body)).await, Ok(true)) {
             last(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or takes too long\n"))
         } else if let Some(page) = self.pages.iter().find(|page| page.has(head.uri.path())) {
             self.page(*page).await
         } else {
             self.file(&head.method, head.uri.path(), &head.headers).await
         };
-        answer.headers_mut().insert(SERVER, HeaderValue::from_static("skupper-router"));
-        answer.map(|content| AnswerBody::new(content, busy))
+        signed(answer, busy)
+    }
+
+    /// Answers a request for WebSocket.
+    pub(super) fn answer_offer(offer: Result<&Offer, OfferError>, busy: Busy) -> Response<AnswerBody> {
+        let answer = match offer {
+            Ok(offer) => {
+                let mut answer = Response::new(Content::Text(Bytes::new()));
+                *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                answer.headers_mut().extend(offer.headers());
+                answer
+            }
+            Err(error) => {
+                let mut answer = last(text(error.status(), error.to_string()));
+                answer.headers_mut().extend(error.header());
+                answer
+            }
+        };
+        signed(answer, busy)
     }
 
     async fn page(&self, page: Page) -> Answer {
@@ -128,11 +144,10 @@ impl Site {
     }
 }
 
-/// Whether a peer wants to speak WebSocket. Other upgrades, as to HTTP/2, may be ignored (RFC 9110, 7.8).
-pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let is_meant =
-        |protocols: &[u8]| protocols.split(|&c| c == b',').any(|p| p.trim_ascii().eq_ignore_ascii_case(b"websocket"));
-    headers.get_all(UPGRADE).iter().any(|protocols| is_meant(protocols.as_bytes()))
+/// An answer with what all have.
+fn signed(mut answer: Answer, busy: Busy) -> Response<AnswerBody> {
+    answer.headers_mut().insert(SERVER, HeaderValue::from_static("skupper-router"));
+    answer.map(|content| AnswerBody::new(content, busy))
 }
 
 /// Takes a body, as far as it is small enough.

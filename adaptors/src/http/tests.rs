@@ -1,5 +1,7 @@
 //! What peers can do to an HTTP listener, and what it does then.
 
+mod websocket;
+
 use super::*;
 use crate::amqp::testing;
 use crate::runtime::Io;
@@ -31,18 +33,22 @@ struct Answer {
 
 impl Served {
     fn with(pages: &[Page], max_connections: usize) -> Self {
+        Self::having(pages, max_connections, |_| {})
+    }
+
+    fn having(pages: &[Page], max_connections: usize, change: impl FnOnce(&mut HttpParams)) -> Self {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("served-{}-{number}", std::process::id()));
         fs::create_dir_all(&root).expect("a folder");
         let io = testing::io();
-        let params = HttpParams {
-            endpoint: testing::params("0".to_owned()).endpoint,
-            require_ssl: false,
-            authenticate_peer: false,
+        let mut params = HttpParams {
+            amqp: testing::params("0".to_owned()),
+            websockets: true,
             pages: pages.to_vec(),
             root: Some(root.clone()),
         };
+        change(&mut params);
         let owner = io.carrier("listener l".to_owned());
         let listener = Listener::on(owner, params, &io, max_connections).expect("no TLS");
         listener.activate().expect("listens");
@@ -260,18 +266,6 @@ async fn too_many_connections_make_room() {
     second.write_all(get("/well").as_bytes()).await.expect("sent");
     let mut octets = [0; 12];
     second.read_exact(&mut octets).await.expect("it lives");
-}
-
-#[tokio::test]
-async fn websocket_is_refused_and_told_of_once() {
-    capture::start();
-    let served = Served::with(&[WELL], 10);
-    let upgrade = |to: &str| format!("GET /well HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {to}\r\n\r\n");
-    for _ in 0..2 {
-        assert_eq!(served.ask(&upgrade("WebSocket")).await[0].status, 501);
-    }
-    assert_eq!(served.ask(&upgrade("h2c")).await[0].status, 200);
-    assert_eq!(capture::with("WebSocket is not supported").len(), 1);
 }
 
 #[tokio::test]

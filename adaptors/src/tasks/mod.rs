@@ -64,6 +64,11 @@ impl Tasks {
         Self { handle, process, owners: Mutex::default() }
     }
 
+    /// The executor of what has none of its own.
+    pub(crate) const fn executor(&self) -> &Handle {
+        &self.handle
+    }
+
     /// A new owner. One that comes during a shutdown is in the registry's phase from the start.
     pub(crate) fn owner(&self, name: String, stage: Stage) -> Arc<Owner> {
         self.owner_on(self.handle.clone(), name, stage)

@@ -226,8 +226,18 @@ impl Owner {
     /// Runs a task that heeds the phase. Tasks of one name are of one kind. False, and the work is dropped, when no
     /// task may begin.
     pub fn spawn(self: &Arc<Self>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        self.spawn_on(&self.handle, name, work)
+    }
+
+    /// As [`Self::spawn`], on another executor than the owner's.
+    pub(crate) fn spawn_on(
+        self: &Arc<Self>,
+        executor: &Handle,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> bool {
         let Some(member) = self.enlist(name, None) else { return false };
-        self.run(member.seat(), Owned { work, _member: member });
+        self.run_on(executor, member.seat(), Owned { work, _member: member });
         true
     }
 
@@ -250,11 +260,15 @@ impl Owner {
     }
 
     /// Runs the work of the task in a seat, all of it or what comes next: it holds its [`Member`].
+    pub(crate) fn run(&self, seat: Seat, work: impl Future<Output = ()> + Send + 'static) {
+        self.run_on(&self.handle, seat, work);
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks begin")]
-    pub(crate) fn run(&self, Seat(key): Seat, work: impl Future<Output = ()> + Send + 'static) {
+    fn run_on(&self, executor: &Handle, Seat(key): Seat, work: impl Future<Output = ()> + Send + 'static) {
         let number = self.next_number();
         // Without the lock: an executor that ends drops the work at once, and the member takes the lock.
-        let handle = self.handle.spawn(work).abort_handle();
+        let handle = executor.spawn(work).abort_handle();
         let mut table = self.table.lock();
         // The work may be over by now: passed on, or its seat another's.
         if let Some(task) = table.get_mut(key).filter(|task| task.number < number) {

@@ -4,6 +4,7 @@
 const crypto = require('crypto');
 const fs = require('fs');
 const rhea = require('rhea');
+const { WebSocket } = require('ws');
 
 // Only bounds failing tests: nothing below waits a fixed time.
 const PATIENCE_MS = 40000;
@@ -47,15 +48,30 @@ function next(emitter, events, what) {
     });
 }
 
+// How all connections of the process are made.
+const settings = { overWebSocket: false };
+
 async function connect(url, tls) {
     const [host, port] = url.split(':');
     const options = { host, port: Number(port), reconnect: false, container_id: unique('rhea') };
+    const security = tls && {
+        rejectUnauthorized: true, ca: [fs.readFileSync(tls.ca)], cert: fs.readFileSync(tls.certificate),
+        key: fs.readFileSync(tls.key),
+    };
     if (tls) {
-        Object.assign(options, {
-            transport: 'tls', host: 'localhost', servername: 'localhost', rejectUnauthorized: true,
-            ca: [fs.readFileSync(tls.ca)], cert: fs.readFileSync(tls.certificate), key: fs.readFileSync(tls.key),
-            username: undefined, enable_sasl_external: true,
+        Object.assign(options, security, {
+            transport: 'tls', host: 'localhost', servername: 'localhost', username: undefined,
+            enable_sasl_external: true,
         });
+    }
+    if (settings.overWebSocket) {
+        const address = tls ? `wss://localhost:${port}` : `ws://${url}`;
+        if (tls) {
+            // rhea offers EXTERNAL by itself only where it has made the TLS connection.
+            options.sasl_mechanisms = rhea.sasl.client_mechanisms();
+            options.sasl_mechanisms.enable_external();
+        }
+        options.connection_details = rhea.websocket_connect(WebSocket)(address, ['amqp'], security || {});
     }
     const connection = rhea.create_container().connect(options);
     // Errors are reported through `next`; without a listener rhea would throw them.
@@ -193,6 +209,6 @@ async function waitForConsumers(url, address, local, remote) {
 }
 
 module.exports = {
-    check, same, unique, next, connect, close, openReceiver, openSender, Collector, sendAll, Management,
+    settings, check, same, unique, next, connect, close, openReceiver, openSender, Collector, sendAll, Management,
     waitForConsumers,
 };

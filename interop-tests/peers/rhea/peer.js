@@ -2,6 +2,7 @@
 'use strict';
 
 const { parseArgs } = require('util');
+const harness = require('./harness');
 const themes = require('./themes');
 
 const text = { type: 'string' };
@@ -9,9 +10,10 @@ const { values, positionals: [theme] } = parseArgs({
     allowPositionals: true,
     options: {
         send: text, recv: text, 'send-tls': text, 'recv-tls': text, ca: text, certificate: text, key: text,
-        routers: text,
+        routers: text, websocket: { type: 'boolean' },
     },
 });
+harness.settings.overWebSocket = values.websocket;
 const args = { ...values, sendTls: values['send-tls'], recvTls: values['recv-tls'] };
 
 if (!themes[theme]) {

@@ -25,4 +25,6 @@ pub struct Route {
     pub routers: Vec<String>,
     /// What TLS clients use.
     pub certificates: Certificates,
+    /// The listeners take AMQP over WebSocket.
+    pub over_websocket: bool,
 }

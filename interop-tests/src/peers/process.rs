@@ -50,6 +50,9 @@ impl ProcessPeer {
             command.arg(option).arg(file);
         }
         command.args(["--routers", &route.routers.join(",")]);
+        if route.over_websocket {
+            command.arg("--websocket");
+        }
         if let Some(modules) = &self.modules {
             command.env("NODE_PATH", modules);
         }

@@ -13,6 +13,8 @@ pub enum Peer {
     Proton,
     /// rhea for Node.js.
     Rhea,
+    /// The same over WebSocket.
+    RheaOverWebSocket,
     /// fe2o3-amqp for Rust.
     Fe2o3,
 }
@@ -42,13 +44,19 @@ pub fn line(line: LineBuilder) -> LineBuilder {
         .fold(line.distribution("queue", "balanced"), |line, treatment| line.distribution(treatment, treatment))
 }
 
+/// A line of such routers for one peer.
+pub fn line_for(peer: Peer, builder: LineBuilder) -> LineBuilder {
+    let builder = line(builder);
+    if peer == Peer::RheaOverWebSocket { builder.over_websocket() } else { builder }
+}
+
 /// Runs one theme of one peer, with messages that start at router `from` and end at router `to`.
 pub fn theme(line: &Line, peer: Peer, theme: &str, from: usize, to: usize) -> Result<()> {
     let route = line.route(from, to);
     let run = || match peer {
         Peer::Fe2o3 => fe2o3::run(theme, &route),
         Peer::Proton => proton()?.run(theme, &route),
-        Peer::Rhea => rhea()?.run(theme, &route),
+        Peer::Rhea | Peer::RheaOverWebSocket => rhea()?.run(theme, &route),
     };
     run().with_context(|| format!("messages from {} to {}", line.node(from).router.id(), line.node(to).router.id()))
 }
@@ -63,7 +71,7 @@ pub fn require(peer: Peer) -> Result<()> {
     match peer {
         Peer::Fe2o3 => Ok(()),
         Peer::Proton => proton().map(drop),
-        Peer::Rhea => rhea().map(drop),
+        Peer::Rhea | Peer::RheaOverWebSocket => rhea().map(drop),
     }
 }
 

@@ -127,7 +127,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     endpoint.tls = ssl_profile::used(runtime, a)?;
     let io = runtime.engine()?.io.clone();
     if speaks_http(a) {
-        let listener = http::Listener::create(http_params(a, endpoint), &io)?;
+        let listener = http::Listener::create(http_params(a, params(a, endpoint, &runtime.sasl())?), &io)?;
         run(runtime, entity, listener);
     } else {
         let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
@@ -171,12 +171,11 @@ fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
     }
 }
 
-fn http_params(a: &Attributes, endpoint: EndpointParams) -> HttpParams {
+fn http_params(a: &Attributes, amqp: ListenerParams) -> HttpParams {
     let pages = [("healthz", HEALTHZ), ("metrics", METRICS)].into_iter().filter(|(name, _)| a.flag(name));
     HttpParams {
-        endpoint,
-        require_ssl: a.flag("requireSsl"),
-        authenticate_peer: a.flag("authenticatePeer"),
+        amqp,
+        websockets: a.flag("websockets"),
         pages: pages.map(|(_, page)| page).collect(),
         root: a.text("httpRootDir").filter(|root| *root != NO_FILES).map(PathBuf::from),
     }
@@ -246,7 +245,7 @@ mod tests {
     fn what_an_http_listener_serves() {
         let served = |given: &[(&'static str, Value)]| {
             let a = completed(EntityType::Listener, given);
-            let made = http_params(&a, endpoint::params(&a).expect("valid"));
+            let made = http_params(&a, made(given).expect("valid"));
             (made.pages.iter().map(|page| page.path).collect::<Vec<_>>(), made.root)
         };
         assert_eq!(served(&[("http", true.into())]), (vec!["/healthz", "/metrics"], None));
