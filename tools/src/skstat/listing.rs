@@ -32,7 +32,7 @@ pub(super) struct Listing {
     pub sorted_by: Option<&'static str>,
     /// Which entities have a row.
     pub filter: fn(Row<'_>) -> bool,
-    /// What is said if there are no entities.
+    /// What is said if no entity has a row.
     pub none: Option<&'static str>,
     /// Whether `--limit` counts.
     pub limited: bool,
@@ -87,7 +87,8 @@ impl Listing {
 
     /// The view of these entities.
     pub(super) fn of_rows(&self, rows: &Rows, verbose: bool) -> Report {
-        if let (true, Some(none)) = (rows.is_empty(), self.none) {
+        let mut shown_rows = rows.iter().filter(|row| (self.filter)(*row)).peekable();
+        if let (None, Some(none)) = (shown_rows.peek(), self.none) {
             return Report::note(none);
         }
         let shown = |column: &&Column| {
@@ -98,7 +99,7 @@ impl Listing {
         let mut table = Table {
             title: (self.title)(rows),
             heads: columns.iter().map(|column| column.head).collect(),
-            rows: rows.iter().filter(|row| (self.filter)(*row)).map(cells).collect(),
+            rows: shown_rows.map(cells).collect(),
         };
         if let Some(head) = self.sorted_by {
             table.sort_by(head);
