@@ -36,6 +36,13 @@ fn tables_have_the_known_form() {
 }
 
 #[test]
+fn a_listener_may_leave_annotations_in_messages() {
+    let Some(router) = Router::with_listener(SKSTAT, "annotations", "stripAnnotations: no\n") else { return };
+    assert!(router.text(&["-g"]).contains("Router Statistics"));
+    assert_eq!(router.json(&["-n", "--json"])["router"], "A");
+}
+
+#[test]
 fn the_network_of_one_router_is_a_tree() {
     let Some(router) = Router::start(SKSTAT, "tree") else { return };
     assert!(router.text(&["--topology"]).ends_with("Network\n  A  (this router)\n"));

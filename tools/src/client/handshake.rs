@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::annotations::WithoutAnnotations;
 use super::{Sasl, Url};
 use crate::error::{Error, Result};
 
@@ -81,7 +82,7 @@ where
     }
     // TLS is done already, so the builder must not begin it.
     let builder = Connection::builder().container_id(container).scheme("amqp").hostname(url.host.as_str());
-    Ok(builder.open_with_stream(stream).await?)
+    Ok(builder.open_with_stream(WithoutAnnotations::new(stream)).await?)
 }
 
 // === impl HandshakeError ===

@@ -3,6 +3,7 @@
 //! Quirks of `fe2o3-amqp` that are lived with: its tasks run only while the runtime is entered, so nothing here blocks;
 //! and a message comes out only when all of it has arrived, which suits replies.
 
+mod annotations;
 mod handshake;
 mod query;
 mod sasl;

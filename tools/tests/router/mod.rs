@@ -23,6 +23,11 @@ pub(crate) struct Router {
 impl Router {
     /// None: it was not built.
     pub(crate) fn start(tool: &'static str, test: &str) -> Option<Self> {
+        Self::with_listener(tool, test, "")
+    }
+
+    /// The same with more attributes of the listener, a line each.
+    pub(crate) fn with_listener(tool: &'static str, test: &str, more: &str) -> Option<Self> {
         let program = Path::new(tool).with_file_name("skrouterd");
         if !program.exists() {
             assert!(std::env::var_os("INTEROP_REQUIRE_PEERS").is_none(), "{program:?} is not built");
@@ -32,7 +37,7 @@ impl Router {
         let folder = std::env::temp_dir().join(format!("tools-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listener = format!("listener {{\n name: amqp\n host: 127.0.0.1\n port: {port}\n}}\n");
+        let listener = format!("listener {{\n name: amqp\n host: 127.0.0.1\n port: {port}\n{more}}}\n");
         std::fs::write(folder.join("conf"), format!("router {{\n mode: interior\n id: A\n}}\n{listener}")).unwrap();
         let mut command = Command::new(program);
         command.arg("-c").arg(folder.join("conf")).stdout(Stdio::null()).stderr(Stdio::null());
