@@ -54,7 +54,12 @@ fn the_network_of_one_router_is_a_tree() {
 fn wrong_words_have_a_status() {
     let Some(router) = Router::start(SKSTAT, "words") else { return };
     let (status, text) = router.failure(&["-c", "-g"]);
-    assert!(status == Some(2) && text.contains("error: argument"), "{text}");
+    let complaint = "skstat: error: argument -g/--general: not allowed with argument -c/--connections";
+    assert!(status == Some(2) && text.contains(complaint), "{text}");
+    let (_, text) = router.failure(&["-c", "--all-entities"]);
+    assert!(text.contains("argument --all-entities: not allowed with argument -c/--connections"), "{text}");
+    let (_, text) = router.failure(&["-t", "soon"]);
+    assert!(text.contains("argument -t/--timeout: invalid"), "{text}");
     assert!(router.failure(&["foo"]).1.contains("skstat: error: unrecognized arguments: foo"));
     assert_eq!(router.text(&["--version"]), "3.5.0\n");
 }

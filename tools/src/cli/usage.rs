@@ -33,7 +33,7 @@ pub(super) enum Parsed<T> {
 pub(super) fn parse<T: FromArgMatches>(command: Command, suffix: &str, words: Vec<OsString>) -> Parsed<T> {
     let name = called_as(&words, command.get_name());
     let mut command = command.name(name.clone()).bin_name(name.clone()).infer_long_args(true);
-    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| {
+    let parsed = command.try_get_matches_from_mut(words.clone()).and_then(|matches| {
         let generate = Generate::from_arg_matches(&matches)?;
         Ok((generate, T::from_arg_matches(&matches)?))
     });
@@ -44,7 +44,8 @@ pub(super) fn parse<T: FromArgMatches>(command: Command, suffix: &str, words: Ve
         },
         Err(error) if !error.use_stderr() => Parsed::Done(u8::from(error.print().is_err())),
         Err(error) => {
-            usage_error(&mut command, suffix, &complaint(&error));
+            let text = complaint(&error, &command, &words);
+            usage_error(&mut command, suffix, &text);
             Parsed::Done(2)
         }
     }
@@ -77,18 +78,22 @@ fn generated(generate: &Generate, mut command: Command, name: &str) -> Option<Ve
 }
 
 /// The words that scripts may know from the tools of before.
-fn complaint(error: &clap::Error) -> String {
+fn complaint(error: &clap::Error, command: &Command, words: &[OsString]) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
         Some(ContextValue::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let argument = argument_name(&context(ContextKind::InvalidArg));
+    let named = |kind| names(command, long_name(&context(kind)));
+    let argument = named(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument => format!("unrecognized arguments: {}", context(ContextKind::InvalidArg)),
         ErrorKind::ArgumentConflict => {
-            format!("argument {argument}: not allowed with argument {}", argument_name(&context(ContextKind::PriorArg)))
+            let mut pair = [argument, named(ContextKind::PriorArg)];
+            // What comes second is what is wrong.
+            pair.sort_by_key(|names| std::cmp::Reverse(last_place(words, names)));
+            format!("argument {}: not allowed with argument {}", pair[0], pair[1])
         }
         ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
             format!("argument {argument}: expected one argument")
@@ -109,8 +114,29 @@ fn complaint(error: &clap::Error) -> String {
 }
 
 /// `--limit <LIMIT>` without the value.
-fn argument_name(argument: &str) -> String {
-    argument.split([' ', '=', '[']).next().unwrap_or_default().to_owned()
+fn long_name(argument: &str) -> &str {
+    argument.split([' ', '=', '[']).next().unwrap_or_default()
+}
+
+/// `-c/--connections`: all names of an option.
+fn names(command: &Command, long: &str) -> String {
+    let option = command.get_arguments().find(|known| known.get_long().is_some_and(|name| long == format!("--{name}")));
+    match option.and_then(clap::Arg::get_short) {
+        Some(short) => format!("-{short}/{long}"),
+        None => long.to_owned(),
+    }
+}
+
+/// Where an option with these names is in the command line, the last time.
+fn last_place(words: &[OsString], names: &str) -> Option<usize> {
+    let is_named = |word: &OsString| {
+        let word = word.to_string_lossy();
+        names.split('/').any(|name| match name.strip_prefix("--") {
+            Some(_) => word.starts_with("--") && name.starts_with(long_name(&word)),
+            None => !word.starts_with("--") && word.starts_with('-') && word.contains(&name[1..]),
+        })
+    };
+    words.iter().rposition(is_named)
 }
 
 /// An integer option.
