@@ -109,6 +109,27 @@ fn a_log_file_that_cannot_be_opened_is_tried_again() {
 }
 
 #[test]
+fn a_log_file_that_is_renamed_or_removed_is_begun_anew() {
+    let mut router = Router::start("moved", "FOLDER/log", Stdio::null(), Stdio::null());
+    let (log, old) = (router.folder.join("log"), router.folder.join("log.1"));
+    std::fs::rename(&log, &old).unwrap();
+    let begins = || {
+        router.serve();
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("Accepted connection"))
+    };
+    eventually("lines go to a new file", begins);
+    let length = std::fs::metadata(&old).unwrap().len();
+    std::fs::remove_file(&log).unwrap();
+    eventually("lines go to a third file", begins);
+    assert_eq!(std::fs::metadata(&old).unwrap().len(), length, "nothing more comes to the first");
+    // Copied and cut.
+    std::fs::File::create(&log).unwrap();
+    eventually("lines go on in the same file", begins);
+    assert_eq!(std::fs::read(&log).unwrap().first(), Some(&b'2'), "no hole at its beginning");
+    assert_eq!(router.stop(), Some(0));
+}
+
+#[test]
 fn a_reader_that_is_gone_costs_lines_only() {
     for output in ["stdout", "stderr"] {
         let mut router = Router::start(output, output, Stdio::piped(), Stdio::piped());

@@ -5,11 +5,11 @@ use router_engine::log::{Level, LogModule};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The output that is no stream of octets.
 pub(super) const SYSLOG: &str = "syslog";
@@ -25,6 +25,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// From the refusal of an output that does not block to the next attempt.
 const BUSY: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether a file is still where it was.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// What is written to.
 pub(super) enum Target {
@@ -55,8 +58,13 @@ pub(super) fn waits_to_open(name: &str) -> bool {
 
 fn run(name: &str, mut target: Option<Target>, queue: &Queue) {
     let limit = if name == SYSLOG { 0 } else { BATCH };
+    let mut followed = Instant::now();
     while let Some(mut batch) = queue.next(limit) {
-        if queue.is_stale() {
+        let is_due = followed.elapsed() >= FOLLOW;
+        if is_due {
+            followed = Instant::now();
+        }
+        if queue.is_stale() || is_due && target.as_ref().is_some_and(|target| target.has_moved(name)) {
             target = None;
         }
         while let Err(failure) = attempt(name, &mut target, &mut batch) {
@@ -131,6 +139,14 @@ impl Target {
             }
             path => Self::Stream(OpenOptions::new().append(true).create(true).open(path)?),
         })
+    }
+
+    /// Whether its file was renamed or removed, as it is where logs rotate by size.
+    fn has_moved(&self, name: &str) -> bool {
+        let Self::Stream(file) = self else { return false };
+        let Ok(open) = file.metadata() else { return false };
+        let is_it = |found: std::fs::Metadata| (found.dev(), found.ino()) == (open.dev(), open.ino());
+        open.is_file() && !matches!(name, "stdout" | "stderr") && !std::fs::metadata(name).is_ok_and(is_it)
     }
 
     fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
