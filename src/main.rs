@@ -3,6 +3,7 @@
 mod cli;
 mod crash;
 mod daemon;
+mod launch;
 mod server;
 
 use cli::{Command, Options, UsageError};
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         Some(Stage::Session) => return daemon::lead_session(),
         Some(Stage::Interrupt) => return daemon::interrupted(),
         Some(Stage::Daemon) | None => {}
+    }
+    let is_launcher = std::path::Path::new(&program).file_name().is_some_and(|name| name == launch::NAME);
+    if is_launcher || arguments.peek().is_some_and(|word| word == launch::WORD) {
+        return launch::launch();
     }
     match cli::parse(&program, arguments) {
         Ok(Command::Run(options)) if options.daemon && stage.is_none() => daemon::start(),

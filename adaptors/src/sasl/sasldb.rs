@@ -1,11 +1,16 @@
-//! A read-only view of a sasldb: a Berkeley DB hash database of users and properties.
+//! A sasldb: a Berkeley DB hash database of users and properties.
 //!
-//! Such databases are tiny, so a look-up walks all hash pages. Every offset comes from the file and
+//! Such databases are tiny, so a look-up walks all hash pages, and one is made anew when users change. Every offset comes from the file and
 //! is checked: a broken file has no users.
+
+mod write;
 
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// Magic number of a hash database, on its first page.
 const HASH_MAGIC: u32 = 0x0006_1561;
@@ -38,6 +43,21 @@ impl SaslDb {
         Self { path: path.to_owned() }
     }
 
+    /// Makes a database of users of a realm and their passwords, in the place of what is there. Only its owner may read it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or a name or a password is too long.
+    pub fn create(path: &Path, realm: &str, users: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let pair = |(user, password): &(String, Vec<u8>)| (key(user, realm).into_bytes(), password.clone());
+        let database = write::database(&users.iter().map(pair).collect::<Vec<_>>())?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(&database)
+    }
+
     /// The password of a user of a realm.
     pub(super) fn password(&self, user: &str, realm: &str) -> Option<Vec<u8>> {
         let read = fs::metadata(&self.path)
@@ -49,13 +69,17 @@ impl SaslDb {
                 return None;
             }
         };
-        let wanted = [user, realm, "userPassword"].join("\0");
-        let Some(found) = find(&file, wanted.as_bytes()) else {
+        let Some(found) = find(&file, key(user, realm).as_bytes()) else {
             log!(LogModule::Server, Level::Error, "{} is not a Berkeley DB hash database", self.path);
             return None;
         };
         found.map(<[u8]>::to_vec)
     }
+}
+
+/// Where the library keeps the password of a user.
+fn key(user: &str, realm: &str) -> String {
+    [user, realm, "userPassword"].join("\0")
 }
 
 /// The data of a key; the outer `None` when the file is not a hash database.
@@ -102,7 +126,6 @@ fn number32(data: &[u8], at: usize, swapped: bool) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::process::{Command, Stdio};
 
     /// A database with one page of the given items, laid out as Berkeley DB does.
