@@ -23,13 +23,15 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release man demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
 	@echo 'make release     optimised router and tools: target/release/skrouterd, skmanage, skstat'
 	@echo 'make man         man pages of the tools: target/man'
+	@echo 'make image       container image, without pulling anything: target/image/skupper-router.oci.tar (IMAGE, IMAGE_BASE)'
+	@echo 'make image-check runs what is in it, as another user, on a file system that cannot be written'
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
@@ -81,6 +83,31 @@ sans-io:
 WASM_FLAGS ?=
 wasm:
 	$(CARGO) check --locked --target wasm32-unknown-unknown $(WASM_FLAGS) --package amqp-core --package router-engine
+
+# --- the container image
+
+# The image's version is the one that the router tells.
+VERSION     = $(shell sed -n 's/^pub const VERSION: &str = "\(.*\)";$$/\1/p' router-engine/src/lib.rs)
+IMAGE       ?= localhost/skupper-router:$(VERSION)
+# Another image than none at all, for instance debian:12-slim; then it brings the libraries.
+IMAGE_BASE  ?= scratch
+IMAGES      := $(TARGET)/image
+BUILDAH     := buildah --storage-driver vfs --root $(IMAGES)/storage --runroot $(IMAGES)/run
+
+image: release
+	@command -v buildah >/dev/null || { echo 'make image needs buildah: apt-get install buildah'; exit 1; }
+	$(PYTHON) packaging/rootfs --programs $(TARGET)/release --out $(IMAGES)/rootfs --version $(VERSION) \
+	    $(if $(filter scratch,$(IMAGE_BASE)),,--programs-only)
+	$(BUILDAH) build --isolation chroot --timestamp 0 --build-arg VERSION=$(VERSION) --build-arg BASE=$(IMAGE_BASE) \
+	    --tag $(IMAGE) --file packaging/Containerfile $(IMAGES)
+	rm -f $(IMAGES)/skupper-router.oci.tar
+	$(BUILDAH) push --digestfile $(IMAGES)/digest $(IMAGE) oci-archive:$(IMAGES)/skupper-router.oci.tar
+	@printf '%s\n%s ' $(IMAGES)/skupper-router.oci.tar "$$(cat $(IMAGES)/digest)"; du -h $(IMAGES)/skupper-router.oci.tar | cut -f1
+
+# As root: the image's files as a container runtime would run them.
+image-check: export IMAGE_ROOTFS := $(IMAGES)/rootfs
+image-check: image
+	$(CARGO) test --locked --package interop-tests --test image -- --nocapture
 
 # --- tests
 
