@@ -7,7 +7,7 @@ mod common;
 
 use adaptors::amqp::{EndpointParams, ListenerParams};
 use adaptors::clock;
-use adaptors::http::{CreateError, HttpParams, Listener, Page};
+use adaptors::http::{CreateError, HttpParams, Listener, Media, Page};
 use adaptors::runtime::Io;
 use adaptors::tls::{ClientOptions, Consumer, TlsClient, TlsProfile};
 use adaptors::transport::{Transport, TransportError};
@@ -27,7 +27,9 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tells which thread made it.
-const THREAD: Page = Page { path: "/thread", closes: false, make: |_| thread_name() };
+fn thread() -> Page {
+    Page::new("/thread", Media::Plain, |_| thread_name())
+}
 
 fn thread_name() -> String {
     std::thread::current().name().unwrap_or_default().to_owned()
@@ -71,7 +73,7 @@ fn params(port: u16, tls: Option<TlsProfile>) -> HttpParams {
         failover_list: None,
         authenticator: None,
     };
-    HttpParams { amqp, websockets: true, pages: vec![THREAD], root: None }
+    HttpParams { amqp, websockets: true, pages: vec![thread()], root: None }
 }
 
 /// A listener whose peers must use TLS, with a certificate.

@@ -18,6 +18,7 @@
 //! the same tests drive any implementation. `README.md` beside the manifest lists the environment variables.
 
 pub mod apps;
+pub mod browser;
 pub mod collector;
 pub mod controller;
 pub mod harness;

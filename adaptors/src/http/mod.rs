@@ -26,4 +26,4 @@ mod timer;
 mod websocket;
 
 pub use listener::{CreateError, Http, HttpParams, Listener};
-pub use site::Page;
+pub use site::{Media, Page};

@@ -9,10 +9,12 @@ use crate::runtime::Io;
 use crate::tasks::blocking::{FILES, PAGES};
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
-use hyper::header::{IF_NONE_MATCH, SERVER};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
+use hyper::header::{HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
+use std::fmt;
 use std::future::poll_fn;
+use std::iter;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,14 +35,27 @@ const NOT_FOUND: &str = "<html><head><meta charset=utf-8 http-equiv=\"Content-La
     <link rel=\"stylesheet\" type=\"text/css\" href=\"/error.css\"/></head><body><h1>404</h1></body></html>";
 
 /// A page that is made anew for each request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Page {
-    /// The path; longer ones with `/` behind it mean the same page.
-    pub path: &'static str,
-    /// The connection ends with the answer.
-    pub closes: bool,
-    /// Makes its text. May wait for the core, so it is called on a thread of its own, one at a time.
-    pub make: fn(&Io) -> String,
+    path: &'static str,
+    media: Media,
+    closes: bool,
+    make: Arc<dyn Fn(&Io) -> String + Send + Sync>,
+}
+
+/// What the text of a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// For programs or people.
+    Plain,
+    /// For browsers: a document that uses nothing but what is on this listener.
+    Html,
+    /// A style sheet of such a document.
+    Css,
+    /// A script of such a document.
+    Script,
+    /// Data that such a script asks for.
+    Json,
 }
 
 /// What a listener answers.
@@ -62,8 +77,58 @@ type Answer = Response<Content>;
 // === impl Page ===
 
 impl Page {
+    /// A page at a path, and at longer ones with `/` behind it. `make` makes its text; it may wait for the core, and is
+    /// called on a thread of its own, one at a time.
+    pub fn new(path: &'static str, media: Media, make: impl Fn(&Io) -> String + Send + Sync + 'static) -> Self {
+        Self { path, media, closes: false, make: Arc::new(make) }
+    }
+
+    /// The connection ends with the answer.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// The path.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
     fn has(&self, path: &str) -> bool {
         path.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+// === impl Media ===
+
+impl Media {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Plain => "text/plain",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Css => "text/css; charset=utf-8",
+            Self::Script => "text/javascript; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// The headers of such an answer. Browsers are to do nothing that the page does not need, whoever's names it shows.
+    fn headers(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+            img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        let for_browsers = [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let of_documents = [(CONTENT_SECURITY_POLICY, POLICY), (REFERRER_POLICY, "no-referrer")];
+        let headers = iter::once((CONTENT_TYPE, self.content_type()))
+            .chain(for_browsers.into_iter().filter(move |_| self != Self::Plain))
+            .chain(of_documents.into_iter().filter(move |_| self == Self::Html));
+        headers.map(|(name, value)| (name, HeaderValue::from_static(value)))
     }
 }
 
@@ -81,7 +146,7 @@ impl Site {
         let answer = if !matches!(timeout(BODY_LIMIT, is_read(body)).await, Ok(true)) {
             last(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or takes too long\n"))
         } else if let Some(page) = self.pages.iter().find(|page| page.has(head.uri.path())) {
-            self.page(*page).await
+            self.page(page).await
         } else {
             self.file(&head.method, head.uri.path(), &head.headers).await
         };
@@ -106,19 +171,22 @@ impl Site {
         signed(answer, busy)
     }
 
-    async fn page(&self, page: Page) -> Answer {
+    async fn page(&self, page: &Page) -> Answer {
         let made = timeout(PAGE_LIMIT, async {
             let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
-            let io = self.io.clone();
+            let (io, make) = (self.io.clone(), Arc::clone(&page.make));
             let making = PAGES.run(move || {
                 let _permit = permit;
-                (page.make)(&io)
+                make(&io)
             });
             making.await.ok()
         });
         match made.await {
-            Ok(Some(made)) if page.closes => last(text(StatusCode::OK, made)),
-            Ok(Some(made)) => text(StatusCode::OK, made),
+            Ok(Some(made)) => {
+                let mut answer = Response::new(Content::Text(made.into()));
+                answer.headers_mut().extend(page.media.headers());
+                if page.closes { last(answer) } else { answer }
+            }
             Ok(None) | Err(_) => last(text(StatusCode::SERVICE_UNAVAILABLE, "The router does not respond\n")),
         }
     }

@@ -15,7 +15,9 @@ use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const WELL: Page = Page { path: "/well", closes: false, make: |_| "well\n".to_owned() };
+fn well() -> Page {
+    Page::new("/well", Media::Plain, |_| "well\n".to_owned())
+}
 
 /// A listener on this executor, with a folder of files.
 struct Served {
@@ -129,7 +131,7 @@ async fn an_idle_connection_ends() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let served = Served::with(&[WELL], 10);
+    let served = Served::with(&[well()], 10);
     let with_field = |octets: usize| format!("GET /well HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(octets));
     assert_eq!(served.ask(&with_field(15_000)).await[0].status, 200);
     assert_eq!(served.ask(&with_field(17_000)).await[0].status, 431);
@@ -175,7 +177,7 @@ async fn files_come_whole() {
 
 #[tokio::test]
 async fn what_is_not_there_has_a_known_page() {
-    let served = Served::with(&[WELL], 10);
+    let served = Served::with(&[well()], 10);
     fs::write(served.root.join("a"), "a").expect("written");
     let post = "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n".to_owned();
     for request in [get("/missing"), get("/wellness"), get("/../a"), post] {
@@ -187,7 +189,7 @@ async fn what_is_not_there_has_a_known_page() {
 
 #[tokio::test]
 async fn pages_are_found_by_their_path_whatever_the_method() {
-    let served = Served::with(&[WELL], 10);
+    let served = Served::with(&[well()], 10);
     for path in ["/well", "/well/", "/well/x", "/well?q=1", "http://a/well"] {
         let answer = served.get(path).await;
         assert_eq!((answer.status, answer.body.as_slice()), (200, &b"well\n"[..]), "{path}");
@@ -199,7 +201,7 @@ async fn pages_are_found_by_their_path_whatever_the_method() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_ends_the_connection() {
-    let served = Served::with(&[WELL], 10);
+    let served = Served::with(&[well()], 10);
     let post = |octets: usize| format!("POST /well HTTP/1.1\r\nhost: a\r\ncontent-length: {octets}\r\n\r\n");
     let fits = post(65_536) + &"x".repeat(65_536);
     assert_eq!(served.ask(&fits).await[0].status, 200);
@@ -209,13 +211,12 @@ async fn a_body_that_is_too_large_ends_the_connection() {
 
 #[tokio::test]
 async fn a_core_that_does_not_answer_is_told_of_and_holds_up_no_file() {
-    const STUCK: Page = Page { path: "/stuck", closes: false, make: stuck };
     static HELD: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
     fn stuck(_: &Io) -> String {
         drop(HELD.lock());
         "free\n".to_owned()
     }
-    let served = Served::with(&[STUCK], 100);
+    let served = Served::with(&[Page::new("/stuck", Media::Plain, stuck)], 100);
     fs::write(served.root.join("a"), "a").expect("written");
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (hold, held) = tokio::sync::oneshot::channel();
@@ -245,15 +246,15 @@ async fn a_core_that_does_not_answer_is_told_of_and_holds_up_no_file() {
 
 #[tokio::test]
 async fn a_page_that_cannot_be_made_costs_its_request_only() {
-    const BROKEN: Page = Page { path: "/broken", closes: false, make: |_| panic!("on purpose") };
-    let served = Served::with(&[BROKEN, WELL], 10);
+    let broken = Page::new("/broken", Media::Plain, |_| panic!("on purpose"));
+    let served = Served::with(&[broken, well()], 10);
     assert_eq!(served.get("/broken").await.status, 503);
     assert_eq!(served.get("/well").await.status, 200);
 }
 
 #[tokio::test]
 async fn too_many_connections_make_room() {
-    let served = Served::with(&[WELL], 2);
+    let served = Served::with(&[well()], 2);
     let mut idle = [served.connect().await, served.connect().await];
     // Connections are taken in their order.
     for client in &mut idle {
@@ -270,7 +271,7 @@ async fn too_many_connections_make_room() {
 
 #[tokio::test]
 async fn a_deleted_listener_lets_idle_connections_go() {
-    let served = Served::with(&[WELL], 10);
+    let served = Served::with(&[well()], 10);
     let mut client = served.connect().await;
     client.write_all(get("/well").as_bytes()).await.expect("sent");
     client.readable().await.expect("an answer");

@@ -7,7 +7,8 @@ use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
-use crate::http::{HEALTHZ, METRICS};
+use crate::http::page::{self, View};
+use crate::http::{healthz, metrics};
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
 use crate::schema::attribute::{flag, number, path, text};
@@ -57,6 +58,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         flag("healthz", "Answer /healthz (HTTP).").or_flag(true).create(),
         flag("metrics", "Answer /metrics (HTTP).").or_flag(true).create(),
         flag("websockets", "Take AMQP over WebSocket (HTTP).").or_flag(true).create(),
+        flag("page", "Show the network at / (HTTP, without a directory of files).").or_flag(true).create(),
         flag("http", "Take HTTP connections.").or_flag(false).create(),
         path("httpRootDir", "Directory of files to serve; switches http on.").create(),
         endpoint::MESSAGE_LOGGING,
@@ -125,9 +127,10 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut endpoint = endpoint::params(a)?;
     endpoint.tls = ssl_profile::used(runtime, a)?;
-    let io = runtime.engine()?.io.clone();
+    let engine = runtime.engine()?;
+    let (io, view) = (engine.io.clone(), Arc::clone(&engine.view));
     if speaks_http(a) {
-        let listener = http::Listener::create(http_params(a, params(a, endpoint, &runtime.sasl())?), &io)?;
+        let listener = http::Listener::create(http_params(a, params(a, endpoint, &runtime.sasl())?, &view), &io)?;
         run(runtime, entity, listener);
     } else {
         let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
@@ -171,12 +174,17 @@ fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
     }
 }
 
-fn http_params(a: &Attributes, amqp: ListenerParams) -> HttpParams {
-    let pages = [("healthz", HEALTHZ), ("metrics", METRICS)].into_iter().filter(|(name, _)| a.flag(name));
+fn http_params(a: &Attributes, amqp: ListenerParams, view: &Arc<View>) -> HttpParams {
+    let known = [("healthz", healthz()), ("metrics", metrics())].into_iter().filter(|(name, _)| a.flag(name));
+    let mut pages: Vec<_> = known.map(|(_, page)| page).collect();
+    // Files have the same paths; where there are to be none, there is to be nothing for browsers.
+    if a.flag("page") && a.text("httpRootDir").is_none() {
+        pages.extend(page::pages(view));
+    }
     HttpParams {
         amqp,
         websockets: a.flag("websockets"),
-        pages: pages.map(|(_, page)| page).collect(),
+        pages,
         root: a.text("httpRootDir").filter(|root| *root != NO_FILES).map(PathBuf::from),
     }
 }
@@ -245,14 +253,17 @@ mod tests {
     fn what_an_http_listener_serves() {
         let served = |given: &[(&'static str, Value)]| {
             let a = completed(EntityType::Listener, given);
-            let made = http_params(&a, made(given).expect("valid"));
-            (made.pages.iter().map(|page| page.path).collect::<Vec<_>>(), made.root)
+            let made = http_params(&a, made(given).expect("valid"), &Arc::default());
+            (made.pages.iter().map(|page| page.path()).collect::<Vec<_>>(), made.root)
         };
-        assert_eq!(served(&[("http", true.into())]), (vec!["/healthz", "/metrics"], None));
-        assert_eq!(served(&[("healthz", false.into())]).0, ["/metrics"]);
-        assert_eq!(served(&[("metrics", false.into())]).0, ["/healthz"]);
-        assert_eq!(served(&[("httpRootDir", "disabled".into())]).1, None);
-        assert_eq!(served(&[("httpRootDir", "/x".into())]).1, Some(PathBuf::from("/x")));
+        let page = ["/", "/page.css", "/page.js", "/network.json"];
+        assert_eq!(served(&[("http", true.into())]), ([&["/healthz", "/metrics"], &page[..]].concat(), None));
+        assert_eq!(served(&[("page", false.into())]).0, ["/healthz", "/metrics"]);
+        let without_page = |name: &'static str| served(&[(name, false.into()), ("page", false.into())]).0;
+        assert_eq!((without_page("healthz"), without_page("metrics")), (vec!["/metrics"], vec!["/healthz"]));
+        for (directory, root) in [("disabled", None), ("/x", Some(PathBuf::from("/x")))] {
+            assert_eq!(served(&[("httpRootDir", directory.into())]), (vec!["/healthz", "/metrics"], root));
+        }
     }
 
     #[test]

@@ -2,17 +2,22 @@
 //! section 14).
 
 mod metrics;
+pub(crate) mod page;
 mod services;
 
 use crate::runtime::now;
-use adaptors::http::Page;
+use adaptors::http::{Media, Page};
 use adaptors::runtime::Io;
 
 /// Whether the router is well: made only when its core answers.
-pub(crate) const HEALTHZ: Page = Page { path: "/healthz", closes: false, make: health };
+pub(crate) fn healthz() -> Page {
+    Page::new("/healthz", Media::Plain, health)
+}
 
 /// The router's figures.
-pub(crate) const METRICS: Page = Page { path: "/metrics", closes: true, make: figures };
+pub(crate) fn metrics() -> Page {
+    Page::new("/metrics", Media::Plain, figures).closing()
+}
 
 fn health(io: &Io) -> String {
     // It is the lock of the core that matters.

@@ -10,6 +10,7 @@ mod usage;
 
 use crate::entity::router::{Settings, mode_name};
 use crate::error::RouterError;
+use crate::http::page::View;
 use crate::log::logger;
 use crate::vanflow::environment;
 use adaptors::amqp::DataConnections;
@@ -51,6 +52,7 @@ pub(crate) enum Boot {
 pub(crate) struct Engine {
     pub(crate) io: Io,
     pub(crate) router: Arc<Router>,
+    pub(crate) view: Arc<View>,
     tenant: Option<String>,
 }
 
@@ -101,7 +103,7 @@ impl Runtime {
         io.start();
         governor::set_ceiling();
         io.spawn("governor", governor::run(io.clone()));
-        self.engine = Some(Engine { io, router, tenant });
+        self.engine = Some(Engine { io, router, view: Arc::default(), tenant });
         Ok(())
     }
 

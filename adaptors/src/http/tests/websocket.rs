@@ -1,6 +1,6 @@
 //! AMQP over WebSocket, with a client that others wrote.
 
-use super::{PATIENCE, Served, WELL, capture, get};
+use super::{PATIENCE, Served, capture, get, well};
 use futures_util::{Sink, Stream};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -74,7 +74,7 @@ impl Client {
 
 /// A listener whose peers speak AMQP without SASL.
 fn served() -> Served {
-    Served::with(&[WELL], 10)
+    Served::with(&[well()], 10)
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn who_names_no_subprotocol_is_told_so() {
 #[tokio::test]
 async fn where_it_is_off_nobody_gets_it() {
     capture::start();
-    let served = Served::having(&[WELL], 10, |params| params.websockets = false);
+    let served = Served::having(&[well()], 10, |params| params.websockets = false);
     let mut client = Client::amqp(&served).await;
     assert_eq!(client.closed().await, (CloseCode::Error, "cannot-upgrade".to_owned()));
     assert_eq!(capture::with("Error on HTTP connection from 127.0.0.1: cannot-upgrade").len(), 1);
@@ -193,7 +193,7 @@ async fn a_connection_outlives_its_listener_and_ends_with_the_router() {
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_after_the_upgrade_is_sent_away() {
     let limit = Duration::from_secs(3);
-    let served = Served::having(&[WELL], 10, |params| params.amqp.handshake_timeout = Some(limit));
+    let served = Served::having(&[well()], 10, |params| params.amqp.handshake_timeout = Some(limit));
     let mut client = Client::amqp(&served).await;
     let begun = Instant::now();
     while poll_fn(|cx| Pin::new(&mut client.0).poll_next(cx)).await.is_some_and(|next| next.is_ok()) {}
