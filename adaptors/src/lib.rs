@@ -20,7 +20,9 @@
 
 pub mod amqp;
 pub mod clock;
+pub mod figures;
 pub mod files;
+pub mod histogram;
 pub mod http;
 pub mod listening;
 pub mod net;

@@ -1,5 +1,6 @@
 //! Listening sockets that any thread may close.
 
+use crate::figures::ACCEPTS_FAILED;
 use crate::net::{self, Inherited};
 use parking_lot::Mutex;
 use std::io;
@@ -94,6 +95,9 @@ impl Sockets {
             let Socket { listener, bound } = &inner.open[at];
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
                 inner.next = at + 1;
+                if accepted.is_err() {
+                    ACCEPTS_FAILED.count();
+                }
                 return Poll::Ready(accepted.map(|(stream, peer)| Accepted { stream, peer, bound: *bound }));
             }
         }

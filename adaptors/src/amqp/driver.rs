@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
 use super::params::Authenticator;
+use super::round_trip::Probe;
 
 /// Octets read before the port gets its turn.
 const READ_BUDGET: usize = 256 * 1024;
@@ -107,6 +108,9 @@ pub(super) fn transport_failure(error: &TransportError, peer: &str) -> PortError
 
 /// The driver of one connection: a future that ends with the connection.
 pub struct Driver<S> {
+    /// Once it is open, if others look how long the way is. Before the transport: nothing keeps a socket that it closes.
+    probe: Option<Arc<Probe>>,
+    is_open: bool,
     transport: Transport<S>,
     port: AmqpPort,
     id: ConnId,
@@ -147,10 +151,12 @@ enum Round {
 
 // === impl Driver ===
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
     /// Joins a transport whose handshake is done to a port.
     pub fn new(transport: Transport<S>, port: AmqpPort, id: ConnId) -> Self {
         Self {
+            probe: None,
+            is_open: false,
             transport,
             port,
             id,
@@ -230,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Tells the port that its transport is gone. How an unexpected end counts is for the port to say.
     fn end(&mut self, ending: Ending) -> Ending {
+        self.probe = None;
         self.port.transport_closed(clock::now());
         self.trace();
         match (ending, self.port.state()) {
@@ -276,11 +283,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn after_turn(&mut self) {
         self.trace();
-        if self.on_opened.is_some()
-            && self.port.opened()
-            && let Some(on_opened) = self.on_opened.take()
-        {
-            on_opened(&self.port);
+        if !self.is_open && self.port.opened() {
+            self.is_open = true;
+            self.probe = Probe::begin(&self.port, self.transport.socket());
+            if let Some(on_opened) = self.on_opened.take() {
+                on_opened(&self.port);
+            }
         }
     }
 
@@ -348,7 +356,7 @@ async fn check(authenticator: Option<Arc<dyn Authenticator>>, credentials: Plain
     PASSWORD_CHECKS.run(check).await.unwrap_or(false)
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Driver<S> {
     type Output = Ending;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -364,7 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
     /// Ends the transport after the future was ready: shuts the sending direction down and waits a
     /// little for the peer to do the same, so that the last frames are not lost to a reset.
     pub async fn linger(mut self) {

@@ -7,6 +7,7 @@ mod listener;
 mod params;
 mod records;
 mod registration;
+mod round_trip;
 
 #[cfg(test)]
 pub(crate) use listener::tests as testing;
@@ -17,3 +18,4 @@ pub use driver::{Driver, Ending, OnOpened};
 pub(crate) use listener::Upgraded;
 pub use listener::{Amqp, Listener};
 pub use params::{Authenticator, ConnectorParams, DataConnections, EndpointParams, ListenerParams};
+pub use round_trip::{RoundTrip, round_trips};

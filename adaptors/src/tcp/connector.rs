@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use router_engine::core::action::TransportFacts;
 use router_engine::core::ids::ConnId;
 use router_engine::exchange::head::{self, ClientEnds, Head, HeadError};
-use router_engine::exchange::{Exchange, Request, Role, consume, on_data, takes_grants};
+use router_engine::exchange::{Exchange, Origin, Request, Role, consume, on_data, takes_grants};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::{Attach, Closer, Connection, Delivery, Endpoint, Event};
@@ -141,8 +141,8 @@ impl TcpConnector {
         );
         let record = record::connector(io.router(), &params);
         let label = Label { role: Role::Responder, name: params.name.clone(), address: params.address.clone() };
-        let service = Service::new(label, io.service(format!("tcpConnector {}", params.name)), record, params.idle);
-        io.services().add(&service);
+        let owner = io.service(format!("tcpConnector {}", params.name));
+        let service = io.services().begin(label, owner, record, params.idle);
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
@@ -164,6 +164,7 @@ impl TcpConnector {
         shared.service.count_opened();
         let dispatcher = Dispatcher::join(shared);
         let _ = shared.dispatcher.set(dispatcher.endpoint.closer());
+        shared.service.set_up(true);
         shared.service.owner().spawn("dispatcher", dispatcher.run());
     }
 
@@ -194,6 +195,7 @@ impl TcpConnector {
     pub fn drain(&self) {
         let shared = &self.shared;
         shared.service.close(false);
+        shared.service.set_up(false);
         if let Some(dispatcher) = shared.dispatcher.get() {
             dispatcher.close(clock::now());
         }
@@ -293,7 +295,9 @@ async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
     };
     client.member.record = FlowRecord::server(record, shared.service.record(), client.delivery.annotations());
+    let origin = Origin::of_request(client.delivery.annotations(), client.delivery.from_kind(), &reply_to);
     let Some(mut start) = begin(&shared, client) else { return };
+    start.member.meet(&origin, shared.router.id());
     let conn = start.connection.id();
     let Start { connection, request: Request { reader, pending, .. }, effects, member, .. } = &mut start;
     let transport = tokio::select! {
@@ -408,6 +412,7 @@ async fn open(
     });
     let session = session.ok()?;
     let params = &shared.params;
+    let begun = clock::now();
     let stream = connect(shared, ends).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
         record.fail(IO_FAILED, &text);
@@ -416,6 +421,7 @@ async fn open(
         report::capture::trip("Connection failed");
     });
     let stream = stream.ok()?;
+    shared.service.times().setup.observe(clock::now().since(begun));
     Some(match session {
         Some(session) => Transport::tls(stream, session),
         None => Transport::plain(stream),

@@ -113,18 +113,24 @@ impl Flow {
     /// Copies what can be copied.
     fn copy_once(&mut self, cx: &mut Context<'_>) -> bool {
         let busy = self.copy_timed(cx);
+        if let Some(origin) = self.exchange.take_origin() {
+            if !self.member.has_met() {
+                self.member.count_setup();
+            }
+            self.member.meet(&origin, self.exchange.router().id());
+        }
         self.member.note(self.exchange.octets(), self.exchange.is_half_closed());
         busy
     }
 
     /// Copies, and times the first answer.
     fn copy_timed(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.member.record.is_timing() {
+        if !self.member.is_timing() {
             return self.exchange.copy(cx, &mut self.socket);
         }
         let (at, before) = (clock::now(), self.exchange.octets());
         let busy = self.exchange.copy(cx, &mut self.socket);
-        self.member.record.time(at, before, self.exchange.octets());
+        self.member.time(at, before, self.exchange.octets());
         busy
     }
 

@@ -119,8 +119,8 @@ impl TcpListener {
     pub fn create(params: TcpListenerParams, io: &Io) -> Result<Self, TlsConfigError> {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         let label = Label { role: Role::Requester, name: params.name.clone(), address: params.address.clone() };
-        let service = Service::new(label, io.service(format!("tcpListener {}", params.name)), None, params.idle);
-        io.services().add(&service);
+        let owner = io.service(format!("tcpListener {}", params.name));
+        let service = io.services().begin(label, owner, None, params.idle);
         let shared = Shared {
             router: Arc::clone(io.router()),
             service,
@@ -265,7 +265,7 @@ impl Shared {
     /// Nothing more is accepted, and no address watched any more.
     fn withdraw(&self) {
         self.sockets.retire();
-        *self.status.lock() = Status::default();
+        self.set_status(Status::default());
         let watches = self.addresses.lock().take_watches();
         watches.into_iter().for_each(|watch| self.router.unwatch(watch));
     }
@@ -298,7 +298,7 @@ impl Shared {
             // The listener was deleted.
             Ok(false) => true,
             Ok(true) => {
-                *self.status.lock() = Status { up: true, message: String::new() };
+                self.set_status(Status { up: true, message: String::new() });
                 router_engine::log!(
                     LogModule::TcpAdaptor,
                     Level::Info,
@@ -314,9 +314,15 @@ impl Shared {
         }
     }
 
+    /// Shows whether the socket is open. Returns what was shown before.
+    fn set_status(&self, status: Status) -> Status {
+        self.service.set_up(status.up);
+        std::mem::replace(&mut self.status.lock(), status)
+    }
+
     /// Shows why the socket is not open, and logs that when it is new.
     fn not_opened(&self, message: String) {
-        let known = std::mem::replace(&mut *self.status.lock(), Status { up: false, message: message.clone() });
+        let known = self.set_status(Status { up: false, message: message.clone() });
         if known.message != message {
             router_engine::log!(
                 LogModule::TcpAdaptor,
@@ -334,7 +340,7 @@ impl Shared {
             self.status.lock().message.clear();
             return;
         }
-        *self.status.lock() = Status::default();
+        self.set_status(Status::default());
         router_engine::log!(
             LogModule::TcpAdaptor,
             Level::Info,

@@ -14,12 +14,14 @@ pub mod fuzzing;
 mod idle;
 mod introduction;
 mod listener;
+mod peers;
 mod record;
 mod report;
 mod service;
 mod setup;
 mod socket;
 mod tap;
+mod timing;
 
 #[cfg(test)]
 mod faults;
@@ -37,5 +39,7 @@ pub use addresses::{AddressEntry, Strategy};
 pub use connector::{TcpConnector, TcpConnectorParams};
 pub use idle::IdleLimits;
 pub use listener::{TcpListener, TcpListenerParams};
+pub use peers::{PEERS_MAX, PEERS_PER_SERVICE, Peer};
 pub(crate) use service::Services;
 pub use service::{Label, Service};
+pub use timing::Times;

@@ -2,12 +2,12 @@
 
 use super::{TcpConnectorParams, TcpListenerParams};
 use crate::clock;
-use amqp_core::Instant;
 use router_engine::Router;
 use router_engine::annotations::{Annotations, Trace};
 use router_engine::exchange::{Exchange, Failure, Role};
 use router_engine::vanflow::{Attribute, Attributes, Identity, Record, RecordType};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The protocol of all services here.
 const PROTOCOL: &str = "tcp";
@@ -21,19 +21,8 @@ pub(super) struct FlowRecord(Option<Box<Flow>>);
 #[derive(Debug)]
 struct Flow {
     record: Record,
-    watch: Stopwatch,
     side: Role,
     error: Option<String>,
-}
-
-/// Measures how long the first answer takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopwatch {
-    /// Nothing was asked yet.
-    Ready,
-    Running(Instant),
-    /// It was read; or the server was first to speak.
-    Done,
 }
 
 /// Begins the record of a listener, for one of its addresses.
@@ -97,7 +86,7 @@ impl FlowRecord {
     }
 
     fn new(record: Option<Record>, side: Role) -> Self {
-        let flow = |record| Box::new(Flow { record, watch: Stopwatch::Ready, side, error: None });
+        let flow = |record| Box::new(Flow { record, side, error: None });
         Self(record.map(flow))
     }
 
@@ -133,32 +122,10 @@ impl FlowRecord {
         }
     }
 
-    /// Whether the time until the first answer is still to be measured.
-    pub(super) fn is_timing(&self) -> bool {
-        self.0.as_ref().is_some_and(|flow| flow.watch != Stopwatch::Done)
-    }
-
-    /// Notes how many octets were read and written before `copy`, which began at `at`, and after it.
-    ///
-    /// A client is timed from before its first octet is read until after the first is written to it, a server from after
-    /// the first octet is written to it until before its first is read: so what the server took is never more than the
-    /// whole.
-    pub(super) fn time(&mut self, at: Instant, before: (u64, u64), after: (u64, u64)) {
-        let Some(flow) = &mut self.0 else { return };
-        let (has_read, has_written) = (after.0 > before.0, after.1 > before.1);
-        let (asked, answered, ask_time, answer_time) = match flow.side {
-            Role::Requester => (has_read, has_written, at, None),
-            Role::Responder => (has_written, has_read, clock::now(), Some(at)),
-        };
-        match flow.watch {
-            Stopwatch::Ready if asked => flow.watch = Stopwatch::Running(ask_time),
-            Stopwatch::Ready if answered => flow.watch = Stopwatch::Done,
-            Stopwatch::Running(since) if answered => {
-                let taken = answer_time.unwrap_or_else(clock::now).since(since);
-                flow.record.meter().set_latency(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
-                flow.watch = Stopwatch::Done;
-            }
-            Stopwatch::Ready | Stopwatch::Running(_) | Stopwatch::Done => {}
+    /// Notes how long the first answer took.
+    pub(super) fn set_latency(&self, taken: Duration) {
+        if let Some(record) = self.record() {
+            record.meter().set_latency(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
         }
     }
 

@@ -1,10 +1,14 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
 use super::idle::{IdleFlows, IdleLimits, Watch};
+use super::peers::{Peer, Peers, Room};
 use super::record::FlowRecord;
+use super::timing::{Stopwatch, Times};
+use crate::clock;
 use crate::tasks::{self, Owner, Seat};
+use amqp_core::Instant;
 use parking_lot::Mutex;
-use router_engine::exchange::Role;
+use router_engine::exchange::{Origin, Role};
 use router_engine::vanflow::Record;
 use router_engine::{Effect, Mailbox};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,8 +36,11 @@ pub struct Service {
     label: Label,
     /// It exists, for those who look at all services.
     exists: AtomicBool,
-    read: AtomicU64,
-    written: AtomicU64,
+    /// It takes connections.
+    up: AtomicBool,
+    /// What its flows carry is counted there alone.
+    peers: Peers,
+    times: Times,
     opened: AtomicU64,
     closed: AtomicU64,
     timed_out: AtomicU64,
@@ -46,13 +53,30 @@ pub struct Service {
 
 /// All services of a router.
 #[derive(Debug, Default)]
-pub(crate) struct Services(Mutex<Vec<Weak<Service>>>);
+pub(crate) struct Services {
+    known: Mutex<Known>,
+    room: Arc<Room>,
+}
+
+/// Services by ascending numbers.
+#[derive(Debug, Default)]
+struct Known {
+    next: u64,
+    services: Vec<(u64, Weak<Service>)>,
+}
+
+/// Services that are looked at under one lock.
+const SLICE: usize = 256;
 
 /// A flow's membership; ends when dropped.
 #[derive(Debug)]
 pub(super) struct Member {
     service: Arc<Service>,
     counted: bool,
+    begun: Instant,
+    watch: Stopwatch,
+    /// The router at its other end, once that is known.
+    peer: Option<Arc<Peer>>,
     /// Octets that the flow has read and written.
     octets: (u64, u64),
     /// The part of them that the service has.
@@ -66,10 +90,11 @@ pub(super) struct Member {
 // === impl Service ===
 
 impl Service {
-    pub(super) fn new(label: Label, owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits) -> Arc<Self> {
-        let [read, written, opened, closed, timed_out] = [const { AtomicU64::new(0) }; 5];
-        let (exists, idle) = (AtomicBool::new(true), IdleFlows::new(limits));
-        Arc::new(Self { label, exists, read, written, opened, closed, timed_out, owner, record, idle })
+    fn new(label: Label, owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits, room: Arc<Room>) -> Self {
+        let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
+        let (exists, up, idle) = (AtomicBool::new(true), AtomicBool::new(false), IdleFlows::new(limits));
+        let (peers, times) = (Peers::new(room), Times::new());
+        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle }
     }
 
     /// Which one it is.
@@ -79,12 +104,31 @@ impl Service {
 
     /// Octets that its clients or servers have sent, but for the last [`ADD_EVERY`] of each flow.
     pub fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.peers.sum(Peer::read)
     }
 
     /// The same of what was sent to them.
     pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.peers.sum(Peer::written)
+    }
+
+    /// The routers that its flows have had their other ends at.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.peers.all()
+    }
+
+    /// What its flows have taken.
+    pub const fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// Whether it takes connections: a listener listens, a connector is there for clients.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Relaxed);
     }
 
     /// Lets flows begin. False: they may already, or may not any more.
@@ -141,8 +185,18 @@ impl Service {
         // First: whoever watches goes when no flow is left and none may begin.
         let idle = self.idle.as_ref().map(|flows| flows.enter(mailbox));
         let task = self.owner.join("flow", mailbox)?;
-        let (octets, added, record) = ((0, 0), (0, 0), FlowRecord::default());
-        Some(Member { service: Arc::clone(self), counted: false, octets, added, idle, record, task })
+        Some(Member {
+            service: Arc::clone(self),
+            counted: false,
+            begun: clock::now(),
+            watch: Stopwatch::Ready,
+            peer: None,
+            octets: (0, 0),
+            added: (0, 0),
+            idle,
+            record: FlowRecord::default(),
+            task,
+        })
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
@@ -158,19 +212,38 @@ impl Service {
 // === impl Services ===
 
 impl Services {
-    pub(super) fn add(&self, service: &Arc<Service>) {
-        let mut all = self.0.lock();
+    /// A new service.
+    pub(super) fn begin(
+        &self,
+        label: Label,
+        owner: Arc<Owner>,
+        record: Option<Record>,
+        limits: IdleLimits,
+    ) -> Arc<Service> {
+        let service = Arc::new(Service::new(label, owner, record, limits, Arc::clone(&self.room)));
+        let Known { next, services } = &mut *self.known.lock();
         // Now and then those that are gone make room.
-        if all.len() == all.capacity() {
-            all.retain(|service| service.strong_count() > 0);
+        if services.len() == services.capacity() {
+            services.retain(|(_, service)| service.strong_count() > 0);
         }
-        all.push(Arc::downgrade(service));
+        services.push((*next, Arc::downgrade(&service)));
+        *next += 1;
+        service
     }
 
-    /// Those that exist, oldest first. One that was deleted is none, whatever its last flows do.
+    /// Those that exist, oldest first. One that was deleted is none, whatever its last flows do. Nobody waits for more
+    /// than a slice of them.
     pub(crate) fn all(&self) -> Vec<Arc<Service>> {
-        let all = self.0.lock();
-        all.iter().filter_map(Weak::upgrade).filter(|service| service.exists.load(Ordering::Relaxed)).collect()
+        let (mut all, mut from) = (Vec::new(), 0);
+        loop {
+            let known = self.known.lock();
+            let begin = known.services.partition_point(|(number, _)| *number < from);
+            let slice = &known.services[begin..known.services.len().min(begin + SLICE)];
+            let Some((last, _)) = slice.last() else { return all };
+            from = last + 1;
+            let live = slice.iter().filter_map(|(_, service)| service.upgrade());
+            all.extend(live.filter(|service| service.exists.load(Ordering::Relaxed)));
+        }
     }
 }
 
@@ -180,6 +253,47 @@ impl Member {
     /// For [`Owner::run`].
     pub(super) const fn seat(&self) -> Seat {
         self.task.seat()
+    }
+
+    /// Notes at which router the other end of the flow is. Where that is told again, another one may have taken its place.
+    pub(super) fn meet(&mut self, origin: &Origin, own: &str) {
+        let name = match origin {
+            Origin::Here => own,
+            Origin::Router(id) => id,
+            Origin::Unknown => "",
+        };
+        if self.peer.as_ref().is_some_and(|peer| peer.name() == name) {
+            return;
+        }
+        self.add_octets();
+        let peer = self.service.peers.get(name);
+        peer.count_opened();
+        if let Some(former) = self.peer.replace(peer) {
+            former.count_closed();
+        }
+    }
+
+    /// Counts how long it took to have a client's server connected.
+    pub(super) fn count_setup(&self) {
+        self.service.times.setup.observe(clock::now().since(self.begun));
+    }
+
+    /// Whether the other end was told before.
+    pub(super) const fn has_met(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// Whether the time until the first answer is still to be measured.
+    pub(super) fn is_timing(&self) -> bool {
+        self.watch != Stopwatch::Done
+    }
+
+    /// Notes how many octets were read and written before a turn of copying, which began at `at`, and after it.
+    pub(super) fn time(&mut self, at: Instant, before: (u64, u64), after: (u64, u64)) {
+        if let Some(taken) = self.watch.note(self.service.label.role, at, before, after, clock::now) {
+            self.service.times.first_octet.observe(taken);
+            self.record.set_latency(taken);
+        }
     }
 
     /// Notes how many octets the flow has read and written, and whether one of its directions has ended.
@@ -194,10 +308,15 @@ impl Member {
     }
 
     fn add_octets(&mut self) {
-        let (read, written) = self.octets;
-        self.service.read.fetch_add(read.saturating_sub(self.added.0), Ordering::Relaxed);
-        self.service.written.fetch_add(written.saturating_sub(self.added.1), Ordering::Relaxed);
+        let (read, written) = (self.octets.0.saturating_sub(self.added.0), self.octets.1.saturating_sub(self.added.1));
+        if read == 0 && written == 0 {
+            return;
+        }
         self.added = self.octets;
+        match &self.peer {
+            Some(peer) => peer.add(read, written),
+            None => self.service.peers.get("").add(read, written),
+        }
     }
 
     /// Counts a flow that was told to close as it has carried nothing for so many seconds. None: it was not.
@@ -219,8 +338,15 @@ impl Drop for Member {
     fn drop(&mut self) {
         // The record of what is counted as closed has ended.
         self.record = FlowRecord::default();
+        if self.counted && self.peer.is_none() {
+            self.meet(&Origin::Unknown, "");
+        }
         self.add_octets();
+        if let Some(peer) = &self.peer {
+            peer.count_closed();
+        }
         if self.counted {
+            self.service.times.duration.observe(clock::now().since(self.begun));
             self.service.closed.fetch_add(1, Ordering::Relaxed);
         }
     }

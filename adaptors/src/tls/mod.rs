@@ -10,6 +10,7 @@ mod chain;
 mod constraints;
 mod control;
 mod error;
+mod expiry;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -36,6 +37,7 @@ mod verify;
 mod window;
 
 pub use error::TlsError;
+pub use expiry::certificate_expiries;
 pub use handshake::SessionInfo;
 pub use identity::{UidFormat, subject_name, user_id};
 pub use inspect::{CertificateSummary, inspect};

@@ -2,6 +2,7 @@
 
 use super::anchors::Anchors;
 use super::error::TlsError;
+use super::expiry::Expiry;
 use super::handshake::Handshake;
 use super::identity::{UidFormat, subject_name, user_id};
 use super::material::{Material, ReadError};
@@ -13,7 +14,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use std::collections::HashMap;
@@ -109,6 +110,8 @@ struct Identity {
     uid_format: Option<UidFormat>,
     display_names: Arc<HashMap<String, String>>,
     ordinal: u64,
+    /// Kept for whoever asks.
+    _expiry: Option<Arc<Expiry>>,
 }
 
 // === impl TlsServer ===
@@ -130,11 +133,12 @@ impl TlsServer {
         let Some(own) = material.own else {
             return Err(profile.error("Listener requires a self-identifying certificate"));
         };
+        let identity = Arc::new(Identity::new(profile, Some(&own)));
         let own = Arc::new(SingleCertAndKey::from(own));
         let clients = material.anchors.filter(|_| options.authenticate_peer).map(Arc::new);
         let recipe = ServerRecipe { provider, versions, own, clients, alpn: options.alpn.clone() };
         recipe.make(Verdict::default()).map_err(|_| profile.protocols_error())?;
-        Ok(Self { recipe: Arc::new(recipe), identity: Arc::new(Identity::new(profile)) })
+        Ok(Self { recipe: Arc::new(recipe), identity })
     }
 
     /// A session that begins with the octets already read from the peer.
@@ -210,14 +214,20 @@ impl TlsClient {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let has_certificate = material.own.is_some();
+        let identity = Arc::new(Identity::new(profile, material.own.as_ref()));
         let mut config = match material.own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
             None => builder.with_no_client_auth(),
         };
         config.enable_secret_extraction = true;
         config.resumption = rustls::client::Resumption::disabled();
-        let (config, identity) = (Arc::new(config), Arc::new(Identity::new(profile)));
-        Ok(Self { config, anchors, verify_hostname: options.verify_hostname, identity, has_certificate })
+        Ok(Self {
+            config: Arc::new(config),
+            anchors,
+            verify_hostname: options.verify_hostname,
+            identity,
+            has_certificate,
+        })
     }
 
     /// A session with a server known as `host`, offering at most one application protocol.
@@ -278,8 +288,9 @@ fn server_verifier(
 // === impl Identity ===
 
 impl Identity {
-    fn new(profile: &TlsProfile) -> Self {
+    fn new(profile: &TlsProfile, own: Option<&CertifiedKey>) -> Self {
         Self {
+            _expiry: own.and_then(|own| Expiry::note(&profile.name, own)),
             uid_format: profile.uid_format.clone(),
             display_names: Arc::clone(&profile.display_names),
             ordinal: profile.ordinal,

@@ -12,6 +12,7 @@ use super::error::TlsError;
 use super::handshake::{Established, Handshake, Progress, SessionInfo};
 use super::traffic::Traffic;
 use super::window::Window;
+use crate::figures::HANDSHAKES_FAILED;
 use crate::pool;
 use crate::transport::TransportError;
 use bytes::Bytes;
@@ -107,6 +108,18 @@ impl Session {
 
     /// Completes the handshake. After an error the alert was sent as far as the socket took it.
     pub fn poll_handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut S,
+    ) -> Poll<Result<(), TransportError>> {
+        let done = self.advance_handshake(cx, socket);
+        if matches!(done, Poll::Ready(Err(_))) {
+            HANDSHAKES_FAILED.count();
+        }
+        done
+    }
+
+    fn advance_handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut S,

@@ -1,6 +1,7 @@
 //! What the core tells ports, through their [`crate::Mailbox`].
 
 use super::action::{Direction, InToken};
+use super::connection::PeerKind;
 use super::gauge::LinkGauge;
 use super::ids::{ConnId, LinkId, OutId};
 use super::served::PeerAttach;
@@ -101,6 +102,8 @@ pub struct Push {
     pub id: OutId,
     /// Number of the connection that it came in on; none when the core itself sends.
     pub from: Option<u32>,
+    /// Who is at the other end of that connection.
+    pub from_kind: Option<PeerKind>,
     /// Sent settled.
     pub settled: bool,
     /// The message without a router annotations section.

@@ -48,6 +48,7 @@ mod stuck;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic;
 mod transfer;
 mod unavailable;
 mod watch;
@@ -59,6 +60,7 @@ pub use gauge::LinkGauge;
 pub use objects::{AddressCounters, LinkCounters};
 pub use population::Population;
 pub use served::PeerAttach;
+pub use traffic::{OTHERS, PeerTraffic};
 pub use watch::WatchId;
 
 use crate::Mailbox;
@@ -167,6 +169,7 @@ pub struct Router {
     /// Has a lock of its own: who opens a connection does not hold up routing meanwhile.
     policy: RwLock<Policy>,
     records: OnceLock<Arc<Registry>>,
+    traffic: traffic::Traffic,
     id: String,
     mode: Mode,
     stream_retry: Duration,
@@ -193,6 +196,7 @@ impl Router {
             core: Mutex::new(Core::new(config, seed, instance, now)),
             policy: RwLock::default(),
             records: OnceLock::new(),
+            traffic: traffic::Traffic::default(),
             id,
             mode,
             stream_retry,

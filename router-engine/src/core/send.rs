@@ -86,7 +86,8 @@ impl Core {
             self.incoming[origin].undecided += 1;
         }
         let id = self.outgoing[slot].id;
-        let from = route.conn.map(|c| self.conns[c].id.number);
+        let from = route.conn.map(|c| &self.conns[c]);
+        let (from, from_kind) = (from.map(|c| c.id.number), from.map(|c| c.params.kind));
         self.count_egress(link, address);
         self.count_origin(link, content.annotations);
         let mut annotations = content.annotations.clone();
@@ -99,6 +100,7 @@ impl Core {
                 link: link_id,
                 id,
                 from,
+                from_kind,
                 settled,
                 payload: content.payload.clone(),
                 reader,

@@ -30,6 +30,7 @@
 
 mod grant;
 pub mod head;
+mod origin;
 mod pool;
 mod receiving;
 mod resend;
@@ -39,6 +40,7 @@ mod tests;
 mod transport;
 mod window;
 
+pub use origin::Origin;
 pub use receiving::{Request, consume, on_data, takes_grants};
 pub use transport::{Read, Transport, WriteError};
 pub use window::{REPORT_EVERY, ReceiveWindow, SendWindow, WINDOW};
@@ -131,6 +133,8 @@ pub struct Exchange {
     /// Where octets are counted, when somebody collects that.
     octets: Option<Arc<Meter>>,
     failure: Option<Failure>,
+    /// Of a requester whose reply has come: where it is from, until that is asked for.
+    origin: Option<Origin>,
 }
 
 /// Why reading stopped.
@@ -142,6 +146,12 @@ enum ReadEnd {
     /// The peer has ended its sending half, and how.
     End(Finish),
     Failed,
+}
+
+/// Octets that the wide windows of all flows of this process have taken of its memory.
+#[must_use]
+pub fn wide_windows() -> u64 {
+    pool::POOL.taken()
 }
 
 /// The outcome of a stream whose transport is gone or never was.
@@ -181,8 +191,19 @@ impl Exchange {
     }
 
     fn new(role: Role, connection: Connection, sending: Sending, receiving: Receiving) -> Self {
-        let (phase, connecting, resend, actions, octets) = (Phase::Open, false, None, Vec::new(), None);
-        Self { role, connection, phase, connecting, sending, receiving, resend, actions, octets, failure: None }
+        Self {
+            role,
+            connection,
+            phase: Phase::Open,
+            connecting: false,
+            sending,
+            receiving,
+            resend: None,
+            actions: Vec::new(),
+            octets: None,
+            failure: None,
+            origin: None,
+        }
     }
 
     /// Sends the reply on an anonymous link of the connection. `effects` are what the core told of the connection so far.
@@ -407,6 +428,11 @@ impl Exchange {
         self.failure
     }
 
+    /// Where the reply to a requester has come from, once for each reply.
+    pub const fn take_origin(&mut self) -> Option<Origin> {
+        self.origin.take()
+    }
+
     /// Octets read from the transport and written to it.
     #[must_use]
     pub const fn octets(&self) -> (u64, u64) {
@@ -453,6 +479,7 @@ impl Exchange {
             Effect::Push(mut push) => {
                 self.receiving.delivery = Some(push.id);
                 self.receiving.wide = takes_grants(&push.annotations);
+                self.origin = Some(Origin::of(&push.annotations, push.from_kind));
                 self.receiving.reader = Some(push.take_reader(on_data(self.connection.mailbox())));
             }
             Effect::UpdateIn { token, state, settled, .. } if token == self.sending.token => {

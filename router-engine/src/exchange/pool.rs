@@ -61,7 +61,6 @@ impl Pool {
     }
 
     /// Octets that all shares come to.
-    #[cfg(test)]
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }

@@ -13,7 +13,7 @@ use super::report;
 use super::wide;
 use crate::core::action::{Action, AttachRequest, Direction, Side};
 use amqp_core::Instant;
-use amqp_core::engine::{Event, LinkKey, Update};
+use amqp_core::engine::{Event, LinkKey, Status, Update};
 use amqp_core::performative::{Attach, Error, Open, Role};
 
 // === impl AmqpPort ===
@@ -74,6 +74,12 @@ impl AmqpPort {
         self.bare_ends = bare::is_agreed(&self.params, &peer.properties);
         self.actions.push(Action::Opened(Box::new(peer)));
         self.remote = Some(open);
+        let role = self.role();
+        if role.is_within_network()
+            && let Some(peer) = self.remote_container()
+        {
+            self.open_peer = Some(self.router.open_peer(peer, role));
+        }
         if !self.params.conn.initiator {
             self.engine.open(our_open(&self.params, self.router.id(), self.handle.id));
         }
@@ -174,6 +180,12 @@ impl AmqpPort {
             if let Some(link) = link.id {
                 self.actions.push(Action::Detached { link, error: None, unsent });
             }
+        }
+        let in_order = self.error.is_none() && self.engine.status() != Status::Running;
+        if let Some(mut peer) = self.open_peer.take()
+            && in_order
+        {
+            peer.end_in_order();
         }
         if self.remote.is_some() {
             report::closed(self.handle.id, self.params.conn.role);

@@ -39,8 +39,9 @@ pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsIn
 
 use crate::Router;
 use crate::core::action::Action;
-use crate::core::connection::ConnHandle;
+use crate::core::connection::{ConnHandle, ConnectionRole};
 use crate::core::effect::{Effect, PRIORITIES, SessionClass};
+use crate::core::traffic::OpenPeer;
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
 use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status, Violation};
@@ -68,6 +69,8 @@ pub struct AmqpPort {
     /// The peer's open.
     remote: Option<Box<Open>>,
     auth: Option<PlainCredentials>,
+    /// The connection is to another router of this network, and open.
+    open_peer: Option<OpenPeer>,
     /// Why the connection ended.
     error: Option<PortError>,
     /// The core was told that the connection is gone.
@@ -125,6 +128,7 @@ impl AmqpPort {
             tls: None,
             remote: None,
             auth: None,
+            open_peer: None,
             error: None,
             core_closed: false,
             now,
@@ -186,11 +190,18 @@ impl AmqpPort {
     /// Counts what was received since the last turn and what there is to send since this one began.
     fn count_octets(&mut self, unsent: usize) {
         let received = std::mem::take(&mut self.received);
+        if self.params.meter.is_none() && self.open_peer.is_none() {
+            return;
+        }
+        let sent = self.engine.output().len().saturating_sub(unsent) as u64;
+        if sent == 0 && received == 0 {
+            return;
+        }
         if let Some(meter) = &self.params.meter {
-            let sent = self.engine.output().len().saturating_sub(unsent);
-            if sent > 0 || received > 0 {
-                meter.add(sent as u64, received);
-            }
+            meter.add(sent, received);
+        }
+        if let Some(peer) = &self.open_peer {
+            peer.add(sent, received);
         }
     }
 
@@ -293,6 +304,18 @@ impl AmqpPort {
     pub fn is_data_only(&self) -> bool {
         let role = self.remote.as_ref().and_then(|open| open.properties.as_ref()?.get(open::ROLE)?.as_i64());
         self.params.conn.role.is_data_only() || role == Some(open::ROLE_DATA.into())
+    }
+
+    /// The role of the connection, as the peer's open made it.
+    #[must_use]
+    pub fn role(&self) -> ConnectionRole {
+        if self.is_data_only() { ConnectionRole::InterRouterData } else { self.params.conn.role }
+    }
+
+    /// The router that it belongs to.
+    #[must_use]
+    pub const fn router(&self) -> &Arc<Router> {
+        &self.router
     }
 
     /// The user that the peer authenticated as, and the mechanism.

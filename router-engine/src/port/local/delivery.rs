@@ -2,6 +2,7 @@
 
 use super::{Connection, tell_dropped};
 use crate::annotations::Annotations;
+use crate::core::connection::PeerKind;
 use crate::core::effect::Push;
 use crate::core::ids::ConnId;
 use crate::stream::{Notify, Payload, Producer, Reader, StreamLimits};
@@ -65,6 +66,12 @@ impl Delivery {
     #[must_use]
     pub const fn from(&self) -> Option<u32> {
         self.push.from
+    }
+
+    /// Who is at the other end of that connection.
+    #[must_use]
+    pub const fn from_kind(&self) -> Option<PeerKind> {
+        self.push.from_kind
     }
 
     /// What the routers on its way told of it.

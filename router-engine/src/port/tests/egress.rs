@@ -17,6 +17,7 @@ fn waiting(number: u32) -> Box<Push> {
         link: LinkId::made_up(1),
         id: id(number),
         from: None,
+        from_kind: None,
         settled: false,
         payload: Payload::One(Bytes::new()),
         reader: None,

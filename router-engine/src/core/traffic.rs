@@ -1,0 +1,173 @@
+//! What is counted of the connections to other routers: by router and role, for as long as this router lives.
+
+use super::Router;
+use super::connection::ConnectionRole;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Pairs of a router and a role; what comes beyond is counted together, under [`OTHERS`].
+const PAIRS_MAX: usize = 1024;
+
+/// The name for all routers beyond the bound.
+pub const OTHERS: &str = "other";
+
+/// The connections to all other routers.
+#[derive(Debug, Default)]
+pub(super) struct Traffic(Mutex<Vec<Arc<PeerTraffic>>>);
+
+/// The connections to one other router, of one role.
+#[derive(Debug)]
+pub struct PeerTraffic {
+    peer: Box<str>,
+    role: ConnectionRole,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    lost: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// A connection to another router that is open; dropped, it is not any more.
+#[derive(Debug)]
+pub(crate) struct OpenPeer {
+    traffic: Arc<PeerTraffic>,
+    /// It has ended as it should.
+    in_order: bool,
+}
+
+// === impl Traffic ===
+
+impl Traffic {
+    fn of(&self, peer: &str, role: ConnectionRole) -> Arc<PeerTraffic> {
+        let mut pairs = self.0.lock();
+        let known = |pairs: &[Arc<PeerTraffic>], peer: &str| {
+            pairs.iter().find(|pair| &*pair.peer == peer && pair.role == role).map(Arc::clone)
+        };
+        let peer = if pairs.len() < PAIRS_MAX || known(&pairs, peer).is_some() { peer } else { OTHERS };
+        known(&pairs, peer).unwrap_or_else(|| {
+            let traffic = Arc::new(PeerTraffic::new(peer, role));
+            pairs.push(Arc::clone(&traffic));
+            traffic
+        })
+    }
+}
+
+// === impl PeerTraffic ===
+
+impl PeerTraffic {
+    fn new(peer: &str, role: ConnectionRole) -> Self {
+        let [opened, closed, lost, received, sent] = [const { AtomicU64::new(0) }; 5];
+        Self { peer: peer.into(), role, opened, closed, lost, received, sent }
+    }
+
+    /// The id of the router.
+    #[must_use]
+    pub const fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// The role of the connections.
+    #[must_use]
+    pub const fn role(&self) -> ConnectionRole {
+        self.role
+    }
+
+    /// Connections that were opened.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that have ended.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Those of these that neither side has closed in good order.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Octets received, without those of TLS.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Octets sent, without those of TLS.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+// === impl OpenPeer ===
+
+impl OpenPeer {
+    /// Counts octets of a turn.
+    pub(crate) fn add(&self, sent: u64, received: u64) {
+        self.traffic.sent.fetch_add(sent, Ordering::Relaxed);
+        self.traffic.received.fetch_add(received, Ordering::Relaxed);
+    }
+
+    /// The connection is about to end as it should.
+    pub(crate) const fn end_in_order(&mut self) {
+        self.in_order = true;
+    }
+}
+
+impl Drop for OpenPeer {
+    fn drop(&mut self) {
+        // Who reads the counters never sees more that were lost than have ended.
+        self.traffic.closed.fetch_add(1, Ordering::Relaxed);
+        if !self.in_order {
+            self.traffic.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// === impl Router ===
+
+impl Router {
+    /// What was counted of the connections to other routers, those first that were first.
+    #[must_use]
+    pub fn peer_traffic(&self) -> Vec<Arc<PeerTraffic>> {
+        self.traffic.0.lock().clone()
+    }
+
+    /// A connection to another router has opened.
+    pub(crate) fn open_peer(&self, peer: &str, role: ConnectionRole) -> OpenPeer {
+        let traffic = self.traffic.of(peer, role);
+        traffic.opened.fetch_add(1, Ordering::Relaxed);
+        OpenPeer { traffic, in_order: false }
+    }
+
+    /// The neighbours that are connected, and the cost of each connection.
+    #[must_use]
+    pub fn neighbour_costs(&self) -> Vec<(String, u32)> {
+        let core = self.core.lock();
+        let conns = core.neighbours.active.iter().flatten().filter_map(|&conn| core.conns.get(conn));
+        let costs = conns.filter_map(|c| Some((c.peer.as_ref()?.container_id.clone(), c.router.as_ref()?.cost)));
+        costs.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_beyond_the_bound_is_counted_with_others() {
+        let traffic = Traffic::default();
+        for number in 0..PAIRS_MAX + 10 {
+            let pair = traffic.of(&format!("R{number}"), ConnectionRole::Edge);
+            assert_eq!(pair.peer() == OTHERS, number >= PAIRS_MAX, "{number}");
+        }
+        assert_eq!(traffic.of("R7", ConnectionRole::Edge).peer(), "R7");
+        assert_eq!(traffic.of("R7", ConnectionRole::InterRouter).peer(), OTHERS);
+        assert_eq!(traffic.0.lock().len(), PAIRS_MAX + 2);
+    }
+}
