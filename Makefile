@@ -175,7 +175,7 @@ tools:
 	need openssl openssl; need gnutls-cli gnutls-bin; \
 	need redis-server redis-server; need redis-cli redis-tools; need mariadbd mariadb-server; need ncat ncat; \
 	need sshd openssh-server; need ssh openssh-client; need h2load nghttp2-client; need nghttpd nghttp2-server; \
-	need haproxy haproxy; need chromium chromium; need chromedriver chromium-driver; \
+	need haproxy haproxy; need chromium chromium; need chromedriver chromium-driver; need promtool prometheus; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql; \
 	need $(PYTHON) python3; need $(NODE) nodejs; need $(NPM) npm; \
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \

@@ -64,6 +64,12 @@ impl Io {
         self.inner.workers
     }
 
+    /// How many tasks the executor has, whosever they are.
+    #[must_use]
+    pub fn live_tasks(&self) -> usize {
+        self.inner.tasks.on_executor()
+    }
+
     /// The tasks of all adaptors.
     #[must_use]
     pub fn tasks(&self) -> &Tasks {

@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod config;
 mod entity;
 pub mod error;
+mod figures;
 mod http;
 pub mod log;
 pub mod memory;

@@ -19,6 +19,37 @@ pub fn usage() -> Option<Usage> {
     Some(Usage { total: kilobytes(&status, "VmSize:")?, resident: kilobytes(&status, "VmRSS:")? })
 }
 
+/// Threads of this process, where the system tells.
+#[must_use]
+pub fn threads() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
+}
+
+/// File descriptors of a process, as far as the system tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Files {
+    /// In use.
+    pub open: Option<u64>,
+    /// That may be in use; none where there is no limit.
+    pub limit: Option<u64>,
+}
+
+/// File descriptors of this process.
+#[must_use]
+pub fn files() -> Files {
+    const OPEN: &str = "/proc/self/fd";
+    // Newer kernels tell the number as the size of the directory.
+    let told = fs::metadata(OPEN).ok().map(|open| open.len()).filter(|&open| open > 0);
+    let counted = || fs::read_dir(OPEN).ok().map(|open| open.count() as u64);
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    Files { open: told.or_else(counted), limit: soft_limit(&limits, "Max open files") }
+}
+
+fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
 /// Memory that is available on the machine, octets.
 #[must_use]
 pub fn available() -> Option<u64> {
@@ -162,6 +193,16 @@ mod tests {
             ]
         );
         assert_eq!(limit_files("").len(), 2);
+    }
+
+    #[test]
+    fn the_process_has_threads_and_files() {
+        assert!(threads().is_none_or(|threads| threads > 0));
+        let Files { open, limit } = files();
+        assert!(open.is_none_or(|open| open >= 3) && limit.is_none_or(|limit| limit >= 3));
+        let limits = "Limit        Soft Limit  Hard Limit  Units\nMax open files   1024    524288   files\n";
+        assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
+        assert_eq!(soft_limit(&limits.replace("1024", "unlimited"), "Max open files"), None);
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Tasks {
         live
     }
 
+    /// How many tasks the executor has, whosever they are. It costs the same however many there are.
+    pub(crate) fn on_executor(&self) -> usize {
+        self.handle.metrics().num_alive_tasks()
+    }
+
     /// Tells every task that nothing new is to begin. What is under way goes on.
     pub fn drain(&self) {
         self.process.drain();

@@ -1,13 +1,15 @@
 //! What HTTP listeners answer by themselves: `/healthz` for probes and `/metrics` for scrapers (spec `tcp-adaptor.md`
 //! section 14).
 
+mod exposition;
 mod metrics;
 pub(crate) mod page;
-mod services;
 
+use crate::figures::tell_all;
 use crate::runtime::now;
 use adaptors::http::{Media, Page};
 use adaptors::runtime::Io;
+use exposition::Text;
 
 /// Whether the router is well: made only when its core answers.
 pub(crate) fn healthz() -> Page {
@@ -27,7 +29,7 @@ fn health(io: &Io) -> String {
 
 /// The known figures first: whoever reads no further misses nothing that was there before.
 fn figures(io: &Io) -> String {
-    let mut text = metrics::page(io.router());
-    services::add_all(&mut text, &io.all_services());
-    text
+    let mut text = Text(metrics::page(io.router()));
+    tell_all(io, &mut text);
+    text.0
 }
