@@ -152,6 +152,8 @@ fn expect_conversations(figures: &Value, service: &str, role: &str, peer: &str, 
 fn services_tell_with_whom_and_how_long() {
     run(|| {
         let stage = Stage::start()?;
+        // Before it is waited for.
+        stage.figures(0)?;
         let entrance = stage.entrance(ACROSS)?;
         let clients: Vec<_> = (0..CONNECTIONS).map(|_| thread::spawn(move || converse(entrance))).collect();
         for client in clients {

@@ -40,13 +40,16 @@ pub(crate) enum Value {
     Times(Snapshot),
 }
 
-/// What tells a value from others of its family.
-pub(crate) type Labels<'a> = [(&'static str, Cow<'a, str>)];
+/// A name and a value that tell a figure from others of its family.
+pub(crate) type Label<'a> = (&'static str, Cow<'a, str>);
+
+/// What has figures, and what tells it from others.
+type Row<'a, R> = (Vec<Label<'a>>, R);
 
 /// What takes figures: a family, and then its values.
 pub(crate) trait Sink {
     fn family(&mut self, family: &Family);
-    fn value(&mut self, family: &Family, labels: &Labels<'_>, value: Value);
+    fn value(&mut self, family: &Family, labels: &[Label<'_>], value: Value);
 }
 
 /// A family, and where each row has its value; one that has none is left out.
@@ -62,7 +65,7 @@ pub(crate) fn tell_all(io: &Io, sink: &mut dyn Sink) {
     services::tell(&io.all_services(), sink);
 }
 
-fn tell<R>(sink: &mut dyn Sink, figures: &[Figure<R>], rows: &[(Vec<(&'static str, Cow<'_, str>)>, R)]) {
+fn tell<R>(sink: &mut dyn Sink, figures: &[Figure<R>], rows: &[Row<'_, R>]) {
     for Figure { family, value } in figures {
         sink.family(family);
         for (labels, row) in rows {
@@ -74,7 +77,7 @@ fn tell<R>(sink: &mut dyn Sink, figures: &[Figure<R>], rows: &[(Vec<(&'static st
 }
 
 /// A row that has no labels.
-fn only<R>(row: R) -> [(Vec<(&'static str, Cow<'static, str>)>, R); 1] {
+fn only<R>(row: R) -> [Row<'static, R>; 1] {
     [(Vec::new(), row)]
 }
 
@@ -135,7 +138,7 @@ mod tests {
             self.families.push(*family);
         }
 
-        fn value(&mut self, family: &Family, _: &Labels<'_>, _: Value) {
+        fn value(&mut self, family: &Family, _: &[Label<'_>], _: Value) {
             assert_eq!(self.families.last(), Some(family), "the family comes first");
             self.values.push(family.name);
         }

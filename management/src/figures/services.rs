@@ -1,10 +1,9 @@
 //! What tcpListeners and tcpConnectors carry, with whom, and how long that takes.
 
 use super::Kind::{Counter, Gauge, Histogram};
-use super::{Figure, Sink, Value, figure, tell as tell_rows, whole};
+use super::{Figure, Label, Sink, Value, figure, tell as tell_rows, whole};
 use adaptors::tcp::{PEERS_MAX, PEERS_PER_SERVICE, Peer, Service};
 use router_engine::exchange::Role;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The bounds are told in the text of the families: scrapers have no other place for them.
@@ -105,13 +104,13 @@ pub(super) fn tell(services: &[Arc<Service>], sink: &mut dyn Sink) {
     tell_rows(sink, PEERS, &rows);
 }
 
-fn peer_labels<'a>(service: &'a Service, peer: &'a Peer) -> Vec<(&'static str, Cow<'a, str>)> {
+fn peer_labels<'a>(service: &'a Service, peer: &'a Peer) -> Vec<Label<'a>> {
     let mut labels = labels(service);
     labels.push(("peer", peer.name().into()));
     labels
 }
 
-fn labels(service: &Service) -> Vec<(&'static str, Cow<'_, str>)> {
+fn labels(service: &Service) -> Vec<Label<'_>> {
     let label = service.label();
     let role = match label.role {
         Role::Requester => "listener",

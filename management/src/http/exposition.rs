@@ -1,6 +1,6 @@
 //! Figures in the text format of Prometheus.
 
-use crate::figures::{Family, Labels, Sink, Value};
+use crate::figures::{Family, Label, Sink, Value};
 use adaptors::histogram::Snapshot;
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -17,7 +17,7 @@ impl Sink for Text {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
     }
 
-    fn value(&mut self, family: &Family, labels: &Labels<'_>, value: Value) {
+    fn value(&mut self, family: &Family, labels: &[Label<'_>], value: Value) {
         match value {
             Value::Whole(value) => self.line(family, "", labels, None, value),
             Value::Real(value) => self.line(family, "", labels, None, value),
@@ -36,7 +36,7 @@ impl Sink for Text {
 impl Text {
     /// A value. Behind the name comes a blank, which scrapers skip: checks of the known figures take the first word of a
     /// line for a name.
-    fn line(&mut self, family: &Family, suffix: &str, labels: &Labels<'_>, bound: Option<&str>, value: impl Display) {
+    fn line(&mut self, family: &Family, suffix: &str, labels: &[Label<'_>], bound: Option<&str>, value: impl Display) {
         let text = &mut self.0;
         text.push_str(family.name);
         text.push_str(suffix);
