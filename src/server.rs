@@ -7,7 +7,7 @@ use management::agent::node::Node;
 use management::agent::{Agent, thread};
 use management::config::{self, BootPlan, Reloader};
 use management::runtime::{Runtime, now};
-use management::{ErrorClass, RouterError, memory, test_hooks, vanflow};
+use management::{ErrorClass, RouterError, memory, otlp, test_hooks, vanflow};
 use router_engine::log::{Level, LogModule};
 use std::time::Duration;
 use tokio::runtime::{self, Builder};
@@ -90,7 +90,8 @@ fn operate(
     if has_test_hooks {
         test_hooks::start(&io, crash);
     }
-    vanflow::start(&io).map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
+    let spans = otlp::start(&io).map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
+    vanflow::start(&io, spans).map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     let mut signals = {
         let _context = executor.enter();
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?

@@ -14,6 +14,7 @@ mod http;
 pub mod log;
 pub mod memory;
 pub mod notation;
+pub mod otlp;
 pub mod runtime;
 pub mod schema;
 pub mod test_hooks;

@@ -9,6 +9,7 @@
 
 pub(crate) mod environment;
 
+use crate::otlp::Spans;
 use adaptors::clock;
 use adaptors::runtime::Io;
 use amqp_core::Instant;
@@ -40,6 +41,7 @@ struct Reporter {
     source: Source,
     out: LinkId,
     commands: LinkId,
+    spans: Option<Spans>,
 }
 
 /// What there is to do.
@@ -49,13 +51,13 @@ enum Work {
     Due,
 }
 
-/// Starts to send the router's records, if it has any. They are sent to the end: what happens while services are stopped
+/// Starts to send the router's records, if it has any; `spans` takes flows that are over. They are sent to the end: what happens while services are stopped
 /// is told too.
 ///
 /// # Errors
 /// Of the operating system.
-pub fn start(io: &Io) -> std::io::Result<()> {
-    let Some(reporter) = Reporter::join(io.router(), clock::now()) else { return Ok(()) };
+pub fn start(io: &Io, spans: Option<Spans>) -> std::io::Result<()> {
+    let Some(reporter) = Reporter::join(io.router(), spans, clock::now()) else { return Ok(()) };
     let executor = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (done, is_done) = oneshot::channel::<()>();
@@ -82,9 +84,12 @@ fn wall_micros() -> u64 {
 // === impl Reporter ===
 
 impl Reporter {
-    fn join(router: &Arc<Router>, now: Instant) -> Option<Self> {
+    fn join(router: &Arc<Router>, spans: Option<Spans>, now: Instant) -> Option<Self> {
         let registry = Arc::clone(router.records()?);
-        let source = Source::new(Arc::clone(&registry));
+        let mut source = Source::new(Arc::clone(&registry));
+        if spans.is_some() {
+            source.keep_ended();
+        }
         let mut endpoint = Endpoint::join(router, Identity::hidden("records", CREDIT), Default::default(), now);
         endpoint.gather(ARRIVING);
         let (commands, updates) = (source.commands_address(), source.updates_address());
@@ -101,7 +106,7 @@ impl Reporter {
             let notify = endpoint.notify(channel as u64);
             router.watch_with(source.address(channel), Treatment::Multicast, notify);
         }
-        Some(Self { endpoint, registry, source, out: out.link, commands: commands.link })
+        Some(Self { endpoint, registry, source, out: out.link, commands: commands.link, spans })
     }
 
     /// Sends until it is stopped, and then what is left.
@@ -181,5 +186,8 @@ impl Reporter {
             self.endpoint.send(self.out, Payload::One(outgoing.message), Envelope::to(&outgoing.to).settled());
         }
         self.endpoint.submit(clock::now());
+        if let Some(spans) = &self.spans {
+            std::iter::from_fn(|| self.source.poll_ended()).for_each(|ended| spans.take(&ended));
+        }
     }
 }

@@ -22,3 +22,4 @@ pub use attribute::{Attribute, Kind, Value};
 pub use identity::{Identity, SourceId};
 pub use registry::{Attributes, Http1Flow, Meter, Record, RecordType, Registry};
 pub use source::{Channel, Outgoing, Source};
+pub use store::Ended;

@@ -89,6 +89,8 @@ pub struct Registry {
     http1: AtomicUsize,
     /// Somebody collects records of flows.
     collects_flows: AtomicBool,
+    /// Somebody is told of every flow that is over.
+    follows_ends: AtomicBool,
     /// Somebody collects records of log lines.
     collects_logs: AtomicBool,
     /// There were so many lines about records that there are no more of them for now.
@@ -273,6 +275,7 @@ impl Registry {
             suppressed: AtomicU64::new(0),
             http1: AtomicUsize::new(0),
             collects_flows: AtomicBool::new(false),
+            follows_ends: AtomicBool::new(false),
             collects_logs: AtomicBool::new(false),
             is_terse: AtomicBool::new(false),
             queue: Mutex::default(),
@@ -294,10 +297,10 @@ impl Registry {
         Identity { source: self.source, number: 0 }
     }
 
-    /// Whether somebody collects records of flows now.
+    /// Whether somebody collects records of flows now, or is told of each that is over.
     #[must_use]
     pub fn collects_flows(&self) -> bool {
-        self.collects_flows.load(Ordering::Relaxed)
+        self.collects_flows.load(Ordering::Relaxed) || self.follows_ends.load(Ordering::Relaxed)
     }
 
     /// Flows that are seen to carry HTTP/1 now.
@@ -459,6 +462,11 @@ impl Registry {
     /// Whether there are lines about records now was told anew.
     pub(super) fn set_terse(&self, terse: bool) {
         self.is_terse.store(terse, Ordering::Relaxed);
+    }
+
+    /// From now on somebody is told of every flow that is over.
+    pub(super) fn follow_ends(&self) {
+        self.follows_ends.store(true, Ordering::Relaxed);
     }
 
     /// Goes to sleep until something is told. False: something was.

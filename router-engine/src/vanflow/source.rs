@@ -4,7 +4,7 @@
 use super::codec::{self, Composer, Subject};
 use super::identity::SourceId;
 use super::registry::{Change, Registry, Told};
-use super::store::{PACE, SLOT, Store, Tick, WallClock};
+use super::store::{Ended, PACE, SLOT, Store, Tick, WallClock};
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::value::{Map, Value};
@@ -251,6 +251,18 @@ impl Source {
             let goes_on = !self.store.is_idle() || self.usable[1..].contains(&true);
             self.next_tick = goes_on.then(|| if next > now { next } else { now + TICK });
         }
+    }
+
+    /// From now on flows and requests that are over are kept for [`Self::poll_ended`], which is to be called after every
+    /// other call.
+    pub fn keep_ended(&mut self) {
+        self.registry.follow_ends();
+        self.store.keep_ended();
+    }
+
+    /// The next flow or request that is over.
+    pub fn poll_ended(&mut self) -> Option<Ended> {
+        self.store.take_ended()
     }
 
     /// The next message to send.

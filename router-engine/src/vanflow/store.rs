@@ -68,6 +68,32 @@ pub(super) struct Store {
     /// Records that have left the store, of those that are limited.
     released: usize,
     lines: u32,
+    /// Flows and requests that are over, where somebody wants to know; none: nobody does.
+    ended: Option<VecDeque<Ended>>,
+}
+
+/// A flow, this router's part of one, or a request that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What it was.
+    pub kind: RecordType,
+    /// Its record at this router.
+    pub identity: Identity,
+    /// The flow that another router has begun, where this is a part of it.
+    pub base: Option<Identity>,
+    /// When it began and ended, in microseconds since the epoch.
+    pub times: [u64; 2],
+    /// What is known of it, by code.
+    pub attributes: Vec<(Attribute, Value)>,
+    /// Name and address of the listener or connector of a flow, as far as they are known.
+    pub service: [Option<Value>; 2],
+}
+
+/// What is kept of a part of another router's flow beside its attributes, which are for that router.
+#[derive(Debug)]
+struct Part {
+    times: [u64; 2],
+    octets: [u64; 2],
 }
 
 #[derive(Debug)]
@@ -90,6 +116,8 @@ struct Stored {
     is_over: bool,
     /// The tick before which a part of another router's record is not sent again.
     not_before: u64,
+    /// Of a part of another router's record, where somebody wants to know of its end.
+    part: Option<Box<Part>>,
 }
 
 #[derive(Debug)]
@@ -159,6 +187,7 @@ impl Stored {
             is_complete: false,
             is_over: false,
             not_before: 0,
+            part: None,
         }
     }
 
@@ -262,7 +291,17 @@ impl Store {
             refreshes: false,
             released: 0,
             lines: 0,
+            ended: None,
         }
+    }
+
+    /// From now on what is over is kept until it is taken.
+    pub(super) fn keep_ended(&mut self) {
+        self.ended.get_or_insert_default();
+    }
+
+    pub(super) fn take_ended(&mut self) -> Option<Ended> {
+        self.ended.as_mut()?.pop_front()
     }
 
     pub(super) fn apply(&mut self, change: Change, clock: WallClock) {
@@ -281,6 +320,9 @@ impl Store {
         let Begin { number, kind, name, base, at, attributes, meter, end } = begin;
         if let Some(base) = base {
             self.join(number, base, attributes, meter);
+            if let Some(record) = self.records.get_mut(&number).filter(|_| self.ended.is_some()) {
+                record.part = Some(Box::new(Part { times: [clock.at(at); 2], octets: [0; 2] }));
+            }
         } else {
             let own = Value::Record(Identity { source: self.own, number });
             let mut record = Stored::new(kind, name.map_or(own, Value::Text), None);
@@ -357,6 +399,10 @@ impl Store {
         }
         let Some(record) = self.records.get_mut(&number) else { return };
         record.sample();
+        if let Some(part) = &mut record.part {
+            let octets = record.meters.first().map_or([0; Meter::COUNT], |counted| counted.seen);
+            (part.times[1], part.octets) = (micros.max(part.times[0]), [octets[0], octets[1]]);
+        }
         record.meters.clear();
         record.set_all(attributes);
         record.has_ended = true;

@@ -614,3 +614,45 @@ proptest! {
         bench.run(millis(1000));
     }
 }
+
+#[test]
+fn what_is_over_is_kept_for_whoever_wants_to_know_with_the_part_of_each_router() {
+    let (mut near, mut far) = (Bench::new("pod-near1"), Bench::new("pod-far22"));
+    near.source.keep_ended();
+    far.source.keep_ended();
+    let service =
+        |name: &str| smallvec![(Attribute::Name, name.to_owned().into()), (Attribute::VanAddress, "svc".into())];
+    let listener = near.registry.begin(Listener, service("l"), near.now);
+    let connector = far.registry.begin(Connector, service("c"), far.now);
+    let mut flow = near.flow(&listener);
+    let attributes = smallvec![(Attribute::Connector, connector.identity().into())];
+    let mut side = far.registry.join_flow(flow.identity(), attributes, far.now + millis(1)).expect("not too many");
+    flow.meter().set_read(7);
+    side.meter().set_read(9);
+    side.meter().set_written(7);
+    side.end(smallvec![], far.now + millis(20));
+    flow.end(smallvec![], near.now + millis(30));
+    let begun = [near.micros(), far.micros()];
+    far.run(millis(400));
+    near.run(millis(5400));
+    let ended = [&mut near, &mut far].map(|bench| {
+        let ended = bench.source.poll_ended().expect("kept");
+        assert_eq!(bench.source.poll_ended(), None);
+        ended
+    });
+    let [own, part] = &ended;
+    assert_eq!((own.identity, own.base), (flow.identity(), None));
+    assert_eq!((part.identity, part.base), (side.identity(), Some(flow.identity())));
+    assert_eq!(own.times, [begun[0], begun[0] + 30_000]);
+    assert_eq!(part.times, [begun[1] + 1000, begun[1] + 20_000]);
+    let octets = |ended: &Ended| {
+        [Attribute::Octets, Attribute::OctetsReverse].map(|wanted| {
+            let found = ended.attributes.iter().find(|(attribute, _)| *attribute == wanted);
+            found.map(|(_, value)| value.to_string())
+        })
+    };
+    let texts = |texts: [&str; 2]| texts.map(|text| Some(text.to_owned()));
+    assert_eq!((octets(own), octets(part)), (texts(["7", "0"]), texts(["9", "7"])));
+    let services = [own, part].map(|ended| ended.service.each_ref().map(|value| value.as_ref().map(Value::to_string)));
+    assert_eq!(services, [texts(["l", "svc"]), texts(["c", "svc"])]);
+}

@@ -1,9 +1,10 @@
 //! What of the records is sent, and when (spec `vanflow.md` sections 4.3 to 4.8).
 
-use super::{LINES_MAX, SLOT, Store, Tick, WallClock, log};
+use super::{Ended, LINES_MAX, SLOT, Store, Stored, Tick, WallClock, log};
 use crate::log::{Level, LogModule, enabled};
+use crate::vanflow::attribute::{Attribute, Value};
 use crate::vanflow::codec::{Composer, RECORDS_MAX};
-use crate::vanflow::identity::SourceId;
+use crate::vanflow::identity::{Identity, SourceId};
 use crate::vanflow::registry::{Attributes, RecordType};
 use crate::vanflow::source::Channel;
 use bytes::Bytes;
@@ -113,9 +114,46 @@ impl Store {
     fn forget(&mut self, number: u64) {
         let Some(mut record) = self.records.remove(&number) else { return };
         self.released += usize::from(record.kind.is_flow());
+        self.keep(number, &record);
         if record.base.is_none() && record.kind != RecordType::Log {
             log(&mut self.lines, &mut record);
         }
+    }
+
+    /// Keeps what is over, where somebody wants to know.
+    fn keep(&mut self, number: u64, record: &Stored) {
+        if self.ended.is_none() || !record.kind.is_flow() {
+            return;
+        }
+        let of = |wanted| {
+            let found = record.attributes.iter().find(|(attribute, _)| *attribute == wanted);
+            found.map(|(_, value)| value)
+        };
+        let number_of = |wanted| if let Some(Value::Number(number)) = of(wanted) { *number } else { 0 };
+        let parent = if record.base.is_some() { Attribute::Connector } else { Attribute::Parent };
+        let parent = if let Some(Value::Record(parent)) = of(parent) { self.records.get(&parent.number) } else { None };
+        let parent_has = |wanted| {
+            let found = parent?.attributes.iter().find(|(attribute, _)| *attribute == wanted);
+            found.map(|(_, value)| value.clone())
+        };
+        let mut attributes = record.attributes.clone();
+        let times = match &record.part {
+            Some(part) => {
+                let octets = [Attribute::Octets, Attribute::OctetsReverse].into_iter().zip(part.octets);
+                attributes.extend(octets.map(|(attribute, octets)| (attribute, Value::Number(octets))));
+                part.times
+            }
+            None => [Attribute::StartTime, Attribute::EndTime].map(number_of),
+        };
+        let ended = Ended {
+            kind: record.kind,
+            identity: Identity { source: self.own, number },
+            base: record.base,
+            times,
+            attributes,
+            service: [Attribute::Name, Attribute::VanAddress].map(parent_has),
+        };
+        self.ended.iter_mut().for_each(|all| all.push_back(ended.clone()));
     }
 
     /// Tells other routers what became of their records here.
