@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::apps;
-use interop_tests::harness::{Management, Mark, Port, eventually, output_of, patience, run};
+use interop_tests::harness::{
+    Binary, Management, Mark, Port, Router, RouterConfig, eventually, output_of, patience, run,
+};
 use interop_tests::tcp::{Digest, ScriptedServer, connect};
 use interop_tests::topology::{Dialler, Line, LineBuilder, Security};
 use serde_json::Value;
@@ -58,26 +60,34 @@ impl Stage {
         Ok(Self { line, http, server })
     }
 
-    /// What a router tells.
     fn text(&self, index: usize) -> Result<String> {
-        let mut stream = connect(self.http[index].address())?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
-        ensure!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: "), "{head}");
-        Ok(body.to_owned())
+        text_of(self.http[index].address())
     }
 
-    /// The same, as Prometheus's library for Python reads it.
     fn figures(&self, index: usize) -> Result<Value> {
-        let mut reader = apps::script("prometheus_client", "metrics.py")?;
-        Ok(serde_json::from_slice(&output_of(&mut reader, self.text(index)?.as_bytes())?)?)
+        figures(&self.text(index)?)
     }
 
     fn entrance(&self, service: &str) -> Result<SocketAddr> {
         self.line.listen_address(service)
     }
+}
+
+/// What a router tells.
+fn text_of(http: SocketAddr) -> Result<String> {
+    let mut stream = connect(http)?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    ensure!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: "), "{head}");
+    Ok(body.to_owned())
+}
+
+/// The same, as Prometheus's library for Python reads it.
+fn figures(text: &str) -> Result<Value> {
+    let mut reader = apps::script("prometheus_client", "metrics.py")?;
+    Ok(serde_json::from_slice(&output_of(&mut reader, text.as_bytes())?)?)
 }
 
 /// A whole conversation with the server.
@@ -182,6 +192,71 @@ fn services_tell_with_whom_and_how_long() {
         eventually("it is counted no more", || expect(&stage.figures(0)?, open, 0.0))?;
         stage.line.expect_no_errors(&[])
     });
+}
+
+/// An edge router is known where it asks: its request says where the answer goes. Where it answers, nobody tells.
+#[test]
+fn edge_routers_are_known_by_what_they_ask() {
+    run(|| {
+        apps::python_with("prometheus_client")?;
+        let server = ScriptedServer::start()?;
+        server.script(|mut stream| {
+            let mut asked = [0; ASKED];
+            stream.read_exact(&mut asked)?;
+            stream.write_all(&[b'x'; ANSWER])?;
+            stream.read_to_end(&mut Vec::new())?;
+            Ok(Digest::default())
+        });
+        let folder = tempfile::tempdir()?;
+        let [amqp, http, edge_amqp, edge_http, uplink, up, down] = reserve()?;
+        let text = |port: &Port| port.number().to_string();
+        let serve = server.address().port().to_string();
+        let here = ("host", "127.0.0.1");
+        let own = |config: RouterConfig, amqp: &Port, http: &Port| {
+            let web = [("name", "web"), here, ("port", &*text(http)), ("http", "true"), ("httpRootDir", "disabled")];
+            config.section("listener", &[here, ("port", &text(amqp))]).section("listener", &web)
+        };
+        let service = |config: RouterConfig, address: &str, listen: Option<&Port>| match listen {
+            Some(port) => {
+                let port = text(port);
+                config.section("tcpListener", &[("name", address), here, ("port", &port), ("address", address)])
+            }
+            None => config.section("tcpConnector", &[("name", address), here, ("port", &serve), ("address", address)]),
+        };
+        let hub = own(RouterConfig::interior("hub"), &amqp, &http)
+            .section("listener", &[("name", "edges"), here, ("port", &text(&uplink)), ("role", "edge")]);
+        let hub = service(service(hub, "up", None), "down", Some(&down));
+        let branch = own(RouterConfig::edge("branch"), &edge_amqp, &edge_http)
+            .section("connector", &[("name", "hub"), here, ("port", &text(&uplink)), ("role", "edge")]);
+        let branch = service(service(branch, "up", Some(&up)), "down", None);
+        let binary = Binary::ours()?;
+        let _hub = Router::start(&binary, &hub, folder.path())?;
+        let _branch = Router::start(&binary, &branch, folder.path())?;
+        for entrance in [&up, &down] {
+            eventually("a conversation", || converse(entrance.address()))?;
+        }
+        let expected = [
+            (&http, "up", "connector", "branch"),
+            (&edge_http, "up", "listener", "hub"),
+            (&http, "down", "listener", ""),
+            (&edge_http, "down", "connector", "hub"),
+        ];
+        for (http, service, role, peer) in expected {
+            let labels = format!("address={service},name={service},peer={peer},role={role}");
+            eventually("it is counted", || {
+                let figures = figures(&text_of(http.address())?)?;
+                let wanted = if role == "listener" { ASKED } else { ANSWER };
+                expect(&figures, &format!("skrouter_service_peer_received_bytes_total {labels}"), wanted as f64)
+            })?;
+        }
+        let figures = figures(&text_of(http.address())?)?;
+        expect(&figures, "skrouter_link_connections peer=branch,role=edge", 1.0)
+    });
+}
+
+fn reserve<const N: usize>() -> Result<[Port; N]> {
+    let ports = (0..N).map(|_| Port::reserve()).collect::<Result<Vec<_>>>()?;
+    ports.try_into().ok().context("as many as were asked for")
 }
 
 #[test]

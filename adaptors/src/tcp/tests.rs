@@ -104,6 +104,25 @@ pub(super) async fn client(port: u16) -> TcpStream {
     .await
 }
 
+/// More than are looked at under one lock.
+#[tokio::test]
+async fn all_services_are_told_oldest_first_without_those_that_were_deleted() {
+    let io = io(&router());
+    let named = |number: usize| TcpListenerParams { name: number.to_string(), ..params(0) };
+    let create = |number| TcpListener::create(named(number), &io).expect("no TLS");
+    let mut listeners: Vec<_> = (0..1000).map(create).collect();
+    listeners.iter().step_by(3).for_each(|listener| listener.delete(false));
+    // Half of these leave nothing behind at all.
+    listeners.retain(|listener| listener.params().name.len() != 2 || listener.params().name.ends_with('1'));
+    listeners.push(create(1000));
+    let told: Vec<_> = io.all_services().iter().map(|service| service.label().name.clone()).collect();
+    let live = listeners.iter().filter(|listener| {
+        let number: usize = listener.params().name.parse().expect("a number");
+        number % 3 != 0 || number == 1000
+    });
+    assert_eq!(told, live.map(|listener| listener.params().name.clone()).collect::<Vec<_>>());
+}
+
 pub(super) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let attempts = async {
         loop {

@@ -29,6 +29,11 @@ impl RouterConfig {
         Self::new("standalone", id)
     }
 
+    /// Configuration of an edge router.
+    pub fn edge(id: &str) -> Self {
+        Self::new("edge", id)
+    }
+
     /// Configuration of an interior router with that many data connections beside each of its connectors to routers.
     pub fn trunking(id: &str, data_connections: &str) -> Self {
         Self::with(id, &[("mode", "interior"), ("id", id), ("dataConnectionCount", data_connections)])

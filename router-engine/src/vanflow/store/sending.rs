@@ -153,7 +153,9 @@ impl Store {
             attributes,
             service: [Attribute::Name, Attribute::VanAddress].map(parent_has),
         };
-        self.ended.iter_mut().for_each(|all| all.push_back(ended.clone()));
+        if let Some(all) = &mut self.ended {
+            all.push_back(ended);
+        }
     }
 
     /// Tells other routers what became of their records here.
