@@ -118,7 +118,7 @@ impl Amqp {
     }
 
     /// The life of a connection that speaks AMQP from now on, after the handshake of another protocol.
-    pub(crate) async fn serve_upgraded<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn serve_upgraded<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
         transport: Transport<S>,
         upgraded: Upgraded,
@@ -134,7 +134,7 @@ impl Amqp {
         self.until_stopped(owner, id, peer, run).await;
     }
 
-    async fn run_upgraded<S: AsyncRead + AsyncWrite + Unpin>(
+    async fn run_upgraded<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
         mut transport: Transport<S>,
         tls: Option<(SessionInfo, TlsServer)>,
@@ -199,7 +199,7 @@ impl Amqp {
     }
 
     /// Speaks AMQP until either side has ended it; returns what to report.
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
         transport: Transport<S>,
         beginning: Beginning,
