@@ -18,7 +18,7 @@ use adaptors::http::{Media, Page};
 use adaptors::runtime::Io;
 use client::Client;
 use document::document;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use problems::{History, problems};
 use std::sync::Arc;
 use std::thread::Builder;
@@ -34,17 +34,14 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Requests that are sent in a second at most, on average.
 const REQUESTS: u32 = 100;
 
-/// How long the first request waits for an answer.
-const FIRST: Duration = Duration::from_millis(2500);
-
-/// What is told when this router does not answer its own requests in time.
+/// What is told as long as there is nothing to tell. Nobody waits for it: pages are made one at a time, and the next may be
+/// asked for by a probe.
 const NOTHING: &str = "null";
 
 /// The network as it was last seen. Shared by all HTTP listeners of a router.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     state: Mutex<State>,
-    news: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -69,18 +66,12 @@ pub(crate) fn pages(view: &Arc<View>) -> [Page; 4] {
 // === impl View ===
 
 impl View {
-    /// The last document. Begins to look at the network if nobody did; may wait for the first answers.
+    /// The last document. Begins to look at the network if nobody did.
     fn show(self: &Arc<Self>, io: &Io) -> String {
         let mut state = self.state.lock();
         let is_watched = state.looked.replace(Instant::now()).is_some();
         if !is_watched && !self.begin(io) {
             state.looked = None;
-        }
-        let deadline = Instant::now() + FIRST;
-        while state.document.is_none() && state.looked.is_some() {
-            if self.news.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
         }
         state.document.as_deref().unwrap_or(NOTHING).to_owned()
     }
@@ -118,7 +109,6 @@ impl View {
                 Arc::from(document(&network, &problems(&network, &history), time, millis(interval)))
             });
             self.state.lock().document = shown;
-            self.news.notify_all();
             tokio::time::sleep(interval.saturating_sub(begun.elapsed())).await;
         }
     }
@@ -134,6 +124,5 @@ struct End<'a>(&'a View);
 impl Drop for End<'_> {
     fn drop(&mut self) {
         *self.0.state.lock() = State::default();
-        self.0.news.notify_all();
     }
 }

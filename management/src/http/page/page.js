@@ -5,6 +5,11 @@ const SVG = 'http://www.w3.org/2000/svg';
 const SHOWN_TALKERS = 8;
 const $ = (id) => document.getElementById(id);
 
+// How soon to ask again, in milliseconds, while the router has nothing to tell yet.
+const SOON = 300;
+// How old news are that are called old, in milliseconds.
+const STALE = 10000;
+
 // What was told last and before that, so that rates can be told.
 let current = null;
 let former = null;
@@ -274,11 +279,20 @@ function showState(text, bad) {
   state.classList.toggle('bad', bad);
 }
 
+function showAge() {
+  const age = span(Math.round((Date.now() - answered) / 1000));
+  showState(answered ? `No news for ${age}: what is shown is old` : 'The router does not answer', true);
+}
+
 async function look() {
   try {
     const answer = await fetch('/network.json', { cache: 'no-store', signal: AbortSignal.timeout(8000) });
-    const told = answer.ok ? await answer.json() : null;
-    if (!told) throw new Error(`HTTP ${answer.status}`);
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    const told = await answer.json();
+    if (!told) {
+      if (answered && Date.now() - answered > STALE) showAge();
+      return SOON;
+    }
     answered = Date.now();
     if (!current || told.time !== current.time) {
       former = current;
@@ -286,17 +300,18 @@ async function look() {
       show();
     }
     showState(`Live, every ${Math.round(told.interval / 1000)} s`, false);
+    return told.interval;
   } catch (error) {
-    const since = answered ? `No answer for ${span(Math.round((Date.now() - answered) / 1000))}: what is shown is old` : 'The router does not answer';
-    showState(since, true);
+    showAge();
+    return 2000;
   }
 }
 
 async function watch() {
   for (;;) {
-    if (!document.hidden) await look();
+    const pause = document.hidden ? 2000 : await look();
     await new Promise((resolve) => {
-      const timer = setTimeout(resolve, current ? current.interval : 2000);
+      const timer = setTimeout(resolve, pause);
       document.addEventListener('visibilitychange', () => { clearTimeout(timer); resolve(); }, { once: true });
     });
   }
