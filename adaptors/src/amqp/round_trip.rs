@@ -5,7 +5,7 @@
 
 use parking_lot::Mutex;
 use router_engine::Router;
-use router_engine::core::connection::ConnectionRole;
+use router_engine::core::PeerTraffic;
 use router_engine::port::AmqpPort;
 use std::any::Any;
 use std::io;
@@ -22,20 +22,17 @@ static PROBES: Mutex<Vec<Weak<Probe>>> = Mutex::new(Vec::new());
 pub(super) struct Probe {
     router: Weak<Router>,
     connection: u32,
-    peer: String,
-    role: ConnectionRole,
+    peer: Arc<PeerTraffic>,
     socket: OwnedFd,
 }
 
 /// The way of one connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RoundTrip {
     /// The number of the connection.
     pub connection: u32,
-    /// The id of the router at its other end.
-    pub peer: String,
-    /// Its role.
-    pub role: ConnectionRole,
+    /// The router at its other end, and its role.
+    pub peer: Arc<PeerTraffic>,
     /// The way there and back, smoothed.
     pub time: Duration,
 }
@@ -53,13 +50,12 @@ pub fn round_trips(router: &Arc<Router>) -> Vec<RoundTrip> {
 impl Probe {
     /// Of a connection that has opened; none of one to somebody else, or without a socket.
     pub(super) fn begin<S: 'static>(port: &AmqpPort, socket: &S) -> Option<Arc<Self>> {
-        let role = port.role();
-        let socket = (socket as &dyn Any).downcast_ref::<TcpStream>().filter(|_| role.is_within_network())?;
+        let peer = port.peer_traffic()?;
+        let socket = (socket as &dyn Any).downcast_ref::<TcpStream>()?;
         let probe = Arc::new(Self {
             router: Arc::downgrade(port.router()),
             connection: port.id().number,
-            peer: port.remote_container()?.to_owned(),
-            role,
+            peer: Arc::clone(peer),
             socket: socket.as_fd().try_clone_to_owned().ok()?,
         });
         let mut probes = PROBES.lock();
@@ -70,7 +66,7 @@ impl Probe {
 
     fn ask(&self) -> Option<RoundTrip> {
         let time = smoothed(&self.socket).ok()??;
-        Some(RoundTrip { connection: self.connection, peer: self.peer.clone(), role: self.role, time })
+        Some(RoundTrip { connection: self.connection, peer: Arc::clone(&self.peer), time })
     }
 }
 

@@ -118,7 +118,7 @@ async fn all_services_are_told_oldest_first_without_those_that_were_deleted() {
     let told: Vec<_> = io.all_services().iter().map(|service| service.label().name.clone()).collect();
     let live = listeners.iter().filter(|listener| {
         let number: usize = listener.params().name.parse().expect("a number");
-        number % 3 != 0 || number == 1000
+        !number.is_multiple_of(3) || number == 1000
     });
     assert_eq!(told, live.map(|listener| listener.params().name.clone()).collect::<Vec<_>>());
 }

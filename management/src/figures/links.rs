@@ -55,8 +55,8 @@ pub(super) fn tell(router: &Arc<Router>, sink: &mut dyn Sink) {
     tell_rows(sink, COSTS, &costs.collect::<Vec<_>>());
     let trips = round_trips(router).into_iter().map(|trip| {
         let connection = trip.connection.to_string().into();
-        let labels =
-            vec![("peer", trip.peer.clone().into()), ("role", trip.role.name().into()), ("connection", connection)];
+        let (peer, role) = (trip.peer.peer().to_owned(), trip.peer.role().name());
+        let labels = vec![("peer", peer.into()), ("role", role.into()), ("connection", connection)];
         (labels, trip)
     });
     tell_rows(sink, ROUND_TRIPS, &trips.collect::<Vec<_>>());

@@ -4,6 +4,7 @@ use super::Kind::{Counter, Gauge};
 use super::{Figure, Sink, Value, figure, only, seconds, tell as tell_rows, whole};
 use crate::entity::router::mode_name;
 use crate::memory;
+use crate::otlp;
 use crate::runtime::now;
 use adaptors::figures::{ACCEPTS_FAILED, HANDSHAKES_FAILED};
 use adaptors::pool::{CIPHER, DATA};
@@ -57,6 +58,12 @@ const PROCESS: &[Figure<Process>] = &[
         "skrouter_tls_handshake_failures_total",
         "TLS handshakes that have failed at either side, but for those that took too long.",
         |_| whole(HANDSHAKES_FAILED.get()),
+    ),
+    figure(
+        Counter,
+        "skrouter_otlp_spans_dropped_total",
+        "Spans that a collector of OpenTelemetry did not take in time.",
+        |_| whole(otlp::dropped()),
     ),
     figure(Gauge, "skrouter_memory_ceiling_bytes", "What the process may use; 0 is no bound.", |_| {
         whole(BUDGET.ceiling() as u64)

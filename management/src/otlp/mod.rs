@@ -26,8 +26,8 @@ use points::Points;
 use post::{Failure, Target};
 use router_engine::log::{Level, LogModule};
 use settings::Settings;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use spans::DROPPED;
+use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -47,7 +47,6 @@ struct Exporter {
     settings: Settings,
     resource: Resource,
     started: u64,
-    dropped: Arc<AtomicU64>,
 }
 
 /// Whether a target takes messages, so that the log tells of each change once.
@@ -77,7 +76,7 @@ pub fn start(io: &Io) -> std::io::Result<Option<Spans>> {
     let spans = exporter.settings.traces.is_some().then(|| Spans {
         sampler: exporter.settings.sampler,
         queue,
-        dropped: Arc::clone(&exporter.dropped),
+        dropped: &DROPPED,
     });
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
@@ -94,6 +93,11 @@ pub fn start(io: &Io) -> std::io::Result<Option<Spans>> {
         let _ = timeout(LAST_MESSAGES, is_done).await;
     });
     Ok(spans)
+}
+
+/// Spans that were dropped, as they were more than a collector takes.
+pub(crate) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
 }
 
 fn wall_nanos() -> u64 {
@@ -129,7 +133,7 @@ impl Exporter {
         let resource = Resource { attributes: given.chain(known).collect(), ..Default::default() };
         let uptime = io.router().router_row(now()).uptime;
         let started = wall_nanos().saturating_sub(u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX));
-        Self { io, settings, resource, started, dropped: Arc::default() }
+        Self { io, settings, resource, started }
     }
 
     async fn run(self, ended: mpsc::Receiver<Span>, stopped: watch::Receiver<bool>) {
@@ -173,7 +177,7 @@ impl Exporter {
                 let message = spans::message(self.resource.clone(), batch);
                 self.send(target, message, &mut health, &stopped).await;
             }
-            let dropped = self.dropped.load(Ordering::Relaxed);
+            let dropped = dropped();
             if dropped > 0 && !std::mem::replace(&mut is_told, true) {
                 let text = "spans were dropped, as there were more than OpenTelemetry takes; that is not told again";
                 router_engine::log!(LogModule::Router, Level::Warning, "{dropped} {text}");

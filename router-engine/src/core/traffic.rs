@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Pairs of a router and a role; what comes beyond is counted together, under [`OTHERS`].
 const PAIRS_MAX: usize = 1024;
 
-/// The name for all routers beyond the bound.
+/// Octets of a name at most; peers choose it.
+const NAME_MAX: usize = 255;
+
+/// The name for all routers beyond the bounds.
 pub const OTHERS: &str = "other";
 
 /// The connections to all other routers.
@@ -44,6 +47,7 @@ impl Traffic {
         let known = |pairs: &[Arc<PeerTraffic>], peer: &str| {
             pairs.iter().find(|pair| &*pair.peer == peer && pair.role == role).map(Arc::clone)
         };
+        let peer = named(peer);
         let peer = if pairs.len() < PAIRS_MAX || known(&pairs, peer).is_some() { peer } else { OTHERS };
         known(&pairs, peer).unwrap_or_else(|| {
             let traffic = Arc::new(PeerTraffic::new(peer, role));
@@ -51,6 +55,11 @@ impl Traffic {
             traffic
         })
     }
+}
+
+/// The name that a router is shown by.
+fn named(peer: &str) -> &str {
+    if peer.len() <= NAME_MAX { peer } else { OTHERS }
 }
 
 // === impl PeerTraffic ===
@@ -107,6 +116,11 @@ impl PeerTraffic {
 // === impl OpenPeer ===
 
 impl OpenPeer {
+    /// What is counted of it and of others to the same router.
+    pub(crate) const fn traffic(&self) -> &Arc<PeerTraffic> {
+        &self.traffic
+    }
+
     /// Counts octets of a turn.
     pub(crate) fn add(&self, sent: u64, received: u64) {
         self.traffic.sent.fetch_add(sent, Ordering::Relaxed);
@@ -150,7 +164,8 @@ impl Router {
     pub fn neighbour_costs(&self) -> Vec<(String, u32)> {
         let core = self.core.lock();
         let conns = core.neighbours.active.iter().flatten().filter_map(|&conn| core.conns.get(conn));
-        let costs = conns.filter_map(|c| Some((c.peer.as_ref()?.container_id.clone(), c.router.as_ref()?.cost)));
+        let costs =
+            conns.filter_map(|c| Some((named(&c.peer.as_ref()?.container_id).to_owned(), c.router.as_ref()?.cost)));
         costs.collect()
     }
 }
@@ -167,6 +182,7 @@ mod tests {
             assert_eq!(pair.peer() == OTHERS, number >= PAIRS_MAX, "{number}");
         }
         assert_eq!(traffic.of("R7", ConnectionRole::Edge).peer(), "R7");
+        assert_eq!(Traffic::default().of(&"x".repeat(NAME_MAX + 1), ConnectionRole::Edge).peer(), OTHERS);
         assert_eq!(traffic.of("R7", ConnectionRole::InterRouter).peer(), OTHERS);
         assert_eq!(traffic.0.lock().len(), PAIRS_MAX + 2);
     }

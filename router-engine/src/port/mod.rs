@@ -41,7 +41,7 @@ use crate::Router;
 use crate::core::action::Action;
 use crate::core::connection::{ConnHandle, ConnectionRole};
 use crate::core::effect::{Effect, PRIORITIES, SessionClass};
-use crate::core::traffic::OpenPeer;
+use crate::core::traffic::{OpenPeer, PeerTraffic};
 use crate::core::{Accepted, Mode};
 use amqp_core::Instant;
 use amqp_core::engine::{Config, Connection, DeliveryKey, SaslConfig, SessionKey, Status, Violation};
@@ -310,6 +310,12 @@ impl AmqpPort {
     #[must_use]
     pub fn role(&self) -> ConnectionRole {
         if self.is_data_only() { ConnectionRole::InterRouterData } else { self.params.conn.role }
+    }
+
+    /// What is counted of the connections to the router at the other end, while this one is open and within the network.
+    #[must_use]
+    pub fn peer_traffic(&self) -> Option<&Arc<PeerTraffic>> {
+        self.open_peer.as_ref().map(OpenPeer::traffic)
     }
 
     /// The router that it belongs to.
