@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::harness::{Binary, eventually, run, skip_unless};
+use interop_tests::harness::{Binary, Skip, eventually, run, skip_unless};
 use interop_tests::topology::{Line, LineBuilder};
 
 const VIEWS: [&str; 17] = [
@@ -72,8 +72,8 @@ struct Said {
 
 impl Tools {
     fn find() -> Result<Self> {
-        let theirs = std::env::var_os("UPSTREAM_TOOLS").map(PathBuf::from);
-        let theirs = skip_unless(theirs, "UPSTREAM_TOOLS is not set")?;
+        let unset = || Skip("UPSTREAM_TOOLS is not set".to_owned());
+        let theirs = std::env::var_os("UPSTREAM_TOOLS").map(PathBuf::from).ok_or_else(unset)?;
         let python = skip_unless(std::env::var_os("INTEROP_PYTHON"), "INTEROP_PYTHON is not set")?.into();
         let python_path = std::env::var("UPSTREAM_PYTHONPATH").unwrap_or_default();
         let ours = Binary::ours()?.program().parent().map(Path::to_owned).context("no folder")?;
