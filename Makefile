@@ -23,13 +23,15 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release man image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man install completions deb image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
 	@echo 'make build       debug build of everything'
 	@echo 'make release     optimised router and tools: target/release/skrouterd, skmanage, skstat'
 	@echo 'make man         man pages of the tools: target/man'
+	@echo 'make install     router, tools, man pages, completions, unit and default configuration (PREFIX, DESTDIR)'
+	@echo 'make deb         the same as a Debian package: target/skrouterd_*.deb'
 	@echo 'make image       container image, without pulling anything: target/image/skupper-router.oci.tar (IMAGE, IMAGE_BASE)'
 	@echo 'make image-check runs what is in it, as another user, on a file system that cannot be written'
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
@@ -83,6 +85,52 @@ sans-io:
 WASM_FLAGS ?=
 wasm:
 	$(CARGO) check --locked --target wasm32-unknown-unknown $(WASM_FLAGS) --package amqp-core --package router-engine
+
+# --- installation
+
+# Below DESTDIR, for packages. A configuration that is there is left alone.
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+MANDIR      := $(DESTDIR)$(PREFIX)/share/man/man1
+BINDIR      := $(DESTDIR)$(PREFIX)/bin
+TOOLS       := skmanage skstat
+
+install: release man completions
+	install -D -m 755 $(TARGET)/release/skrouterd $(DESTDIR)$(PREFIX)/sbin/skrouterd
+	for tool in $(TOOLS); do \
+	    install -D -m 755 $(TARGET)/release/$$tool $(BINDIR)/$$tool && \
+	    install -D -m 644 $(TARGET)/man/$$tool.1 $(MANDIR)/$$tool.1 && \
+	    install -D -m 644 $(TARGET)/completions/$$tool.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$tool && \
+	    install -D -m 644 $(TARGET)/completions/$$tool.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$tool && \
+	    install -D -m 644 $(TARGET)/completions/$$tool.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$tool.fish \
+	    || exit 1; \
+	done
+	ln -sf skmanage $(BINDIR)/qdmanage
+	ln -sf skstat $(BINDIR)/qdstat
+	[ -e $(DESTDIR)$(SYSCONFDIR)/skupper-router/skrouterd.conf ] || \
+	    install -D -m 640 packaging/skrouterd.conf $(DESTDIR)$(SYSCONFDIR)/skupper-router/skrouterd.conf
+	[ -e $(DESTDIR)$(SYSCONFDIR)/sasl2/skrouterd.conf ] || \
+	    install -D -m 644 packaging/sasl.conf $(DESTDIR)$(SYSCONFDIR)/sasl2/skrouterd.conf
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	sed 's|/usr/sbin|$(PREFIX)/sbin|; s|/etc/|$(SYSCONFDIR)/|' packaging/skrouterd.service > $(DESTDIR)$(UNITDIR)/skrouterd.service
+	install -m 644 packaging/skrouterd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/skrouterd.conf
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/skrouterd/copyright
+
+completions:
+	mkdir -p $(TARGET)/completions
+	for tool in $(TOOLS); do for shell in bash zsh fish; do \
+	    $(CARGO) run --quiet --release --locked --package tools --bin $$tool -- --completions $$shell \
+	        > $(TARGET)/completions/$$tool.$$shell || exit 1; done; done
+
+# A Debian package of the same files, without more than dpkg.
+deb: DEB := $(TARGET)/deb
+deb:
+	rm -rf $(DEB)
+	$(MAKE) install PREFIX=/usr UNITDIR=/lib/systemd/system DESTDIR=$(DEB)
+	find $(DEB) -type f -path '*/sbin/*' -o -type f -path '*/bin/*' | xargs strip
+	packaging/debian-control $(VERSION) $(DEB)
+	dpkg-deb --root-owner-group --build $(DEB) $(TARGET)/skrouterd_$(VERSION)_$$(dpkg --print-architecture).deb
 
 # --- the container image
 

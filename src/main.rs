@@ -4,6 +4,7 @@ mod cli;
 mod crash;
 mod daemon;
 mod launch;
+mod manager;
 mod server;
 
 use cli::{Command, Options, UsageError};

@@ -3,6 +3,7 @@
 use crate::StartError;
 use crate::cli::Options;
 use crate::crash::crash;
+use crate::manager;
 use management::agent::node::Node;
 use management::agent::{Agent, thread};
 use management::config::{self, BootPlan, Reloader};
@@ -65,6 +66,11 @@ fn operate(
     options: &Options,
     on_start: impl FnOnce(),
 ) -> Result<Ending, StartError> {
+    // Before anything can be asked to end: a signal that comes while the router starts ends it in good order too.
+    let mut signals = {
+        let _context = executor.enter();
+        Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
+    };
     let has_test_hooks = options.test_hooks;
     let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
     agent.load_all(plan.core)?;
@@ -92,17 +98,15 @@ fn operate(
     }
     let spans = otlp::start(&io).map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     vanflow::start(&io, spans).map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
-    let mut signals = {
-        let _context = executor.enter();
-        Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
-    };
     let stopped = io.clone();
     let (reloader, plans) = Reloader::new(&options.config);
     thread::spawn(node.reloading(plans), agent, async move { stopped.stopped().await })
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     log_running(workers);
     on_start();
+    manager::started(io.router());
     let ending = executor.block_on(signals.wait(&reloader));
+    manager::stopping();
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
     executor.block_on(io.shutdown(DRAIN));
     Ok(ending)

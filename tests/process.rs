@@ -5,9 +5,11 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const ROUTER: &str = env!("CARGO_BIN_EXE_skrouterd");
 
@@ -81,6 +83,50 @@ fn the_first_process_of_a_container_ends_well_after_sigint() {
 }
 
 /// Runs a router until it is sent a fatal signal; what it has told on stderr.
+#[test]
+fn a_router_that_is_told_to_end_while_it_starts_ends_well() {
+    let folder = Folder::new("early", "log {\n module: DEFAULT\n enable: info+\n}\n");
+    for _ in 0..5 {
+        let mut command = Command::new(ROUTER);
+        let mut router = command.args(["-c", &folder.file("router.conf")]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(router.stderr.take().unwrap()).lines();
+        log.find(|line| line.as_ref().is_ok_and(|line| line.contains("Container Name"))).unwrap().unwrap();
+        signal(&router.id().to_string(), Signal::SIGTERM);
+        for _ in log {}
+        assert_eq!(router.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// What a service manager hears until it has heard this, so often.
+fn hear(manager: &UnixDatagram, wanted: &str, times: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.iter().filter(|told| *told == wanted).count() < times {
+        let mut message = [0; 200];
+        let octets = manager.recv(&mut message).unwrap();
+        heard.push(String::from_utf8_lossy(&message[..octets]).trim().to_owned());
+    }
+    heard
+}
+
+#[test]
+fn a_service_manager_hears_of_start_life_and_end() {
+    let folder = Folder::new("manager", "");
+    let manager = UnixDatagram::bind(folder.0.join("manager")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut router = Command::new(ROUTER)
+        .args(["-c", &folder.file("router.conf")])
+        .env("NOTIFY_SOCKET", folder.0.join("manager"))
+        .env("WATCHDOG_USEC", "300000")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(hear(&manager, "READY=1", 1), ["READY=1"]);
+    assert_eq!(hear(&manager, "WATCHDOG=1", 3), ["WATCHDOG=1"; 3]);
+    signal(&router.id().to_string(), Signal::SIGTERM);
+    hear(&manager, "STOPPING=1", 1);
+    assert_eq!(router.wait().unwrap().code(), Some(0));
+}
+
 fn fatally_signalled(fault: Signal) -> String {
     let folder = Folder::new(fault.as_str(), "log {\n module: DEFAULT\n enable: info+\n outputFile: stderr\n}\n");
     let mut router =

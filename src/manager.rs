@@ -1,0 +1,39 @@
+//! What a service manager is told (systemd's protocol): that the router has started, that it stops, and, if it watches, that
+//! the core still answers. Without a manager nothing is told.
+
+use management::runtime::now;
+use router_engine::Router;
+use router_engine::log::{Level, LogModule};
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::thread::{Builder, sleep};
+
+/// The router has started. Watches the core if the manager asks for that.
+pub(crate) fn started(router: &Arc<Router>) {
+    tell(&[NotifyState::Ready]);
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let router = Arc::downgrade(router);
+    let watch = move || {
+        while let Some(router) = router.upgrade() {
+            // A core that hangs holds this up, and the manager hears nothing.
+            let _ = router.router_row(now());
+            drop(router);
+            tell(&[NotifyState::Watchdog]);
+            sleep(limit / 3);
+        }
+    };
+    if let Err(error) = Builder::new().name("watchdog".to_owned()).spawn(watch) {
+        router_engine::log!(LogModule::Router, Level::Error, "There can be no thread for the watchdog: {error}");
+    }
+}
+
+/// The router stops.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        router_engine::log!(LogModule::Router, Level::Warning, "The service manager cannot be told: {error}");
+    }
+}
