@@ -21,7 +21,6 @@ static PROBES: Mutex<Vec<Weak<Probe>>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub(super) struct Probe {
     router: Weak<Router>,
-    connection: u32,
     peer: Arc<PeerTraffic>,
     socket: OwnedFd,
 }
@@ -29,8 +28,6 @@ pub(super) struct Probe {
 /// The way of one connection.
 #[derive(Debug, Clone)]
 pub struct RoundTrip {
-    /// The number of the connection.
-    pub connection: u32,
     /// The router at its other end, and its role.
     pub peer: Arc<PeerTraffic>,
     /// The way there and back, smoothed.
@@ -54,19 +51,21 @@ impl Probe {
         let socket = (socket as &dyn Any).downcast_ref::<TcpStream>()?;
         let probe = Arc::new(Self {
             router: Arc::downgrade(port.router()),
-            connection: port.id().number,
             peer: Arc::clone(peer),
             socket: socket.as_fd().try_clone_to_owned().ok()?,
         });
         let mut probes = PROBES.lock();
-        probes.retain(|known| known.strong_count() > 0);
+        // Now and then those that are gone make room.
+        if probes.len() == probes.capacity() {
+            probes.retain(|known| known.strong_count() > 0);
+        }
         probes.push(Arc::downgrade(&probe));
         Some(probe)
     }
 
     fn ask(&self) -> Option<RoundTrip> {
         let time = smoothed(&self.socket).ok()??;
-        Some(RoundTrip { connection: self.connection, peer: Arc::clone(&self.peer), time })
+        Some(RoundTrip { peer: Arc::clone(&self.peer), time })
     }
 }
 

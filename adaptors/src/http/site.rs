@@ -40,6 +40,7 @@ pub struct Page {
     path: &'static str,
     media: Media,
     closes: bool,
+    is_probe: bool,
     make: Arc<dyn Fn(&Io) -> String + Send + Sync>,
 }
 
@@ -65,8 +66,9 @@ pub(super) struct Site {
     pages: Vec<Page>,
     /// The directory of files.
     root: Option<PathBuf>,
-    /// Whoever makes a page has a permit, so that a core that hangs costs one thread.
+    /// Whoever makes a page has a permit, so that a core that hangs costs a thread for probes and one for the others.
     making: Arc<Semaphore>,
+    probing: Arc<Semaphore>,
     /// Whoever looks for a file has a permit, so that a disk that hangs leaves a thread for pages.
     finding: Arc<Semaphore>,
 }
@@ -80,7 +82,13 @@ impl Page {
     /// A page at a path, and at longer ones with `/` behind it. `make` makes its text; it may wait for the core, and is
     /// called on a thread of its own, one at a time.
     pub fn new(path: &'static str, media: Media, make: impl Fn(&Io) -> String + Send + Sync + 'static) -> Self {
-        Self { path, media, closes: false, make: Arc::new(make) }
+        Self { path, media, closes: false, is_probe: false, make: Arc::new(make) }
+    }
+
+    /// It waits for no other page but such ones: it is made in no time, and whoever asks has little patience.
+    #[must_use]
+    pub fn probe(self) -> Self {
+        Self { is_probe: true, ..self }
     }
 
     /// The connection ends with the answer.
@@ -136,8 +144,9 @@ impl Media {
 
 impl Site {
     pub(super) fn new(io: Io, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
-        let finding = Semaphore::new(WAITING_THREADS - 1);
-        Self { io, pages, root, making: Arc::new(Semaphore::new(1)), finding: Arc::new(finding) }
+        let [making, probing] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
+        let finding = Arc::new(Semaphore::new(WAITING_THREADS - 2));
+        Self { io, pages, root, making, probing, finding }
     }
 
     /// Answers a request.
@@ -173,7 +182,8 @@ impl Site {
 
     async fn page(&self, page: &Page) -> Answer {
         let made = timeout(PAGE_LIMIT, async {
-            let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
+            let permits = if page.is_probe { &self.probing } else { &self.making };
+            let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let (io, make) = (self.io.clone(), Arc::clone(&page.make));
             let making = PAGES.run(move || {
                 let _permit = permit;

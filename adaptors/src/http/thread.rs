@@ -7,8 +7,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// Threads that wait for the core or for files. Files get all but one at most.
-pub(super) const WAITING_THREADS: usize = 5;
+/// Threads that wait for the core or for files. Files get all but two at most.
+pub(super) const WAITING_THREADS: usize = 6;
 
 /// The thread, once there is a listener. It ends when this is dropped.
 #[derive(Debug, Default)]

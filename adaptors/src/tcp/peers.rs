@@ -110,12 +110,8 @@ impl Peers {
             return peer;
         }
         let apart = known.iter().filter(|peer| takes_room(&peer.name)).count();
-        let name = if !takes_room(name) || (apart < PEERS_PER_SERVICE && self.room.take()) { name } else { OTHERS };
-        find(&known, name).unwrap_or_else(|| {
-            let peer = Arc::new(Peer::new(name));
-            known.push(Arc::clone(&peer));
-            peer
-        })
+        let has_room = !takes_room(name) || (apart < PEERS_PER_SERVICE && self.room.take()) || give_room(&mut known);
+        add(&mut known, if has_room { name } else { OTHERS })
     }
 
     /// All of them, those first that were first.
@@ -136,6 +132,28 @@ impl Drop for Peers {
     }
 }
 
+fn add(known: &mut Vec<Arc<Peer>>, name: &str) -> Arc<Peer> {
+    find(known, name).unwrap_or_else(|| {
+        let peer = Arc::new(Peer::new(name));
+        known.push(Arc::clone(&peer));
+        peer
+    })
+}
+
+/// Counts the router with [`OTHERS`] that was known first of those that have no flow now: names come and go, and those that
+/// have come first must not keep out all others. False: there is none.
+fn give_room(known: &mut Vec<Arc<Peer>>) -> bool {
+    // Nobody else can get hold of one meanwhile.
+    let is_idle = |peer: &Arc<Peer>| takes_room(&peer.name) && Arc::strong_count(peer) == 1;
+    let Some(at) = known.iter().position(is_idle) else { return false };
+    let gone = known.remove(at);
+    let others = add(known, OTHERS);
+    others.opened.fetch_add(gone.opened(), Ordering::Relaxed);
+    others.closed.fetch_add(gone.closed(), Ordering::Relaxed);
+    others.add(gone.read(), gone.written());
+    true
+}
+
 fn find(known: &[Arc<Peer>], name: &str) -> Option<Arc<Peer>> {
     known.iter().find(|peer| &*peer.name == name).map(Arc::clone)
 }
@@ -152,15 +170,34 @@ mod tests {
     #[test]
     fn a_service_counts_a_bounded_number_of_routers_apart() {
         let peers = Peers::new(Arc::default());
+        let mut busy = Vec::new();
         for number in 0..PEERS_PER_SERVICE + 10 {
             let peer = peers.get(&format!("R{number}"));
             assert_eq!(peer.name() == OTHERS, number >= PEERS_PER_SERVICE, "{number}");
             peer.add(1, 2);
+            busy.push(peer);
         }
         assert_eq!(peers.get("").name(), "");
         assert_eq!(peers.get("R5").name(), "R5");
         assert_eq!((peers.get(OTHERS).read(), peers.sum(Peer::written)), (10, 2 * (PEERS_PER_SERVICE as u64 + 10)));
         assert_eq!(peers.all().len(), PEERS_PER_SERVICE + 2);
+    }
+
+    #[test]
+    fn routers_without_flows_make_room_and_nothing_is_lost() {
+        let peers = Peers::new(Arc::default());
+        let lasting = peers.get("lasting");
+        for number in 0..10 * PEERS_PER_SERVICE {
+            let passing = peers.get(&format!("pod-{number}"));
+            assert_ne!(passing.name(), OTHERS);
+            passing.count_opened();
+            passing.add(1, 0);
+            passing.count_closed();
+        }
+        assert!(Arc::ptr_eq(&lasting, &peers.get("lasting")));
+        let all = 10 * PEERS_PER_SERVICE as u64;
+        assert_eq!([peers.sum(Peer::opened), peers.sum(Peer::closed), peers.sum(Peer::read)], [all; 3]);
+        assert_eq!(peers.all().len(), PEERS_PER_SERVICE + 1);
     }
 
     #[test]

@@ -140,7 +140,12 @@ impl Service {
         activated
     }
 
-    /// Flows begun.
+    /// Connections to clients or servers that were opened: flows, without what takes a connector's clients.
+    pub fn flows_opened(&self) -> u64 {
+        self.opened().saturating_sub(u64::from(self.label.role == Role::Responder))
+    }
+
+    /// Flows begun. What takes the clients of a connector counts as one, as it does elsewhere.
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }

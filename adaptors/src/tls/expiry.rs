@@ -17,17 +17,13 @@ pub(super) struct Expiry {
     not_after: i64,
 }
 
-/// The profiles whose certificates are in use, and when each ends, in seconds since 1970. Where users of a profile have
-/// loaded different ones it is the one that ends first.
+/// The profiles whose certificates are in use, and when each ends, in seconds since 1970. Of several certificates of a
+/// profile it is the one that was loaded last: connections may live on that were made with those before.
 #[must_use]
 pub fn certificate_expiries() -> Vec<(String, i64)> {
     let used: Vec<_> = USED.lock().iter().filter_map(Weak::upgrade).collect();
-    let mut first = BTreeMap::<String, i64>::new();
-    for Expiry { profile, not_after } in used.iter().map(Arc::as_ref) {
-        let known = first.entry(profile.clone()).or_insert(*not_after);
-        *known = (*known).min(*not_after);
-    }
-    first.into_iter().collect()
+    let last: BTreeMap<_, _> = used.iter().map(|used| (used.profile.clone(), used.not_after)).collect();
+    last.into_iter().collect()
 }
 
 // === impl Expiry ===
@@ -72,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_certificates_of_a_profile_the_first_end_counts_while_it_is_used() {
+    fn of_several_certificates_of_a_profile_the_one_that_was_loaded_last_counts() {
         let folder = std::env::temp_dir().join(format!("expiry-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let load = |year| {
@@ -80,15 +76,17 @@ mod tests {
         };
         let told = || certificate_expiries().into_iter().find(|(name, _)| name == "expiring").map(|(_, end)| end);
         assert_eq!(told(), None);
-        let (early, late) = (load(2040), load(2050));
         let [first, second] = [2_208_988_800, 2_524_608_000];
+        let old = load(2040);
         assert_eq!(told(), Some(first));
-        let clone = early.clone();
-        drop(early);
-        assert_eq!(told(), Some(first), "somebody has it still");
+        let new = load(2050);
+        assert_eq!(told(), Some(second), "a connection may have the old one still");
+        let clone = new.clone();
+        drop(new);
+        assert_eq!(told(), Some(second), "somebody has it still");
         drop(clone);
-        assert_eq!(told(), Some(second));
-        drop(late);
+        assert_eq!(told(), Some(first));
+        drop(old);
         assert_eq!(told(), None);
         fs::remove_dir_all(&folder).expect("removed");
     }

@@ -5,7 +5,9 @@ use super::{Figure, Sink, figure, seconds, tell as tell_rows, whole};
 use adaptors::amqp::{RoundTrip, round_trips};
 use router_engine::Router;
 use router_engine::core::PeerTraffic;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 const LINKS: &[Figure<Arc<PeerTraffic>>] = &[
     figure(
@@ -37,11 +39,11 @@ const LINKS: &[Figure<Arc<PeerTraffic>>] = &[
 const COSTS: &[Figure<u32>] =
     &[figure(Gauge, "skrouter_link_cost", "The cost of the connection to a neighbour.", |cost| whole((*cost).into()))];
 
-const ROUND_TRIPS: &[Figure<RoundTrip>] = &[figure(
+const ROUND_TRIPS: &[Figure<Duration>] = &[figure(
     Gauge,
     "skrouter_link_round_trip_seconds",
-    "The way to another router and back, as TCP has measured and smoothed it on a connection.",
-    |trip| seconds(trip.time),
+    "The way to another router and back, as TCP has measured and smoothed it; of several connections the shortest.",
+    |time| seconds(*time),
 )];
 
 pub(super) fn tell(router: &Arc<Router>, sink: &mut dyn Sink) {
@@ -53,11 +55,12 @@ pub(super) fn tell(router: &Arc<Router>, sink: &mut dyn Sink) {
     tell_rows(sink, LINKS, &links.collect::<Vec<_>>());
     let costs = router.neighbour_costs().into_iter().map(|(peer, cost)| (vec![("peer", peer.into())], cost));
     tell_rows(sink, COSTS, &costs.collect::<Vec<_>>());
-    let trips = round_trips(router).into_iter().map(|trip| {
-        let connection = trip.connection.to_string().into();
-        let (peer, role) = (trip.peer.peer().to_owned(), trip.peer.role().name());
-        let labels = vec![("peer", peer.into()), ("role", role.into()), ("connection", connection)];
-        (labels, trip)
-    });
+    let mut shortest = BTreeMap::<_, Duration>::new();
+    for RoundTrip { peer, time, .. } in round_trips(router) {
+        let known = shortest.entry((peer.peer().to_owned(), peer.role().name())).or_insert(time);
+        *known = (*known).min(time);
+    }
+    let trips =
+        shortest.into_iter().map(|((peer, role), time)| (vec![("peer", peer.into()), ("role", role.into())], time));
     tell_rows(sink, ROUND_TRIPS, &trips.collect::<Vec<_>>());
 }

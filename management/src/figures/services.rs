@@ -21,10 +21,10 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
         Gauge,
         "skrouter_service_connections",
         "TCP connections of a tcpListener or tcpConnector that are open now.",
-        |service| whole(service.opened().saturating_sub(service.closed())),
+        |service| whole(service.flows_opened().saturating_sub(service.closed())),
     ),
     figure(Counter, "skrouter_service_connections_opened_total", "TCP connections that were opened.", |service| {
-        whole(service.opened())
+        whole(service.flows_opened())
     }),
     figure(Counter, "skrouter_service_connections_closed_total", "TCP connections that have ended.", |service| {
         whole(service.closed())

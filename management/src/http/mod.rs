@@ -13,7 +13,7 @@ use exposition::Text;
 
 /// Whether the router is well: made only when its core answers.
 pub(crate) fn healthz() -> Page {
-    Page::new("/healthz", Media::Plain, health)
+    Page::new("/healthz", Media::Plain, health).probe()
 }
 
 /// The router's figures.

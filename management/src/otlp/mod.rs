@@ -73,11 +73,8 @@ pub fn start(io: &Io) -> std::io::Result<Option<Spans>> {
     }
     let (queue, ended) = mpsc::channel(settings.queue);
     let exporter = Exporter::new(io.clone(), settings);
-    let spans = exporter.settings.traces.is_some().then(|| Spans {
-        sampler: exporter.settings.sampler,
-        queue,
-        dropped: &DROPPED,
-    });
+    let traces = exporter.settings.traces.is_some() && exporter.settings.sampler.takes_some();
+    let spans = traces.then(|| Spans { sampler: exporter.settings.sampler, queue, dropped: &DROPPED });
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
     let (done, is_done) = oneshot::channel::<()>();
@@ -155,8 +152,9 @@ impl Exporter {
             let mut points = Points::new(self.resource.clone(), [self.started, wall_nanos()]);
             tell_all(&self.io, &mut points);
             for message in points.finish() {
-                // What fails is told anew the next time.
-                if !health.note(target, &target.post(message).await) {
+                let sent = target.post(message).await;
+                // What fails is told anew the next time; where one is refused, the others may still be taken.
+                if !health.note(target, &sent) && matches!(sent, Err(Failure { passes: true, .. })) {
                     break;
                 }
             }
@@ -174,12 +172,15 @@ impl Exporter {
             let mut batch = Vec::new();
             let ends = self.gather(&mut ended, &mut batch, &mut stopped).await;
             if !batch.is_empty() {
+                let count = batch.len();
                 let message = spans::message(self.resource.clone(), batch);
-                self.send(target, message, &mut health, &stopped).await;
+                if !self.send(target, message, &mut health, &stopped).await {
+                    DROPPED.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+                }
             }
             let dropped = dropped();
             if dropped > 0 && !std::mem::replace(&mut is_told, true) {
-                let text = "spans were dropped, as there were more than OpenTelemetry takes; that is not told again";
+                let text = "spans were dropped, as there were more than OpenTelemetry takes, or it refused them; that is not told again";
                 router_engine::log!(LogModule::Router, Level::Warning, "{dropped} {text}");
             }
             if ends {
@@ -217,18 +218,28 @@ impl Exporter {
         false
     }
 
-    /// Sends a message, and again a few times if it may be taken later.
-    async fn send(&self, target: &Target, message: Vec<u8>, health: &mut Health, stopped: &watch::Receiver<bool>) {
+    /// Sends a message, and again a few times if it may be taken later. False: it was not taken.
+    async fn send(
+        &self,
+        target: &Target,
+        message: Vec<u8>,
+        health: &mut Health,
+        stopped: &watch::Receiver<bool>,
+    ) -> bool {
         let mut pause = PAUSE;
         for attempt in 1..=ATTEMPTS {
             let sent = target.post(message.clone()).await;
             let passes = matches!(&sent, Err(Failure { passes: true, .. }));
-            if health.note(target, &sent) || !passes || attempt == ATTEMPTS || *stopped.borrow() {
-                return;
+            if health.note(target, &sent) {
+                return true;
+            }
+            if !passes || attempt == ATTEMPTS || *stopped.borrow() {
+                return false;
             }
             sleep(pause).await;
             pause *= 2;
         }
+        false
     }
 }
 

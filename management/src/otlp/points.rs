@@ -114,7 +114,8 @@ fn empty(Family { name, help, .. }: &Family) -> Metric {
     let unit = match name.rsplit('_').next() {
         Some("bytes") => "By",
         Some("seconds") => "s",
-        _ => "1",
+        // A unit of 1 would make ratios of counts.
+        _ => "",
     };
     let [name, description, unit] = [name, help, unit].map(str::to_owned);
     Metric { name, description, unit, ..Default::default() }

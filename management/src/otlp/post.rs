@@ -2,7 +2,7 @@
 
 use super::settings::pairs;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri};
@@ -17,9 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-
-/// Octets of an answer that are looked at.
-const ANSWER_MAX: usize = 64 * 1024;
 
 /// Where systems have the certificates of the authorities that they trust.
 const TRUSTED: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -64,7 +61,8 @@ impl Target {
             return Err(format!("{name}: '{protocol}' is not supported; http/protobuf is"));
         }
         let url = if name.contains(signal) { endpoint } else { format!("{}/{path}", endpoint.trim_end_matches('/')) };
-        let unusable = || format!("{name}: '{url}' is no URL of http or https");
+        // There may be a password in it.
+        let unusable = || format!("{name}: not a URL of http or https");
         let uri: Uri = url.parse().map_err(|_| unusable())?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -81,7 +79,7 @@ impl Target {
         let file = |what| found(what).map(|(_, file)| file);
         let tls = secure.then(|| trust(file("CERTIFICATE"), file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")));
         let tls = tls.transpose()?.map(Arc::new);
-        Ok(Some(Self { uri, host, port, headers, limit: Duration::from_millis(limit), tls }))
+        Ok(Some(Self { uri, host, port, headers, limit: Duration::from_millis(limit.max(1)), tls }))
     }
 
     /// Sends a message, and waits until it was taken.
@@ -108,11 +106,9 @@ impl Target {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(passing)?;
         let request = self.request(message).map_err(|text| Failure { text, passes: false })?;
         let answered = async {
-            let (head, body) = sender.send_request(request).await.map_err(passing)?.into_parts();
-            // The next message has a connection of its own.
-            let _ = Limited::new(body, ANSWER_MAX).collect().await;
-            drop(sender);
-            verdict(head.status)
+            // The status is the answer; the next message has a connection of its own.
+            let answer = sender.send_request(request).await.map_err(passing)?;
+            verdict(answer.status())
         };
         let mut answered = std::pin::pin!(answered);
         tokio::select! {
@@ -164,9 +160,11 @@ fn verdict(status: StatusCode) -> Result<(), Failure> {
 
 fn headers(variable: &str, text: &str) -> Result<HeaderMap, String> {
     let header = |(name, value): (String, String)| {
-        let unusable = || format!("{variable}: '{name}' is no header");
+        let unusable = || format!("{variable}: one of its parts is no header");
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-        Ok((key, HeaderValue::from_str(&value).map_err(|_| unusable())?))
+        let mut value = HeaderValue::from_str(&value).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        Ok((key, value))
     };
     pairs(variable, text)?.into_iter().map(header).collect()
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The name that the router has where the environment gives none.
 const SERVICE_NAME: &str = "skupper-router";
 
+/// Figures are not exported more often: making them takes the core's lock.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// What is exported, where to and how.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -54,7 +57,7 @@ impl Settings {
         Ok(Some(Self {
             metrics,
             traces,
-            interval: millis("OTEL_METRIC_EXPORT_INTERVAL", 60_000)?,
+            interval: millis("OTEL_METRIC_EXPORT_INTERVAL", 60_000)?.max(SHORTEST),
             delay: millis("OTEL_BSP_SCHEDULE_DELAY", 5_000)?,
             queue: size("OTEL_BSP_MAX_QUEUE_SIZE", 2048)?,
             batch: size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)?,
@@ -66,14 +69,15 @@ impl Settings {
 
 /// `key=value,key=value`, with values as in URLs.
 pub(super) fn pairs(name: &str, text: &str) -> Result<Vec<(String, String)>, String> {
-    let pair = |pair: &str| {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("{name}: '{pair}' is not of the form key=value"))?;
+    // What stands there may be secret.
+    let pair = |(number, pair): (usize, &str)| {
+        let malformed = || format!("{name}: part {} is not of the form key=value", number + 1);
+        let (key, value) = pair.split_once('=').ok_or_else(malformed)?;
         let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8();
         let value = value.map_err(|_| format!("{name}: the value of '{}' is not UTF-8", key.trim()))?;
         Ok((key.trim().to_owned(), value.into_owned()))
     };
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(pair).collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate().map(pair).collect()
 }
 
 fn resource(variable: &impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
@@ -107,6 +111,11 @@ impl Sampler {
             }
             _ => Err(format!("{NAME}: '{name}' is not known")),
         }
+    }
+
+    /// Whether any trace is.
+    pub(super) fn takes_some(self) -> bool {
+        self.0 > 0.0
     }
 
     /// Whether a trace is told of. All routers come to the same answer.
@@ -174,6 +183,15 @@ mod tests {
             // The first of a name counts.
             let complaint = read(&[(variable, value), ENDPOINT]).expect_err(value);
             assert!(complaint.starts_with(&format!("{variable}: ")), "{complaint}");
+        }
+        let secrets = [
+            ("OTEL_EXPORTER_OTLP_HEADERS", "Bearer s3cret"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=a,s3cret"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://user:s3cret@collector"),
+        ];
+        for (variable, secret) in secrets {
+            let complaint = read(&[(variable, secret), ENDPOINT]).expect_err(secret);
+            assert!(!complaint.contains("s3cret"), "{complaint}");
         }
         let ratio = [ENDPOINT, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")];
         assert!(read(&ratio).is_err());

@@ -87,7 +87,7 @@ fn span(ended: &Ended, trace: u128) -> Span {
         attributes.push(attribute("network.transport", "tcp"));
     }
     let what = match (of(ended, Attribute::Method), address) {
-        (Some(method), _) if is_request => method.to_string(),
+        (Some(method), _) if is_request => known_method(&method.to_string()).to_owned(),
         (_, Some(address)) => {
             attributes.push(attribute("skrouter.address", &address));
             format!("tcp {address}")
@@ -106,6 +106,12 @@ fn span(ended: &Ended, trace: u128) -> Span {
         status: failure(ended).map(|message| Status { message, code: status::StatusCode::Error.into() }),
         ..Default::default()
     }
+}
+
+/// The name of a request's span: whoever asks may use any word as a method.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("HTTP")
 }
 
 /// Why it is none that went well.
