@@ -48,6 +48,9 @@ pub(crate) enum StartError {
 /// handshake.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// What is said of peers that do not encrypt where they have to.
+pub(crate) const UNENCRYPTED: &str = "Client connection unencrypted - forbidden";
+
 const HEADER: usize = 8;
 
 /// Judges the first octets where there is TLS or something else.
@@ -85,7 +88,7 @@ pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         }
         (Opening::TlsHeader, Some(tls)) => (HEADER, tls),
         _ if require_encryption => {
-            return Err(StartError::Refused("Client connection unencrypted - forbidden"));
+            return Err(StartError::Refused(UNENCRYPTED));
         }
         _ => return Ok(Begun { first, tls: None }),
     };

@@ -64,12 +64,17 @@ impl Pods {
     ///
     /// # Errors
     /// When the server cannot be asked, or does not know this pod.
-    pub(super) fn older(&self, ask: fn(&Self) -> Result<Json, String>) -> Result<Vec<String>, String> {
+    pub(super) fn older(
+        &self,
+        ask: fn(&Self) -> Result<Json, String>,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Vec<String>, String> {
         loop {
             match self.older_of(&ask(self)?)? {
                 Some(older) => return Ok(older),
-                None => sleep(PAUSE),
+                None => tell("Waiting for IP address..."),
             }
+            sleep(PAUSE);
         }
     }
 
@@ -212,12 +217,12 @@ mod tests {
         let body = r#"{"items": [{"metadata": {"labels": {"application": "router"}},
             "status": {"podIP": "10.0.0.3", "startTime": "2026-01-01T00:00:00Z"}}]}"#;
         let (pods, server) = serve(&folder, true, body);
-        assert_eq!(pods.older(ask), Ok(vec![]));
+        assert_eq!(pods.older(ask, &mut |_| ()), Ok(vec![]));
         let request = server.join().expect("no panic").to_ascii_lowercase();
         assert!(request.starts_with("get /api/v1/namespaces/ns/pods http/1.1\r\n"), "{request}");
         assert!(request.contains("\r\nauthorization: bearer the token\r\n"), "{request}");
         let (pods, server) = serve(&folder, false, body);
-        let refused = pods.older(ask).expect_err("another authority");
+        let refused = pods.older(ask, &mut |_| ()).expect_err("another authority");
         assert!(refused.starts_with("asking https://localhost:"), "{refused}");
         assert_eq!(server.join().expect("no panic"), "", "it has not seen the token");
         fs::remove_dir_all(folder).expect("there");

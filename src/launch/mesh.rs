@@ -19,9 +19,14 @@ const PORT: &str = "55672";
 ///
 /// # Errors
 /// A text for people.
-pub(super) fn extend(environment: &Environment, mode: &str, config: &str) -> Result<String, String> {
+pub(super) fn extend(
+    environment: &Environment,
+    mode: &str,
+    config: &str,
+    tell: &mut dyn FnMut(&str),
+) -> Result<String, String> {
     let hosts = match mode.to_ascii_uppercase().as_str() {
-        "QUERY" => Pods::of(environment)?.older(kubernetes::ask)?,
+        "QUERY" => Pods::of(environment)?.older(kubernetes::ask, tell)?,
         "INFER" => inferred(environment)?,
         _ => return Err(format!("QDROUTERD_AUTO_MESH_DISCOVERY has to be QUERY or INFER, not '{mode}'")),
     };
@@ -112,7 +117,7 @@ mod tests {
         ["listener", {"port": 5672}], ["listener", {"role": "inter-router", "port": 55671, "sslProfile": "p"}]]"#;
 
     fn extended(variables: &[(&str, &str)], mode: &str, config: &str) -> Result<String, String> {
-        extend(&Environment::of(variables.iter().copied()), mode, config)
+        extend(&Environment::of(variables.iter().copied()), mode, config, &mut |_| ())
     }
 
     #[test]

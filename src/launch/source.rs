@@ -30,29 +30,31 @@ impl Source {
         Self::Paths(paths.map(PathBuf::from).collect())
     }
 
-    /// The text; none where the router's default holds. What is not there is told, and left out.
-    ///
-    /// # Errors
-    /// When something is there and cannot be read.
-    pub(super) fn read(&self, tell: &mut dyn FnMut(&str)) -> io::Result<Option<String>> {
+    /// The text; none where the router's default holds. What is not there or cannot be read is told, and left out: the
+    /// router then says what it lacks, and does not start with something that nobody has configured.
+    pub(super) fn read(&self, tell: &mut dyn FnMut(&str)) -> Option<String> {
         let paths = match self {
-            Self::Text(text) => return Ok(Some(text.clone())),
+            Self::Text(text) => return Some(text.clone()),
             Self::Paths(paths) => paths,
-            Self::Default => return Ok(None),
+            Self::Default => return None,
         };
         let mut text = String::new();
         for path in paths {
-            if path.is_dir() {
-                for file in configurations(path)? {
-                    text.push_str(&read(&file)?);
-                }
+            let files = if path.is_dir() {
+                configurations(path)
             } else if path.is_file() {
-                text.push_str(&read(path)?);
+                Ok(vec![path.clone()])
             } else {
                 tell(&format!("No such file or directory: {}", path.display()));
+                continue;
+            };
+            let read = files.and_then(|files| files.iter().map(|file| read(file)).collect::<io::Result<String>>());
+            match read {
+                Ok(more) => text.push_str(&more),
+                Err(error) => tell(&error.to_string()),
             }
         }
-        Ok(Some(text))
+        Some(text)
     }
 }
 
@@ -66,8 +68,10 @@ fn configurations(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read(file: &Path) -> io::Result<String> {
-    fs::read_to_string(file).map_err(|error| at(file, &error))
+/// As the router does, which has no other encoding to fall back to.
+pub(super) fn read(file: &Path) -> io::Result<String> {
+    let octets = fs::read(file).map_err(|error| at(file, &error))?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// An error that names the path.
@@ -102,10 +106,10 @@ mod tests {
         }
         let mut told = Vec::new();
         let paths = Source::Paths(vec![folder.clone(), "/nowhere".into(), folder.join("c.json")]);
-        let text = paths.read(&mut |text| told.push(text.to_owned())).expect("readable");
+        let text = paths.read(&mut |text| told.push(text.to_owned()));
         assert_eq!(text.as_deref(), Some("first\nsecond\nno\n"));
         assert_eq!(told, ["No such file or directory: /nowhere"]);
-        assert_eq!(Source::Default.read(&mut |_| ()).expect("nothing to read"), None);
+        assert_eq!(Source::Default.read(&mut |_| ()), None);
         fs::remove_dir_all(folder).expect("there");
     }
 }

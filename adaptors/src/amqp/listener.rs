@@ -7,7 +7,7 @@ use super::registration::Registration;
 use crate::clock;
 use crate::listening::{self, Listening, Service, Words, load_tls};
 use crate::runtime::Io;
-use crate::start::{Begun, START_LIMIT, StartError, amqp_opening, begin, read_first};
+use crate::start::{Begun, START_LIMIT, StartError, UNENCRYPTED, amqp_opening, begin, read_first};
 use crate::tasks::Owner;
 use crate::tls::{ServerOptions, SessionInfo, TlsConfigError, TlsServer};
 use crate::transport::Transport;
@@ -142,6 +142,9 @@ impl Amqp {
         registration: Registration,
     ) -> Option<PortError> {
         let started = clock::now();
+        if tls.is_none() && (self.params.require_encryption || self.params.require_ssl) {
+            return start_failure(&StartError::Refused(UNENCRYPTED), &conn.facts.host);
+        }
         let mut _secured = None;
         if let Some((_, tls)) = &tls {
             let Some(entry) = SecuredEntry::new(&self.secured, registration.id(), tls.ordinal()) else {

@@ -1,6 +1,7 @@
 //! Bodies of answers: short texts, and files that are read as they are sent.
 
 use super::seats::Busy;
+use super::thread::READING;
 use crate::tasks::blocking::FILES;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -9,13 +10,11 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::task::JoinHandle;
 
 /// Octets of a file that are read at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// The body of an answer.
-#[derive(Debug)]
 pub(super) struct AnswerBody {
     content: Content,
     /// Until it is sent, its connection is not idle.
@@ -23,7 +22,6 @@ pub(super) struct AnswerBody {
 }
 
 /// What an answer brings.
-#[derive(Debug)]
 pub(super) enum Content {
     /// What is left of a text.
     Text(Bytes),
@@ -32,19 +30,20 @@ pub(super) enum Content {
 }
 
 /// A file on its way.
-#[derive(Debug)]
 pub(super) struct FileContent {
     /// Octets that are still to be sent.
     left: u64,
     at: Position,
 }
 
-#[derive(Debug)]
+/// The next octets of a file, and the file.
+type Reading = Pin<Box<dyn Future<Output = io::Result<(File, Bytes)>> + Send>>;
+
 enum Position {
     /// The file, to be read on.
     Resting(File),
-    /// It is being read.
-    Reading(JoinHandle<io::Result<(File, Bytes)>>),
+    /// It is being read, or waits for a thread.
+    Reading(Reading),
     /// It failed.
     Failed,
 }
@@ -108,20 +107,29 @@ impl FileContent {
         let mut reading = match std::mem::replace(&mut self.at, Position::Failed) {
             Position::Resting(file) => {
                 let octets = self.left.min(CHUNK as u64);
-                FILES.run(move || read(file, octets))
+                Box::pin(read_with_permit(file, octets))
             }
             Position::Reading(reading) => reading,
             Position::Failed => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
-        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+        let Poll::Ready(read) = reading.as_mut().poll(cx) else {
             self.at = Position::Reading(reading);
             return Poll::Pending;
         };
-        let (file, chunk) = read.map_err(io::Error::other)??;
+        let (file, chunk) = read?;
         self.left -= chunk.len() as u64;
         self.at = Position::Resting(file);
         Poll::Ready(Ok(chunk))
     }
+}
+
+async fn read_with_permit(file: File, octets: u64) -> io::Result<(File, Bytes)> {
+    let permit = READING.acquire().await.map_err(io::Error::other)?;
+    let reading = FILES.run(move || {
+        let _permit = permit;
+        read(file, octets)
+    });
+    reading.await.map_err(io::Error::other)?
 }
 
 /// Reads so many octets: a file that has become shorter than it was is an error, as its length was told already.

@@ -12,7 +12,7 @@ use crate::start::{Begun, StartError, begin, tls_opening};
 use crate::tls::TlsServer;
 use crate::transport::Transport;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use parking_lot::Mutex;
@@ -76,7 +76,7 @@ async fn converse(
     let service = service_fn(|request: Request<Incoming>| {
         let (busy, agreed) = (seat.busy(), &agreed);
         Box::pin(async move {
-            if !websocket::is_asked_for(request.headers()) {
+            if !websocket::is_asked_for(request.version(), request.headers()) {
                 return Ok::<_, Infallible>(listening.service.site.answer(request, busy).await);
             }
             let offer = judge(&listening.service, &request);
@@ -116,7 +116,11 @@ fn judge(http: &Http, request: &Request<Incoming>) -> Result<Offer, OfferError> 
     if http.amqp.refuses() {
         return Err(OfferError::Memory);
     }
-    Offer::of(request.method(), request.version(), request.headers())
+    // What follows the head has to be WebSocket.
+    if !request.body().is_end_stream() {
+        return Err(OfferError::Malformed);
+    }
+    Offer::of(request.method(), request.headers())
 }
 
 /// Has a connection that speaks WebSocket from now on speak AMQP, on the threads that move traffic.

@@ -3,7 +3,7 @@
 use super::body::{AnswerBody, Content};
 use super::files::{self, Found};
 use super::seats::Busy;
-use super::thread::WAITING_THREADS;
+use super::thread::READING;
 use super::websocket::{Offer, OfferError};
 use crate::runtime::Io;
 use crate::tasks::blocking::{FILES, PAGES};
@@ -69,8 +69,6 @@ pub(super) struct Site {
     /// Whoever makes a page has a permit, so that a core that hangs costs a thread for probes and one for the others.
     making: Arc<Semaphore>,
     probing: Arc<Semaphore>,
-    /// Whoever looks for a file has a permit, so that a disk that hangs leaves a thread for pages.
-    finding: Arc<Semaphore>,
 }
 
 /// An answer but for what all have.
@@ -145,8 +143,7 @@ impl Media {
 impl Site {
     pub(super) fn new(io: Io, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
         let [making, probing] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
-        let finding = Arc::new(Semaphore::new(WAITING_THREADS - 2));
-        Self { io, pages, root, making, probing, finding }
+        Self { io, pages, root, making, probing }
     }
 
     /// Answers a request.
@@ -207,7 +204,7 @@ impl Site {
         };
         let path = path.to_owned();
         let found = timeout(PAGE_LIMIT, async {
-            let permit = Arc::clone(&self.finding).acquire_owned().await.ok()?;
+            let permit = READING.acquire().await.ok()?;
             let finding = FILES.run(move || {
                 let _permit = permit;
                 files::find(&root, &path)

@@ -5,10 +5,14 @@ use router_engine::log::{Level, LogModule};
 use std::io;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Threads that wait for the core or for files. Files get all but two at most.
 pub(super) const WAITING_THREADS: usize = 6;
+
+/// Whoever has a file looked for or read has a permit, so that a disk that hangs leaves threads for pages: to all
+/// listeners the same.
+pub(super) static READING: Semaphore = Semaphore::const_new(WAITING_THREADS - 2);
 
 /// The thread, once there is a listener. It ends when this is dropped.
 #[derive(Debug, Default)]

@@ -6,15 +6,15 @@
 //!                     '--> 4xx, 503
 //! ```
 //!
-//! The boundaries of messages and frames mean nothing: AMQP has its own. What peers can have the router hold is a message
-//! of [`MAX_MESSAGE`] octets a connection.
+//! The boundaries of messages and frames mean nothing: AMQP has its own. What a peer can have the router hold is some
+//! four times [`MAX_MESSAGE`]: fragments so far, a frame that is being read, a message that is being handed on.
 
 use super::io::HttpIo;
 use crate::transport::{Transport, TransportError};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use hyper::header::{
-    HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, StatusCode, Version};
 use std::borrow::Cow;
@@ -33,10 +33,13 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 
 /// Octets of a message that are taken. Clients send a frame of AMQP, or some that were ready together, as a message; what
 /// is too large for one is to be sent as several.
-pub(super) const MAX_MESSAGE: usize = 1024 * 1024;
+pub(super) const MAX_MESSAGE: usize = 256 * 1024;
 
 /// Octets that are sent as one message at most.
 const MAX_SENT: usize = 64 * 1024;
+
+/// Octets that wait to be sent at most: a message, and answers to pings that come while it waits.
+const WAITING: usize = 8 * MAX_SENT;
 
 /// Octets of the buffer that a connection reads into, while it is idle too.
 const READ_BUFFER: usize = 8 * 1024;
@@ -65,7 +68,7 @@ pub(super) struct Offer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OfferError {
     /// Not a request that could be upgraded.
-    #[error("WebSocket needs GET with HTTP/1.1, and a key\n")]
+    #[error("WebSocket needs GET with HTTP/1.1, a key, and no body\n")]
     Malformed,
     /// Another version than the one there is.
     #[error("The version of WebSocket has to be 13\n")]
@@ -94,9 +97,10 @@ pub(super) struct BinaryStream<S> {
     is_closing: bool,
 }
 
-/// Whether a peer wants to speak WebSocket. Other upgrades, as to HTTP/2, may be ignored (RFC 9110, 7.8).
-pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
-    tokens(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+/// Whether a peer wants to speak WebSocket. Other upgrades, as to HTTP/2, may be ignored, and those of HTTP/1.0 have to be
+/// (RFC 9110, 7.8).
+pub(super) fn is_asked_for(version: Version, headers: &HeaderMap) -> bool {
+    version != Version::HTTP_10 && tokens(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// The items of a list of names, of all headers of that name.
@@ -109,10 +113,13 @@ fn tokens(headers: &HeaderMap, name: impl hyper::header::AsHeaderName) -> impl I
 // === impl Offer ===
 
 impl Offer {
-    /// Judges a request (RFC 6455, 4.2.1).
-    pub(super) fn of(method: &Method, version: Version, headers: &HeaderMap) -> Result<Self, OfferError> {
-        let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(OfferError::Malformed)?;
-        if *method != Method::GET || version != Version::HTTP_11 {
+    /// Judges a request without a body (RFC 6455, 4.2.1).
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Result<Self, OfferError> {
+        // 16 octets in base64.
+        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24 && key.as_bytes().ends_with(b"=="));
+        let key = key.ok_or(OfferError::Malformed)?;
+        let is_meant = tokens(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+        if *method != Method::GET || !is_meant {
             return Err(OfferError::Malformed);
         }
         if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
@@ -131,7 +138,7 @@ impl Offer {
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(hyper::header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         if let Ok(accept) = HeaderValue::from_str(&self.accept) {
             headers.insert(hyper::header::SEC_WEBSOCKET_ACCEPT, accept);
         }
@@ -217,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BinaryStream<S> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
-            .max_write_buffer_size(2 * MAX_SENT)
+            .max_write_buffer_size(WAITING)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         let socket = WebSocketStream::from_raw_socket(cleartext, Role::Server, Some(config)).await;
@@ -367,23 +374,27 @@ mod tests {
         given.iter().map(pair).collect()
     }
 
-    fn judged(method: Method, version: Version, more: &[(&'static str, &'static str)]) -> Result<Offer, OfferError> {
-        let known = [("upgrade", "websocket"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
-        Offer::of(&method, version, &headers(&[&known, more].concat()))
+    const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    const VERSION_13: (&str, &str) = ("sec-websocket-version", "13");
+    const UPGRADES: (&str, &str) = ("connection", "keep-alive, Upgrade");
+
+    fn judged(method: Method, more: &[(&'static str, &'static str)]) -> Result<Offer, OfferError> {
+        Offer::of(&method, &headers(&[&[KEY, UPGRADES], more].concat()))
     }
 
     #[test]
     fn upgrades_to_websocket_are_told_from_others() {
         let asked = |upgrades: &[&'static str]| {
-            is_asked_for(&headers(&upgrades.iter().map(|&to| ("upgrade", to)).collect::<Vec<_>>()))
+            is_asked_for(Version::HTTP_11, &headers(&upgrades.iter().map(|&to| ("upgrade", to)).collect::<Vec<_>>()))
         };
+        assert!(!is_asked_for(Version::HTTP_10, &headers(&[("upgrade", "websocket")])));
         assert!(asked(&["websocket"]) && asked(&["h2c", "WebSocket"]) && asked(&["h2c , websocket"]));
         assert!(!asked(&[]) && !asked(&["h2c"]) && !asked(&["websockets"]));
     }
 
     #[test]
     fn the_accept_key_is_that_of_the_example_in_rfc_6455() {
-        let offer = judged(Method::GET, Version::HTTP_11, &[("sec-websocket-version", "13")]).expect("valid");
+        let offer = judged(Method::GET, &[VERSION_13]).expect("valid");
         assert_eq!(offer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(offer.subprotocol, None);
     }
@@ -393,7 +404,7 @@ mod tests {
         let chosen = |named: &[&'static str]| {
             let named = named.iter().map(|&list| ("sec-websocket-protocol", list));
             let more: Vec<_> = [("sec-websocket-version", "13")].into_iter().chain(named).collect();
-            judged(Method::GET, Version::HTTP_11, &more).map(|offer| offer.subprotocol)
+            judged(Method::GET, &more).map(|offer| offer.subprotocol)
         };
         assert_eq!(chosen(&["amqp"]), Ok(Some("amqp")));
         assert_eq!(chosen(&["mqtt, binary,amqp"]), Ok(Some("binary")));
@@ -403,13 +414,13 @@ mod tests {
 
     #[test]
     fn requests_that_cannot_be_upgraded() {
-        let version = [("sec-websocket-version", "13")];
-        assert_eq!(judged(Method::POST, Version::HTTP_11, &version), Err(OfferError::Malformed));
-        assert_eq!(judged(Method::GET, Version::HTTP_10, &version), Err(OfferError::Malformed));
-        assert_eq!(judged(Method::GET, Version::HTTP_11, &[]), Err(OfferError::Version));
-        assert_eq!(judged(Method::GET, Version::HTTP_11, &[("sec-websocket-version", "8")]), Err(OfferError::Version));
-        let no_key = headers(&[("upgrade", "websocket"), ("sec-websocket-version", "13")]);
-        assert_eq!(Offer::of(&Method::GET, Version::HTTP_11, &no_key), Err(OfferError::Malformed));
+        assert_eq!(judged(Method::POST, &[VERSION_13]), Err(OfferError::Malformed));
+        assert_eq!(judged(Method::GET, &[]), Err(OfferError::Version));
+        assert_eq!(judged(Method::GET, &[("sec-websocket-version", "8")]), Err(OfferError::Version));
+        let short = ("sec-websocket-key", "c2hvcnQ=");
+        for half in [&[UPGRADES, VERSION_13][..], &[KEY, VERSION_13], &[short, UPGRADES, VERSION_13]] {
+            assert_eq!(Offer::of(&Method::GET, &headers(half)), Err(OfferError::Malformed));
+        }
         assert_eq!(OfferError::Version.status(), StatusCode::UPGRADE_REQUIRED);
         assert_eq!(OfferError::Version.header().expect("told").1, "13");
     }

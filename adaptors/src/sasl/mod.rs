@@ -91,7 +91,7 @@ impl Authenticator for SaslDb {
             None => (credentials.username.as_str(), host_name()),
         };
         match self.password(user, &realm) {
-            Some(password) => equal(&password, credentials.password.as_bytes()),
+            Some(password) => !password.is_empty() && equal(&password, credentials.password.as_bytes()),
             None => false,
         }
     }
