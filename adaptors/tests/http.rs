@@ -7,7 +7,7 @@ mod common;
 
 use adaptors::amqp::{EndpointParams, ListenerParams};
 use adaptors::clock;
-use adaptors::http::{CreateError, HttpParams, Listener, Media, Page};
+use adaptors::http::{CreateError, HttpParams, Listener, Page};
 use adaptors::runtime::Io;
 use adaptors::tls::{ClientOptions, Consumer, TlsClient, TlsProfile};
 use adaptors::transport::{Transport, TransportError};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tells which thread made it.
 fn thread() -> Page {
-    Page::new("/thread", Media::Plain, |_| thread_name())
+    Page::new("/thread", |_| thread_name())
 }
 
 fn thread_name() -> String {
@@ -73,7 +73,7 @@ fn params(port: u16, tls: Option<TlsProfile>) -> HttpParams {
         failover_list: None,
         authenticator: None,
     };
-    HttpParams { amqp, websockets: true, pages: vec![thread()], root: None }
+    HttpParams { amqp, websockets: true, pages: vec![thread()], documents: None, root: None }
 }
 
 /// A listener whose peers must use TLS, with a certificate.

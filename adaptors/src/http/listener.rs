@@ -1,6 +1,7 @@
 //! HTTP listeners.
 
 use super::connection;
+use super::documents::Documents;
 use super::seats::Seats;
 use super::site::{Page, Site};
 use crate::amqp::{Amqp, EndpointParams, ListenerParams};
@@ -32,6 +33,8 @@ pub struct HttpParams {
     pub websockets: bool,
     /// Pages, in the order in which their paths are looked at.
     pub pages: Vec<Page>,
+    /// Documents, unless there is a directory of files: that has their paths.
+    pub documents: Option<Arc<dyn Documents>>,
     /// The directory of files to serve.
     pub root: Option<PathBuf>,
 }
@@ -79,7 +82,7 @@ impl Listener {
         io: &Io,
         max_connections: usize,
     ) -> Result<Self, TlsConfigError> {
-        let HttpParams { amqp, websockets, pages, root } = params;
+        let HttpParams { amqp, websockets, pages, documents, root } = params;
         let (endpoint, authenticate_peer) = (&amqp.endpoint, amqp.authenticate_peer);
         // Nothing else is spoken here.
         let tls_options = ServerOptions { authenticate_peer, alpn: vec![b"http/1.1".to_vec()] };
@@ -90,7 +93,7 @@ impl Listener {
             amqp: Amqp::new(amqp, io),
             websockets,
             tls_options,
-            site: Site::new(io.clone(), pages, root),
+            site: Site::new(io.clone(), pages, documents, root),
             seats: Seats::new(max_connections),
             oldest_valid: watch::Sender::new(oldest_valid),
         };

@@ -1,8 +1,9 @@
-//! HTTP listeners: pages that the router makes, such as its health and its figures, and files.
+//! HTTP listeners: pages that the router makes, such as its health and its figures, documents, and files.
 //!
 //! ```text
 //!  listener --socket--> connection --(hyper)--> Site::answer --+--> pages (a thread that may wait for the core)
-//!  [`listening`]        TLS, limits                            '--> files (threads that may wait for a disk)
+//!  [`listening`]        TLS, limits                            +--> documents (which are there already)
+//!                                                              '--> files (threads that may wait for a disk)
 //! ```
 //!
 //! A peer that asks for WebSocket becomes an AMQP connection ([`websocket`]), and is the workers' from then on.
@@ -14,6 +15,7 @@
 
 mod body;
 mod connection;
+mod documents;
 mod files;
 mod io;
 mod listener;
@@ -25,5 +27,6 @@ pub(crate) mod thread;
 mod timer;
 mod websocket;
 
+pub use documents::{Document, Documents, fingerprint};
 pub use listener::{CreateError, Http, HttpParams, Listener};
-pub use site::{Media, Page};
+pub use site::Page;

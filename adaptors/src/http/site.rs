@@ -1,6 +1,7 @@
 //! What a listener answers: pages, files, or an error.
 
 use super::body::{AnswerBody, Content};
+use super::documents::Documents;
 use super::files::{self, Found};
 use super::seats::Busy;
 use super::thread::READING;
@@ -9,12 +10,11 @@ use crate::runtime::Io;
 use crate::tasks::blocking::{FILES, PAGES};
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
-use hyper::header::{HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{IF_NONE_MATCH, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future::poll_fn;
-use std::iter;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,25 +38,9 @@ const NOT_FOUND: &str = "<html><head><meta charset=utf-8 http-equiv=\"Content-La
 #[derive(Clone)]
 pub struct Page {
     path: &'static str,
-    media: Media,
     closes: bool,
     is_probe: bool,
     make: Arc<dyn Fn(&Io) -> String + Send + Sync>,
-}
-
-/// What the text of a page is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// For programs or people.
-    Plain,
-    /// For browsers: a document that uses nothing but what is on this listener.
-    Html,
-    /// A style sheet of such a document.
-    Css,
-    /// A script of such a document.
-    Script,
-    /// Data that such a script asks for.
-    Json,
 }
 
 /// What a listener answers.
@@ -64,6 +48,8 @@ pub enum Media {
 pub(super) struct Site {
     io: Io,
     pages: Vec<Page>,
+    /// None where there are files.
+    documents: Option<Arc<dyn Documents>>,
     /// The directory of files.
     root: Option<PathBuf>,
     /// Whoever makes a page has a permit, so that a core that hangs costs a thread for probes and one for the others.
@@ -79,8 +65,8 @@ type Answer = Response<Content>;
 impl Page {
     /// A page at a path, and at longer ones with `/` behind it. `make` makes its text; it may wait for the core, and is
     /// called on a thread of its own, one at a time.
-    pub fn new(path: &'static str, media: Media, make: impl Fn(&Io) -> String + Send + Sync + 'static) -> Self {
-        Self { path, media, closes: false, is_probe: false, make: Arc::new(make) }
+    pub fn new(path: &'static str, make: impl Fn(&Io) -> String + Send + Sync + 'static) -> Self {
+        Self { path, closes: false, is_probe: false, make: Arc::new(make) }
     }
 
     /// It waits for no other page but such ones: it is made in no time, and whoever asks has little patience.
@@ -112,38 +98,13 @@ impl fmt::Debug for Page {
     }
 }
 
-// === impl Media ===
-
-impl Media {
-    const fn content_type(self) -> &'static str {
-        match self {
-            Self::Plain => "text/plain",
-            Self::Html => "text/html; charset=utf-8",
-            Self::Css => "text/css; charset=utf-8",
-            Self::Script => "text/javascript; charset=utf-8",
-            Self::Json => "application/json",
-        }
-    }
-
-    /// The headers of such an answer. Browsers are to do nothing that the page does not need, whoever's names it shows.
-    fn headers(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-            img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        let for_browsers = [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-        let of_documents = [(CONTENT_SECURITY_POLICY, POLICY), (REFERRER_POLICY, "no-referrer")];
-        let headers = iter::once((CONTENT_TYPE, self.content_type()))
-            .chain(for_browsers.into_iter().filter(move |_| self != Self::Plain))
-            .chain(of_documents.into_iter().filter(move |_| self == Self::Html));
-        headers.map(|(name, value)| (name, HeaderValue::from_static(value)))
-    }
-}
-
 // === impl Site ===
 
 impl Site {
-    pub(super) fn new(io: Io, pages: Vec<Page>, root: Option<PathBuf>) -> Self {
+    pub(super) fn new(io: Io, pages: Vec<Page>, documents: Option<Arc<dyn Documents>>, root: Option<PathBuf>) -> Self {
+        let documents = documents.filter(|_| root.is_none());
         let [making, probing] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
-        Self { io, pages, root, making, probing }
+        Self { io, pages, documents, root, making, probing }
     }
 
     /// Answers a request.
@@ -153,6 +114,8 @@ impl Site {
             last(text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or takes too long\n"))
         } else if let Some(page) = self.pages.iter().find(|page| page.has(head.uri.path())) {
             self.page(page).await
+        } else if let Some(document) = self.documents.as_ref().and_then(|known| known.find(head.uri.path())) {
+            document.answer(&head.method, &head.headers)
         } else {
             self.file(&head.method, head.uri.path(), &head.headers).await
         };
@@ -189,11 +152,8 @@ impl Site {
             making.await.ok()
         });
         match made.await {
-            Ok(Some(made)) => {
-                let mut answer = Response::new(Content::Text(made.into()));
-                answer.headers_mut().extend(page.media.headers());
-                if page.closes { last(answer) } else { answer }
-            }
+            Ok(Some(made)) if page.closes => last(text(StatusCode::OK, made)),
+            Ok(Some(made)) => text(StatusCode::OK, made),
             Ok(None) | Err(_) => last(text(StatusCode::SERVICE_UNAVAILABLE, "The router does not respond\n")),
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn well() -> Page {
-    Page::new("/well", Media::Plain, |_| "well\n".to_owned())
+    Page::new("/well", |_| "well\n".to_owned())
 }
 
 /// A listener on this executor, with a folder of files.
@@ -48,6 +48,7 @@ impl Served {
             amqp: testing::params("0".to_owned()),
             websockets: true,
             pages: pages.to_vec(),
+            documents: None,
             root: Some(root.clone()),
         };
         change(&mut params);
@@ -216,7 +217,7 @@ async fn a_core_that_does_not_answer_is_told_of_and_holds_up_no_file() {
         drop(HELD.lock());
         "free\n".to_owned()
     }
-    let served = Served::with(&[Page::new("/stuck", Media::Plain, stuck)], 100);
+    let served = Served::with(&[Page::new("/stuck", stuck)], 100);
     fs::write(served.root.join("a"), "a").expect("written");
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (hold, held) = tokio::sync::oneshot::channel();
@@ -246,7 +247,7 @@ async fn a_core_that_does_not_answer_is_told_of_and_holds_up_no_file() {
 
 #[tokio::test]
 async fn a_page_that_cannot_be_made_costs_its_request_only() {
-    let broken = Page::new("/broken", Media::Plain, |_| panic!("on purpose"));
+    let broken = Page::new("/broken", |_| panic!("on purpose"));
     let served = Served::with(&[broken, well()], 10);
     assert_eq!(served.get("/broken").await.status, 503);
     assert_eq!(served.get("/well").await.status, 200);
@@ -278,4 +279,32 @@ async fn a_deleted_listener_lets_idle_connections_go() {
     served.listener.delete();
     assert!(timeout(PATIENCE, ends_after(&mut client)).await.expect("in time") <= 1);
     TcpStream::connect(client.peer_addr().expect("connected")).await.expect_err("closed");
+}
+
+/// One document.
+#[derive(Debug)]
+struct Shelf;
+
+impl Documents for Shelf {
+    fn find(&self, path: &str) -> Option<Document> {
+        let body = bytes::Bytes::from_static(b"read me");
+        let document = Document { body, content_type: "text/html; charset=utf-8", version: None, policy: None };
+        (path == "/").then_some(document)
+    }
+}
+
+#[tokio::test]
+async fn documents_are_where_no_files_are() {
+    let shelf = |params: &mut HttpParams| params.documents = Some(std::sync::Arc::new(Shelf));
+    let served = Served::having(&[well()], 10, |params| {
+        shelf(params);
+        params.root = None;
+    });
+    let answer = served.get("/?x=1").await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"read me"[..]));
+    assert!(answer.head.contains("content-type: text/html; charset=utf-8\r\n"), "{}", answer.head);
+    assert_eq!(served.get("/missing").await.status, 404);
+    assert_eq!(served.get("/well").await.body, b"well\n");
+    let with_files = Served::having(&[well()], 10, shelf);
+    assert_eq!(with_files.get("/").await.status, 404);
 }

@@ -92,6 +92,16 @@ impl Router {
         ended
     }
 
+    /// Lets the process do nothing until [`Self::thaw`].
+    pub fn freeze(&self) -> Result<()> {
+        kill_process(self.pid()?, Signal::STOP).context("stopping the router")
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) -> Result<()> {
+        kill_process(self.pid()?, Signal::CONT).context("continuing the router")
+    }
+
     /// Fails if the process has ended by itself.
     pub fn expect_alive(&mut self) -> Result<()> {
         let child = self.child.as_mut().context("router is not running")?;

@@ -7,14 +7,13 @@ use crate::agent::Failure;
 use crate::attributes::Attributes;
 use crate::config::{EntityConfig, SetError};
 use crate::error::RouterError;
-use crate::http::page::{self, View};
 use crate::http::{healthz, metrics};
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
 use crate::schema::attribute::{flag, number, path, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
-use adaptors::http::{self, Http, HttpParams};
+use adaptors::http::{self, Documents, Http, HttpParams};
 use adaptors::listening::{Listener, Service};
 use adaptors::sasl::SaslConfig;
 use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
@@ -130,7 +129,9 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let engine = runtime.engine()?;
     let (io, view) = (engine.io.clone(), Arc::clone(&engine.view));
     if speaks_http(a) {
-        let listener = http::Listener::create(http_params(a, params(a, endpoint, &runtime.sasl())?, &view), &io)?;
+        let params = http_params(a, params(a, endpoint, &runtime.sasl())?);
+        let documents = shows_page(a).then_some(view as Arc<dyn Documents>);
+        let listener = http::Listener::create(HttpParams { documents, ..params }, &io)?;
         run(runtime, entity, listener);
     } else {
         let listener = amqp::Listener::create(params(a, endpoint, &runtime.sasl())?, &io)?;
@@ -174,17 +175,18 @@ fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
     }
 }
 
-fn http_params(a: &Attributes, amqp: ListenerParams, view: &Arc<View>) -> HttpParams {
-    let known = [("healthz", healthz()), ("metrics", metrics())].into_iter().filter(|(name, _)| a.flag(name));
-    let mut pages: Vec<_> = known.map(|(_, page)| page).collect();
-    // Files have the same paths; where there are to be none, there is to be nothing for browsers.
-    if a.flag("page") && a.text("httpRootDir").is_none() {
-        pages.extend(page::pages(view));
-    }
+/// Files have the same paths; and where there are to be none, there is to be nothing for browsers.
+fn shows_page(a: &Attributes) -> bool {
+    a.flag("page") && a.text("httpRootDir").is_none()
+}
+
+fn http_params(a: &Attributes, amqp: ListenerParams) -> HttpParams {
+    let pages = [("healthz", healthz()), ("metrics", metrics())].into_iter().filter(|(name, _)| a.flag(name));
     HttpParams {
         amqp,
         websockets: a.flag("websockets"),
-        pages,
+        pages: pages.map(|(_, page)| page).collect(),
+        documents: None,
         root: a.text("httpRootDir").filter(|root| *root != NO_FILES).map(PathBuf::from),
     }
 }
@@ -236,6 +238,7 @@ fn failover_list(urls: &str) -> Result<Value, RouterError> {
 mod tests {
     use super::*;
     use crate::entity::testing::completed;
+    use adaptors::http::Page;
 
     fn made(given: &[(&'static str, Value)]) -> Result<ListenerParams, RouterError> {
         let a = completed(EntityType::Listener, given);
@@ -253,17 +256,22 @@ mod tests {
     fn what_an_http_listener_serves() {
         let served = |given: &[(&'static str, Value)]| {
             let a = completed(EntityType::Listener, given);
-            let made = http_params(&a, made(given).expect("valid"), &Arc::default());
-            (made.pages.iter().map(|page| page.path()).collect::<Vec<_>>(), made.root)
+            let made = http_params(&a, made(given).expect("valid"));
+            (made.pages.iter().map(Page::path).collect::<Vec<_>>(), made.root)
         };
-        let page = ["/", "/page.css", "/page.js", "/network.json"];
-        assert_eq!(served(&[("http", true.into())]), ([&["/healthz", "/metrics"], &page[..]].concat(), None));
-        assert_eq!(served(&[("page", false.into())]).0, ["/healthz", "/metrics"]);
-        let without_page = |name: &'static str| served(&[(name, false.into()), ("page", false.into())]).0;
-        assert_eq!((without_page("healthz"), without_page("metrics")), (vec!["/metrics"], vec!["/healthz"]));
-        for (directory, root) in [("disabled", None), ("/x", Some(PathBuf::from("/x")))] {
-            assert_eq!(served(&[("httpRootDir", directory.into())]), (vec!["/healthz", "/metrics"], root));
-        }
+        assert_eq!(served(&[("http", true.into())]), (vec!["/healthz", "/metrics"], None));
+        assert_eq!(served(&[("healthz", false.into())]).0, ["/metrics"]);
+        assert_eq!(served(&[("metrics", false.into())]).0, ["/healthz"]);
+        assert_eq!(served(&[("httpRootDir", "disabled".into())]).1, None);
+        assert_eq!(served(&[("httpRootDir", "/x".into())]).1, Some(PathBuf::from("/x")));
+    }
+
+    #[test]
+    fn the_page_is_where_no_files_are() {
+        let shown = |given: &[(&'static str, Value)]| shows_page(&completed(EntityType::Listener, given));
+        assert!(shown(&[("http", true.into())]));
+        assert!(!shown(&[("page", false.into())]));
+        assert!(!["disabled", "/x"].iter().any(|&root| shown(&[("httpRootDir", root.into())])));
     }
 
     #[test]

@@ -7,18 +7,18 @@ pub(crate) mod page;
 
 use crate::figures::tell_all;
 use crate::runtime::now;
-use adaptors::http::{Media, Page};
+use adaptors::http::Page;
 use adaptors::runtime::Io;
 use exposition::Text;
 
 /// Whether the router is well: made only when its core answers.
 pub(crate) fn healthz() -> Page {
-    Page::new("/healthz", Media::Plain, health).probe()
+    Page::new("/healthz", health).probe()
 }
 
 /// The router's figures.
 pub(crate) fn metrics() -> Page {
-    Page::new("/metrics", Media::Plain, figures).closing()
+    Page::new("/metrics", figures).closing()
 }
 
 fn health(io: &Io) -> String {

@@ -52,8 +52,9 @@ pub(crate) enum Boot {
 pub(crate) struct Engine {
     pub(crate) io: Io,
     pub(crate) router: Arc<Router>,
-    pub(crate) view: Arc<View>,
     tenant: Option<String>,
+    /// The page of HTTP listeners.
+    pub(crate) view: Arc<View>,
 }
 
 // === impl Runtime ===
@@ -103,7 +104,8 @@ impl Runtime {
         io.start();
         governor::set_ceiling();
         io.spawn("governor", governor::run(io.clone()));
-        self.engine = Some(Engine { io, router, view: Arc::default(), tenant });
+        let view = Arc::new(View::new(io.clone()));
+        self.engine = Some(Engine { io, router, tenant, view });
         Ok(())
     }
 

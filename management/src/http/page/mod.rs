@@ -1,128 +1,169 @@
-//! A page to look at: the network of the router, its services, and what is wrong with them.
+//! The page `/` of HTTP listeners: a look at the network, as management tells of it.
 //!
 //! ```text
-//!  browser --/network.json--> View --first request--> thread "page": Client --queries--> management nodes
-//!             (every 2 s)      ^                         |                               (this router, others)
-//!                              '------ document ---------'  ends 10 s after the last request
+//!  browser --GET /------------> View: one text (HTML, style, script), whose policy lets nothing else in
+//!  browser --GET /network.json> View: the last document
+//!                                 |  ^
+//!                  begins, while  |  | Document          Schedule: whom to ask what, and when
+//!                  somebody looks v  |                   Network:  what was told, rates, who is gone
+//!                              Survey (thread "page") -- problems: what is wrong
+//!                                 |  ^
+//!                        requests v  | answers
+//!                         $management of this router and of all others
 //! ```
 //!
-//! Everything that is shown is what management tells anybody, of routers of the C implementation too. While nobody looks,
-//! nothing is asked and nothing kept.
+//! The thread that serves HTTP takes what is there and waits for nothing. Nothing is asked, and nothing kept, 10 s after the
+//! last request for the document. Everything that others tell is bounded: octets of an answer ([`survey`]), rows and
+//! octets of texts ([`report`], [`rows`]), routers ([`network`]), requests a second ([`schedule`]), and the document itself
+//! ([`document`]), which names what it leaves out.
 
-mod client;
 mod document;
+mod flaps;
+mod html;
+mod network;
 mod problems;
+mod report;
+mod rows;
+mod schedule;
 mod survey;
 
-use adaptors::http::{Media, Page};
+use crate::runtime::now;
+use adaptors::http::{Document, Documents};
 use adaptors::runtime::Io;
-use client::Client;
-use document::document;
+use amqp_core::Instant;
+use bytes::Bytes;
 use parking_lot::Mutex;
-use problems::{History, problems};
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use survey::survey;
+use std::time::Duration;
 
-/// How long the network is looked at after somebody has.
-const WATCHED: Duration = Duration::from_secs(10);
+/// How long nobody has to have looked until nothing is asked any more.
+const LINGER: Duration = Duration::from_secs(10);
 
-/// Between two looks at a small network.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// The document until there is one.
+const NOTHING_YET: &[u8] = b"{\"number\":0}";
 
-/// Requests that are sent in a second at most, on average.
-const REQUESTS: u32 = 100;
-
-/// What is told as long as there is nothing to tell. Nobody waits for it: pages are made one at a time, and the next may be
-/// asked for by a probe.
-const NOTHING: &str = "null";
-
-/// The network as it was last seen. Shared by all HTTP listeners of a router.
-#[derive(Debug, Default)]
+/// The page of a router, for all of its listeners.
+#[derive(Debug)]
 pub(crate) struct View {
-    state: Mutex<State>,
+    io: Io,
+    desk: Arc<Desk>,
 }
+
+/// Where requests and the survey meet.
+#[derive(Debug, Default)]
+struct Desk(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When somebody looked last; none: nobody does, and there is no thread.
+    /// When somebody looked last. None: there is no survey.
     looked: Option<Instant>,
-    document: Option<Arc<str>>,
+    document: Option<Bytes>,
 }
 
-/// The pages of a listener that has them.
-pub(crate) fn pages(view: &Arc<View>) -> [Page; 4] {
-    let fixed = |path, media, text: &'static str| Page::new(path, media, move |_| text.to_owned());
-    let view = Arc::clone(view);
-    [
-        fixed("/", Media::Html, include_str!("index.html")),
-        fixed("/page.css", Media::Css, include_str!("page.css")),
-        fixed("/page.js", Media::Script, include_str!("page.js")),
-        Page::new("/network.json", Media::Json, move |io| view.show(io)),
-    ]
+/// What a survey knows of those who look. Its end is the survey's.
+#[derive(Debug)]
+struct Watched {
+    desk: Arc<Desk>,
+    is_over: bool,
 }
 
 // === impl View ===
 
 impl View {
-    /// The last document. Begins to look at the network if nobody did.
-    fn show(self: &Arc<Self>, io: &Io) -> String {
-        let mut state = self.state.lock();
-        let is_watched = state.looked.replace(Instant::now()).is_some();
-        if !is_watched && !self.begin(io) {
-            state.looked = None;
+    pub(crate) fn new(io: Io) -> Self {
+        Self { io, desk: Arc::default() }
+    }
+
+    fn network(&self) -> Bytes {
+        let (is_watched, document) = self.desk.look(now());
+        if !is_watched {
+            let watched = Watched { desk: Arc::clone(&self.desk), is_over: false };
+            let io = self.io.clone();
+            if let Err(error) = Builder::new().name("page".to_owned()).spawn(move || survey::run(&io, watched)) {
+                survey::complain(&error.to_string());
+            }
         }
-        state.document.as_deref().unwrap_or(NOTHING).to_owned()
-    }
-
-    /// False: there can be no thread.
-    fn begin(self: &Arc<Self>, io: &Io) -> bool {
-        let Ok(executor) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return false };
-        let (view, io) = (Arc::clone(self), io.clone());
-        let look = move || {
-            // Whatever becomes of it, the next request begins anew.
-            let _end = End(&view);
-            executor.block_on(async {
-                tokio::select! {
-                    () = io.stopped() => {}
-                    () = view.look(&io) => {}
-                }
-            });
-        };
-        Builder::new().name("page".to_owned()).spawn(look).is_ok()
-    }
-
-    /// Looks at the network for as long as somebody is interested.
-    async fn look(&self, io: &Io) {
-        let Some(mut client) = Client::join(io.router()) else { return };
-        let mut history = History::default();
-        while self.is_watched() {
-            let begun = Instant::now();
-            let network = survey(&mut client, io.router().id()).await;
-            let requests = network.as_ref().map_or(0, |network| network.requests);
-            let interval = INTERVAL.max(Duration::from_secs(1) * u32::try_from(requests).unwrap_or(0) / REQUESTS);
-            let shown = network.map(|network| {
-                history.note(&network, Instant::now());
-                let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
-                Arc::from(document(&network, &problems(&network, &history), time, millis(interval)))
-            });
-            self.state.lock().document = shown;
-            tokio::time::sleep(interval.saturating_sub(begun.elapsed())).await;
-        }
-    }
-
-    fn is_watched(&self) -> bool {
-        self.state.lock().looked.is_some_and(|looked| looked.elapsed() < WATCHED)
+        document.unwrap_or(Bytes::from_static(NOTHING_YET))
     }
 }
 
-/// The thread ends.
-struct End<'a>(&'a View);
+impl Documents for View {
+    fn find(&self, path: &str) -> Option<Document> {
+        match path {
+            "/" => Some(html::page()),
+            "/network.json" => {
+                Some(Document { body: self.network(), content_type: "application/json", version: None, policy: None })
+            }
+            _ => None,
+        }
+    }
+}
 
-impl Drop for End<'_> {
+// === impl Desk ===
+
+impl Desk {
+    /// Somebody looks. Whether there is a survey, and what it has found.
+    fn look(&self, now: Instant) -> (bool, Option<Bytes>) {
+        let mut state = self.0.lock();
+        (state.looked.replace(now).is_some(), state.document.clone())
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Whether nobody looks any more. Then the next who looks begins anew.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let mut state = self.desk.0.lock();
+        self.is_over = state.looked.is_none_or(|looked| now.since(looked) >= LINGER);
+        if self.is_over {
+            *state = State::default();
+        }
+        self.is_over
+    }
+
+    fn show(&self, document: Bytes) {
+        self.desk.0.lock().document = Some(document);
+    }
+}
+
+impl Drop for Watched {
+    /// However the survey ends, by a panic too.
     fn drop(&mut self) {
-        *self.0.state.lock() = State::default();
+        if !self.is_over {
+            *self.desk.0.lock() = State::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: u64) -> Instant {
+        Instant::from_micros(second * 1_000_000)
+    }
+
+    #[test]
+    fn a_survey_lasts_as_long_as_somebody_looks() {
+        let desk = Arc::new(Desk::default());
+        assert_eq!(desk.look(second(0)), (false, None));
+        let mut watched = Watched { desk: Arc::clone(&desk), is_over: false };
+        watched.show(Bytes::from_static(b"one"));
+        assert_eq!(desk.look(second(5)), (true, Some(Bytes::from_static(b"one"))));
+        assert!(!watched.is_over(second(14)));
+        assert!(watched.is_over(second(15)));
+        assert_eq!(desk.look(second(15)), (false, None), "the next begins anew");
+        drop(watched);
+        assert_eq!(desk.look(second(16)), (true, None), "and is not disturbed by the end of the former");
+    }
+
+    #[test]
+    fn a_survey_that_fails_does_not_keep_the_next_from_beginning() {
+        let desk = Arc::new(Desk::default());
+        desk.look(second(0));
+        drop(Watched { desk: Arc::clone(&desk), is_over: false });
+        assert_eq!(desk.look(second(1)), (false, None));
     }
 }
