@@ -177,7 +177,10 @@ fn start<S: Service>(runtime: &mut Runtime, listener: &Listener<S>) {
 
 /// Files have the same paths; and where there are to be none, there is to be nothing for browsers.
 fn shows_page(a: &Attributes) -> bool {
-    a.flag("page") && a.text("httpRootDir").is_none()
+    // Where peers have to say who they are, only TLS with their certificates makes them do so here.
+    let is_for_all = !a.flag("authenticatePeer");
+    let has_certificates = a.flag("requireSsl") && a.text("sslProfile").is_some();
+    a.flag("page") && a.text("httpRootDir").is_none() && (is_for_all || has_certificates)
 }
 
 fn http_params(a: &Attributes, amqp: ListenerParams) -> HttpParams {
@@ -271,6 +274,9 @@ mod tests {
         let shown = |given: &[(&'static str, Value)]| shows_page(&completed(EntityType::Listener, given));
         assert!(shown(&[("http", true.into())]));
         assert!(!shown(&[("page", false.into())]));
+        let authenticated = [("authenticatePeer", true.into()), ("sslProfile", "p".into())];
+        assert!(!shown(&authenticated), "cleartext has no certificates");
+        assert!(shown(&[&authenticated[..], &[("requireSsl", true.into())]].concat()));
         assert!(!["disabled", "/x"].iter().any(|&root| shown(&[("httpRootDir", root.into())])));
     }
 
