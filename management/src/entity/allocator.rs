@@ -7,7 +7,7 @@ use crate::runtime::{Runtime, now};
 use crate::schema::attribute::{gauge, number, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::pool;
-use router_engine::core::snapshot::RouterRow;
+use router_engine::core::snapshot::{ObjectSizes, RouterRow};
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "allocator",
@@ -66,16 +66,18 @@ impl EntityKind for Kind {
     }
 }
 
-/// The use of memory. It is not pooled by type here; what tools expect is shown from the tables of the core.
+/// The use of memory. It is not pooled by type here; what tools expect is shown from the tables of the core. Batches and
+/// free lists of threads, which there are none of, have the usual figures: tools and checks for leaks reckon with them.
 pub(crate) fn pools(row: &RouterRow) -> Vec<Pool> {
+    let sizes = ObjectSizes::OURS;
     let objects = [
-        ("qdr_address_t", 400, row.addresses),
-        ("qdr_link_t", 300, row.links),
-        ("qdr_connection_t", 500, row.connections),
+        ("qdr_address_t", sizes.address, row.addresses),
+        ("qdr_link_t", sizes.link, row.links),
+        ("qdr_connection_t", sizes.connection, row.connections),
         // Every peer keeps a list of what the core is to do for it.
-        ("qdr_action_t", 150, row.peers),
-        ("qdr_delivery_t", 200, row.incoming + row.outgoing),
-        ("qd_message_t", 100, row.incoming),
+        ("qdr_action_t", sizes.action, row.peers),
+        ("qdr_delivery_t", sizes.outgoing, row.incoming + row.outgoing),
+        ("qd_message_t", sizes.incoming, row.incoming),
     ];
     let objects = objects.map(|(name, size, used)| Pool { name, size, used, total: used });
     let used = pool::held().div_ceil(BUFFER);

@@ -1,7 +1,8 @@
 //! Read models for management, built on request.
 
-use super::action::{Direction, PeerOpen};
+use super::action::{Action, Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
+use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::objects::{Address, AddressCounters, Conn, Link, LinkCounters, LinkKind};
 use super::table::{Entry, Table};
 use super::{Core, Router, Totals};
@@ -128,6 +129,23 @@ pub struct RouterRow {
     pub since_topology_change: Option<Duration>,
 }
 
+/// Octets of the objects in the core's tables, without what they refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectSizes {
+    /// An address record.
+    pub address: usize,
+    /// A link.
+    pub link: usize,
+    /// A connection.
+    pub connection: usize,
+    /// A delivery that came in.
+    pub incoming: usize,
+    /// A copy of one that goes out.
+    pub outgoing: usize,
+    /// Something that a peer asks of the core.
+    pub action: usize,
+}
+
 /// Part of a table: rows are numbered from zero, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
@@ -174,6 +192,20 @@ impl Page {
 }
 
 // === impl Router ===
+
+// === impl ObjectSizes ===
+
+impl ObjectSizes {
+    /// Those of this build.
+    pub const OURS: Self = Self {
+        address: size_of::<Address>(),
+        link: size_of::<Link>(),
+        connection: size_of::<Conn>(),
+        incoming: size_of::<IncomingDelivery>(),
+        outgoing: size_of::<OutgoingDelivery>(),
+        action: size_of::<Action>(),
+    };
+}
 
 impl Router {
     /// All connections whose open came, oldest first.
