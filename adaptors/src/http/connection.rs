@@ -1,11 +1,11 @@
 //! The life of an HTTP connection.
 
-use super::io::HttpIo;
+use super::io::{Cleartext, HttpIo};
 use super::listener::Http;
 use super::seats::Seat;
 use super::site::Site;
 use super::timer::TokioTimer;
-use super::websocket::{self, BinaryStream, Cleartext, Offer, OfferError};
+use super::websocket::{self, BinaryStream, Offer, OfferError};
 use crate::amqp::Upgraded;
 use crate::listening::{Listening, Service};
 use crate::start::{Begun, StartError, begin, tls_opening};
@@ -106,7 +106,7 @@ async fn converse(
     }
     let Parts { io, read_buf, .. } = connection.into_parts();
     match (ended, agreed.into_inner()) {
-        (Some(Ok(())), Some(offer)) => upgrade(listening, Cleartext::after(io, read_buf), offer, tls, peer).await,
+        (Some(Ok(())), Some(offer)) => upgrade(listening, io.into_cleartext(read_buf), offer, tls, peer).await,
         _ => io.finish().await,
     }
 }

@@ -9,8 +9,7 @@
 //! The boundaries of messages and frames mean nothing: AMQP has its own. What a peer can have the router hold is some
 //! four times [`MAX_MESSAGE`]: fragments so far, a frame that is being read, a message that is being handed on.
 
-use super::io::HttpIo;
-use crate::transport::{Transport, TransportError};
+use super::io::{Cleartext, split_front};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use hyper::header::{
@@ -79,13 +78,6 @@ pub(super) enum OfferError {
     /// The router takes no clients now.
     #[error("The router is short of memory\n")]
     Memory,
-}
-
-/// Cleartext octets of a connection that was HTTP before.
-pub(super) struct Cleartext<S> {
-    transport: Transport<S>,
-    /// Octets that were read and not asked for yet.
-    rest: Bytes,
 }
 
 /// The octets in binary messages: one stream in, one out.
@@ -164,56 +156,6 @@ impl OfferError {
     pub(super) fn header(self) -> Option<(hyper::header::HeaderName, HeaderValue)> {
         matches!(self, Self::Version).then(|| (SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION)))
     }
-}
-
-// === impl Cleartext ===
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Cleartext<S> {
-    /// A transport from which these octets were read already.
-    pub(super) const fn new(transport: Transport<S>, rest: Bytes) -> Self {
-        Self { transport, rest }
-    }
-
-    /// Takes over from HTTP, which has read `ahead`.
-    pub(super) fn after(io: HttpIo<S>, ahead: Bytes) -> Self {
-        let (transport, rest) = io.into_parts();
-        let rest = if ahead.is_empty() { rest } else { [ahead, rest].concat().into() };
-        Self { transport, rest }
-    }
-
-    pub(super) fn into_parts(self) -> (Transport<S>, Bytes) {
-        (self.transport, self.rest)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cleartext<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.rest.is_empty() {
-            this.rest = ready!(this.transport.poll_read(cx)).map_err(TransportError::into_io)?.unwrap_or_default();
-        }
-        give(&mut this.rest, buf);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Cleartext<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().transport.poll_write(cx, &[IoSlice::new(octets)]).map_err(TransportError::into_io)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().transport.poll_flush(cx).map_err(TransportError::into_io)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().transport.poll_shutdown(cx).map_err(TransportError::into_io)
-    }
-}
-
-fn give(rest: &mut Bytes, buf: &mut ReadBuf<'_>) {
-    let taken = rest.split_to(rest.len().min(buf.remaining()));
-    buf.put_slice(&taken);
 }
 
 // === impl BinaryStream ===
@@ -309,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BinaryStream<S> {
         if this.rest.is_empty() {
             this.rest = ready!(this.poll_message(cx))?;
         }
-        give(&mut this.rest, buf);
+        buf.put_slice(&split_front(&mut this.rest, buf.remaining()));
         Poll::Ready(Ok(()))
     }
 }

@@ -44,17 +44,36 @@ pub(crate) struct OpenPeer {
 impl Traffic {
     fn of(&self, peer: &str, role: ConnectionRole) -> Arc<PeerTraffic> {
         let mut pairs = self.0.lock();
-        let known = |pairs: &[Arc<PeerTraffic>], peer: &str| {
-            pairs.iter().find(|pair| &*pair.peer == peer && pair.role == role).map(Arc::clone)
-        };
         let peer = named(peer);
-        let peer = if pairs.len() < PAIRS_MAX || known(&pairs, peer).is_some() { peer } else { OTHERS };
-        known(&pairs, peer).unwrap_or_else(|| {
-            let traffic = Arc::new(PeerTraffic::new(peer, role));
-            pairs.push(Arc::clone(&traffic));
-            traffic
-        })
+        if let Some(known) = find(&pairs, peer, role) {
+            return known;
+        }
+        let has_room = pairs.len() < PAIRS_MAX || give_room(&mut pairs);
+        add(&mut pairs, if has_room { peer } else { OTHERS }, role)
     }
+}
+
+fn find(pairs: &[Arc<PeerTraffic>], peer: &str, role: ConnectionRole) -> Option<Arc<PeerTraffic>> {
+    pairs.iter().find(|pair| &*pair.peer == peer && pair.role == role).map(Arc::clone)
+}
+
+fn add(pairs: &mut Vec<Arc<PeerTraffic>>, peer: &str, role: ConnectionRole) -> Arc<PeerTraffic> {
+    find(pairs, peer, role).unwrap_or_else(|| {
+        let traffic = Arc::new(PeerTraffic::new(peer, role));
+        pairs.push(Arc::clone(&traffic));
+        traffic
+    })
+}
+
+/// Counts the router with [`OTHERS`] that was first of those without a connection now: edge routers come and go under ever
+/// new names, which must not keep out those that come later. False: there is none.
+fn give_room(pairs: &mut Vec<Arc<PeerTraffic>>) -> bool {
+    // Nobody else can get hold of one meanwhile.
+    let is_idle = |pair: &Arc<PeerTraffic>| &*pair.peer != OTHERS && Arc::strong_count(pair) == 1;
+    let Some(at) = pairs.iter().position(is_idle) else { return false };
+    let gone = pairs.remove(at);
+    add(pairs, OTHERS, gone.role).take_over(&gone);
+    true
 }
 
 /// The name that a router is shown by.
@@ -68,6 +87,17 @@ impl PeerTraffic {
     fn new(peer: &str, role: ConnectionRole) -> Self {
         let [opened, closed, lost, received, sent] = [const { AtomicU64::new(0) }; 5];
         Self { peer: peer.into(), role, opened, closed, lost, received, sent }
+    }
+
+    fn counters(&self) -> [&AtomicU64; 5] {
+        [&self.opened, &self.closed, &self.lost, &self.received, &self.sent]
+    }
+
+    /// Adds what was counted there.
+    fn take_over(&self, gone: &Self) {
+        for (counter, gone) in self.counters().into_iter().zip(gone.counters()) {
+            counter.fetch_add(gone.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// The id of the router.
@@ -177,13 +207,30 @@ mod tests {
     #[test]
     fn who_comes_beyond_the_bound_is_counted_with_others() {
         let traffic = Traffic::default();
+        let mut connected = Vec::new();
         for number in 0..PAIRS_MAX + 10 {
             let pair = traffic.of(&format!("R{number}"), ConnectionRole::Edge);
             assert_eq!(pair.peer() == OTHERS, number >= PAIRS_MAX, "{number}");
+            connected.push(pair);
         }
         assert_eq!(traffic.of("R7", ConnectionRole::Edge).peer(), "R7");
         assert_eq!(Traffic::default().of(&"x".repeat(NAME_MAX + 1), ConnectionRole::Edge).peer(), OTHERS);
         assert_eq!(traffic.of("R7", ConnectionRole::InterRouter).peer(), OTHERS);
         assert_eq!(traffic.0.lock().len(), PAIRS_MAX + 2);
+    }
+
+    #[test]
+    fn routers_without_connections_make_room_and_nothing_is_lost() {
+        let traffic = Traffic::default();
+        let lasting = traffic.of("lasting", ConnectionRole::InterRouter);
+        for number in 0..2 * PAIRS_MAX {
+            let passing = traffic.of(&format!("pod-{number}"), ConnectionRole::Edge);
+            assert_ne!(passing.peer(), OTHERS);
+            passing.received.fetch_add(1, Ordering::Relaxed);
+        }
+        assert!(Arc::ptr_eq(&lasting, &traffic.of("lasting", ConnectionRole::InterRouter)));
+        let pairs = traffic.0.lock();
+        assert_eq!(pairs.iter().map(|pair| pair.received()).sum::<u64>(), 2 * PAIRS_MAX as u64);
+        assert!(pairs.len() <= PAIRS_MAX + 1, "{}", pairs.len());
     }
 }
