@@ -1,6 +1,7 @@
 //! The command line, with the manners of getopt_long.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Where the configuration is when the command line does not say.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/skupper-router/skrouterd.conf";
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) user: Option<String>,
     /// Enable what only tests need.
     pub(crate) test_hooks: bool,
+    /// How long what is under way may go on once the router is to stop, when given.
+    pub(crate) drain: Option<Duration>,
     /// Only check the configuration.
     check: bool,
 }
@@ -52,18 +55,23 @@ struct Spec {
     takes: bool,
 }
 
+/// Options of this implementation.
+const CHECK: &str = "check";
+const DRAIN: &str = "drain";
+
 const fn spec(long: &'static str, short: char, takes: bool) -> Spec {
     Spec { long, short: Some(short), takes }
 }
 
-const OPTIONS: [Spec; 9] = [
+const OPTIONS: [Spec; 10] = [
     spec("config", 'c', true),
     spec("include", 'I', true),
     spec("daemon", 'd', false),
     spec("pidfile", 'P', true),
     spec("user", 'U', true),
     spec("test-hooks", 'T', false),
-    Spec { long: "check", short: None, takes: false },
+    Spec { long: CHECK, short: None, takes: false },
+    Spec { long: DRAIN, short: None, takes: true },
     spec("version", 'v', false),
     spec("help", 'h', false),
 ];
@@ -77,6 +85,7 @@ impl Default for Options {
             pidfile: None,
             user: None,
             test_hooks: false,
+            drain: None,
             check: false,
         }
     }
@@ -99,7 +108,7 @@ pub(crate) fn parse(program: &str, arguments: impl IntoIterator<Item = String>) 
                     })?),
                     value => value,
                 };
-            if let Some(command) = options.apply(spec, value) {
+            if let Some(command) = options.apply(program, spec, value)? {
                 return Ok(command);
             }
         } else if argument.len() > 1 && argument.starts_with('-') {
@@ -164,7 +173,7 @@ impl Options {
                 (true, rest) => Some(rest.to_owned()),
             };
             let done = spec.takes;
-            if let Some(command) = self.apply(spec, value) {
+            if let Some(command) = self.apply(program, spec, value)? {
                 return Ok(Some(command));
             }
             if done {
@@ -174,7 +183,7 @@ impl Options {
         Ok(None)
     }
 
-    fn apply(&mut self, spec: &Spec, value: Option<String>) -> Option<Command> {
+    fn apply(&mut self, program: &str, spec: &Spec, value: Option<String>) -> Result<Option<Command>, UsageError> {
         match spec.short {
             Some('c') => self.config = value.unwrap_or_default(),
             Some('I') => self.library = value,
@@ -182,12 +191,23 @@ impl Options {
             Some('P') => self.pidfile = value,
             Some('U') => self.user = value,
             Some('T') => self.test_hooks = true,
-            Some('v') => return Some(Command::Version),
-            Some(_) => return Some(Command::Help),
+            Some('v') => return Ok(Some(Command::Version)),
+            Some(_) => return Ok(Some(Command::Help)),
+            None if spec.long == DRAIN => {
+                let text = value.unwrap_or_default();
+                let drain = seconds(&text);
+                let complaint = || UsageError(format!("{program}: option '--{DRAIN}' wants seconds, not '{text}'"));
+                self.drain = Some(drain.ok_or_else(complaint)?);
+            }
             None => self.check = true,
         }
-        None
+        Ok(None)
     }
+}
+
+/// A whole number of seconds.
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
 
 /// The usage text.
@@ -204,6 +224,7 @@ pub(crate) fn usage(program: &str) -> String {
     option("-P, --pidfile", "If daemon, the file for the stored daemon pid");
     option("-U, --user", "If daemon, the username to run as");
     option("-T, --test-hooks", "Enable internal system testing features");
+    option("    --drain=SECONDS", "Finish what is under way, for so long at most, when stopped");
     option("    --check", "Tell what is wrong with the configuration, and end");
     option("-v, --version", "Print the version of Qpid Dispatch Router");
     option("-h, --help", "Print this help");
@@ -227,6 +248,7 @@ mod tests {
             pidfile: Some("p".to_owned()),
             user: None,
             test_hooks: true,
+            drain: None,
             check: false,
         };
         for line in [
@@ -253,6 +275,17 @@ mod tests {
         assert_eq!(parsed("--check"), Ok(Command::Check(DEFAULT_CONFIG.to_owned())));
         assert_eq!(parsed("--c f"), parsed("-c f"));
         assert_eq!(parsed("--ch"), Err("skrouterd: unrecognized option '--ch'".to_owned()));
+    }
+
+    #[test]
+    fn a_drain_is_given_in_seconds_and_has_no_short_form() {
+        let drain = |seconds| Options { drain: Some(Duration::from_secs(seconds)), ..Options::default() };
+        assert_eq!(parsed("--drain 20"), Ok(Command::Run(drain(20))));
+        assert_eq!(parsed("--drain=0"), Ok(Command::Run(drain(0))));
+        assert_eq!(parsed("--d"), parsed("--daemon"));
+        for wrong in ["--drain=-1", "--drain 5s", "--drain="] {
+            assert!(parsed(wrong).expect_err("must be refused").contains("wants seconds"), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@ use router_engine::log::{Level, LogModule};
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::thread::{Builder, sleep};
+use std::time::Duration;
+
+/// How long the end itself may take, microseconds.
+const END_MICROS: u32 = 10_000_000;
 
 /// The router has started. Watches the core if the manager asks for that.
 pub(crate) fn started(router: &Arc<Router>) {
@@ -27,9 +31,12 @@ pub(crate) fn started(router: &Arc<Router>) {
     }
 }
 
-/// The router stops.
-pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// The router stops, which takes so long at most before anything ends.
+pub(crate) fn stopping(drain: Duration) {
+    let limit = u32::try_from(drain.as_micros()).unwrap_or(u32::MAX);
+    let more = NotifyState::ExtendTimeoutUsec(limit.saturating_add(END_MICROS));
+    let states = [NotifyState::Stopping, more];
+    tell(if drain.is_zero() { &states[..1] } else { &states });
 }
 
 fn tell(state: &[NotifyState<'_>]) {

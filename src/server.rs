@@ -1,16 +1,17 @@
 //! From a configuration file to a running router, until a signal ends it.
 
 use crate::StartError;
-use crate::cli::Options;
+use crate::cli::{self, Options};
 use crate::crash::crash;
 use crate::manager;
+use adaptors::runtime::Io;
 use management::agent::node::Node;
 use management::agent::{Agent, thread};
 use management::config::{self, BootPlan, Reloader};
 use management::runtime::{Runtime, now};
 use management::{ErrorClass, RouterError, memory, otlp, test_hooks, vanflow};
 use router_engine::log::{Level, LogModule};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{self, Builder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -34,8 +35,9 @@ const STUCK: (Duration, Duration) = (Duration::from_secs(30), Duration::from_sec
 /// The same with `--test-hooks`: soon, so that tests need not wait for long.
 const TEST_STUCK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
 
-/// How long what is under way when the router is to end may go on.
-const DRAIN: Duration = Duration::ZERO;
+/// The variable that says, where the command line does not, for how many seconds what is under way may go on once the router
+/// is to stop.
+const DRAIN_VARIABLE: &str = "SKUPPER_ROUTER_DRAIN_SECONDS";
 
 /// How long work that cannot be interrupted may take to end.
 const GRACE: Duration = Duration::from_millis(200);
@@ -105,11 +107,45 @@ fn operate(
     log_running(workers);
     on_start();
     manager::started(io.router());
+    let drain = options.drain.unwrap_or_else(drain_of_environment);
     let ending = executor.block_on(signals.wait(&reloader));
-    manager::stopping();
+    manager::stopping(drain);
+    if !drain.is_zero() {
+        executor.block_on(run_down(&io, drain, &mut signals));
+    }
     router_engine::log!(LogModule::Router, Level::Info, "Shut Down");
-    executor.block_on(io.shutdown(DRAIN));
+    executor.block_on(io.shutdown());
     Ok(ending)
+}
+
+/// Lets what is under way end, until it has, the time is over, or another signal comes.
+async fn run_down(io: &Io, limit: Duration, signals: &mut Signals) {
+    let seconds = limit.as_secs();
+    router_engine::log!(LogModule::Router, Level::Info, "Draining: nothing new begins, for {seconds} seconds at most");
+    let begun = Instant::now();
+    tokio::select! {
+        drained = io.drain(limit) => match drained {
+            Ok(()) => {
+                let taken = begun.elapsed().as_secs_f64();
+                router_engine::log!(LogModule::Router, Level::Info, "Drained after {taken:.1} seconds");
+            }
+            Err(left) => {
+                router_engine::log!(LogModule::Router, Level::Warning, "The time to drain is over, and ends {left}");
+            }
+        },
+        () = signals.again() => {
+            router_engine::log!(LogModule::Router, Level::Warning, "Draining was cut short by a second signal");
+        }
+    }
+}
+
+/// How long the environment lets what is under way go on: not at all where it says nothing.
+fn drain_of_environment() -> Duration {
+    let Ok(text) = std::env::var(DRAIN_VARIABLE) else { return Duration::ZERO };
+    cli::seconds(&text).unwrap_or_else(|| {
+        router_engine::log!(LogModule::Router, Level::Error, "{DRAIN_VARIABLE} wants seconds, not '{text}'");
+        Duration::ZERO
+    })
 }
 
 /// Ends the executor. After a start that failed, nobody waits for them: name resolution cannot be interrupted.
@@ -164,6 +200,15 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Another signal that asks for the end.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.quit.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     async fn wait(&mut self, reloader: &Reloader) -> Ending {

@@ -5,6 +5,7 @@ use crate::tasks::{Owner, Stage, Straggler, Tasks};
 use crate::tcp::{Service, Services};
 use crate::{clock, pool};
 use router_engine::Router;
+use router_engine::core::UnderWay;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,12 +13,17 @@ use std::task::ready;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// How often the pools let go of what was not needed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long tasks may take to end once they were told to.
 const GRACE: Duration = Duration::from_millis(200);
+
+/// How often a router that drains looks whether it has done so. To look at everything is cheaper than to keep count of it
+/// in all the time before.
+const DRAIN_TURN: Duration = Duration::from_millis(100);
 
 /// Access to the core and the executor. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -138,10 +144,33 @@ impl Io {
         owner.spawn(name, work(Box::pin(async move { stopping.stopped().await })));
     }
 
-    /// Ends every task. What is under way has `drain` to end by itself; then flows are cut by a reset, and sockets are
-    /// closed without ceremony. Returns the tasks that had to be cut.
-    pub async fn shutdown(&self, drain: Duration) -> Vec<Straggler> {
-        self.tasks().shutdown(drain, GRACE).await
+    /// Others are told to go elsewhere; once all know, nothing new begins, and what is under way goes on to its end.
+    ///
+    /// # Errors
+    /// What is under way yet after `limit`.
+    pub async fn drain(&self, limit: Duration) -> Result<(), UnderWay> {
+        let (router, until) = (self.router(), Instant::now() + limit);
+        let news_time = router.withdraw(clock::now());
+        sleep_until(until.min(Instant::now() + news_time)).await;
+        self.tasks().drain();
+        router.wind_down(clock::now());
+        loop {
+            let left = router.release_idle(clock::now());
+            if left.is_none() && self.tasks().services_have_left() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Err(left);
+            }
+            sleep_until(until.min(now + DRAIN_TURN)).await;
+        }
+    }
+
+    /// Ends every task: flows are cut by a reset, and sockets are closed without ceremony. Returns the tasks that had to be
+    /// cut.
+    pub async fn shutdown(&self) -> Vec<Straggler> {
+        self.tasks().shutdown(GRACE).await
     }
 
     /// Ready once the router stops.

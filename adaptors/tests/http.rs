@@ -163,7 +163,7 @@ async fn a_shutdown_leaves_no_task() {
     let (_listener, bound) = listening(params(0, None), &io);
     let mut client = Client::plain(bound).await;
     assert_well(&client.get("/thread").await.unwrap());
-    assert_eq!(io.shutdown(Duration::ZERO).await, []);
+    assert_eq!(io.shutdown().await, []);
     assert_eq!(io.tasks().live().len(), 0);
     let _ = client.has_ended().await;
 }

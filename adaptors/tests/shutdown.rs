@@ -287,7 +287,7 @@ async fn draining_and_stopping_reach_tasks_of_every_kind() {
     closing.write_all(CLOSE).await.unwrap();
     timeout(PATIENCE, closing.read_to_end(&mut Vec::new())).await.expect("in time").unwrap();
 
-    assert_eq!(io.shutdown(Duration::ZERO).await, []);
+    assert_eq!(io.shutdown().await, []);
     // A lookup cannot be interrupted.
     live(&io, &[("lookup", 1)]).await;
     assert_eq!(io.router().connection_count(), 0);
@@ -299,7 +299,7 @@ async fn draining_and_stopping_reach_tasks_of_every_kind() {
     drop(slow);
     live(&io, &[]).await;
 
-    assert_eq!(other.shutdown(Duration::ZERO).await, []);
+    assert_eq!(other.shutdown().await, []);
     live(&other, &[]).await;
 }
 
@@ -399,7 +399,7 @@ async fn what_is_there_to_be_sent_goes_out_before_the_end() {
         let rows = io.router().connection_rows(clock::now());
         let id = io.router().connection_id(rows[0].number).unwrap();
         io.router().close_connection(id, None, false);
-        assert_eq!(io.shutdown(Duration::ZERO).await, []);
+        assert_eq!(io.shutdown().await, []);
         let mut rest = Vec::new();
         timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("in time").expect("in order");
         assert!(rest.ends_with(&CLOSE[8..]), "{rest:02x?}");

@@ -446,7 +446,7 @@ async fn a_shutdown_cuts_all_flows_and_lets_none_begin() {
     for _ in 0..3 {
         flows.push(flowing(&bed, &server).await);
     }
-    assert_eq!(bed.io.shutdown(Duration::ZERO).await, []);
+    assert_eq!(bed.io.shutdown().await, []);
     assert!(bed.io.tasks().live().is_empty());
     assert!(bed.router.connection_rows(clock::now()).is_empty());
     for (mut client, mut peer) in flows {

@@ -13,7 +13,7 @@
 //! [`blocking`] the only way to work that waits. A shutdown goes by the phases of all owners:
 //!
 //! ```text
-//!  Running --drain--> Draining --(drain time)--> Stopped: services, reports, others --(grace)--> the rest is cut
+//!  Running --drain--> Draining --shutdown--> Stopped: services, reports, others --(grace)--> the rest is cut
 //! ```
 
 pub(crate) mod blocking;
@@ -124,14 +124,17 @@ impl Tasks {
         self.all().iter().for_each(|owner| owner.drain());
     }
 
-    /// Ends every task: has owners drain, waits for `drain` at most until services have (what carries their flows has no
-    /// end of its own), and stops what is left. Whatever has not ended a `grace` later is cut, which is logged, and
+    /// Whether no flow of any service is left.
+    pub(crate) fn services_have_left(&self) -> bool {
+        self.of(Stage::First).iter().all(|owner| owner.has_left())
+    }
+
+    /// Ends every task. Whatever has not ended a `grace` after it was told is cut, which is logged, and
     /// returned. The ends of flows are told to neighbours while there are
     /// still connections to them. Work on [`blocking`] threads cannot be cut: whoever ends the executor waits for it
     /// or does not.
-    pub async fn shutdown(&self, drain: Duration, grace: Duration) -> Vec<Straggler> {
+    pub async fn shutdown(&self, grace: Duration) -> Vec<Straggler> {
         self.drain();
-        let _ = timeout(drain, left(&self.of(Stage::First))).await;
         for stage in [Stage::First, Stage::Reports, Stage::Last] {
             let owners = self.of(stage);
             owners.iter().for_each(|owner| owner.stop());

@@ -115,7 +115,7 @@ async fn whoever_comes_during_a_shutdown_is_late() {
     let tasks = tasks();
     tasks.drain();
     assert_eq!(tasks.owner("listener l".to_owned(), Stage::Last).phase(), Phase::Draining);
-    tasks.shutdown(Duration::ZERO, GRACE).await;
+    tasks.shutdown(GRACE).await;
     assert_eq!(tasks.owner("listener l".to_owned(), Stage::Last).phase(), Phase::Stopped);
 }
 
@@ -141,6 +141,15 @@ async fn a_task_that_panics_is_named_once_and_its_owner_goes_on() {
     over.await.expect("it ran");
 }
 
+/// A shutdown before which services have the time to drain.
+async fn shutdown(tasks: &Tasks, drain: Duration) -> Vec<Straggler> {
+    tasks.drain();
+    let services = tasks.of(Stage::First);
+    let _ = timeout(drain, super::left(&services)).await;
+    assert_eq!(tasks.services_have_left(), services.iter().all(|owner| owner.has_left()));
+    tasks.shutdown(GRACE).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_drains_in_time_is_not_stopped() {
     let tasks = tasks();
@@ -153,7 +162,7 @@ async fn what_drains_in_time_is_not_stopped() {
         drained.send(heeding.phase()).expect("awaited");
     });
     let begun = Instant::now();
-    assert_eq!(tasks.shutdown(Duration::from_secs(60), GRACE).await, []);
+    assert_eq!(shutdown(&tasks, Duration::from_secs(60)).await, []);
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
     assert_eq!(over.await.expect("drained"), Phase::Draining);
     assert_eq!((tasks.phase(), tasks.live()), (Phase::Stopped, BTreeMap::new()));
@@ -166,7 +175,7 @@ async fn what_carries_flows_has_no_time_to_drain() {
     let heeding = Arc::clone(&owner);
     owner.spawn("connection", async move { heeding.stopped().await });
     let begun = Instant::now();
-    assert_eq!(tasks.shutdown(Duration::from_secs(60), GRACE).await, []);
+    assert_eq!(shutdown(&tasks, Duration::from_secs(60)).await, []);
     assert_eq!((begun.elapsed(), tasks.live()), (Duration::ZERO, BTreeMap::new()));
 }
 
@@ -178,7 +187,7 @@ async fn what_does_not_drain_in_time_is_stopped() {
         let heeding = Arc::clone(&owner);
         owner.spawn("flow", async move { heeding.stopped().await });
         let begun = Instant::now();
-        assert_eq!(tasks.shutdown(drain, GRACE).await, []);
+        assert_eq!(shutdown(&tasks, drain).await, []);
         assert_eq!((begun.elapsed(), tasks.live()), (drain, BTreeMap::new()));
     }
 }
@@ -193,7 +202,7 @@ async fn what_heeds_nothing_is_cut_and_named() {
     let begun = Instant::now();
     let cut = [("connection", "listener l"), ("timer", "process")];
     let cut = cut.map(|(task, owner)| Straggler { task, owner: owner.to_owned() });
-    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await, cut);
+    assert_eq!(tasks.shutdown(GRACE).await, cut);
     assert_eq!((begun.elapsed(), tasks.live()), (GRACE, BTreeMap::new()));
     let text = "Tasks that did not end in time were cut: connection of listener l, timer of process";
     assert_eq!(capture::with("Tasks that"), [format!("ROUTER (warning) {text}")]);
@@ -217,7 +226,7 @@ async fn flows_that_do_not_listen_are_cut_too() {
             });
         });
     }
-    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await.len(), 100);
+    assert_eq!(tasks.shutdown(GRACE).await.len(), 100);
     assert!(tasks.live().is_empty());
     for gone in dropped {
         gone.await.expect_err("it was cut");
@@ -243,7 +252,7 @@ async fn flows_are_told_in_their_mailboxes_and_leave_before_what_carries_their_e
         told.send(watched.phase()).expect("awaited");
     });
     tokio::task::yield_now().await;
-    assert_eq!(tasks.shutdown(Duration::ZERO, GRACE).await, []);
+    assert_eq!(tasks.shutdown(GRACE).await, []);
     assert_eq!(phase.await.expect("told"), Phase::Draining);
 }
 
@@ -265,7 +274,7 @@ async fn the_tasks_of_the_process_end_with_it() {
     assert_eq!(io.tasks().live(), BTreeMap::from([("core timer", 1), ("governor", 1), ("trim", 1)]));
     io.tasks().drain();
     assert_eq!(io.tasks().live().len(), 3, "they go on for those who drain");
-    assert_eq!(io.shutdown(Duration::ZERO).await, []);
+    assert_eq!(io.shutdown().await, []);
     io.stopped().await;
     assert!(io.tasks().live().is_empty());
 }

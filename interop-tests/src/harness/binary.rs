@@ -56,6 +56,14 @@ impl Binary {
         Self { program: program.into(), arguments: own.chain(router).collect(), ..self.clone() }
     }
 
+    /// The same router with more arguments.
+    #[must_use]
+    pub fn with_arguments(&self, arguments: &[&str]) -> Self {
+        let mut router = self.clone();
+        router.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        router
+    }
+
     /// `ours` or `upstream`, for names of routers and messages.
     pub fn name(&self) -> &'static str {
         self.name

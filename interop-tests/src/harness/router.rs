@@ -79,11 +79,20 @@ impl Router {
         Ok(())
     }
 
+    /// Asks the process to end.
+    pub fn ask_to_end(&self) -> Result<()> {
+        kill_process(self.pid()?, Signal::TERM).context("signalling the router")
+    }
+
     /// Asks the process to end and waits for it.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        let pid = self.pid()?;
+        self.ask_to_end()?;
+        self.wait_for_end()
+    }
+
+    /// Waits for a process that was asked to end.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus> {
         let mut child = self.child.take().context("router is not running")?;
-        kill_process(pid, Signal::TERM).context("signalling the router")?;
         let ended = eventually(&format!("router {} ends", self.id), || child.try_wait()?.context("still running"));
         if ended.is_err() {
             child.kill().context("killing a router that ignores SIGTERM")?;

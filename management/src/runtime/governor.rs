@@ -166,7 +166,7 @@ mod tests {
         let io = Io::new(Arc::new(router), tokio::runtime::Handle::current(), 1);
         io.spawn("governor", run(io.clone()));
         assert_eq!(io.tasks().live().get("governor"), Some(&1));
-        assert_eq!(io.shutdown(Duration::ZERO).await, []);
+        assert_eq!(io.shutdown().await, []);
         assert!(io.tasks().live().is_empty());
     }
 }

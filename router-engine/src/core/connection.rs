@@ -16,6 +16,10 @@ pub const CONNECTION_TRUNKING: &str = "qd.connection_trunking";
 /// it on.
 pub const LINK_STATE_SYNC: &str = "qd.link-state-sync";
 
+/// Capability of this implementation: the edge router changes to another uplink when the interior router asks it to, which
+/// is by detaching the link that tells of addresses with the condition `qd:router-withdrawn`.
+pub const UPLINK_CHANGE: &str = "qd.uplink-change";
+
 /// Who is at the other end of a connection in the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerKind {

@@ -6,6 +6,7 @@ use super::effect::Effect;
 use super::ids::LinkId;
 use super::objects::{Address, Conn, Link, LinkKind};
 use super::table::Slot;
+use super::withdraw::Withdrawal;
 
 impl Core {
     /// Grants the first credit of a link that was just attached.
@@ -39,6 +40,9 @@ impl Core {
         while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
+            if self.withdrawal == Withdrawal::WindingDown && self.conns[link.conn].leaves_early() {
+                continue;
+            }
             if credit > 0 {
                 link.peer_credit = link.peer_credit.saturating_add(credit);
                 link.zero_credit_since = None;

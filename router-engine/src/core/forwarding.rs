@@ -4,6 +4,7 @@ use super::Core;
 use super::deliveries::IncomingDelivery;
 use super::objects::{Address, Conn, Link};
 use super::table::Slot;
+use super::withdraw::Withdrawal;
 use crate::annotations::Annotations;
 use crate::forward::Treatment;
 use crate::forward::choose::{Balanced, Candidate};
@@ -300,7 +301,13 @@ impl Core {
             && !self.has_refused(route, |refusals| refusals.neighbours.contains(neighbour))
             // Requests for link states go where they can: routers with an outdated picture would
             // otherwise keep each other from ever getting a newer one. The radius ends loops.
-            && (route.any_way || self.plane.routing().is_valid_origin(node, origin))
+            && (route.any_way || self.passes_here(node, origin))
+    }
+
+    /// Whether what comes from `origin` is on its way here to a router. While this router withdraws it is so for whoever does
+    /// not know that yet.
+    fn passes_here(&self, node: NodeIndex, origin: NodeIndex) -> bool {
+        self.plane.routing().is_valid_origin(node, origin) || self.withdrawal != Withdrawal::No
     }
 
     /// Whether a delivery has come from where a link leads: from the same edge router, from its mesh of edge routers, or, on

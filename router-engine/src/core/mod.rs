@@ -52,6 +52,7 @@ pub(crate) mod traffic;
 mod transfer;
 mod unavailable;
 mod watch;
+mod withdraw;
 
 pub use crate::mode::Mode;
 pub use auto_link::{AutoLinkConfig, AutoLinkPeer, AutoLinkState, AutoLinkStatus};
@@ -62,6 +63,7 @@ pub use population::Population;
 pub use served::PeerAttach;
 pub use traffic::{OTHERS, PeerTraffic};
 pub use watch::WatchId;
+pub use withdraw::UnderWay;
 
 use crate::Mailbox;
 use crate::mesh::Mesh;
@@ -109,6 +111,7 @@ pub struct Core {
     figures: figures::Figures,
     served: served::Served,
     timers: Timers,
+    withdrawal: withdraw::Withdrawal,
     /// Time of the running batch.
     now: Instant,
     due: Due,
@@ -319,6 +322,7 @@ impl Core {
             figures: figures::Figures::default(),
             served: served::Served::default(),
             timers: Timers::new(now),
+            withdrawal: withdraw::Withdrawal::default(),
             now,
             due: Due::default(),
             config,

@@ -104,6 +104,7 @@ impl Core {
             (edge.tracking, edge.misled) = (Some(link), false);
             self.forget_told(conn);
             self.track_all(conn);
+            self.ask_to_leave(conn);
         }
     }
 

@@ -148,7 +148,7 @@ impl Mesh {
             }
         }
         if !self.ls.peers.contains_key(id) {
-            self.ls.peers.insert(id.to_owned(), cost.max(1));
+            self.ls.add_peer(id, cost);
             self.neighbour_gained(index, link, now);
             log!(LogModule::RouterHello, Level::Info, "New neighbor router {id} on link_tag={link} with cost {cost}");
         }

@@ -29,6 +29,9 @@ const RA_TO: &str = "amqp:/_topo/0/all/qdrouter";
 /// Between requests that are triggered by copies of an RA.
 const LSR_PACE: Duration = Duration::from_millis(100);
 
+/// What links of a router cost more that is about to stop; that of other links is small.
+const RELUCTANCE: u32 = 1 << 16;
+
 /// Ticks that a router without peers, link or mention is kept.
 const MAX_EMPTY_TICKS: u8 = 2;
 
@@ -47,6 +50,8 @@ pub(super) struct LinkState {
     pub(super) seq: i64,
     /// Own neighbours.
     pub(super) peers: Peers,
+    /// Added to what the links to them cost.
+    reluctance: u32,
     /// When to compute and tell.
     pub(super) changes: Throttle,
     /// Own neighbours changed since the last computation.
@@ -67,6 +72,7 @@ impl LinkState {
         Self {
             seq: 0,
             peers: Peers::new(),
+            reluctance: 0,
             changes: Throttle::new(pace),
             local_change: false,
             gained: NodeSet::EMPTY,
@@ -76,6 +82,11 @@ impl LinkState {
             last_ra: None,
             flux: false,
         }
+    }
+
+    /// A neighbour at the end of a link of that cost.
+    pub(super) fn add_peer(&mut self, id: &str, cost: u32) {
+        self.peers.insert(id.to_owned(), cost.max(1).saturating_add(self.reluctance));
     }
 
     /// The ways are to be computed again.
@@ -305,6 +316,18 @@ impl Mesh {
         }
         self.ls.changed(now);
         log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
+    }
+
+    /// Others are to go by ways on which this router is not, as far as there are any: it tells that its links cost more than
+    /// those of others can. What is for this router itself goes by the links of others.
+    pub fn withdraw(&mut self, now: Instant) {
+        if self.ls.reluctance == 0 {
+            self.ls.reluctance = RELUCTANCE;
+            self.ls.peers.values_mut().for_each(|cost| *cost = cost.saturating_add(RELUCTANCE));
+            self.ls.own_changed(now);
+            // Without a pause: what the owner does from here on goes by these costs.
+            self.tell_changes(true, true, now);
+        }
     }
 
     pub(super) fn on_link_lost(&mut self, link: NeighbourIndex, now: Instant) {

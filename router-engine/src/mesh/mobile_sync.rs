@@ -120,6 +120,16 @@ impl Mesh {
         }
     }
 
+    /// What is, or is about to be, advertised, in order.
+    #[cfg(test)]
+    pub(crate) fn advertised(&self) -> Vec<String> {
+        let goes = |local: &Local| matches!(local.change, Some((Change::Delete, _)));
+        let mut keys: Vec<_> =
+            self.mobile.local.iter().filter(|(_, local)| !goes(local)).map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// The edge mesh that all consumers of an address at a remote router are in, if they are in one.
     #[must_use]
     pub fn edge_mesh(&self, node: NodeIndex, key: &str) -> Option<&str> {

@@ -244,14 +244,20 @@ impl Mesh {
         if self.hello.greeting.take_due(now) {
             self.send_hello();
         }
-        let links_changed = self.ls.changes.take_due(now) && self.settle(now);
-        let addresses_changed = self.mobile.changes.take_due(now) && self.send_address_changes();
+        let (links, addresses) = (self.ls.changes.take_due(now), self.mobile.changes.take_due(now));
+        self.tell_changes(links, addresses, now);
+        self.send_due_requests(now);
+        self.check_invariants();
+    }
+
+    /// Acts on changes of the links, and tells of them and of those of addresses.
+    fn tell_changes(&mut self, links: bool, addresses: bool, now: Instant) {
+        let links_changed = links && self.settle(now);
+        let addresses_changed = addresses && self.send_address_changes();
         if links_changed || addresses_changed {
             self.send_ra(now);
         }
         self.publish_routes();
-        self.send_due_requests(now);
-        self.check_invariants();
     }
 
     /// The 1-second tick, for all that is periodic and for what becomes too old (spec 6.7).

@@ -7,7 +7,7 @@ use super::params::{PortParams, SaslParams, TlsInfo};
 use super::wide;
 use crate::VERSION;
 use crate::core::action::PeerOpen;
-use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, LINK_STATE_SYNC, STREAMING_LINKS};
+use crate::core::connection::{ANONYMOUS_RELAY, CONNECTION_TRUNKING, LINK_STATE_SYNC, STREAMING_LINKS, UPLINK_CHANGE};
 use crate::core::ids::ConnId;
 use crate::policy::{Asked, Decision};
 use amqp_core::engine::Authentication;
@@ -46,6 +46,9 @@ pub(super) fn our_open(params: &PortParams, container: &str, conn: ConnId) -> Op
         [ANONYMOUS_RELAY, STREAMING_LINKS, CONNECTION_TRUNKING].into_iter().map(Symbol::from_static).collect();
     if params.conn.role.has_control_links() {
         capabilities.push(Symbol::from_static(LINK_STATE_SYNC));
+    }
+    if params.conn.role.is_edge() {
+        capabilities.push(Symbol::from_static(UPLINK_CHANGE));
     }
     if params.conn.role.is_inter_edge() {
         capabilities.push(Symbol::from_static("qd.router-inter-edge"));

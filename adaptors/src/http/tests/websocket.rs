@@ -185,7 +185,7 @@ async fn a_connection_outlives_its_listener_and_ends_with_the_router() {
     assert!(!served.listener.has_left());
     client.send(Message::Ping("1".into())).await;
     while !client.next().await.expect("it lives").is_pong() {}
-    assert_eq!(served.io.shutdown(Duration::ZERO).await, []);
+    assert_eq!(served.io.shutdown().await, []);
     while client.next().await.is_some() {}
     assert!(served.listener.has_left());
 }

@@ -19,4 +19,5 @@ mod streams;
 mod stuck;
 mod time;
 mod unavailable;
+mod withdraw;
 mod world;

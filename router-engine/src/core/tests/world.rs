@@ -99,10 +99,24 @@ impl<'a> Peer<'a> {
         Self::open(router, params(role), container)
     }
 
+    /// A peer that offers something beyond what all routers do.
+    pub(super) fn offering(
+        router: &'a Router,
+        role: ConnectionRole,
+        container: &str,
+        capability: &'static str,
+    ) -> Self {
+        Self::open_with(router, params(role), container, &[CONNECTION_TRUNKING, STREAMING_LINKS, capability])
+    }
+
     fn open(router: &'a Router, params: ConnParams, container: &str) -> Self {
+        Self::open_with(router, params, container, &[CONNECTION_TRUNKING, STREAMING_LINKS])
+    }
+
+    fn open_with(router: &'a Router, params: ConnParams, container: &str, offered: &[&'static str]) -> Self {
         let conn = router.connect(params, NOW);
         let mut peer = Self { router, conn, token: 0, accepted: Vec::new() };
-        let offered_capabilities = [CONNECTION_TRUNKING, STREAMING_LINKS].map(Symbol::from_static).into();
+        let offered_capabilities = offered.iter().copied().map(Symbol::from_static).collect();
         let container_id = container.to_owned();
         peer.submit(Action::Opened(Box::new(PeerOpen { container_id, offered_capabilities, ..PeerOpen::default() })));
         peer

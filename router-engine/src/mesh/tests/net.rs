@@ -2,7 +2,7 @@
 
 use super::watch::Watch;
 use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
-use crate::mesh::{Mesh, MeshOutput, Pace, Timing, parse};
+use crate::mesh::{Mesh, MeshNode, MeshOutput, Pace, Timing, parse};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
 use amqp_core::value::{Map, Value};
@@ -248,6 +248,20 @@ impl Net {
             self.add_address(r, key);
         }
         links.iter().for_each(|&link| self.raise(link));
+    }
+
+    /// Others are to go round a router.
+    pub(super) fn withdraw(&mut self, r: usize) {
+        self.routers[r].mesh.withdraw(self.now);
+        self.drain(r);
+    }
+
+    /// The router that comes first on the way from one to another.
+    pub(super) fn first_hop(&self, from: usize, to: usize) -> Option<usize> {
+        let mesh = &self.routers[from].mesh;
+        let node = mesh.node(self.routers[from].index_of(to)?)?;
+        let hop = node.next_hop().map_or(node.id(), |hop| mesh.node(hop).map_or("", MeshNode::id));
+        Some(number_of(hop))
     }
 
     pub(super) fn add_address(&mut self, r: usize, key: &str) {

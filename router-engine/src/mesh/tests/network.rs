@@ -54,6 +54,24 @@ fn a_line_of_twelve_settles() {
     settle(&mut net, 30);
 }
 
+/// Two ways lead from 0 to 3; the router on the shorter one is about to stop. There is one way to 4, through 3.
+#[test]
+fn ways_avoid_a_router_that_is_about_to_stop_where_they_can() {
+    let mut net = Net::new(5, 1, 30_000);
+    for (a, b, cost) in [(0, 1, 1), (1, 3, 1), (0, 2, 10), (2, 3, 10), (3, 4, 1)] {
+        net.connect(a, b, cost);
+    }
+    settle(&mut net, 30);
+    let ways = |net: &Net| [(0, 3), (3, 0), (0, 1), (3, 1), (1, 3), (1, 0), (0, 4)].map(|(a, b)| net.first_hop(a, b));
+    assert_eq!(ways(&net), [1, 1, 1, 1, 3, 0, 1].map(Some));
+    net.withdraw(1);
+    net.run(SECOND);
+    assert_eq!(ways(&net), [2, 2, 1, 1, 3, 0, 2].map(Some), "it can be reached, and reaches others, as before");
+    net.withdraw(3);
+    net.run(SECOND);
+    assert_eq!(net.first_hop(0, 4), Some(2), "a router is gone through that there is no way round");
+}
+
 /// However many routers a request passes that lack the answer too.
 #[test]
 fn a_long_line_does_not_drown_in_requests() {

@@ -9,11 +9,13 @@ use super::super::super::ids::ConnId;
 use super::super::super::objects::{Address, Conn, CoreService, Link, LinkKind};
 use super::super::super::report;
 use super::super::super::table::Slot;
+use super::super::super::withdraw::WITHDRAWN;
 use super::super::super::{Core, Router};
 use super::super::messages::{self, MeshId};
 use super::Edge;
 use crate::address::name::EDGE_UPLINK_KEY;
 use crate::forward::Treatment;
+use amqp_core::performative::Error;
 
 /// Terminus capability of downlinks.
 pub(in crate::core) const CAP_EDGE_DOWNLINK: &str = "qd.router-edge-downlink";
@@ -32,6 +34,8 @@ pub(super) struct Uplink {
     down: Option<Slot<Link>>,
     /// Tells which addresses can be reached.
     tracking: Option<Slot<Link>>,
+    /// The interior router is about to stop: the next one is used as soon as there is one.
+    withdrawn: bool,
 }
 
 pub(super) fn create_address(addresses: &mut AddressTable) -> Slot<Address> {
@@ -70,15 +74,12 @@ impl Core {
     pub(in crate::core) fn uplink_opened(&mut self, conn: Slot<Conn>) {
         let Some(edge) = self.plane.edge_mut() else { return };
         edge.candidates.push(conn);
-        let active = edge.uplink.map(|uplink| uplink.conn);
+        let uplink = edge.uplink;
         let newer = |old: Slot<Conn>| self.tls_ordinal(conn) > Some(self.tls_ordinal(old).unwrap_or(0));
-        match active {
+        match uplink {
             None => self.activate_uplink(conn),
-            Some(old) if newer(old) => {
-                report::uplink_replaced(self.conns[old].id, self.conns[conn].id);
-                self.retire_uplink();
-                self.activate_uplink(conn);
-            }
+            Some(old) if newer(old.conn) => self.replace_uplink(old.conn, conn),
+            Some(Uplink { withdrawn: true, .. }) => self.leave_uplink(),
             Some(_) => {}
         }
     }
@@ -100,18 +101,50 @@ impl Core {
         if !self.plane.edge_mut().is_some_and(was_used) {
             return;
         }
-        let Some(edge) = self.plane.edge() else { return };
-        let secured = lost.params.facts.tls_ordinal.is_some();
-        let next = if secured {
-            let secured = edge.candidates.iter().copied().filter(|&c| self.tls_ordinal(c).is_some());
-            secured.rev().max_by_key(|&c| self.tls_ordinal(c))
-        } else {
-            edge.candidates.first().copied()
-        };
+        let next = self.next_uplink(lost.params.facts.tls_ordinal.is_some());
         report::uplink_lost(lost.id, next.map(|conn| self.conns[conn].id));
         if let Some(conn) = next {
             self.activate_uplink(conn);
         }
+    }
+
+    /// What takes over from an uplink.
+    fn next_uplink(&self, secured: bool) -> Option<Slot<Conn>> {
+        let candidates = &self.plane.edge()?.candidates;
+        if secured {
+            let secured = candidates.iter().copied().filter(|&c| self.tls_ordinal(c).is_some());
+            secured.rev().max_by_key(|&c| self.tls_ordinal(c))
+        } else {
+            candidates.first().copied()
+        }
+    }
+
+    /// The interior router at the other end of the uplink may tell by a detached link that it is about to stop.
+    pub(in crate::core) fn uplink_detached(&mut self, link: Slot<Link>, error: Option<&Error>) {
+        let Some(edge) = self.plane.edge_mut() else { return };
+        let conn = self.links[link].conn;
+        if error.is_none_or(|error| error.condition.as_str() != WITHDRAWN) || !edge.candidates.contains(&conn) {
+            return;
+        }
+        edge.candidates.retain(|&candidate| candidate != conn);
+        if let Some(uplink) = edge.uplink.as_mut().filter(|uplink| uplink.conn == conn) {
+            uplink.withdrawn = true;
+            self.leave_uplink();
+        }
+    }
+
+    /// Changes to another uplink, if there is one.
+    fn leave_uplink(&mut self) {
+        let Some(old) = self.plane.edge().and_then(|edge| edge.uplink) else { return };
+        if let Some(next) = self.next_uplink(self.tls_ordinal(old.conn).is_some()) {
+            self.replace_uplink(old.conn, next);
+        }
+    }
+
+    fn replace_uplink(&mut self, old: Slot<Conn>, new: Slot<Conn>) {
+        report::uplink_replaced(self.conns[old].id, self.conns[new].id);
+        self.retire_uplink();
+        self.activate_uplink(new);
     }
 
     fn tls_ordinal(&self, conn: Slot<Conn>) -> Option<u64> {
@@ -131,7 +164,7 @@ impl Core {
         let Some(edge) = self.plane.edge_mut() else { return };
         let address = edge.uplink_address;
         let (discovery, down, tracking) = (Some(discovery), Some(down), Some(tracking));
-        edge.uplink = Some(Uplink { conn, discovery, announced: None, up: Some(up), down, tracking });
+        edge.uplink = Some(Uplink { conn, discovery, announced: None, up: Some(up), down, tracking, withdrawn: false });
         self.bind(up, address);
         self.announce_mesh();
         for address in self.addresses.slots() {

@@ -30,19 +30,35 @@ pub(in crate::core) struct Interior {
     flooded: flooded::Flooded,
     /// Connections of edge routers that have changed their mesh lately.
     changing: Vec<ConnId>,
+    /// The router is about to stop, and advertises what edge routers consume only.
+    withdrawn: bool,
 }
 
 // === impl Interior ===
 
 impl Interior {
     pub(super) fn new(mesh: Mesh) -> Self {
-        Self { mesh, routing: RoutingTable::EMPTY, flooded: flooded::Flooded::default(), changing: Vec::new() }
+        Self {
+            mesh,
+            routing: RoutingTable::EMPTY,
+            flooded: flooded::Flooded::default(),
+            changing: Vec::new(),
+            withdrawn: false,
+        }
     }
 
     /// Advertises the address while there are consumers here.
     pub(super) fn on_reach_change(&mut self, change: &ReachChange, address: &Address, now: Instant) {
-        let Some(local) = change.local().filter(|_| is_propagated(&address.key)) else { return };
+        if !is_propagated(&address.key) {
+            return;
+        }
+        if self.withdrawn && change.after.consumers.proxied == 0 && change.before.consumers.proxied > 0 {
+            self.mesh.local_removed(&address.key, now);
+            return;
+        }
+        let Some(local) = change.local() else { return };
         match local {
+            LocalChange::Gained if self.withdrawn && change.after.consumers.proxied == 0 => {}
             LocalChange::Gained => {
                 let producers = change.after.producers.total();
                 self.mesh.local_added(&address.key, address.treatment.code(), producers, now);
@@ -66,6 +82,23 @@ impl Core {
             ("Tqdrouter.ma", Treatment::Multicast, Router),
         ] {
             self.addresses.create_control(key, treatment, control);
+        }
+    }
+
+    /// Advertises no more what clients here consume; parts of the router itself can be reached to its end.
+    pub(in crate::core) fn withdraw_addresses(&mut self) {
+        let is_of_clients = |address: &Slot<Address>| {
+            let a = &self.addresses[*address];
+            is_propagated(&a.key)
+                && !a.consumers.is_empty()
+                && a.proxied_consumers == 0
+                && !self.consumers(*address).any(|link| self.conns[self.links[link].conn].is_internal())
+        };
+        let addresses: Vec<_> = self.addresses.slots().into_iter().filter(is_of_clients).collect();
+        let (now, Some(interior)) = (self.now, self.plane.interior_mut()) else { return };
+        interior.withdrawn = true;
+        for address in addresses {
+            interior.mesh.local_removed(&self.addresses[address].key, now);
         }
     }
 

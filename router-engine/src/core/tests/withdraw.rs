@@ -1,0 +1,168 @@
+//! A router that is about to stop.
+
+use super::super::action::{Action, Direction};
+use super::super::connection::{ConnectionRole, UPLINK_CHANGE};
+use super::super::effect::Effect;
+use super::super::withdraw::{UnderWay, WITHDRAWN};
+use super::super::{Mode, Router};
+use super::edge::edge;
+use super::world::{NOW, Peer, message, router, router_of, stream};
+use crate::annotations::Annotations;
+use amqp_core::performative::{DeliveryState, Error};
+
+/// The condition with which a connection was closed in order, if it was.
+fn closed(peer: &Peer<'_>) -> Option<String> {
+    peer.effects().into_iter().find_map(|effect| match effect {
+        Effect::Close { error: Some(error), hard: false } => Some(error.condition.as_str().to_owned()),
+        _ => None,
+    })
+}
+
+fn wind_down(router: &Router) {
+    router.withdraw(NOW);
+    router.wind_down(NOW);
+}
+
+fn of_connections(connections: usize) -> UnderWay {
+    UnderWay { connections, ..UnderWay::default() }
+}
+
+#[test]
+fn idle_clients_are_sent_away_and_others_once_they_have_done() {
+    let router = router();
+    let (mut sender, mut receiver, idle) = (Peer::new(&router), Peer::new(&router), Peer::new(&router));
+    receiver.receiver("q");
+    let link = sender.sender("q");
+    sender.send(link).expect("remembered");
+    let push = receiver.push();
+    wind_down(&router);
+    let under_way = UnderWay { messages: 1, ..of_connections(3) };
+    assert_eq!(router.release_idle(NOW), under_way);
+    assert_eq!(closed(&idle).as_deref(), Some("amqp:connection:forced"));
+    assert_eq!((closed(&sender), closed(&receiver)), (None, None));
+    receiver.answer(&push, DeliveryState::Accepted, true);
+    assert_eq!(sender.outcomes(), [(Some(DeliveryState::Accepted), true)]);
+    assert_eq!(router.release_idle(NOW), of_connections(3));
+    assert!(closed(&sender).is_some() && closed(&receiver).is_some());
+    router.release_idle(NOW);
+    assert_eq!(closed(&idle), None, "once is enough");
+    for peer in [&mut sender, &mut receiver] {
+        peer.submit(Action::Closed);
+    }
+    assert_eq!(router.release_idle(NOW), of_connections(1));
+}
+
+#[test]
+fn clients_get_nothing_new_once_everybody_knows() {
+    let router = router();
+    let (mut client, mut other) = (Peer::new(&router), Peer::new(&router));
+    client.receiver("q");
+    let link = other.sender("q");
+    other.send(link).expect("remembered");
+    let push = client.push();
+    router.withdraw(NOW);
+    other.send(link).expect("remembered");
+    client.push();
+    router.wind_down(NOW);
+    assert_eq!(router.with(|core| core.addresses.with_key("Mq").map(|a| core.addresses[a].consumers.len())), Some(0));
+    client.answer(&push, DeliveryState::Accepted, true);
+    assert!(!other.effects().iter().any(|effect| matches!(effect, Effect::Credit { .. })));
+}
+
+#[test]
+fn answers_still_come() {
+    let router = router();
+    let (mut client, mut server) = (Peer::new(&router), Peer::new(&router));
+    let reply_to = router.with(|core| core.addresses.names.dynamic_source(None, "reply"));
+    client.receiver(&reply_to);
+    let anonymous = server.attach(Direction::In, None);
+    wind_down(&router);
+    server.deliver(anonymous, Some(&reply_to), message(), Annotations::default(), false).expect("remembered");
+    client.push();
+}
+
+#[test]
+fn flows_and_other_routers_stay() {
+    let router = router();
+    let mut neighbour = Peer::neighbour(&router, "q");
+    let mut flow = Peer::flow(&router);
+    let link = flow.sender("q");
+    let id = flow.deliver(link, None, stream(), Annotations::default(), false).expect("remembered");
+    wind_down(&router);
+    assert_eq!(router.release_idle(NOW), UnderWay { streams: 1, ..UnderWay::default() });
+    assert_eq!((closed(&neighbour), closed(&flow)), (None, None));
+    flow.submit(Action::Complete { delivery: id, aborted: true });
+    neighbour.submit(Action::Closed);
+    flow.submit(Action::Closed);
+    assert!(router.release_idle(NOW).is_none());
+}
+
+#[test]
+fn edge_routers_are_asked_to_use_another_uplink() {
+    let router = router();
+    let mut edges = [
+        Peer::offering(&router, ConnectionRole::Edge, "E", UPLINK_CHANGE),
+        Peer::with_role(&router, ConnectionRole::Edge),
+    ];
+    let tracking = edges.each_mut().map(|edge| edge.receiver("_$qd.edge_addr_tracking"));
+    router.withdraw(NOW);
+    let asked = |peer: &Peer<'_>| {
+        peer.effects().into_iter().find_map(|effect| match effect {
+            Effect::Detach { link, error: Some(error) } => Some((link, error.condition.as_str().to_owned())),
+            _ => None,
+        })
+    };
+    assert_eq!(asked(&edges[0]), Some((tracking[0], WITHDRAWN.to_owned())));
+    assert_eq!(asked(&edges[1]), None, "it would not understand");
+    router.wind_down(NOW);
+    router.release_idle(NOW);
+    assert!(edges.iter().all(|edge| closed(edge).is_some()), "nothing is under way on either");
+    // One that comes in the last moment.
+    let mut late = Peer::offering(&router, ConnectionRole::Edge, "L", UPLINK_CHANGE);
+    late.attach_unanswered(Direction::Out, Some("_$qd.edge_addr_tracking"));
+    assert!(asked(&late).is_some());
+}
+
+#[test]
+fn an_edge_router_changes_its_uplink_when_asked_as_soon_as_it_can() {
+    let router = router_of(Mode::Edge);
+    let (mut first, standing) = edge(&router);
+    let asks = |peer: &mut Peer<'_>, link| {
+        let error = Some(Box::new(Error::new(WITHDRAWN, "")));
+        peer.submit(Action::Detached { link, error, unsent: Vec::new() });
+    };
+    asks(&mut first, standing[3].link);
+    assert_eq!(router.uplink(), Some(first.conn.id), "there is no other");
+    let mut second = Peer::of_edge(&router, ConnectionRole::Edge, "B", None);
+    assert_eq!(router.uplink(), Some(second.conn.id));
+    let standing = second.answer_attaches();
+    let mut third = Peer::of_edge(&router, ConnectionRole::Edge, "C", None);
+    asks(&mut second, standing[3].link);
+    assert_eq!((router.uplink(), third.answer_attaches().len()), (Some(third.conn.id), 4));
+    third.submit(Action::Closed);
+    assert_eq!(router.uplink(), None, "who is about to stop is not gone back to");
+}
+
+/// The addresses that others would be told of.
+fn advertised(router: &Router) -> Vec<String> {
+    router.with(|core| core.plane.mesh().expect("of an interior router").advertised())
+}
+
+#[test]
+fn the_network_is_told_of_no_client_but_of_edge_routers_until_they_leave() {
+    let router = router();
+    let mut client = Peer::new(&router);
+    client.receiver("c");
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    edge.receiver("e");
+    let proxy = edge.receiver("both");
+    client.receiver("both");
+    assert_eq!(advertised(&router), ["Mboth", "Mc", "Me"]);
+    assert_eq!(router.withdraw(NOW), std::time::Duration::ZERO, "there is nobody to tell");
+    assert_eq!(advertised(&router), ["Mboth", "Me"]);
+    client.receiver("new");
+    edge.detached(proxy);
+    assert_eq!(advertised(&router), ["Me"]);
+    edge.submit(Action::Closed);
+    assert!(advertised(&router).is_empty());
+}

@@ -1,0 +1,212 @@
+//! A router that is about to stop: others are asked to go elsewhere, while what is under way here goes on.
+//!
+//! ```text
+//!  withdraw --+--> other routers: ways through this one cost more than any other (a stub router, as OSPF has them),
+//!             |    and the addresses of its clients are advertised no more
+//!             '--> edge routers: they use another uplink where they have one
+//!      |
+//!  what comes until everybody knows is served
+//!      v
+//!  wind_down --+--> links of its clients take nothing new, and give no more credit
+//!      |
+//!      v
+//!  release_idle, again and again --> clients and edge routers that have nothing under way: closed
+//!                                --> UnderWay: what is left
+//! ```
+
+use super::action::Direction;
+use super::connection::{ConnectionRole, LINK_STATE_SYNC, PeerKind, UPLINK_CHANGE};
+use super::effect::Effect;
+use super::objects::{Conn, Link, LinkKind};
+use super::table::Slot;
+use super::{Core, Router};
+use amqp_core::Instant;
+use amqp_core::performative::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// The condition by which a router tells an edge router that it is about to stop (see [`UPLINK_CHANGE`]).
+pub(super) const WITHDRAWN: &str = "qd:router-withdrawn";
+
+/// How long routers of this implementation may take to know of it, links of a wide area and all.
+const NEWS_TIME: Duration = Duration::from_millis(500);
+
+/// The same of C routers, which ask at one of their ticks, and act upon the answer at another.
+const TICKING_NEWS_TIME: Duration = Duration::from_secs(4);
+
+/// How far a router is that is about to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Withdrawal {
+    /// It is not.
+    #[default]
+    No,
+    /// Others are told.
+    Announced,
+    /// Nothing new begins.
+    WindingDown,
+}
+
+/// What a router that is about to stop has not done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnderWay {
+    /// Streams: a flow of TCP has one each way.
+    pub streams: usize,
+    /// Messages that are not settled, or not sent.
+    pub messages: usize,
+    /// Connections of clients and edge routers that have not closed yet.
+    pub connections: usize,
+}
+
+// === impl UnderWay ===
+
+impl UnderWay {
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.streams == 0 && self.messages == 0 && self.connections == 0
+    }
+}
+
+impl fmt::Display for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { streams, messages, connections } = self;
+        write!(f, "{streams} streams, {messages} messages and {connections} connections")
+    }
+}
+
+// === impl Router ===
+
+impl Router {
+    /// Has others go elsewhere. It cannot be taken back. Returns how long it may be until all do.
+    pub fn withdraw(&self, now: Instant) -> Duration {
+        self.with(|core| {
+            core.advance(now);
+            core.withdraw();
+            core.news_time()
+        })
+    }
+
+    /// After [`Self::withdraw`]: clients get nothing new to do.
+    pub fn wind_down(&self, now: Instant) {
+        self.with(|core| {
+            core.advance(now);
+            core.wind_down();
+        });
+    }
+
+    /// After [`Self::wind_down`]: closes the connections of clients and edge routers that have nothing under way, and tells
+    /// what is left. Looks at every delivery, so this is not for every moment.
+    pub fn release_idle(&self, now: Instant) -> UnderWay {
+        self.with(|core| {
+            core.advance(now);
+            core.release_idle();
+            core.under_way()
+        })
+    }
+}
+
+// === impl Conn ===
+
+impl Conn {
+    /// Whether its peer is better off elsewhere while this router is about to stop: it uses the router, and is no part of
+    /// the ways that the network computes.
+    pub(super) fn leaves_early(&self) -> bool {
+        use ConnectionRole::{Edge, InterEdge, InterNetwork, InterRouter, InterRouterData, Normal, RouteContainer};
+        let goes_elsewhere = match self.role {
+            Normal | RouteContainer | InterNetwork | InterEdge => true,
+            Edge => self.edge.is_some(),
+            InterRouter | InterRouterData => false,
+        };
+        goes_elsewhere && self.params.kind == PeerKind::Amqp
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn withdraw(&mut self) {
+        if self.withdrawal != Withdrawal::No {
+            return;
+        }
+        self.withdraw_addresses();
+        self.drive_mesh(|mesh, now| mesh.withdraw(now));
+        self.withdrawal = Withdrawal::Announced;
+        for conn in self.leaving() {
+            self.ask_to_leave(conn);
+        }
+    }
+
+    fn wind_down(&mut self) {
+        self.withdrawal = Withdrawal::WindingDown;
+        for conn in self.leaving() {
+            self.release_consumers(conn);
+        }
+    }
+
+    fn leaving(&self) -> Vec<Slot<Conn>> {
+        self.conns.entries().filter(|(_, conn)| conn.leaves_early()).map(|(slot, _)| slot).collect()
+    }
+
+    fn news_time(&self) -> Duration {
+        let neighbours = self.conns.iter().filter(|conn| conn.role.has_control_links());
+        let syncs = |conn: &Conn| conn.peer.as_ref().is_some_and(|peer| peer.offers(LINK_STATE_SYNC));
+        neighbours.map(|conn| if syncs(conn) { NEWS_TIME } else { TICKING_NEWS_TIME }).max().unwrap_or_default()
+    }
+
+    /// The links of a client take nothing new from the network. Answers still come: what they go to is the client's alone.
+    fn release_consumers(&mut self, conn: Slot<Conn>) {
+        if self.conns[conn].role.attaches_for_others() {
+            return;
+        }
+        for link in self.conns[conn].links.clone() {
+            if self.is_mobile_consumer(&self.links[link]) {
+                self.unbind(link);
+            }
+        }
+    }
+
+    fn is_mobile_consumer(&self, link: &Link) -> bool {
+        let is_mobile = |address| self.addresses[address].class() == b'M';
+        link.direction == Direction::Out && link.address.is_some_and(is_mobile)
+    }
+
+    /// An edge router that can is asked to use another uplink. Others notice once this router is gone.
+    pub(super) fn ask_to_leave(&mut self, conn: Slot<Conn>) {
+        let conn = &self.conns[conn];
+        let tracking = conn.edge.as_ref().and_then(|edge| edge.tracking);
+        let understands = conn.peer.as_ref().is_some_and(|peer| peer.offers(UPLINK_CHANGE));
+        if let Some(tracking) = tracking.filter(|_| self.withdrawal != Withdrawal::No && understands) {
+            self.detach_link(tracking, Some(Error::new(WITHDRAWN, "The router is about to stop")));
+        }
+    }
+
+    fn release_idle(&mut self) {
+        let is_idle = |conn: &Conn| conn.links.iter().all(|&link| self.links[link].delivery_count() == 0);
+        let leaving = |conn: &Conn| conn.leaves_early() && conn.peer.is_some() && !conn.admin_deleted && is_idle(conn);
+        let idle: Vec<Slot<Conn>> =
+            self.conns.entries().filter(|(_, conn)| leaving(conn)).map(|(slot, _)| slot).collect();
+        for conn in idle {
+            self.conns[conn].admin_deleted = true;
+            let error = Error::new("amqp:connection:forced", "The router is about to stop");
+            self.stage(conn, Effect::Close { error: Some(Box::new(error)), hard: false });
+        }
+    }
+
+    fn under_way(&self) -> UnderWay {
+        let connections = self.conns.iter().filter(|conn| conn.leaves_early() && conn.peer.is_some()).count();
+        let mut under_way = UnderWay { connections, ..UnderWay::default() };
+        let counts = |link: Slot<Link>| {
+            let link = &self.links[link];
+            !matches!(link.kind, LinkKind::Control | LinkKind::Service(_)) && !self.conns[link.conn].is_internal()
+        };
+        for delivery in self.incoming.iter().filter(|delivery| counts(delivery.link)) {
+            match delivery.born {
+                None => under_way.streams += 1,
+                Some(_) => under_way.messages += 1,
+            }
+        }
+        let alone = self.outgoing.iter().filter(|delivery| delivery.origin.is_none() && delivery.waits());
+        under_way.messages += alone.filter(|delivery| counts(delivery.link)).count();
+        under_way
+    }
+}
