@@ -152,8 +152,8 @@ image: release
 	$(BUILDAH) push --digestfile $(IMAGES)/digest $(IMAGE) oci-archive:$(IMAGES)/skupper-router.oci.tar
 	@printf '%s\n%s ' $(IMAGES)/skupper-router.oci.tar "$$(cat $(IMAGES)/digest)"; du -h $(IMAGES)/skupper-router.oci.tar | cut -f1
 
-# As root: the image's files as a container runtime would run them.
-image-check: export IMAGE_ROOTFS := $(IMAGES)/rootfs
+# As root: the image as a container runtime would run it.
+image-check: export IMAGE_ARCHIVE := $(IMAGES)/skupper-router.oci.tar
 image-check: image
 	$(CARGO) test --locked --package interop-tests --test image -- --nocapture
 

@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) user: Option<String>,
     /// Enable what only tests need.
     pub(crate) test_hooks: bool,
+    /// Start without certificates that are not there yet, and use them once they are.
+    pub(crate) await_certificates: bool,
     /// How long what is under way may go on once the router is to stop, when given.
     pub(crate) drain: Option<Duration>,
     /// Only check the configuration.
@@ -58,12 +60,13 @@ struct Spec {
 /// Options of this implementation.
 const CHECK: &str = "check";
 const DRAIN: &str = "drain";
+pub(crate) const AWAIT_CERTIFICATES: &str = "await-certificates";
 
 const fn spec(long: &'static str, short: char, takes: bool) -> Spec {
     Spec { long, short: Some(short), takes }
 }
 
-const OPTIONS: [Spec; 10] = [
+const OPTIONS: [Spec; 11] = [
     spec("config", 'c', true),
     spec("include", 'I', true),
     spec("daemon", 'd', false),
@@ -72,6 +75,7 @@ const OPTIONS: [Spec; 10] = [
     spec("test-hooks", 'T', false),
     Spec { long: CHECK, short: None, takes: false },
     Spec { long: DRAIN, short: None, takes: true },
+    Spec { long: AWAIT_CERTIFICATES, short: None, takes: false },
     spec("version", 'v', false),
     spec("help", 'h', false),
 ];
@@ -86,6 +90,7 @@ impl Default for Options {
             user: None,
             test_hooks: false,
             drain: None,
+            await_certificates: false,
             check: false,
         }
     }
@@ -199,6 +204,7 @@ impl Options {
                 let complaint = || UsageError(format!("{program}: option '--{DRAIN}' wants seconds, not '{text}'"));
                 self.drain = Some(drain.ok_or_else(complaint)?);
             }
+            None if spec.long == AWAIT_CERTIFICATES => self.await_certificates = true,
             None => self.check = true,
         }
         Ok(None)
@@ -225,6 +231,7 @@ pub(crate) fn usage(program: &str) -> String {
     option("-U, --user", "If daemon, the username to run as");
     option("-T, --test-hooks", "Enable internal system testing features");
     option("    --drain=SECONDS", "Finish what is under way, for so long at most, when stopped");
+    option("    --await-certificates", "Start without certificates that are not there yet");
     option("    --check", "Tell what is wrong with the configuration, and end");
     option("-v, --version", "Print the version of Qpid Dispatch Router");
     option("-h, --help", "Print this help");
@@ -249,6 +256,7 @@ mod tests {
             user: None,
             test_hooks: true,
             drain: None,
+            await_certificates: false,
             check: false,
         };
         for line in [

@@ -74,7 +74,11 @@ fn operate(
         Signals::new().map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?
     };
     let has_test_hooks = options.test_hooks;
-    let mut agent = Agent::new(Runtime::new(executor.handle().clone()));
+    let mut runtime = Runtime::new(executor.handle().clone());
+    if options.await_certificates {
+        runtime.await_certificates();
+    }
+    let mut agent = Agent::new(runtime);
     agent.load_all(plan.core)?;
     agent.refresh();
     let Some(router) = agent.backend().router().cloned() else {

@@ -54,7 +54,8 @@ fn a_router_comes_of_the_environment_and_ends_in_good_order() {
     let words = fs::read(format!("/proc/{process}/cmdline")).unwrap();
     let words: Vec<_> = words.split(|&c| c == 0).map(String::from_utf8_lossy).collect();
     let file = format!("/tmp/skrouterd.{kind}");
-    assert_eq!(words[..3], ["skrouterd", "-c", &file], "the launcher has become the router");
+    let expected = ["skrouterd", "-c", &file, "--await-certificates"];
+    assert_eq!(words[..4], expected, "the launcher has become the router");
     assert!(folder.join("sasldb").is_file());
     kill(Pid::from_raw(process.cast_signed()), Signal::SIGTERM).unwrap();
     let output = launcher.wait_with_output().unwrap();

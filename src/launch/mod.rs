@@ -15,6 +15,7 @@ mod mesh;
 mod source;
 mod users;
 
+use crate::cli;
 use environment::Environment;
 use signal_hook::consts::SIGTERM;
 use signal_hook::flag::register_conditional_shutdown;
@@ -121,6 +122,8 @@ fn become_router(environment: &Environment, config: Option<&Path>) -> io::Error 
     if let Some(config) = config {
         command.arg("-c").arg(config);
     }
+    // Whoever brings them into the container may be later than the router.
+    command.arg(format!("--{}", cli::AWAIT_CERTIFICATES));
     command.exec()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::patience;
+use super::run::register;
 
 /// Lines kept. A hostile peer makes a router talkative, and tests look at recent lines only.
 const KEPT: usize = 200_000;
@@ -68,12 +70,25 @@ impl Level {
 // === impl Log ===
 
 impl Log {
-    pub(crate) fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), ..Self::default() })
+    /// An empty log, which is shown if the test fails.
+    pub fn new(name: &str) -> Arc<Self> {
+        let log = Arc::new(Self { name: name.to_owned(), ..Self::default() });
+        register(&log);
+        log
+    }
+
+    /// Collects what a process writes.
+    pub fn follow_process(self: &Arc<Self>, child: &mut Child) {
+        if let Some(pipe) = child.stdout.take() {
+            self.follow(pipe);
+        }
+        if let Some(pipe) = child.stderr.take() {
+            self.follow(pipe);
+        }
     }
 
     /// Collects `pipe` until its end, in a thread of its own.
-    pub(crate) fn follow(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+    fn follow(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
         self.lock().open += 1;
         let log = Arc::clone(self);
         thread::spawn(move || {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::run::register;
 use super::{Binary, Log, Mark, RouterConfig, eventually};
 
 /// Logged at the end of the start, about the time at which the listeners open.
@@ -33,7 +32,6 @@ impl Router {
         let path = folder.join(format!("{}.conf", config.id()));
         fs::write(&path, config.text()).with_context(|| format!("writing {}", path.display()))?;
         let log = Log::new(&format!("{} ({})", config.id(), binary.name()));
-        register(&log);
         let mut router = Self {
             id: config.id().to_owned(),
             binary: binary.clone(),
@@ -56,12 +54,7 @@ impl Router {
         command.arg("-c").arg(&self.config).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", self.binary.program().display()))?;
-        if let Some(pipe) = child.stdout.take() {
-            self.log.follow(pipe);
-        }
-        if let Some(pipe) = child.stderr.take() {
-            self.log.follow(pipe);
-        }
+        self.log.follow_process(&mut child);
         self.child = Some(child);
         self.log.wait_for(mark, OPERATIONAL)?;
         for listener in &self.listeners {

@@ -28,6 +28,12 @@ pub trait Backend: Send {
     /// When a subsystem refuses; then it stays.
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError>;
 
+    /// Makes what waits for something outside of the router, such as files. True while something waits: then it is to be
+    /// called again in a while.
+    fn retry(&mut self) -> bool {
+        false
+    }
+
     /// Live attributes of a configuration entity, set over the configured ones.
     fn live(&self, entity: &EntityConfig) -> Attributes;
 

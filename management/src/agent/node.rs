@@ -22,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// What the node consumes; the last goes to the general agent only.
 const ADDRESSES: [&str; 3] = ["$management", "_local/$management", "_local/$_management_internal"];
@@ -38,6 +39,9 @@ const ARRIVING: GatherLimits = GatherLimits { message: MAX_REQUEST, total: 4 * M
 /// How long an answer waits for the log lines of its request: whoever has the answer may look for them. A log that is
 /// slower than this holds nobody up any longer.
 const LAST_LINES: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether what entities wait for is there.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Tells the time; the node is as free of clocks as the core.
 pub type Clock = fn() -> Instant;
@@ -78,11 +82,19 @@ impl Node {
 
     /// Serves requests, and applies changed configurations, for as long as it is polled.
     pub async fn run<B: Backend>(mut self, mut agent: Agent<B>) {
+        let mut waits = agent.backend().retry();
+        // Not begun anew by each request: many of them must not keep it from its turn.
+        let mut retries = interval(RETRY);
+        retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let mut event = tokio::select! {
                 event = poll_fn(|cx| self.endpoint.poll_event(cx)) => Some(event),
                 Some(plan) = self.plans.recv() => {
                     reload(&mut agent, plan);
+                    None
+                }
+                _ = retries.tick(), if waits => {
+                    waits = agent.backend().retry();
                     None
                 }
             };

@@ -19,7 +19,7 @@ pub fn spawn<B: Backend + 'static>(
     agent: Agent<B>,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let executor = tokio::runtime::Builder::new_current_thread().build()?;
+    let executor = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let serve = async move {
         tokio::select! {
             () = node.run(agent) => {}

@@ -37,7 +37,7 @@ mod refusal;
 pub(crate) mod router;
 pub(crate) mod router_metrics;
 mod site;
-mod ssl_profile;
+pub(crate) mod ssl_profile;
 pub(crate) mod table;
 mod tcp;
 mod tcp_connection;

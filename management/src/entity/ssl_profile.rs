@@ -45,6 +45,9 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
+/// The attributes that name files with credentials.
+const FILES: [&str; 3] = ["caCertFile", "certFile", "privateKeyFile"];
+
 /// A profile as configured, by its name. Files and password are read when a listener or connector uses it.
 struct Profile(Attributes);
 
@@ -102,6 +105,13 @@ pub(super) fn used(runtime: &Runtime, user: &Attributes) -> Result<Option<TlsPro
         Some(profile) => Ok(Some(read(&profile.0)?)),
         None => Err(Refusal::NoProfile(RouterError::not_found(format!("sslProfile '{name}' not found")))),
     }
+}
+
+/// The files of the profile that a listener or connector names, each with the attribute that names it.
+pub(crate) fn files(runtime: &Runtime, user: &Attributes) -> Vec<(&'static str, String)> {
+    let profile = user.text("sslProfile").and_then(|name| runtime.objects.get::<Profile>(name));
+    let named = |name| Some((name, profile?.0.owned(name)?));
+    FILES.into_iter().filter_map(named).collect()
 }
 
 /// The values of a profile that somebody uses.
@@ -172,7 +182,7 @@ fn prepare(runtime: &Runtime, profile: &TlsProfile, new: &Attributes) -> Result<
 
 /// Whether the files that a profile names anew can be read.
 fn check_files(new: &Attributes, old: Option<&Attributes>) -> Result<(), RouterError> {
-    for name in ["caCertFile", "certFile", "privateKeyFile"] {
+    for name in FILES {
         let known = old.and_then(|old| old.text(name));
         if let Some(path) = new.text(name).filter(|new| known != Some(new))
             && let Err(error) = readable(path)

@@ -171,7 +171,9 @@ fn observer(a: &Attributes) -> Option<Mode> {
 fn check_unassigned(runtime: &Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
     let name = entity.name();
     let is_open = runtime.objects.get::<Running<TcpListener>>(entity.identity()).is_some();
-    if is_open && runtime.objects.all::<Assigned>().any(|address| address.listener == name) {
+    let is_assigned = || runtime.objects.all::<Assigned>().any(|address| address.listener == name);
+    let is_awaited = || runtime.is_waiting(entity) && runtime.address_waits_for(name);
+    if is_open && is_assigned() || is_awaited() {
         let text = format!("listenerAddress entities exist for  multi-address listener {name}");
         return Err(RouterError::value(text));
     }

@@ -16,23 +16,41 @@ impl Backend for Runtime {
         // Adaptors spawn tasks.
         let handle = self.handle.clone();
         let _context = handle.enter();
+        if self.keep_waiting(entity) {
+            return Ok(());
+        }
         entity.ty.kind().create(self, entity)
     }
 
     fn update(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let handle = self.handle.clone();
         let _context = handle.enter();
-        entity.ty.kind().update(self, entity)
+        if self.update_waiting(entity) {
+            return Ok(());
+        }
+        entity.ty.kind().update(self, entity)?;
+        if entity.ty == EntityType::SslProfile {
+            self.retry_waiting();
+        }
+        Ok(())
     }
 
     fn delete(&mut self, entity: &EntityConfig) -> Result<(), RouterError> {
         let handle = self.handle.clone();
         let _context = handle.enter();
-        entity.ty.kind().delete(self, entity)
+        entity.ty.kind().delete(self, entity)?;
+        self.forget_waiting(entity);
+        Ok(())
+    }
+
+    fn retry(&mut self) -> bool {
+        let handle = self.handle.clone();
+        let _context = handle.enter();
+        self.retry_waiting()
     }
 
     fn live(&self, entity: &EntityConfig) -> Attributes {
-        entity.ty.kind().live(self, entity)
+        self.live_waiting(entity).unwrap_or_else(|| entity.ty.kind().live(self, entity))
     }
 
     fn instances(&self, ty: EntityType) -> Vec<Attributes> {

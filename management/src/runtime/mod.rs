@@ -7,6 +7,7 @@ mod backend;
 mod governor;
 pub(crate) mod objects;
 mod usage;
+mod waiting;
 
 use crate::entity::router::{Settings, mode_name};
 use crate::error::RouterError;
@@ -35,6 +36,9 @@ pub struct Runtime {
     engine: Option<Engine>,
     pub(crate) objects: Objects,
     pub(crate) boot: Boot,
+    /// Entities may wait for certificates that are not there.
+    awaits_certificates: bool,
+    waiting: Vec<waiting::Waiting>,
 }
 
 /// Whether the next listener has to listen: a router whose first way in does not open when it starts is of no use.
@@ -63,7 +67,15 @@ impl Runtime {
     /// Nothing runs yet: entities make it so. `handle` is the executor.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        Self { handle, settings: None, engine: None, objects: Objects::default(), boot: Boot::First }
+        Self {
+            handle,
+            settings: None,
+            engine: None,
+            objects: Objects::default(),
+            boot: Boot::First,
+            awaits_certificates: false,
+            waiting: Vec::new(),
+        }
     }
 
     /// The core, once the router and network entities are there.
@@ -82,6 +94,7 @@ impl Runtime {
     /// that it cannot do without has failed before.
     #[must_use]
     pub fn finish_boot(&mut self) -> bool {
+        self.awaits_certificates = false;
         std::mem::replace(&mut self.boot, Boot::Done) != Boot::Failed
     }
 
