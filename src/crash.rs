@@ -25,6 +25,9 @@ use std::time::Duration;
 
 const FATAL: [Signal; 5] = [Signal::SIGABRT, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSEGV];
 
+/// The variable that leaves fatal signals to the system, or to who attaches a debugger.
+const NO_SIGNALS: &str = "SKUPPER_ROUTER_DISABLE_PANIC_HANDLER";
+
 /// Seconds that the report of a fatal signal may take: it does what may wait for ever in a process that is broken.
 const PATIENCE: u32 = 10;
 
@@ -39,6 +42,9 @@ pub(crate) fn report_crashes(program: &str) {
     let name = program.rsplit('/').next().unwrap_or_default().replace(char::is_whitespace, "_");
     let _ = PROGRAM.set(name);
     std::panic::set_hook(Box::new(report_panic));
+    if std::env::var_os(NO_SIGNALS).is_some() {
+        return;
+    }
     for signal in FATAL {
         if let Err(error) = vmm_sys_util::signal::register_signal_handler(signal as c_int, on_fatal_signal) {
             management::log::to_stderr(&format!("Cannot handle {signal}: {error}"));

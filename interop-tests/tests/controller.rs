@@ -1,10 +1,11 @@
 //! What Skupper's controllers do with a router, in the encodings of their client.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::controller::{Controller, Value, int, long, string};
-use interop_tests::harness::{Binary, Certificates, Port, Router, RouterConfig, run};
+use interop_tests::harness::{Binary, Certificates, Port, Router, RouterConfig, eventually, run};
+use interop_tests::topology::LineBuilder;
 use tempfile::TempDir;
 
 /// Services of the site.
@@ -202,6 +203,39 @@ fn a_site_is_configured_from_nothing_to_fifty_services_and_back() {
             ensure!(site.controller.query(kind)?.is_empty(), "{kind}");
         }
         site.router.expect_alive()
+    });
+}
+
+/// Servers are made known at one site, whose router another one is waiting for: its listeners take clients as soon as they can
+/// reach a server.
+#[test]
+fn many_services_are_there_for_the_clients_of_another_site_at_once() {
+    const MANY: usize = 355;
+    run(|| {
+        let line = LineBuilder::ours(2)?.start()?;
+        let mut clients = Controller::connect(line.node(0).amqp())?;
+        let mut servers = Controller::connect(line.node(1).amqp())?;
+        let begun = Instant::now();
+        for number in 0..MANY {
+            let (name, listen) = (format!("service-{number}"), port()?);
+            let address = ("address", string(&name));
+            let client = [("host", string("127.0.0.1")), ("port", string(&listen)), address.clone()];
+            let server = [("host", string("127.0.0.1")), ("port", string("8080")), address];
+            let made = servers.create("tcpConnector", &name, &server)?;
+            ensure!(made.status == 201, "{made:?}");
+            let made = clients.create("tcpListener", &name, &client)?;
+            ensure!(made.status == 201, "{made:?}");
+        }
+        let asked = Instant::now();
+        eventually("all listeners are up", || {
+            let listeners = clients.query("tcpListener")?;
+            let up = listeners.iter().filter(|listener| listener.get("operStatus") == Some(&string("up"))).count();
+            ensure!(up == MANY, "{up}");
+            Ok(())
+        })?;
+        println!("{MANY} services: requests {:?}, then up after {:?}", asked - begun, asked.elapsed());
+        ensure!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        Ok(())
     });
 }
 

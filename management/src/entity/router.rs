@@ -152,6 +152,9 @@ impl Settings {
     }
 }
 
+/// The variable that has balanced distribution not count streams that have links of their own.
+const IGNORE_MOVED_STREAMS: &str = "SKUPPER_ROUTER_DISABLE_867_FIX";
+
 fn core_config(a: &Attributes) -> RouterConfig {
     let mode = match a.text("mode") {
         Some("interior") => Mode::Interior,
@@ -159,6 +162,7 @@ fn core_config(a: &Attributes) -> RouterConfig {
         _ => Mode::Standalone,
     };
     RouterConfig {
+        ignore_moved_streams: std::env::var_os(IGNORE_MOVED_STREAMS).is_some(),
         id: a.owned("id").unwrap_or_else(|| generated_id(mode)),
         mode,
         default_treatment: treatment(a.text("defaultDistribution")),

@@ -22,6 +22,8 @@ pub struct RouterConfig {
     pub tenant_id: Option<String>,
     /// Periods and ages of the routing protocols.
     pub timing: Timing,
+    /// Balanced distribution does not count streams that have links of their own, as routers did once.
+    pub ignore_moved_streams: bool,
     /// How long a client's stream that failed before it reached a server is sent again; zero is never.
     pub stream_retry: Duration,
 }

@@ -242,7 +242,8 @@ impl Core {
                 continue;
             }
             let link = &self.links[slot];
-            let value = link.outgoing.len() + link.moved_streams;
+            let moved = if self.config.ignore_moved_streams { 0 } else { link.moved_streams };
+            let value = link.outgoing.len() + moved;
             best.offer(Candidate { target: Destination::Local(slot), value, eligible: value < link.capacity });
             if best.is_idle() {
                 break;
