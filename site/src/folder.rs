@@ -1,0 +1,196 @@
+//! A folder of resources as it is now, and what stays in force of what it said before.
+
+use crate::fields::Complaints;
+use crate::resource::{Found, Key, Kind, Resource, Site, Spec, read};
+use crate::yaml;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A file, and its text or why it cannot be read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its path as it is to be told.
+    pub file: String,
+    /// Its text.
+    pub text: Result<String, String>,
+}
+
+/// Something that was found in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: String,
+    /// The line, from one.
+    pub line: usize,
+    /// Whether something asked for is not done; otherwise it is only worth knowing.
+    pub is_problem: bool,
+    /// What it is.
+    pub text: String,
+}
+
+/// The resources of a folder.
+///
+/// What is in error is not applied. Where the folder said something sound before, that stays in force: half of an edit
+/// must not end services.
+#[derive(Debug, Default)]
+pub struct Folder {
+    pub(crate) resources: BTreeMap<Key, Resource>,
+    pub(crate) faulty: BTreeMap<Key, Faulty>,
+    findings: Vec<Finding>,
+}
+
+/// A resource that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Faulty {
+    pub(crate) text: String,
+    /// What it said before stays in force.
+    pub(crate) stays: bool,
+}
+
+/// What the files say now.
+#[derive(Default)]
+struct Reading {
+    resources: BTreeMap<Key, Resource>,
+    faulty: BTreeMap<Key, String>,
+    findings: Vec<Finding>,
+    /// Files with parts that say nothing that can be understood, and why.
+    broken: BTreeMap<String, String>,
+}
+
+// === impl Folder ===
+
+impl Folder {
+    /// Reads all files anew.
+    pub fn update(&mut self, sources: Vec<Source>) {
+        let mut reading = Reading::default();
+        for source in sources {
+            reading.read(source);
+        }
+        let Reading { mut resources, faulty, findings, broken } = reading;
+        let mut told: BTreeMap<Key, Faulty> = BTreeMap::new();
+        for (key, text) in faulty {
+            let former = self.resources.remove(&key).filter(|_| !resources.contains_key(&key));
+            told.insert(key.clone(), Faulty { text, stays: former.is_some() });
+            resources.extend(former.map(|former| (key, former)));
+        }
+        for (key, former) in std::mem::take(&mut self.resources) {
+            let Some(text) = broken.get(&former.file).filter(|_| !resources.contains_key(&key)) else { continue };
+            told.insert(key.clone(), Faulty { text: text.clone(), stays: true });
+            resources.insert(key, former);
+        }
+        *self = Self { resources, faulty: told, findings };
+        self.findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    }
+
+    /// What was found, in the order of files and lines.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The name of the site.
+    #[must_use]
+    pub fn site_name(&self) -> Option<&str> {
+        self.site_resource().map(|site| site.key.name.as_str())
+    }
+
+    /// The namespace of the site, where it has one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.site_resource()?.namespace.as_deref()
+    }
+
+    /// The identity that the site was given, if it was.
+    #[must_use]
+    pub fn site_id(&self) -> Option<&str> {
+        self.site_resource()?.uid.as_deref()
+    }
+
+    /// Where a resource is, and its line.
+    #[must_use]
+    pub fn place(&self, key: &Key) -> Option<(&str, usize)> {
+        self.resources.get(key).map(|resource| (resource.file.as_str(), resource.line))
+    }
+
+    pub(crate) fn site(&self) -> Option<(&Key, &Site)> {
+        let resource = self.site_resource()?;
+        match &resource.spec {
+            Spec::Site(site) => Some((&resource.key, site)),
+            _ => None,
+        }
+    }
+
+    fn site_resource(&self) -> Option<&Resource> {
+        self.resources.values().find(|resource| resource.key.kind == Kind::Site)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let note = if self.is_problem { "" } else { "note: " };
+        write!(f, "{}:{}: {note}{}", self.file, self.line, self.text)
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn read(&mut self, Source { file, text }: Source) {
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                let finding = Finding { file: file.clone(), line: 1, is_problem: true, text: error.clone() };
+                self.findings.push(finding);
+                self.broken.insert(file, error);
+                return;
+            }
+        };
+        let (documents, fault) = yaml::documents(&text);
+        let mut complaints = Complaints { file: file.clone(), findings: Vec::new() };
+        for document in &documents {
+            let known = complaints.findings.len();
+            let found = read(document, &mut complaints);
+            self.take(found, known, &mut complaints);
+        }
+        if let Some(fault) = fault {
+            complaints.problem(fault.line, &*fault.text);
+            self.broken.insert(file.clone(), format!("{file}:{}: {}", fault.line, fault.text));
+        }
+        self.findings.extend(complaints.findings);
+    }
+
+    /// `known` findings are older than what was found.
+    fn take(&mut self, found: Found, known: usize, complaints: &mut Complaints) {
+        let texts = |complaints: &Complaints| {
+            let problems = complaints.findings[known..].iter().filter(|finding| finding.is_problem);
+            let told: BTreeSet<String> = problems.map(|p| format!("{}:{}: {}", p.file, p.line, p.text)).collect();
+            told.into_iter().collect::<Vec<_>>().join("; ")
+        };
+        match found {
+            Found::Nothing => {}
+            Found::Unknown => drop(self.broken.insert(complaints.file.clone(), texts(complaints))),
+            Found::Faulty(key) => drop(self.faulty.insert(key, texts(complaints))),
+            Found::List(items) => items.into_iter().for_each(|item| self.take(item, known, complaints)),
+            Found::Sound(resource) => self.add(resource, complaints),
+        }
+    }
+
+    fn add(&mut self, resource: Resource, complaints: &mut Complaints) {
+        let same = |other: &&Resource| {
+            other.key == resource.key || (other.key.kind == Kind::Site && resource.key.kind == Kind::Site)
+        };
+        let Some(first) = self.resources.values().find(same) else {
+            self.resources.insert(resource.key.clone(), resource);
+            return;
+        };
+        let place = format!("{}:{}", first.file, first.line);
+        let text = match resource.key.kind {
+            Kind::Site => format!("there is a Site already: {place}"),
+            _ => format!("{} is there already: {place}", resource.key),
+        };
+        complaints.problem(resource.line, &*text);
+        if first.key != resource.key {
+            self.faulty.insert(resource.key, text);
+        }
+    }
+}
