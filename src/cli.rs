@@ -156,6 +156,11 @@ fn long_option(program: &str, text: &str) -> Result<(&'static Spec, Option<Strin
 // === impl Options ===
 
 impl Options {
+    /// Those of a router with a configuration file.
+    pub(crate) fn with(config: String) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// Applies the letters behind a dash; the argument of the last may follow as a word.
     fn apply_cluster(
         &mut self,
@@ -235,6 +240,7 @@ pub(crate) fn usage(program: &str) -> String {
     option("    --check", "Tell what is wrong with the configuration, and end");
     option("-v, --version", "Print the version of Qpid Dispatch Router");
     option("-h, --help", "Print this help");
+    let _ = writeln!(text, "\nA site of a Skupper network from a folder of its resources: {program} site --help");
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
@@ -313,6 +319,6 @@ mod tests {
         assert!(text.starts_with("Usage: x [OPTIONS]\n\n  -c, --config=PATH (/etc/skupper-router/skrouterd.conf)\n"));
         assert!(text.contains("\n                             Load configuration from file at PATH\n"));
         assert!(text.contains("\n  -d, --daemon               Run process as a SysV-style daemon\n"));
-        assert!(text.ends_with("  -h, --help                 Print this help\n"));
+        assert!(text.contains("  -h, --help                 Print this help\n"));
     }
 }

@@ -6,10 +6,13 @@ mod daemon;
 mod launch;
 mod manager;
 mod server;
+mod site;
 
+use adaptors::runtime::Io;
 use cli::{Command, Options, UsageError};
 use daemon::Stage;
 use management::RouterError;
+use management::config::Reloader;
 use management::config::audit::audit;
 use router_engine::log::{Level, LogModule};
 use server::Ending;
@@ -36,6 +39,9 @@ fn main() -> ExitCode {
     let is_launcher = std::path::Path::new(&program).file_name().is_some_and(|name| name == launch::NAME);
     if is_launcher || arguments.peek().is_some_and(|word| word == launch::WORD) {
         return launch::launch();
+    }
+    if arguments.peek().is_some_and(|word| word == site::WORD) {
+        return site::main(&program, arguments.skip(1));
     }
     match cli::parse(&program, arguments) {
         Ok(Command::Run(options)) if options.daemon && stage.is_none() => daemon::start(),
@@ -65,18 +71,29 @@ fn print(text: &str) -> ExitCode {
 
 fn run(program: &str, mut options: Options, is_daemon: bool) -> ExitCode {
     let _last_lines = LastLines;
-    management::log::logger();
-    crash::report_crashes(program);
+    prepare(program);
     if is_daemon && daemon::settle(&mut options).is_err() {
         // Nothing is said, by agreement with start scripts; no report makes the starter fail.
         return ExitCode::FAILURE;
     }
-    let on_start = || {
+    let on_start = |_: &Io, _: &Reloader| {
         if is_daemon {
             daemon::report(None);
         }
     };
-    match check_library(&options).and_then(|()| server::run(&options, on_start)) {
+    let ended = check_library(&options).and_then(|()| server::run(&options, on_start));
+    conclude(program, ended, is_daemon)
+}
+
+/// What comes before a router can start.
+fn prepare(program: &str) {
+    management::log::logger();
+    crash::report_crashes(program);
+}
+
+/// Tells how a router ended.
+fn conclude(program: &str, ended: Result<Ending, StartError>, is_daemon: bool) -> ExitCode {
+    match ended {
         Ok(Ending::Stopped) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => {
             management::log::logger().flush();

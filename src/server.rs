@@ -46,7 +46,7 @@ const GRACE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When it does not start.
-pub(crate) fn run(options: &Options, on_start: impl FnOnce()) -> Result<Ending, StartError> {
+pub(crate) fn run(options: &Options, on_start: impl FnOnce(&Io, &Reloader)) -> Result<Ending, StartError> {
     let plan = BootPlan::new(config::load(&options.config)?)?;
     let workers = plan.worker_threads();
     let executor = Builder::new_multi_thread()
@@ -66,7 +66,7 @@ fn operate(
     plan: BootPlan,
     workers: usize,
     options: &Options,
-    on_start: impl FnOnce(),
+    on_start: impl FnOnce(&Io, &Reloader),
 ) -> Result<Ending, StartError> {
     // Before anything can be asked to end: a signal that comes while the router starts ends it in good order too.
     let mut signals = {
@@ -109,7 +109,7 @@ fn operate(
     thread::spawn(node.reloading(plans), agent, async move { stopped.stopped().await })
         .map_err(|e| RouterError::new(ErrorClass::System, e.to_string()))?;
     log_running(workers);
-    on_start();
+    on_start(&io, &reloader);
     manager::started(io.router());
     let drain = options.drain.unwrap_or_else(drain_of_environment);
     let ending = executor.block_on(signals.wait(&reloader));

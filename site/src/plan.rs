@@ -157,8 +157,7 @@ impl Plan {
     pub fn new(folder: &Folder, surroundings: &Surroundings) -> Self {
         let Some((key, site)) = folder.site() else { return Self::default() };
         let (site, name, key) = (site.clone(), key.name.clone(), key.clone());
-        let mut planner =
-            Planner { folder, surroundings, site, plan: Self::default(), sockets: HashMap::new() };
+        let mut planner = Planner { folder, surroundings, site, plan: Self::default(), sockets: HashMap::new() };
         planner.frame(&name);
         planner.certificates();
         planner.accesses(&key);
@@ -256,13 +255,8 @@ impl Planner<'_> {
     }
 
     fn issuer(&mut self, name: &str, owner: Option<&Key>) {
-        let made = || Certificate {
-            ca: None,
-            subject: name.to_owned(),
-            hosts: Vec::new(),
-            server: false,
-            client: false,
-        };
+        let made =
+            || Certificate { ca: None, subject: name.to_owned(), hosts: Vec::new(), server: false, client: false };
         let origin = match self.secret(name) {
             _ if self.surroundings.issuers.contains(name) => Origin::Brought(name.to_owned()),
             Some(files) => Origin::Secret(files.clone()),
@@ -402,7 +396,8 @@ impl Planner<'_> {
             server: true,
             client: false,
         };
-        let user = Certificate { ca: Some(issuer), subject: client.clone(), hosts: Vec::new(), server: false, client: true };
+        let user =
+            Certificate { ca: Some(issuer), subject: client.clone(), hosts: Vec::new(), server: false, client: true };
         for (name, made) in [(&credential, server), (&client, user)] {
             if let Some(origin) = self.origin(name, Some(made)) {
                 self.credential(name, origin, false, Some(key));
@@ -493,7 +488,8 @@ impl Planner<'_> {
         if first == key {
             return true;
         }
-        let text = format!("port {port} of {} is taken by {first}", if host.is_empty() { "all addresses" } else { host });
+        let text =
+            format!("port {port} of {} is taken by {first}", if host.is_empty() { "all addresses" } else { host });
         self.fault(key, text);
         false
     }

@@ -30,11 +30,15 @@ pub fn skrouterd_json(entities: &[&Entity]) -> (String, Vec<usize>) {
 pub fn handout(handout: &Handout, files: &BTreeMap<String, Vec<u8>>) -> String {
     let name = &handout.name;
     let mut text = String::new();
-    let _ = writeln!(text, "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: kubernetes.io/tls\ndata:");
+    let _ =
+        writeln!(text, "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: kubernetes.io/tls\ndata:");
     for (file, octets) in files {
         let _ = writeln!(text, "  {file}: {}", STANDARD.encode(octets));
     }
-    let _ = writeln!(text, "---\napiVersion: {VERSION}\nkind: Link\nmetadata:\n  name: {name}\nspec:\n  cost: 1\n  endpoints:");
+    let _ = writeln!(
+        text,
+        "---\napiVersion: {VERSION}\nkind: Link\nmetadata:\n  name: {name}\nspec:\n  cost: 1\n  endpoints:"
+    );
     for (role, host, port) in &handout.endpoints {
         let _ = writeln!(text, "  - host: {}\n    name: {role}\n    port: {}", quoted(host), quoted(&port.to_string()));
     }

@@ -220,7 +220,9 @@ impl Kind {
     /// Why a router alone cannot do what a resource of this kind asks for.
     const fn refusal(self) -> Option<&'static str> {
         Some(match self {
-            Self::AccessGrant => "tokens are issued by the Skupper controller; hand out a file of runtime/links instead",
+            Self::AccessGrant => {
+                "tokens are issued by the Skupper controller; hand out a file of runtime/links instead"
+            }
             Self::AccessToken => "tokens are redeemed by the Skupper controller; use a Link and its Secret instead",
             Self::AttachedConnector | Self::AttachedConnectorBinding => {
                 "connectors of other namespaces need Kubernetes; use a Connector with a host"
@@ -292,7 +294,8 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
     };
     if version != kind.api_version() && !version.is_empty() {
         let (text, expected) = (shown(&version), kind.api_version());
-        complaints.problem(version_line, format!("a {} of apiVersion '{text}' is not known: write {expected}", kind.name()));
+        complaints
+            .problem(version_line, format!("a {} of apiVersion '{text}' is not known: write {expected}", kind.name()));
     }
     let mut metadata = fields.map("metadata", complaints);
     let name_line = metadata.line_of("name");
@@ -454,8 +457,7 @@ fn router_access(spec: &mut Fields<'_>, complaints: &mut Complaints) -> RouterAc
         match Role::parse(&name) {
             Some(known) => roles.push((known, port.unwrap_or(known.default_port()))),
             None if name.is_empty() => {}
-            None => complaints
-                .problem(line, format!("role '{}' is none of: inter-router, edge, normal", shown(&name))),
+            None => complaints.problem(line, format!("role '{}' is none of: inter-router, edge, normal", shown(&name))),
         }
     }
     if roles.is_empty() {

@@ -133,7 +133,8 @@ impl Statuses {
         told.extend(status.more);
         let mut metadata = Map::from_iter([("name".to_owned(), json!(key.name))]);
         if let Some((file, line)) = folder.place(key) {
-            metadata.insert("annotations".to_owned(), json!({"skrouterd/file": file, "skrouterd/line": line.to_string()}));
+            metadata
+                .insert("annotations".to_owned(), json!({"skrouterd/file": file, "skrouterd/line": line.to_string()}));
         }
         json!({
             "apiVersion": if key.kind == Kind::Secret { "v1" } else { VERSION },
@@ -191,8 +192,10 @@ struct View<'a> {
 
 fn endpoints(list: &[(&'static str, String, u16)]) -> Vec<Value> {
     let told = list.iter();
-    told.map(|(role, host, port)| json!({"name": role, "host": host, "port": port.to_string(), "group": "skupper-router"}))
-        .collect()
+    told.map(
+        |(role, host, port)| json!({"name": role, "host": host, "port": port.to_string(), "group": "skupper-router"}),
+    )
+    .collect()
 }
 
 // === impl View ===
@@ -251,8 +254,7 @@ impl View<'_> {
         let mut conditions = vec![configured, ("Running", running)];
         let Some((key, site)) = self.folder.site() else { return Status { conditions, more: Map::new() } };
         let links = |(_, list): &(&Key, &Vec<_>)| !list.is_empty();
-        let all: Vec<Value> =
-            self.plan.endpoints.iter().filter(links).flat_map(|(_, list)| endpoints(list)).collect();
+        let all: Vec<Value> = self.plan.endpoints.iter().filter(links).flat_map(|(_, list)| endpoints(list)).collect();
         if site.link_access || site.refused_access.is_some() {
             conditions.push(("Resolved", State::ready_or(!all.is_empty(), "Pending")));
         }
@@ -325,7 +327,8 @@ impl View<'_> {
         if !is_up && !why.is_empty() && configured == State::Ready {
             configured = State::Error(why);
         }
-        let conditions = vec![(condition, configured), (matched, State::ready_or(is_matched, "No matching connectors"))];
+        let conditions =
+            vec![(condition, configured), (matched, State::ready_or(is_matched, "No matching connectors"))];
         let more = is_matched.then(|| (flag.to_owned(), json!(true))).into_iter().collect();
         Status { conditions, more }
     }

@@ -110,8 +110,7 @@ impl Reader {
                 self.pay(text.len() + 1, line)?;
                 let is_plain = style == ScalarStyle::Plain && tag.is_none();
                 let is_null = is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value =
-                    if is_null { Value::Null } else { Value::Scalar { text: text.into_owned(), is_plain } };
+                let value = if is_null { Value::Null } else { Value::Scalar { text: text.into_owned(), is_plain } };
                 self.complete(Node { line, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, Items::List(Vec::new())),

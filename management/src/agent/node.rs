@@ -6,7 +6,7 @@
 //! large table) is done outside of the core's lock.
 
 use super::{Agent, Backend, Failure, Reloaded, Request, Response};
-use crate::config::BootPlan;
+use crate::config::Change;
 use crate::log::logger;
 use amqp_core::Instant;
 use amqp_core::message::MessageError;
@@ -54,7 +54,7 @@ pub struct Node {
     general: Option<LinkId>,
     replies: Option<LinkId>,
     /// What changed configurations say.
-    plans: Receiver<BootPlan>,
+    plans: Receiver<Change>,
 }
 
 // === impl Node ===
@@ -76,7 +76,7 @@ impl Node {
 
     /// The node that applies changed configurations, too.
     #[must_use]
-    pub fn reloading(self, plans: Receiver<BootPlan>) -> Self {
+    pub fn reloading(self, plans: Receiver<Change>) -> Self {
         Self { plans, ..self }
     }
 
@@ -89,8 +89,8 @@ impl Node {
         loop {
             let mut event = tokio::select! {
                 event = poll_fn(|cx| self.endpoint.poll_event(cx)) => Some(event),
-                Some(plan) = self.plans.recv() => {
-                    reload(&mut agent, plan);
+                Some(change) = self.plans.recv() => {
+                    reload(&mut agent, change);
                     None
                 }
                 _ = retries.tick(), if waits => {
@@ -150,7 +150,8 @@ impl Node {
 }
 
 /// A fault in it must not cost the management thread, either.
-fn reload<B: Backend>(agent: &mut Agent<B>, plan: BootPlan) {
+fn reload<B: Backend>(agent: &mut Agent<B>, Change { plan, outcome }: Change) {
+    let tell = |became: Result<(), String>| outcome.into_iter().for_each(|outcome| drop(outcome.send(became.clone())));
     let told = match catch_unwind(AssertUnwindSafe(|| agent.reload(plan))) {
         Ok(Ok(done)) => {
             for what in &done.pending {
@@ -160,12 +161,14 @@ fn reload<B: Backend>(agent: &mut Agent<B>, plan: BootPlan) {
             let Reloaded { created, updated, replaced, deleted, .. } = done;
             let text = format!("{created} created, {updated} updated, {replaced} replaced, {deleted} deleted");
             router_engine::log!(LogModule::Agent, Level::Info, "Configuration reloaded: {text}");
+            tell(Ok(()));
             return;
         }
         Ok(Err(failure)) => failure.text,
         Err(_) => "a fault of the router".to_owned(),
     };
     router_engine::log!(LogModule::Agent, Level::Error, "Configuration not reloaded, nothing has changed: {told}");
+    tell(Err(told));
 }
 
 fn attached<E>(answer: Result<Attached, E>) -> Option<LinkId> {

@@ -14,7 +14,7 @@ mod sections;
 
 pub use check::{SetError, check_set, check_singletons_and_names};
 pub use order::BootPlan;
-pub use reload::Reloader;
+pub use reload::{Change, Reloader};
 
 use crate::attributes::Attributes;
 use crate::error::{ErrorClass, RouterError};

@@ -5,7 +5,7 @@ use adaptors::{clock, random};
 use router_engine::VERSION;
 use router_engine::core::Mode;
 use router_engine::vanflow::{Attribute, Attributes, Registry, SourceId};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The variable with the identity of the site.
 const SITE_ID: &str = "SKUPPER_SITE_ID";
@@ -21,8 +21,17 @@ const VARIABLES: [(&str, Attribute); 5] = [
     ("VERSION", Attribute::ImageVersion),
 ];
 
+/// What the process has found out itself.
+static SITE: OnceLock<String> = OnceLock::new();
+
+/// Says which site the router belongs to, whatever the environment says. Only before it starts, and only once.
+pub fn identify_site(id: &str) {
+    let _ = SITE.set(id.to_owned());
+}
+
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    let known = SITE.get().filter(|_| name == SITE_ID).cloned();
+    known.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
 }
 
 /// The identity of the site, if it has one.

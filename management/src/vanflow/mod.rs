@@ -9,6 +9,8 @@
 
 pub(crate) mod environment;
 
+pub use environment::identify_site;
+
 use crate::otlp::Spans;
 use adaptors::clock;
 use adaptors::runtime::Io;

@@ -1,0 +1,278 @@
+//! Credentials in files: made, renewed, or taken from where users have put them.
+//!
+//! What is made here is noted, with what it was made for, in `internal/certificates.json`. Files in `runtime` that are not
+//! noted there are somebody else's, and never overwritten by what is made.
+
+use super::home::{self, Home};
+use adaptors::tls::inspect;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use serde_json::{Map, Value, json};
+use site::{Certificate, Credential, Issuer, Key, Origin, Plan};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use time::{Duration, OffsetDateTime};
+
+/// How long certificates are good for: as long as Skupper's. Files for other sites are carried by hand.
+const LIFE: Duration = Duration::days(5 * 365);
+
+/// The same of authorities.
+const ISSUER_LIFE: Duration = Duration::days(10 * 365);
+
+/// How long before their end they are made anew.
+const RENEWAL: Duration = Duration::days(180);
+
+const NOTES: &str = "internal/certificates.json";
+
+const CA: &str = "ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// What became of the credentials of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Folders in `runtime/certs` that are not as they should be, and why.
+    pub(super) failed: BTreeMap<String, String>,
+    /// Resources that asked for them.
+    pub(super) faults: BTreeMap<Key, String>,
+    /// When certificates end, by their folders.
+    pub(super) expirations: BTreeMap<String, String>,
+}
+
+/// Makes what a plan asks for.
+pub(super) struct Maker<'a> {
+    home: &'a Home,
+    now: OffsetDateTime,
+    /// By folder: the certificate that was made, and what for.
+    notes: Map<String, Value>,
+}
+
+/// An authority that can sign.
+struct Authority {
+    pem: String,
+    issuer: rcgen::Issuer<'static, KeyPair>,
+}
+
+/// The files of a folder.
+type Files = BTreeMap<&'static str, Vec<u8>>;
+
+// === impl Maker ===
+
+impl<'a> Maker<'a> {
+    pub(super) fn new(home: &'a Home, now: OffsetDateTime) -> Self {
+        let notes = fs::read_to_string(home.path(NOTES)).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Self { home, now, notes: notes.unwrap_or_default() }
+    }
+
+    /// Makes and takes everything; what is not asked for any more and was made here goes.
+    pub(super) fn make(mut self, plan: &Plan) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut authorities = BTreeMap::new();
+        for (name, issuer) in &plan.issuers {
+            match self.authority(name, issuer) {
+                Ok(authority) => drop(authorities.insert(name.as_str(), authority)),
+                Err(error) => {
+                    let text = format!("the issuer {name}: {error}");
+                    outcome.faults.extend(issuer.owner.clone().map(|owner| (owner, text)));
+                }
+            }
+            outcome.note_end(name, &self.home.path("runtime/issuers").join(name));
+        }
+        for (name, credential) in &plan.credentials {
+            if let Err(error) = self.credential(name, credential, &authorities) {
+                let text = format!("the credentials {name}: {error}");
+                outcome.faults.extend(credential.owners.iter().map(|owner| (owner.clone(), text.clone())));
+                outcome.failed.insert(name.clone(), text);
+            }
+            outcome.note_end(name, &self.home.path("runtime/certs").join(name));
+        }
+        self.forget(plan);
+        let notes = serde_json::to_vec_pretty(&self.notes).unwrap_or_default();
+        if let Err(error) = home::renew(&self.home.path(NOTES), &notes) {
+            super::complain(&format!("{NOTES}: {error}"));
+        }
+        outcome
+    }
+
+    fn authority(&mut self, name: &str, issuer: &Issuer) -> io::Result<Authority> {
+        let folder = self.home.path("runtime/issuers").join(name);
+        match &issuer.origin {
+            Origin::Made(made) => self.own_authority(&format!("issuers/{name}"), &folder, made)?,
+            origin => self.take(&format!("issuers/{name}"), &folder, origin, &[CERTIFICATE, KEY])?,
+        }
+        let text = |file: &str| fs::read_to_string(folder.join(file)).map_err(|error| at(file, &error));
+        let (pem, key) = (text(CERTIFICATE)?, text(KEY)?);
+        let key =
+            KeyPair::from_pem(&key).map_err(|_| io::Error::other("tls.key holds no private key that can sign"))?;
+        let issuer = rcgen::Issuer::from_ca_cert_pem(&pem, key).map_err(other)?;
+        Ok(Authority { pem, issuer })
+    }
+
+    /// One that signs itself. Its key stays when it is renewed, so that what it has signed stays good.
+    fn own_authority(&mut self, label: &str, folder: &Path, made: &Certificate) -> io::Result<()> {
+        let request = json!({ "subject": made.subject });
+        if self.is_good(label, folder, &request) {
+            return Ok(());
+        }
+        let key = match fs::read_to_string(folder.join(KEY)) {
+            Ok(pem) => KeyPair::from_pem(&pem).map_err(other)?,
+            Err(_) => KeyPair::generate().map_err(other)?,
+        };
+        let mut params = self.params(&made.subject, &[], ISSUER_LIFE)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        let certificate = params.self_signed(&key).map_err(other)?.pem();
+        let files = Files::from([
+            (CA, certificate.clone().into()),
+            (CERTIFICATE, certificate.into()),
+            (KEY, key.serialize_pem().into()),
+        ]);
+        self.put(label, folder, files, request)
+    }
+
+    fn credential(
+        &mut self,
+        name: &str,
+        credential: &Credential,
+        authorities: &BTreeMap<&str, Authority>,
+    ) -> io::Result<()> {
+        let (label, folder) = (format!("certs/{name}"), self.home.path("runtime/certs").join(name));
+        let files: &[&'static str] = if credential.ca_only { &[CA] } else { &[CA, CERTIFICATE, KEY] };
+        let made = match &credential.origin {
+            Origin::Made(made) => made,
+            origin => return self.take(&label, &folder, origin, files),
+        };
+        let ca = made.ca.as_deref().unwrap_or_default();
+        let authority = authorities.get(ca).ok_or_else(|| io::Error::other(format!("there is no issuer {ca}")))?;
+        if credential.ca_only {
+            let files = Files::from([(CA, authority.pem.clone().into())]);
+            return self.put(&label, &folder, files, json!({ "ca": authority.pem }));
+        }
+        let Certificate { subject, hosts, server, client, .. } = made;
+        let request =
+            json!({"ca": authority.pem, "subject": subject, "hosts": hosts, "server": server, "client": client});
+        if self.is_good(&label, &folder, &request) {
+            return Ok(());
+        }
+        let mut params = self.params(subject, hosts, LIFE)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        if *server {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
+        if *client {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().map_err(other)?;
+        let certificate = params.signed_by(&key, &authority.issuer).map_err(other)?;
+        let files = Files::from([
+            (CA, authority.pem.clone().into()),
+            (CERTIFICATE, certificate.pem().into()),
+            (KEY, key.serialize_pem().into()),
+        ]);
+        self.put(&label, &folder, files, request)
+    }
+
+    fn params(&self, subject: &str, hosts: &[String], life: Duration) -> io::Result<CertificateParams> {
+        let mut params = CertificateParams::new(hosts.to_vec()).map_err(other)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, subject);
+        params.distinguished_name.push(DnType::OrganizationName, "skupper");
+        // Clocks of other hosts may be late.
+        params.not_before = self.now - Duration::hours(1);
+        params.not_after = self.now + life;
+        Ok(params)
+    }
+
+    /// Whether what is there was made for that, and lasts; or is somebody else's.
+    fn is_good(&self, label: &str, folder: &Path, request: &Value) -> bool {
+        let Ok(found) = fs::read_to_string(folder.join(CERTIFICATE)) else { return false };
+        let has_key = folder.join(KEY).is_file();
+        let note = self.notes.get(label).filter(|note| note["certificate"] == found.as_str());
+        let Some(note) = note else { return has_key };
+        has_key && note["request"] == *request && self.lasts(folder)
+    }
+
+    fn lasts(&self, folder: &Path) -> bool {
+        let end = inspect(&folder.join(CERTIFICATE)).ok().and_then(|chain| Some(chain.first()?.not_after));
+        end.is_some_and(|end| end - RENEWAL.whole_seconds() > self.now.unix_timestamp())
+    }
+
+    /// Writes files, the key last: whoever reads between two has the old ones or none that fit.
+    fn put(&mut self, label: &str, folder: &Path, files: Files, request: Value) -> io::Result<()> {
+        home::make_folder(folder)?;
+        // A certificate without its key is made anew at the next start; with another one it would look like a user's.
+        if files.get(KEY).is_some_and(|key| fs::read(folder.join(KEY)).is_ok_and(|old| old != *key)) {
+            fs::remove_file(folder.join(KEY))?;
+        }
+        for (name, octets) in &files {
+            home::renew(&folder.join(name), octets)?;
+        }
+        let certificate = files.get(CERTIFICATE).map(|pem| String::from_utf8_lossy(pem).into_owned());
+        self.notes.insert(label.to_owned(), json!({"certificate": certificate, "request": request}));
+        Ok(())
+    }
+
+    /// Takes what a user has brought.
+    fn take(&mut self, label: &str, folder: &Path, origin: &Origin, files: &[&'static str]) -> io::Result<()> {
+        let below = if label.starts_with("issuers/") { "input/issuers" } else { "input/certs" };
+        let mut taken = Files::new();
+        for name in files {
+            let octets = match origin {
+                Origin::Brought(brought) => {
+                    match home::read_credential(&self.home.path(below).join(brought).join(name)) {
+                        Ok(octets) => Some(octets),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                        Err(error) => return Err(at(name, &error)),
+                    }
+                }
+                Origin::Secret(secret) => secret.get(*name).cloned(),
+                Origin::Made(_) => None,
+            };
+            taken.extend(octets.map(|octets| (*name, octets)));
+        }
+        self.put(label, folder, taken, Value::Null)
+    }
+
+    /// Removes the folders that were made or taken for what is not there any more. Authorities stay: links that were
+    /// handed out depend on them.
+    fn forget(&mut self, plan: &Plan) {
+        let is_gone =
+            |label: &String| label.strip_prefix("certs/").is_some_and(|name| !plan.credentials.contains_key(name));
+        let gone: Vec<String> = self.notes.keys().filter(|label| is_gone(label)).cloned().collect();
+        for label in gone {
+            let folder = self.home.path("runtime").join(&label);
+            for file in [CA, CERTIFICATE, KEY] {
+                let _ = fs::remove_file(folder.join(file));
+            }
+            let _ = fs::remove_dir(folder);
+            self.notes.remove(&label);
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn note_end(&mut self, name: &str, folder: &Path) {
+        let chain = inspect(&folder.join(CERTIFICATE)).unwrap_or_default();
+        let end = chain.first().and_then(|certificate| OffsetDateTime::from_unix_timestamp(certificate.not_after).ok());
+        self.expirations.extend(end.map(|end| (name.to_owned(), super::shown_time(end))));
+    }
+}
+
+/// The files of a folder in `runtime/certs`.
+pub(super) fn files(folder: &PathBuf) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let read = |name: &&str| Ok(((*name).to_owned(), home::read_credential(&folder.join(name))?));
+    [CA, CERTIFICATE, KEY].iter().map(read).collect()
+}
+
+fn other(error: rcgen::Error) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+fn at(file: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{file}: {error}"))
+}

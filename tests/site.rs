@@ -1,0 +1,284 @@
+//! Sites that are set up from folders of resources alone.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod common;
+
+use common::{PATIENCE, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+const ROUTER: &str = env!("CARGO_BIN_EXE_skrouterd");
+
+/// A namespace's folder, and the site that runs there.
+struct Site {
+    home: PathBuf,
+    process: Option<Child>,
+}
+
+impl Site {
+    fn new(test: &str, name: &str) -> Self {
+        let home = std::env::temp_dir().join(format!("site-{}-{test}-{name}", std::process::id()));
+        fs::create_dir_all(home.join("input/resources")).unwrap();
+        let site = Self { home, process: None };
+        site.write("site.yaml", &resource("Site", name, ""));
+        site
+    }
+
+    fn resources(&self) -> PathBuf {
+        self.home.join("input/resources")
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.resources().join(file), text).unwrap();
+    }
+
+    fn remove(&self, file: &str) {
+        fs::remove_file(self.resources().join(file)).unwrap();
+    }
+
+    fn start(&mut self) {
+        let log = fs::File::create(self.home.join("log")).unwrap();
+        let mut command = Command::new(ROUTER);
+        command.args(["site", "--resources"]).arg(self.resources()).stderr(log).stdout(Stdio::null());
+        self.process = Some(command.spawn().unwrap());
+        eventually("the site runs", || self.condition("Site", "Running").as_deref() == Some("OK"));
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        let mut process = self.process.take().unwrap();
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        process.wait().unwrap().code()
+    }
+
+    fn read(&self, below: &str) -> String {
+        fs::read_to_string(self.home.join(below)).unwrap_or_default()
+    }
+
+    /// The first resource of a kind in the status file.
+    fn told(&self, kind: &str, name: &str) -> Value {
+        let status: Value = serde_json::from_str(&self.read("runtime/status.json")).unwrap_or_default();
+        let items = status["items"].as_array().cloned().unwrap_or_default();
+        let is_it = |item: &Value| item["kind"] == kind && (name.is_empty() || item["metadata"]["name"] == name);
+        items.into_iter().find(is_it).map(|item| item["status"].clone()).unwrap_or_default()
+    }
+
+    /// What a condition says.
+    fn condition(&self, kind: &str, condition: &str) -> Option<String> {
+        let status = self.told(kind, "");
+        let found = status["conditions"].as_array()?.iter().find(|c| c["type"] == condition)?;
+        found["message"].as_str().map(str::to_owned)
+    }
+
+    fn eventually_says(&self, kind: &str, name: &str, expected: &str) {
+        let says = || self.told(kind, name)["message"].as_str().is_some_and(|text| text.contains(expected));
+        let begun = std::time::Instant::now();
+        while !says() {
+            let (status, log) = (self.read("runtime/status.json"), self.read("log"));
+            assert!(begun.elapsed() < PATIENCE, "{kind} {name} does not say '{expected}': {status}\n{log}");
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn check(&self) -> (Option<i32>, String) {
+        let done = Command::new(ROUTER).args(["site", "check"]).arg(self.resources()).output().unwrap();
+        assert_eq!(String::from_utf8(done.stderr).unwrap(), "");
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.home);
+        }
+    }
+}
+
+fn resource(kind: &str, name: &str, spec: &str) -> String {
+    let spec = if spec.is_empty() { String::new() } else { format!("spec:\n{spec}") };
+    format!("apiVersion: skupper.io/v2alpha1\nkind: {kind}\nmetadata:\n  name: {name}\n{spec}")
+}
+
+fn access(port: u16) -> String {
+    let spec = format!("  bindHost: 127.0.0.1\n  roles:\n  - name: inter-router\n    port: {port}\n");
+    resource("RouterAccess", "west", &spec)
+}
+
+fn service(kind: &str, key: &str, port: u16) -> String {
+    resource(kind, "echo", &format!("  routingKey: {key}\n  host: 127.0.0.1\n  port: {port}\n"))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server that sends back what it gets; its port.
+fn echo() -> u16 {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in server.incoming() {
+            let mut client = client.unwrap();
+            thread::spawn(move || std::io::copy(&mut client.try_clone().unwrap(), &mut client));
+        }
+    });
+    port
+}
+
+/// Whether a word that is sent to the port comes back.
+fn echoes(port: u16) -> bool {
+    let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut word = [0; 4];
+    socket.write_all(b"word").is_ok() && socket.read_exact(&mut word).is_ok() && &word == b"word"
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Two sites with a service from the one to the other; the port of its clients.
+fn linked(test: &str) -> (Site, Site, u16) {
+    let (mut west, mut east) = (Site::new(test, "west"), Site::new(test, "east"));
+    west.write("access.yaml", &access(free_port()));
+    west.write("connector.yaml", &service("Connector", "echo", echo()));
+    west.start();
+    let link = west.read("runtime/links/link-west-127.0.0.1.yaml");
+    assert!(link.contains("kind: Secret") && link.contains("kind: Link"), "{link}");
+    let port = free_port();
+    east.write("link.yaml", &link);
+    east.write("listener.yaml", &service("Listener", "echo", port));
+    east.start();
+    (west, east, port)
+}
+
+#[test]
+fn two_sites_from_folders_alone_share_a_service() {
+    let (west, east, port) = linked("two");
+    east.eventually_says("Link", "link-west", "OK");
+    east.eventually_says("Listener", "echo", "OK");
+    eventually("an echo passes", || echoes(port));
+    // What they tell of each other takes some seconds: sources announce themselves every ten.
+    west.eventually_says("Connector", "echo", "OK");
+    eventually("west is known at east", || east.told("Link", "link-west")["remoteSiteName"] == "west");
+    eventually("two sites are there", || west.told("Site", "")["sitesInNetwork"] == 2);
+    let key = west.home.join("runtime/certs/west/tls.key");
+    assert_eq!((mode(&key), mode(key.parent().unwrap())), (0o600, 0o700));
+    for site in [&west, &east] {
+        let text = site.read("runtime/status.json") + &site.read("log");
+        assert!(!text.contains("PRIVATE KEY") && !text.contains("LS0tLS1CRUdJTi"), "nothing secret is told");
+    }
+}
+
+#[test]
+fn what_changes_in_the_folder_is_applied() {
+    let (west, east, port) = linked("changes");
+    eventually("an echo passes", || echoes(port));
+    // Another routing key: nobody is there, and then somebody is.
+    east.write("listener.yaml", &service("Listener", "other", port));
+    east.eventually_says("Listener", "echo", "No matching connectors");
+    eventually("the socket closes", || !listens(port));
+    let server = west.read("input/resources/connector.yaml").replace("routingKey: echo", "routingKey: other");
+    west.write("connector.yaml", &server);
+    eventually("an echo passes again", || echoes(port));
+    // A listener that goes takes its socket with it.
+    east.remove("listener.yaml");
+    eventually("the socket closes", || !listens(port));
+    assert_eq!(east.told("Listener", "echo"), Value::Null);
+    // Another one with TLS, for which a certificate is made.
+    let tls = service("Listener", "other", port) + "  tlsCredentials: echo-tls\n";
+    east.write("listener.json.yaml", &tls);
+    eventually("a certificate is made", || east.home.join("runtime/certs/echo-tls/tls.crt").is_file());
+    east.eventually_says("Listener", "echo", "OK");
+}
+
+#[test]
+fn what_is_wrong_is_told_and_the_rest_goes_on() {
+    let (_west, east, port) = linked("wrong");
+    eventually("an echo passes", || echoes(port));
+    assert_eq!(east.check().0, Some(0), "{}", east.check().1);
+    // Half of an edit: what was there stays.
+    east.write("listener.yaml", &service("Listener", "echo", port).replace("  port", "  port: x\n  prt"));
+    east.write("broken.yaml", "kind: [\n");
+    east.write("selector.yaml", &resource("Connector", "pods", "  routingKey: a\n  selector: app=a\n  port: 80\n"));
+    east.write("grant.yaml", &resource("AccessGrant", "grant", ""));
+    let other = resource("Listener", "far", "  routingKey: a\n  host: 203.0.113.1\n  port: 9\n");
+    east.write("far.yaml", &other);
+    east.eventually_says("Listener", "echo", "listener.yaml:8: spec.port is to be a number from 1 to 65535");
+    east.eventually_says("Listener", "echo", "stays in force");
+    east.eventually_says("Connector", "pods", "spec.selector needs Kubernetes");
+    east.eventually_says("AccessGrant", "grant", "tokens are issued by the Skupper controller");
+    east.eventually_says("Listener", "far", "cannot listen at 203.0.113.1:9");
+    assert!(echoes(port), "the rest goes on");
+    let (status, text) = east.check();
+    assert_eq!(status, Some(1), "{text}");
+    for told in ["broken.yaml:2: ", "listener.yaml:8: spec.port is to", "selector.yaml:7: spec.selector", "problems"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    east.write("listener.yaml", &service("Listener", "echo", port));
+    for file in ["broken.yaml", "selector.yaml", "grant.yaml", "far.yaml"] {
+        east.remove(file);
+    }
+    east.eventually_says("Listener", "echo", "OK");
+    assert_eq!(east.check().0, Some(0));
+    // Without a site everything stays as it was.
+    east.remove("site.yaml");
+    eventually("it is told", || east.read("log").contains("there is no Site any more"));
+    assert!(echoes(port));
+}
+
+#[test]
+fn a_site_that_starts_again_is_the_same() {
+    let (mut west, east, port) = linked("again");
+    eventually("an echo passes", || echoes(port));
+    let files =
+        ["issuers/skupper-site-ca/tls.crt", "certs/west/tls.crt", "certs/client-west/tls.key", "router/skrouterd.json"];
+    let read = |west: &Site| files.map(|file| west.read(&format!("runtime/{file}")));
+    let before = read(&west);
+    assert!(before.iter().all(|text| !text.is_empty()));
+    assert_eq!(west.stop(), Some(0));
+    assert_eq!(west.condition("Site", "Running").as_deref(), Some("The router does not run"));
+    west.start();
+    assert_eq!(read(&west), before);
+    east.eventually_says("Link", "link-west", "OK");
+    eventually("an echo passes again", || echoes(port));
+    // A certificate that the user brings is used, and not touched.
+    let brought = west.home.join("input/certs/west");
+    fs::create_dir_all(&brought).unwrap();
+    for file in ["ca.crt", "tls.crt", "tls.key"] {
+        fs::copy(west.home.join("runtime/certs/client-west").join(file), brought.join(file)).unwrap();
+    }
+    let client = west.read("runtime/certs/client-west/tls.crt");
+    eventually("it is taken", || west.read("runtime/certs/west/tls.crt") == client);
+}
+
+#[test]
+fn without_a_site_nothing_starts() {
+    let site = Site::new("none", "none");
+    site.write("site.yaml", "apiVersion: skupper.io/v2alpha1\nkind: Site\nmetadata:\n  name: Bad_Name\n");
+    let done = Command::new(ROUTER).args(["site", "-r"]).arg(site.resources()).output().unwrap();
+    let text = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text.contains("site.yaml:4: metadata.name 'Bad_Name' is to be"), "{text}");
+    assert!(text.contains("there is no sound Site in"), "{text}");
+    let done = Command::new(ROUTER).args(["site", "--help"]).output().unwrap();
+    assert!(String::from_utf8(done.stdout).unwrap().starts_with("Usage: "));
+    assert_eq!(done.status.code(), Some(0));
+}
