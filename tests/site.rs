@@ -270,6 +270,29 @@ fn a_site_that_starts_again_is_the_same() {
 }
 
 #[test]
+fn an_edge_site_uses_services_of_the_network() {
+    let (mut west, mut edge) = (Site::new("edge", "west"), Site::new("edge", "far"));
+    let access = access(free_port()) + &format!("  - name: edge\n    port: {}\n", free_port());
+    west.write("access.yaml", &access);
+    west.write("connector.yaml", &service("Connector", "second", echo()));
+    west.start();
+    edge.write("site.yaml", &resource("Site", "far", "  edge: true\n"));
+    edge.write("link.yaml", &west.read("runtime/links/link-west-127.0.0.1.yaml"));
+    let port = free_port();
+    let strategy = "  strategy: {priority: {routingKeys: [first, second]}}\n";
+    let spec = format!("  host: 127.0.0.1\n  port: {port}\n{strategy}");
+    edge.write("listener.yaml", &resource("MultiKeyListener", "any", &spec));
+    edge.start();
+    edge.eventually_says("Link", "link-west", "OK");
+    eventually("an echo passes", || echoes(port));
+    edge.eventually_says("MultiKeyListener", "any", "OK");
+    edge.eventually_says("Site", "", "OK");
+    edge.write("site.yaml", &resource("Site", "far", ""));
+    edge.eventually_says("Site", "", "takes effect when the site starts again");
+    assert!(echoes(port));
+}
+
+#[test]
 fn without_a_site_nothing_starts() {
     let site = Site::new("none", "none");
     site.write("site.yaml", "apiVersion: skupper.io/v2alpha1\nkind: Site\nmetadata:\n  name: Bad_Name\n");

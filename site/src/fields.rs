@@ -181,7 +181,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn map(&mut self, name: &str, complaints: &mut Complaints) -> Self {
         let path = self.named(name);
         match self.take(name) {
-            Some(member) => Self::of(&member.node, &path, complaints),
+            Some(member) => Self { line: member.line, ..Self::of(&member.node, &path, complaints) },
             None => Self::none(path, self.line),
         }
     }

@@ -100,6 +100,12 @@ impl Folder {
         self.site_resource()?.namespace.as_deref()
     }
 
+    /// Whether the site is to be an edge site.
+    #[must_use]
+    pub fn is_edge(&self) -> Option<bool> {
+        self.site().map(|(_, site)| site.edge)
+    }
+
     /// The identity that the site was given, if it was.
     #[must_use]
     pub fn site_id(&self) -> Option<&str> {
@@ -171,7 +177,7 @@ impl Reading {
             Found::Unknown => drop(self.broken.insert(complaints.file.clone(), texts(complaints))),
             Found::Faulty(key) => drop(self.faulty.insert(key, texts(complaints))),
             Found::List(items) => items.into_iter().for_each(|item| self.take(item, known, complaints)),
-            Found::Sound(resource) => self.add(resource, complaints),
+            Found::Sound(resource) => self.add(*resource, complaints),
         }
     }
 

@@ -22,13 +22,16 @@ mod tests;
 
 pub use folder::{Finding, Folder, Source};
 pub use network::{BEACONS, Discovered, Network};
-pub use plan::{Certificate, Credential, Entity, Handout, Issuer, Names, Origin, Plan, Surroundings};
+pub use plan::{Certificate, Credential, Entity, Handout, Issuer, Origin, Plan, Surroundings};
 pub use render::{handout, skrouterd_json};
 pub use resource::{Key, Kind};
 pub use status::{Observed, Remote, Service, SiteRecord, Statuses};
 
-/// Reads a text as a file of resources, and plans what it asks for.
-#[cfg(feature = "fuzzing")]
+/// Reads a text as a file of resources, plans what it asks for, and tells what became of it.
+///
+/// # Panics
+/// When the router could not read what is written for it.
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(text: &str) {
     let mut folder = Folder::default();
     folder.update(vec![Source { file: "a.yaml".to_owned(), text: Ok(text.to_owned()) }]);

@@ -13,9 +13,6 @@ const LOCAL: &str = "skupper-local";
 const SITE_CA: &str = "skupper-site-ca";
 const SERVICE_CA: &str = "skupper-service-ca";
 
-/// Names and addresses of this host.
-pub type Names = Vec<String>;
-
 /// What a plan has to know beside the resources.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -29,12 +26,14 @@ pub struct Surroundings {
     pub home: String,
     /// The version to be shown.
     pub version: String,
+    /// Whether the router that runs already is an edge router: that cannot change while it does.
+    pub is_edge: Option<bool>,
     /// The port for tools of this host.
     pub local_port: u16,
     /// The ports where links of routers and of edge routers come in, when the site asks for them itself.
     pub link_ports: (u16, u16),
     /// For certificates that do not say for whom they are.
-    pub names: Names,
+    pub names: Vec<String>,
     /// Folders in `input/certs`, and their files.
     pub certs: BTreeMap<String, BTreeSet<String>>,
     /// Folders in `input/issuers`.
@@ -156,9 +155,14 @@ impl Plan {
     #[must_use]
     pub fn new(folder: &Folder, surroundings: &Surroundings) -> Self {
         let Some((key, site)) = folder.site() else { return Self::default() };
-        let (site, name, key) = (site.clone(), key.name.clone(), key.clone());
+        let (mut site, key) = (site.clone(), key.clone());
+        let edge = surroundings.is_edge.unwrap_or(site.edge);
+        let is_other = std::mem::replace(&mut site.edge, edge) != edge;
         let mut planner = Planner { folder, surroundings, site, plan: Self::default(), sockets: HashMap::new() };
-        planner.frame(&name);
+        if is_other {
+            planner.fault(&key, "whether it is an edge site takes effect when the site starts again");
+        }
+        planner.frame(&key);
         planner.certificates();
         planner.accesses(&key);
         planner.links();
@@ -197,7 +201,7 @@ impl Planner<'_> {
     }
 
     /// What every site has.
-    fn frame(&mut self, name: &str) {
+    fn frame(&mut self, site: &Key) {
         let Surroundings { site_id, router_id, namespace, version, .. } = self.surroundings;
         let metadata = json!({"id": site_id, "version": version, "platform": "linux"}).to_string();
         let mode = if self.site.edge { "edge" } else { "interior" };
@@ -208,7 +212,7 @@ impl Planner<'_> {
             ("dataConnectionCount", json!(self.site.data_connections)),
             ("metadata", json!(metadata)),
         ]);
-        let site = attributes([
+        let record = attributes([
             ("name", json!(router_id)),
             ("platform", json!("linux")),
             ("namespace", json!(namespace)),
@@ -216,15 +220,14 @@ impl Planner<'_> {
         ]);
         let mut levels = BTreeMap::from([("ROUTER_CORE".to_owned(), "error+".to_owned())]);
         levels.extend(self.site.logging.iter().cloned());
-        let key = Key { kind: Kind::Site, name: name.to_owned() };
-        self.entity("router", Some(&key), None, router);
+        self.entity("router", Some(site), None, router);
         let address = attributes([("prefix", json!("mc")), ("distribution", json!("multicast"))]);
         self.entity("address", None, None, address);
         for (module, level) in levels {
             let log = attributes([("module", json!(module)), ("enable", json!(level))]);
             self.entity("log", None, None, log);
         }
-        self.entity("site", None, None, site);
+        self.entity("site", None, None, record);
     }
 
     // --- credentials

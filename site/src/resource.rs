@@ -165,13 +165,13 @@ pub(crate) enum Found {
     /// Nothing, or nothing that concerns a site.
     Nothing,
     /// A resource that is as it should be.
-    Sound(Resource),
+    Sound(Box<Resource>),
     /// A resource with something wrong.
     Faulty(Key),
     /// Something whose kind or name is not known.
     Unknown,
     /// Several.
-    List(Vec<Found>),
+    List(Vec<Self>),
 }
 
 // === impl Kind ===
@@ -323,7 +323,8 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
     if complaints.findings[known..].iter().any(|finding| finding.is_problem) {
         return Found::Faulty(key);
     }
-    Found::Sound(Resource { key, file: complaints.file.clone(), line: document.line, namespace, uid, spec })
+    let file = complaints.file.clone();
+    Found::Sound(Box::new(Resource { key, file, line: document.line, namespace, uid, spec }))
 }
 
 /// A label of RFC 1123.

@@ -11,7 +11,7 @@ use site::{Certificate, Credential, Issuer, Key, Origin, Plan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
 /// How long certificates are good for: as long as Skupper's. Files for other sites are carried by hand.
@@ -82,7 +82,10 @@ impl<'a> Maker<'a> {
         for (name, credential) in &plan.credentials {
             if let Err(error) = self.credential(name, credential, &authorities) {
                 let text = format!("the credentials {name}: {error}");
-                outcome.faults.extend(credential.owners.iter().map(|owner| (owner.clone(), text.clone())));
+                for owner in &credential.owners {
+                    // That of its issuer says more.
+                    outcome.faults.entry(owner.clone()).or_insert_with(|| text.clone());
+                }
                 outcome.failed.insert(name.clone(), text);
             }
             outcome.note_end(name, &self.home.path("runtime/certs").join(name));
@@ -264,7 +267,7 @@ impl Outcome {
 }
 
 /// The files of a folder in `runtime/certs`.
-pub(super) fn files(folder: &PathBuf) -> io::Result<BTreeMap<String, Vec<u8>>> {
+pub(super) fn files(folder: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let read = |name: &&str| Ok(((*name).to_owned(), home::read_credential(&folder.join(name))?));
     [CA, CERTIFICATE, KEY].iter().map(read).collect()
 }
@@ -275,4 +278,128 @@ fn other(error: rcgen::Error) -> io::Error {
 
 fn at(file: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use site::{Folder, Source, Surroundings};
+    use std::path::PathBuf;
+
+    const SITE: &str =
+        "apiVersion: skupper.io/v2alpha1\nkind: Site\nmetadata: {name: west}\nspec: {linkAccess: default}\n";
+
+    /// A namespace's folder that goes with its test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(test: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("site-certificates-{}-{test}", std::process::id()));
+            let scratch = Self(folder);
+            scratch.home().prepare().expect("folders");
+            scratch
+        }
+
+        fn home(&self) -> Home {
+            Home::find(Some(&self.0), None, "default")
+        }
+
+        fn make(&self, hosts: &[&str], days: i64) -> Outcome {
+            let mut folder = Folder::default();
+            folder.update(vec![Source { file: "a.yaml".to_owned(), text: Ok(SITE.to_owned()) }]);
+            let names = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let home = self.home();
+            let surroundings = Surroundings {
+                names,
+                certs: home.brought("input/certs"),
+                issuers: home.brought("input/issuers").into_keys().collect(),
+                ..Surroundings::default()
+            };
+            let now = OffsetDateTime::now_utc() + Duration::days(days);
+            Maker::new(&home, now).make(&Plan::new(&folder, &surroundings))
+        }
+
+        fn read(&self, below: &str) -> String {
+            fs::read_to_string(self.0.join(below)).expect("readable")
+        }
+
+        fn all(&self) -> [String; 4] {
+            [
+                "issuers/skupper-site-ca/tls.crt",
+                "issuers/skupper-site-ca/tls.key",
+                "certs/west/tls.crt",
+                "certs/west/ca.crt",
+            ]
+            .map(|file| self.read(&format!("runtime/{file}")))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_made_stays_until_it_is_asked_for_anew_or_ends() {
+        let scratch = Scratch::new("renewed");
+        let made = scratch.make(&["a"], 0);
+        assert!(made.faults.is_empty() && made.expirations.contains_key("west"), "{made:?}");
+        let first = scratch.all();
+        scratch.make(&["a"], 4 * 365);
+        assert_eq!(scratch.all(), first, "it lasts");
+        scratch.make(&["a", "b"], 0);
+        let second = scratch.all();
+        assert_eq!(second[..2], first[..2], "the authority is the same");
+        assert_ne!(second[2], first[2], "it is for another name, too");
+        scratch.make(&["a", "b"], 5 * 365 - 100);
+        let third = scratch.all();
+        assert_eq!(third[..2], second[..2]);
+        assert_ne!(third[2], second[2], "it would end soon");
+        scratch.make(&["a", "b"], 10 * 365 - 100);
+        let fourth = scratch.all();
+        assert_ne!(fourth[0], third[0]);
+        assert_eq!(fourth[1], third[1], "the key of the authority stays");
+        assert_eq!(fourth[3], fourth[0]);
+    }
+
+    #[test]
+    fn what_somebody_else_has_put_there_is_not_overwritten() {
+        let scratch = Scratch::new("foreign");
+        scratch.make(&["a"], 0);
+        let foreign = scratch.read("runtime/certs/client-west/tls.crt");
+        fs::write(scratch.0.join("runtime/certs/west/tls.crt"), &foreign).expect("written");
+        scratch.make(&["b"], 0);
+        assert_eq!(scratch.read("runtime/certs/west/tls.crt"), foreign);
+        fs::remove_file(scratch.0.join("runtime/certs/west/tls.key")).expect("there");
+        scratch.make(&["b"], 0);
+        assert_ne!(scratch.read("runtime/certs/west/tls.crt"), foreign, "it is of no use without a key");
+    }
+
+    #[test]
+    fn what_is_brought_is_taken_and_what_cannot_be_read_is_told() {
+        let scratch = Scratch::new("brought");
+        scratch.make(&["a"], 0);
+        let brought = scratch.0.join("input/issuers/skupper-site-ca");
+        fs::create_dir_all(&brought).expect("a folder");
+        for file in [CERTIFICATE, KEY] {
+            fs::copy(scratch.0.join("runtime/issuers/skupper-local-ca").join(file), brought.join(file))
+                .expect("copied");
+        }
+        let taken = scratch.make(&["a"], 0);
+        assert!(taken.failed.is_empty(), "{taken:?}");
+        assert_eq!(scratch.read("runtime/certs/west/ca.crt"), scratch.read("input/issuers/skupper-site-ca/tls.crt"));
+        fs::write(brought.join(KEY), "nonsense").expect("written");
+        let failed = scratch.make(&["a"], 0);
+        let texts: Vec<&str> = failed.failed.values().map(String::as_str).collect();
+        assert_eq!(
+            texts,
+            [
+                "the credentials client-west: there is no issuer skupper-site-ca",
+                "the credentials west: there is no issuer skupper-site-ca"
+            ]
+        );
+        let faults: Vec<String> = failed.faults.values().cloned().collect();
+        assert_eq!(faults, ["the issuer skupper-site-ca: tls.key holds no private key that can sign"]);
+    }
 }

@@ -195,7 +195,7 @@ pub(super) fn free_port(first: u16, taken: &BTreeSet<u16>) -> u16 {
 }
 
 /// Names and addresses by which other hosts may know this one.
-pub(super) fn own_names() -> site::Names {
+pub(super) fn own_names() -> Vec<String> {
     let mut names: Vec<String> =
         nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).into_iter().collect();
     for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// Changes that come together count as one: how long none may come, and how long they may go on.
@@ -50,6 +51,7 @@ pub(super) struct Keeper {
     /// What the router was told last.
     config: String,
     watch: Watch,
+    is_watched: bool,
 }
 
 /// What a plan has to know. Names and ports are those of the last run, where there was one.
@@ -72,6 +74,7 @@ pub(super) fn surroundings(home: &Home, folder: &Folder, namespace: &str) -> Sur
         namespace: namespace.to_owned(),
         home: shown(&home.path("")).trim_end_matches('/').to_owned(),
         version: VERSION.to_owned(),
+        is_edge: None,
         local_port: port("skupper-local-normal".to_owned(), 5671),
         link_ports,
         names: home::own_names(),
@@ -85,7 +88,7 @@ pub(super) fn surroundings(home: &Home, folder: &Folder, namespace: &str) -> Sur
 impl Keeper {
     pub(super) fn new(folders: Vec<PathBuf>, home: Home, folder: Folder, namespace: &str) -> io::Result<Self> {
         let surroundings = surroundings(&home, &folder, namespace);
-        let keeper = Self {
+        let mut keeper = Self {
             folders,
             home,
             folder,
@@ -96,6 +99,7 @@ impl Keeper {
             statuses: Statuses::default(),
             config: String::new(),
             watch: Watch::new()?,
+            is_watched: true,
         };
         // Before the first look, so that nothing is missed between the two.
         keeper.watch_folders();
@@ -114,6 +118,7 @@ impl Keeper {
         self.read();
         let config = self.prepare()?;
         self.adopt(config)?;
+        self.surroundings.is_edge = self.folder.is_edge();
         self.tell(&Observed::default());
         Ok(self.home.path(CONFIG))
     }
@@ -143,16 +148,27 @@ impl Keeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut days = interval(DAY);
         days.tick().await;
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return complain(&error.to_string()),
+        };
         loop {
             tokio::select! {
-                () = observer.listen() => {}
-                _ = ticks.tick() => observer.tick(),
+                () = observer.listen() => continue,
+                _ = ticks.tick() => {
+                    observer.tick();
+                    // A folder that was not there may be there again.
+                    if !self.is_watched && self.watch_folders() {
+                        self.apply(reloader).await;
+                    }
+                }
                 () = changed.notified() => {
                     let end = Instant::now() + RESTLESS;
                     while timeout_at(end.min(Instant::now() + QUIET), changed.notified()).await.is_ok() {}
                     self.apply(reloader).await;
                 }
                 _ = days.tick() => self.apply(reloader).await,
+                _ = hangup.recv() => self.apply(reloader).await,
             }
             self.tell(&observer.observed(self.site_id()));
         }
@@ -183,7 +199,8 @@ impl Keeper {
         self.faults.insert(Key { kind: Kind::Site, name: site }, format!("the router refuses what is new: {why}"));
     }
 
-    fn watch_folders(&self) {
+    /// Whether all folders are watched.
+    fn watch_folders(&mut self) -> bool {
         let below = |folder: &str| {
             let names = self.home.brought(folder).into_keys();
             names.map(|name| self.home.path(folder).join(name)).collect::<Vec<_>>()
@@ -191,11 +208,16 @@ impl Keeper {
         let inputs = ["input/certs", "input/issuers"];
         let own = inputs.map(|folder| self.home.path(folder)).into_iter();
         let folders = self.folders.iter().cloned().chain(own).chain(inputs.into_iter().flat_map(below));
+        let was_watched = std::mem::replace(&mut self.is_watched, true);
         for folder in folders {
             if let Err(error) = self.watch.folder(&folder) {
-                complain(&format!("{} is not watched: {error}", folder.display()));
+                self.is_watched = false;
+                if was_watched {
+                    complain(&format!("{} is not watched: {error}", folder.display()));
+                }
             }
         }
+        self.is_watched
     }
 
     /// Reads the resources. When a folder cannot be read, they stay as they were.
