@@ -114,6 +114,7 @@ install: release man completions
 	    install -D -m 644 packaging/sasl.conf $(DESTDIR)$(SYSCONFDIR)/sasl2/skrouterd.conf
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed 's|/usr/sbin|$(PREFIX)/sbin|; s|/etc/|$(SYSCONFDIR)/|' packaging/skrouterd.service > $(DESTDIR)$(UNITDIR)/skrouterd.service
+	sed 's|/usr/sbin|$(PREFIX)/sbin|' packaging/skrouterd-site@.service > $(DESTDIR)$(UNITDIR)/skrouterd-site@.service
 	install -m 644 packaging/skrouterd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/skrouterd.conf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/skrouterd/copyright
 

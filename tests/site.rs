@@ -290,6 +290,13 @@ fn an_edge_site_uses_services_of_the_network() {
     edge.write("site.yaml", &resource("Site", "far", ""));
     edge.eventually_says("Site", "", "takes effect when the site starts again");
     assert!(echoes(port));
+    edge.remove("listener.yaml");
+    eventually("the socket closes", || !listens(port));
+    edge.remove("link.yaml");
+    eventually("its credentials go", || !edge.home.join("runtime/certs/link-west-profile").exists());
+    let again = Command::new(ROUTER).args(["site", "-r"]).arg(edge.resources()).output().unwrap();
+    let text = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(1) && text.contains("another process is the site in"), "{text}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl<'a> Maker<'a> {
         Self { home, now, notes: notes.unwrap_or_default() }
     }
 
-    /// Makes and takes everything; what is not asked for any more and was made here goes.
+    /// Makes and takes everything.
     pub(super) fn make(mut self, plan: &Plan) -> Outcome {
         let mut outcome = Outcome::default();
         let mut authorities = BTreeMap::new();
@@ -90,12 +90,15 @@ impl<'a> Maker<'a> {
             }
             outcome.note_end(name, &self.home.path("runtime/certs").join(name));
         }
-        self.forget(plan);
+        self.note();
+        outcome
+    }
+
+    fn note(&self) {
         let notes = serde_json::to_vec_pretty(&self.notes).unwrap_or_default();
         if let Err(error) = home::renew(&self.home.path(NOTES), &notes) {
             super::complain(&format!("{NOTES}: {error}"));
         }
-        outcome
     }
 
     fn authority(&mut self, name: &str, issuer: &Issuer) -> io::Result<Authority> {
@@ -241,7 +244,7 @@ impl<'a> Maker<'a> {
 
     /// Removes the folders that were made or taken for what is not there any more. Authorities stay: links that were
     /// handed out depend on them.
-    fn forget(&mut self, plan: &Plan) {
+    pub(super) fn forget(mut self, plan: &Plan) {
         let is_gone =
             |label: &String| label.strip_prefix("certs/").is_some_and(|name| !plan.credentials.contains_key(name));
         let gone: Vec<String> = self.notes.keys().filter(|label| is_gone(label)).cloned().collect();
@@ -253,6 +256,7 @@ impl<'a> Maker<'a> {
             let _ = fs::remove_dir(folder);
             self.notes.remove(&label);
         }
+        self.note();
     }
 }
 

@@ -8,6 +8,7 @@
 //!  internal          what was made here     runtime/status.json
 //! ```
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use site::Source;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,16 @@ impl Home {
             make_folder(&self.path(folder))?;
         }
         Ok(())
+    }
+
+    /// Keeps other processes from being this site, for as long as the value is there.
+    ///
+    /// # Errors
+    /// When one is it already.
+    pub(super) fn occupy(&self) -> io::Result<Flock<fs::File>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path("internal/lock"))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| io::Error::other(format!("another process is the site in {}", self.0.display())))
     }
 
     /// What the configuration of the last run tells.

@@ -119,6 +119,7 @@ impl Keeper {
         let config = self.prepare()?;
         self.adopt(config)?;
         self.surroundings.is_edge = self.folder.is_edge();
+        self.forget();
         self.tell(&Observed::default());
         Ok(self.home.path(CONFIG))
     }
@@ -187,7 +188,7 @@ impl Keeper {
             Ok(()) => reloader.apply().await.ok().and_then(Result::err),
             Err(error) => Some(error.to_string()),
         };
-        let Some(why) = is_refused else { return };
+        let Some(why) = is_refused else { return self.forget() };
         complain(&format!("the router refuses what is new: {why}"));
         // What the file says is what the router does: the next start begins there.
         let restored = home::write(&self.home.path(CONFIG), former.as_bytes());
@@ -302,6 +303,11 @@ impl Keeper {
         home::write(&self.home.path(CONFIG), config.as_bytes())?;
         self.config = config;
         Ok(())
+    }
+
+    /// Removes the credentials that the router does not use any more.
+    fn forget(&self) {
+        Maker::new(&self.home, OffsetDateTime::now_utc()).forget(&self.plan);
     }
 
     /// Links for other sites; those that lead nowhere any more go.

@@ -143,6 +143,7 @@ fn start(options: &Options) -> Result<server::Ending, StartError> {
     }
     let failed = |error: io::Error| StartError(error.to_string());
     home.prepare().map_err(failed)?;
+    let _lock = home.occupy().map_err(failed)?;
     let mut keeper = Keeper::new(folders, home, folder, &namespace).map_err(failed)?;
     management::vanflow::identify_site(keeper.site_id());
     let config = keeper.begin().map_err(failed)?;
