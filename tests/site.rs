@@ -179,6 +179,8 @@ fn two_sites_from_folders_alone_share_a_service() {
     west.eventually_says("Connector", "echo", "OK");
     eventually("west is known at east", || east.told("Link", "link-west")["remoteSiteName"] == "west");
     eventually("two sites are there", || west.told("Site", "")["sitesInNetwork"] == 2);
+    let site: Value = serde_json::from_str(&west.read("runtime/resources/Site-west.yaml")).unwrap();
+    assert_eq!(site["metadata"]["uid"], west.told("Site", "")["network"][0]["id"]);
     let key = west.home.join("runtime/certs/west/tls.key");
     assert_eq!((mode(&key), mode(key.parent().unwrap())), (0o600, 0o700));
     for site in [&west, &east] {
@@ -240,7 +242,8 @@ fn what_is_wrong_is_told_and_the_rest_goes_on() {
     assert_eq!(east.check().0, Some(0));
     // Without a site everything stays as it was.
     east.remove("site.yaml");
-    eventually("it is told", || east.read("log").contains("there is no Site any more"));
+    east.eventually_says("Listener", "echo", "there is no Site: what was in force before stays so");
+    assert!(east.read("log").contains("Site: nothing is applied: there is no Site"), "{}", east.read("log"));
     assert!(echoes(port));
 }
 

@@ -214,6 +214,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A member as it is.
+    pub(crate) fn json(&self, name: &str) -> Option<serde_json::Value> {
+        self.members.iter().find(|member| member.name == name).map(|member| member.node.json())
+    }
+
     /// Whether there is a member of that name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.name == name && member.node.value != Value::Null)

@@ -112,6 +112,11 @@ impl Folder {
         self.site_resource()?.uid.as_deref()
     }
 
+    /// All resources that are in force.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.resources.keys()
+    }
+
     /// Where a resource is, and its line.
     #[must_use]
     pub fn place(&self, key: &Key) -> Option<(&str, usize)> {

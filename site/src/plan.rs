@@ -125,6 +125,8 @@ pub struct Plan {
     pub handouts: Vec<Handout>,
     /// What cannot be done, and why. The resource is there, and is not applied.
     pub faults: BTreeMap<Key, String>,
+    pub(crate) namespace: String,
+    pub(crate) site_id: String,
     pub(crate) endpoints: BTreeMap<Key, Vec<(&'static str, String, u16)>>,
 }
 
@@ -158,7 +160,9 @@ impl Plan {
         let (mut site, key) = (site.clone(), key.clone());
         let edge = surroundings.is_edge.unwrap_or(site.edge);
         let is_other = std::mem::replace(&mut site.edge, edge) != edge;
-        let mut planner = Planner { folder, surroundings, site, plan: Self::default(), sockets: HashMap::new() };
+        let (namespace, site_id) = (surroundings.namespace.clone(), surroundings.site_id.clone());
+        let plan = Self { namespace, site_id, ..Self::default() };
+        let mut planner = Planner { folder, surroundings, site, plan, sockets: HashMap::new() };
         if is_other {
             planner.fault(&key, "whether it is an edge site takes effect when the site starts again");
         }

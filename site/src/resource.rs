@@ -58,6 +58,8 @@ pub(crate) struct Resource {
     pub(crate) namespace: Option<String>,
     pub(crate) uid: Option<String>,
     pub(crate) spec: Spec,
+    /// The same as it was written, where it may be shown.
+    pub(crate) shown: Option<serde_json::Value>,
 }
 
 /// What a resource asks for.
@@ -317,6 +319,7 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
         complaints.problem(kind_line, refusal);
         return Found::Faulty(key);
     }
+    let shown = fields.json("spec").filter(|_| kind != Kind::Secret);
     let spec = read_spec(kind, &mut fields, complaints);
     fields.skip(&["status"]);
     fields.finish(complaints);
@@ -324,7 +327,7 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
         return Found::Faulty(key);
     }
     let file = complaints.file.clone();
-    Found::Sound(Box::new(Resource { key, file, line: document.line, namespace, uid, spec }))
+    Found::Sound(Box::new(Resource { key, file, line: document.line, namespace, uid, spec, shown }))
 }
 
 /// A label of RFC 1123.

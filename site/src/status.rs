@@ -2,9 +2,9 @@
 
 use crate::folder::Folder;
 use crate::plan::Plan;
-use crate::resource::{Key, Kind, Spec, VERSION};
+use crate::resource::{Key, Kind, Spec};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is of a routing key at other sites.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Observed {
 pub struct Statuses {
     /// Since when each condition is as it is.
     since: BTreeMap<(Key, &'static str), (bool, String)>,
-    told: String,
+    items: Vec<Value>,
 }
 
 /// How a condition stands.
@@ -85,27 +85,39 @@ struct Status {
 // === impl Statuses ===
 
 impl Statuses {
-    /// The text of the status file, if it is another than before.
-    pub fn update(&mut self, folder: &Folder, plan: &Plan, observed: &Observed, now: &str) -> Option<&str> {
+    /// Finds out how all resources stand; whether anything is otherwise than before.
+    pub fn update(&mut self, folder: &Folder, plan: &Plan, observed: &Observed, now: &str) -> bool {
         let view = View { folder, plan, observed };
         let keys = folder.resources.keys().chain(folder.faulty.keys()).chain(plan.endpoints.keys());
-        let keys: std::collections::BTreeSet<&Key> = keys.collect();
+        let keys: BTreeSet<&Key> = keys.collect();
         self.since.retain(|(key, _), _| keys.contains(key));
         let mut items = Vec::new();
         for key in keys {
             let Some(status) = view.status(key) else { continue };
-            items.push(self.item(key, folder, status, now));
+            items.push(self.item(key, &view, status, now));
         }
-        let told = json!({"apiVersion": "v1", "kind": "List", "items": items});
-        let told = serde_json::to_string_pretty(&told).unwrap_or_default() + "\n";
-        if told == self.told {
-            return None;
-        }
-        self.told = told;
-        Some(&self.told)
+        let is_new = items != self.items;
+        self.items = items;
+        is_new
     }
 
-    fn item(&mut self, key: &Key, folder: &Folder, status: Status, now: &str) -> Value {
+    /// The text of a file that tells the state of all resources.
+    #[must_use]
+    pub fn list(&self) -> String {
+        text(&json!({"apiVersion": "v1", "kind": "List", "items": self.items}))
+    }
+
+    /// A file for each resource, as Skupper's tools read them, and its text: JSON, which is YAML.
+    #[must_use]
+    pub fn files(&self) -> BTreeMap<String, String> {
+        let name = |item: &Value| {
+            let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            format!("{}-{}.yaml", word(&item["kind"]), word(&item["metadata"]["name"]))
+        };
+        self.items.iter().map(|item| (name(item), text(item))).collect()
+    }
+
+    fn item(&mut self, key: &Key, view: &View<'_>, status: Status, now: &str) -> Value {
         let ready = status.ready();
         let conditions: Vec<Value> = status
             .conditions
@@ -131,18 +143,31 @@ impl Statuses {
         told.insert("message".to_owned(), json!(ready.message()));
         told.insert("conditions".to_owned(), json!(conditions));
         told.extend(status.more);
-        let mut metadata = Map::from_iter([("name".to_owned(), json!(key.name))]);
-        if let Some((file, line)) = folder.place(key) {
-            metadata
-                .insert("annotations".to_owned(), json!({"skrouterd/file": file, "skrouterd/line": line.to_string()}));
+        let mut metadata = Map::from_iter([
+            ("name".to_owned(), json!(key.name)),
+            ("namespace".to_owned(), json!(view.plan.namespace)),
+        ]);
+        if key.kind == Kind::Site {
+            metadata.insert("uid".to_owned(), json!(view.plan.site_id));
         }
-        json!({
-            "apiVersion": if key.kind == Kind::Secret { "v1" } else { VERSION },
-            "kind": key.kind.name(),
-            "metadata": metadata,
-            "status": told,
-        })
+        if let Some((file, line)) = view.folder.place(key) {
+            let place = json!({"skrouterd/file": file, "skrouterd/line": line.to_string()});
+            metadata.insert("annotations".to_owned(), place);
+        }
+        let mut item = Map::from_iter([
+            ("apiVersion".to_owned(), json!(key.kind.api_version())),
+            ("kind".to_owned(), json!(key.kind.name())),
+            ("metadata".to_owned(), json!(metadata)),
+        ]);
+        let resource = view.folder.resources.get(key);
+        item.extend(resource.and_then(|resource| Some(("spec".to_owned(), resource.shown.clone()?))));
+        item.insert("status".to_owned(), json!(told));
+        Value::Object(item)
     }
+}
+
+fn text(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 // === impl State ===
@@ -259,13 +284,17 @@ impl View<'_> {
             conditions.push(("Resolved", State::ready_or(!all.is_empty(), "Pending")));
         }
         let issuer = site.default_issuer.as_deref().unwrap_or("skupper-site-ca");
-        let own = SiteRecord { name: key.name.clone(), platform: "linux".to_owned(), ..SiteRecord::default() };
-        let others = self.observed.sites.iter().map(|(id, site)| (Some(id), site));
-        let sites = [(None, &own)].into_iter().chain(others);
+        let own = SiteRecord {
+            name: key.name.clone(),
+            namespace: self.plan.namespace.clone(),
+            platform: "linux".to_owned(),
+            ..SiteRecord::default()
+        };
+        let sites = [(&self.plan.site_id, &own)].into_iter().chain(&self.observed.sites);
         let network: Vec<Value> = sites
             .map(|(id, site)| {
                 let members = [
-                    ("id", id.map_or("", String::as_str)),
+                    ("id", id),
                     ("name", &site.name),
                     ("namespace", &site.namespace),
                     ("platform", &site.platform),

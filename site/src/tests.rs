@@ -57,8 +57,8 @@ fn fault(plan: &Plan, kind: Kind, name: &str) -> String {
 
 fn told(folder: &Folder, plan: &Plan, observed: &Observed, kind: &str) -> Value {
     let mut statuses = Statuses::default();
-    let text = statuses.update(folder, plan, observed, "2026-01-01T00:00:00Z").expect("it is new").to_owned();
-    let list: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(statuses.update(folder, plan, observed, "2026-01-01T00:00:00Z"));
+    let list: Value = serde_json::from_str(&statuses.list()).expect("JSON");
     list["items"].as_array().expect("a list").iter().find(|item| item["kind"] == kind).expect("there")["status"].clone()
 }
 
@@ -338,13 +338,11 @@ fn conditions_keep_their_time() {
     let plan = Plan::new(&folder, &surroundings());
     let mut statuses = Statuses::default();
     let running = Observed { is_running: true, ..Observed::default() };
-    let first = statuses.update(&folder, &plan, &Observed::default(), "1").expect("new").to_owned();
-    assert!(
-        first.contains("\"lastTransitionTime\": \"1\"")
-            && statuses.update(&folder, &plan, &Observed::default(), "2").is_none()
-    );
-    let text = statuses.update(&folder, &plan, &running, "3").expect("new");
-    let list: Value = serde_json::from_str(text).expect("JSON");
+    assert!(statuses.update(&folder, &plan, &Observed::default(), "1"));
+    assert!(statuses.list().contains("\"lastTransitionTime\": \"1\""));
+    assert!(!statuses.update(&folder, &plan, &Observed::default(), "2"), "nothing has changed");
+    assert!(statuses.update(&folder, &plan, &running, "3"));
+    let list: Value = serde_json::from_str(&statuses.list()).expect("JSON");
     let site = list["items"].as_array().expect("a list").iter().find(|item| item["kind"] == "Site").expect("there");
     let times: Vec<_> = site["status"]["conditions"]
         .as_array()
@@ -353,6 +351,28 @@ fn conditions_keep_their_time() {
         .map(|c| c["lastTransitionTime"].clone())
         .collect();
     assert_eq!(times, [json!("1"), json!("3"), json!("3")]);
+}
+
+#[test]
+fn each_resource_has_a_file_that_tools_of_skupper_read() {
+    let link = resource(
+        "Link",
+        "l",
+        "  tlsCredentials: c\n  cost: 2\n  endpoints:\n  - {name: edge, host: east, port: '45671'}\n",
+    );
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\ndata: {ca.crt: YQ==}\n";
+    let folder = folder(&[&SITE.replace("west", "w"), &link, secret]);
+    let mut statuses = Statuses::default();
+    statuses.update(&folder, &Plan::new(&folder, &surroundings()), &Observed::default(), "1");
+    let files = statuses.files();
+    let names: Vec<&String> = files.keys().collect();
+    assert_eq!(names, ["Link-l.yaml", "RouterAccess-skupper-local.yaml", "Site-w.yaml"]);
+    let mut again = Folder::default();
+    again.update(files.iter().map(|(name, text)| source(name, text)).collect());
+    assert_eq!(problems(&again), ["RouterAccess-skupper-local.yaml:1: spec.roles is missing"]);
+    let link: Value = serde_json::from_str(&files["Link-l.yaml"]).expect("JSON");
+    assert_eq!((&link["spec"]["cost"], &link["spec"]["endpoints"][0]["port"]), (&json!(2), &json!("45671")));
+    assert_eq!(link["metadata"]["namespace"], "default");
 }
 
 /// All kinds of resources, to be damaged.

@@ -97,6 +97,25 @@ fn fault<T>(line: usize, text: &str) -> Result<T, Fault> {
     Err(Fault { line, text: text.to_owned() })
 }
 
+// === impl Node ===
+
+impl Node {
+    /// The same in JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Scalar { text, is_plain } => match (is_plain, &**text, text.parse::<i64>()) {
+                (true, "true", _) => true.into(),
+                (true, "false", _) => false.into(),
+                (true, _, Ok(number)) => number.into(),
+                _ => text.as_str().into(),
+            },
+            Value::List(items) => items.iter().map(Self::json).collect(),
+            Value::Map(members) => members.iter().map(|member| (member.name.clone(), member.node.json())).collect(),
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl Reader {

@@ -5,7 +5,7 @@
 //!  input/certs       credentials, and       runtime/certs    credentials in use
 //!  input/issuers     authorities, that      runtime/issuers  authorities in use
 //!                    users bring            runtime/links    links for other sites
-//!  internal          what was made here     runtime/status.json
+//!  internal          what was made here     runtime/resources, runtime/status.json: how it stands
 //! ```
 
 use nix::fcntl::{Flock, FlockArg};
@@ -66,10 +66,13 @@ impl Home {
         for folder in ["input/resources", "input/certs", "input/issuers"] {
             fs::create_dir_all(self.path(folder))?;
         }
-        for folder in ["runtime/router", "runtime/certs", "runtime/issuers", "runtime/links", "internal"] {
+        for folder in
+            ["runtime/router", "runtime/certs", "runtime/issuers", "runtime/links", "runtime/resources", "internal"]
+        {
             make_folder(&self.path(folder))?;
         }
-        Ok(())
+        // For Skupper's tools.
+        renew(&self.path("internal/platform.yaml"), b"platform: linux\n").map(drop)
     }
 
     /// Keeps other processes from being this site, for as long as the value is there.

@@ -36,6 +36,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const CONFIG: &str = "runtime/router/skrouterd.json";
 const CANDIDATE: &str = "runtime/router/candidate.json";
 const STATUS: &str = "runtime/status.json";
+/// Where Skupper's tools look for the same, a file for each resource.
+const STATES: &str = "runtime/resources";
 
 /// See the module documentation.
 pub(super) struct Keeper {
@@ -232,14 +234,13 @@ impl Keeper {
             let level = if finding.is_problem { Level::Error } else { Level::Warning };
             router_engine::log!(LogModule::Agent, level, "Site: {finding}");
         }
-        if self.folder.site_name().is_none() {
-            complain("there is no Site any more: nothing is applied");
-        }
     }
 
     /// Makes a plan, the credentials and the links for other sites; the text of the router's configuration.
     fn prepare(&mut self) -> io::Result<String> {
         if self.folder.site_name().is_none() {
+            let text = "there is no Site: what was in force before stays so";
+            self.faults = self.folder.keys().map(|key| (key.clone(), text.to_owned())).collect();
             return Err(io::Error::other("there is no Site"));
         }
         self.surroundings.certs = self.home.brought("input/certs");
@@ -334,9 +335,25 @@ impl Keeper {
         let observed =
             Observed { faults: self.faults.clone(), expirations: self.expirations.clone(), ..observed.clone() };
         let now = shown_time(OffsetDateTime::now_utc());
-        let Some(text) = self.statuses.update(&self.folder, &self.plan, &observed, &now) else { return };
-        if let Err(error) = home::write(&self.home.path(STATUS), text.as_bytes()) {
+        if !self.statuses.update(&self.folder, &self.plan, &observed, &now) {
+            return;
+        }
+        if let Err(error) = self.write_status() {
             complain(&format!("{STATUS}: {error}"));
         }
+    }
+
+    fn write_status(&self) -> io::Result<()> {
+        home::write(&self.home.path(STATUS), self.statuses.list().as_bytes())?;
+        let (folder, files) = (self.home.path(STATES), self.statuses.files());
+        for (name, text) in &files {
+            home::renew(&folder.join(name), text.as_bytes())?;
+        }
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if !files.contains_key(&*entry.file_name().to_string_lossy()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Observer {
     reply_to: String,
     /// The sources of records that are listened to.
     sources: HashMap<String, LinkId>,
+    /// Where the own router's records go, which tell nothing new.
+    own: Option<String>,
     network: Network,
     /// Connectors: host and port, and why there is no connection.
     connectors: BTreeMap<String, (String, Option<String>)>,
@@ -95,6 +97,7 @@ impl Observer {
             beacons: beacons.link,
             reply_to: replies.source.unwrap_or_default(),
             sources: HashMap::new(),
+            own: io.router().records().map(|records| format!("mc/sfe.{}", records.router())),
             network: Network::default(),
             connectors: BTreeMap::new(),
             listeners: BTreeMap::new(),
@@ -192,6 +195,9 @@ impl Observer {
 
     /// Listens to a source, and asks it for all that it has told before.
     fn discover(&mut self, Discovered { address, direct }: Discovered) {
+        if self.own.as_ref() == Some(&address) {
+            return;
+        }
         let [Ok(attached)] =
             self.endpoint.attach([Attach::receiver(&address, &address).with_credit(CREDIT)], clock::now())
         else {
