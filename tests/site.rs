@@ -302,6 +302,34 @@ fn an_edge_site_uses_services_of_the_network() {
     assert!(again.status.code() == Some(1) && text.contains("another process is the site in"), "{text}");
 }
 
+/// The C router, if `UPSTREAM_SKROUTERD` says where it is.
+fn c_router(site: &Site) -> Option<Child> {
+    let Some(program) = std::env::var_os("UPSTREAM_SKROUTERD").filter(|program| !program.is_empty()) else {
+        eprintln!("left out: UPSTREAM_SKROUTERD is not set");
+        return None;
+    };
+    let mut command = Command::new(program);
+    command.args(std::env::var("UPSTREAM_ARGS").unwrap_or_default().split_whitespace());
+    command.envs(std::env::var("UPSTREAM_PYTHONPATH").map(|path| ("PYTHONPATH", path)));
+    command.arg("-c").arg(site.home.join("runtime/router/skrouterd.json"));
+    let id = site.told("Site", "")["network"][0]["id"].as_str().unwrap().to_owned();
+    Some(command.env("SKUPPER_SITE_ID", id).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+#[test]
+fn the_c_router_takes_what_is_made_for_a_site() {
+    let (west, mut east, port) = linked("upstream");
+    eventually("an echo passes", || echoes(port));
+    assert_eq!(east.stop(), Some(0));
+    east.process = c_router(&east);
+    if east.process.is_none() {
+        return;
+    }
+    eventually("an echo passes through the C router", || echoes(port));
+    west.eventually_says("Connector", "echo", "OK");
+    eventually("it tells of its site", || west.told("Site", "")["network"][1]["name"] == "east");
+}
+
 #[test]
 fn without_a_site_nothing_starts() {
     let site = Site::new("none", "none");

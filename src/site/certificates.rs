@@ -5,12 +5,15 @@
 
 use super::home::{self, Home};
 use adaptors::tls::inspect;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+};
 use serde_json::{Map, Value, json};
 use site::{Certificate, Credential, Issuer, Key, Origin, Plan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
@@ -183,9 +186,12 @@ impl<'a> Maker<'a> {
 
     fn params(&self, subject: &str, hosts: &[String], life: Duration) -> io::Result<CertificateParams> {
         let mut params = CertificateParams::new(hosts.to_vec()).map_err(other)?;
+        // Routers that use Proton look for addresses among the names only.
+        for address in hosts.iter().filter(|host| host.parse::<IpAddr>().is_ok()) {
+            params.subject_alt_names.push(SanType::DnsName(address.as_str().try_into().map_err(other)?));
+        }
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, subject);
-        params.distinguished_name.push(DnType::OrganizationName, "skupper");
         // Clocks of other hosts may be late.
         params.not_before = self.now - Duration::hours(1);
         params.not_after = self.now + life;
