@@ -32,14 +32,22 @@ enum Query {
     Connections,
 }
 
+/// A source of records that is listened to.
+struct Listening {
+    link: LinkId,
+    /// Where it takes commands, until it has been asked for all that it has told before. It is asked once something comes
+    /// from it: what it tells before it knows of the link is lost.
+    direct: Option<String>,
+}
+
 /// See the module documentation.
 pub(super) struct Observer {
     endpoint: Endpoint,
     out: LinkId,
     beacons: LinkId,
     reply_to: String,
-    /// The sources of records that are listened to.
-    sources: HashMap<String, LinkId>,
+    /// The sources of records that are listened to, by the addresses of their records.
+    sources: HashMap<String, Listening>,
     /// Where the own router's records go, which tell nothing new.
     own: Option<String>,
     network: Network,
@@ -122,8 +130,8 @@ impl Observer {
     /// Asks for what is not told by itself, and lets sources go that have not been heard of for long.
     pub(super) fn tick(&mut self) {
         for address in self.network.tick() {
-            if let Some(link) = self.sources.remove(&address) {
-                self.endpoint.detach(link, None);
+            if let Some(source) = self.sources.remove(&address) {
+                self.endpoint.detach(source.link, None);
             }
         }
         for query in Query::ALL {
@@ -187,13 +195,18 @@ impl Observer {
             Body::Value(body) => body,
             _ => Value::Null,
         };
-        match self.sources.iter().find(|(_, source)| **source == link) {
-            Some((address, _)) => self.network.on_records(address, &body),
+        match self.sources.iter_mut().find(|(_, source)| source.link == link) {
+            Some((address, source)) => {
+                self.network.on_records(address, &body);
+                if let Some(direct) = source.direct.take() {
+                    self.flush(&direct);
+                }
+            }
             None => self.on_reply(message.properties.correlation_id.as_str().unwrap_or_default(), &body),
         }
     }
 
-    /// Listens to a source, and asks it for all that it has told before.
+    /// Listens to a source.
     fn discover(&mut self, Discovered { address, direct }: Discovered) {
         if self.own.as_ref() == Some(&address) {
             return;
@@ -203,11 +216,15 @@ impl Observer {
         else {
             return;
         };
-        self.sources.insert(address, attached.link);
+        self.sources.insert(address, Listening { link: attached.link, direct: Some(direct) });
+    }
+
+    /// Asks a source for all that it has told before.
+    fn flush(&mut self, direct: &str) {
         let properties =
-            Properties { to: Some(direct.clone()), subject: Some("FLUSH".to_owned()), ..Properties::default() };
+            Properties { to: Some(direct.to_owned()), subject: Some("FLUSH".to_owned()), ..Properties::default() };
         let message = MessageBuilder::new().header(&Header::default()).properties(&properties).value(Value::Null);
-        self.endpoint.send(self.out, Payload::One(message), Envelope::to(&direct).settled());
+        self.endpoint.send(self.out, Payload::One(message), Envelope::to(direct).settled());
     }
 
     fn on_reply(&mut self, correlation_id: &str, body: &Value) {
