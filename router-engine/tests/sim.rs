@@ -3,7 +3,8 @@
 //! prints what the routers log.
 #![expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
 
-use router_engine::core::AddressConfig;
+use router_engine::core::action::Direction;
+use router_engine::core::{AddressConfig, AutoLinkConfig, AutoLinkPeer};
 use router_engine::forward::Treatment;
 use router_engine::log::{Level, LogModule, Record, observe, set_mask};
 use router_engine::port::Liveness;
@@ -334,4 +335,68 @@ fn services(count: u64, params: service_scenario::Params) {
         })
         .collect();
     assert!(summaries.iter().map(|s| s.whole).sum::<usize>() > 0, "nothing happened");
+}
+
+/// An auto-link for a router.
+fn incoming(peer: &str, address: Option<&str>, external: &str) -> AutoLinkConfig {
+    let (address, external_address) = (address.map(str::to_owned), Some(external.to_owned()));
+    let peer = Some(AutoLinkPeer::Container(peer.to_owned()));
+    AutoLinkConfig { name: None, direction: Direction::In, address, external_address, peer }
+}
+
+/// Two networks, each of a router at its border, one behind it, and an edge router. The second has a service that the
+/// first knows by another name. Returns the connector between them.
+fn two_networks(sim: &mut Sim) -> usize {
+    let border = [incoming("Y1", None, "_xtopo/x"), incoming("X1", Some(SERVICE), "there")];
+    for ((network, at), auto_link) in [("x", 0), ("y", 3)].into_iter().zip(border) {
+        let id = |number: usize| format!("{}{number}", network.to_uppercase());
+        let network = Some(network.to_owned());
+        let first = RouterSpec { auto_links: vec![auto_link], ..RouterSpec::interior(id(1)) };
+        for spec in [first, RouterSpec::interior(id(2)), RouterSpec::edge(id(3))] {
+            sim.add_router(RouterSpec { network: network.clone(), ..spec });
+        }
+        for ends in [[at, at + 1], [at + 2, at + 1]] {
+            sim.add_trunk(TrunkSpec { ends, cost: 1, delay: Duration::from_millis(1) });
+        }
+    }
+    sim.add_trunk(TrunkSpec { ends: [3, 0], cost: 1, delay: Duration::from_millis(1) })
+}
+
+/// Requests to a service of another network, and the answers to reply addresses of their own one, from and to every place in
+/// them. When the connection between them fails they do, and nothing else; when it is back they are.
+#[test]
+fn services_of_other_networks_are_reached_whenever_there_is_a_connection() {
+    for at in 3..6 {
+        let mut sim = Sim::new(1);
+        let connector = two_networks(&mut sim);
+        sim.add_server(at, SERVICE);
+        sim.run(Duration::from_secs(10));
+        let flows = |sim: &mut Sim, served: bool| {
+            let script = Script::plain(300_000);
+            let flows: Vec<usize> = (0..12).map(|n| sim.open_flow(n % 3, "there", script, script, served)).collect();
+            sim.run(Duration::from_secs(10));
+            assert_eq!(check::flows(sim), Vec::<String>::new(), "served at {at}");
+            let whole = flows.into_iter().filter(|&flow| sim.flow(flow).is_whole()).count();
+            assert_eq!(whole, if served { 12 } else { 0 }, "served at {at}");
+        };
+        flows(&mut sim, true);
+        sim.enable_trunk(connector, false);
+        sim.run(Duration::from_secs(10));
+        flows(&mut sim, false);
+        sim.enable_trunk(connector, true);
+        sim.run(Duration::from_secs(10));
+        flows(&mut sim, true);
+        sim.restart_router(3, Duration::from_secs(1));
+        sim.run(Duration::from_secs(20));
+        flows(&mut sim, true);
+        let ids =
+            |router: usize| sim.router(router).node_rows(sim.now).into_iter().map(|row| row.id).collect::<Vec<_>>();
+        let [mut x, mut y] = [ids(0), ids(3)];
+        (x.sort(), y.sort());
+        assert_eq!(
+            (x, y),
+            (vec!["X1".into(), "X2".into()], vec!["Y1".into(), "Y2".into()]),
+            "they remain two networks"
+        );
+    }
 }

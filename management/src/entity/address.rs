@@ -72,8 +72,8 @@ impl Rows for Kind {
         ("deliveriesFromContainer", |a| Value::Ulong(a.counters.from_container)),
         ("deliveriesEgressRouteContainer", |a| Value::Ulong(a.counters.egress_route_container)),
         ("deliveriesIngressRouteContainer", |a| Value::Ulong(a.counters.ingress_route_container)),
-        ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
-        ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
+        ("deliveriesEgressInterNetwork", |a| Value::Ulong(a.counters.egress_inter_network)),
+        ("deliveriesIngressInterNetwork", |a| Value::Ulong(a.counters.ingress_inter_network)),
         ("transitOutstanding", outstanding),
         ("trackedDeliveries", |a| Value::Long(a.tracked.into())),
         ("priority", |a| Value::Int(a.priority.map_or(-1, i32::from))),
@@ -129,13 +129,14 @@ mod tests {
         let c = &mut row.counters;
         (c.ingress, c.egress, c.transit, c.to_container, c.from_container) = (5, 6, 7, 8, 9);
         (c.ingress_route_container, c.egress_route_container) = (10, 11);
+        (c.ingress_inter_network, c.egress_inter_network) = (12, 13);
         assert_eq!(
             Literal(&row_map::<Kind>(&row).into()).to_string(),
             "{'name': 'Ma', 'identity': 'Ma', 'type': 'io.skupper.router.router.address', 'key': 'Ma', 'distribution': \
              'balanced', 'inProcess': 1, 'subscriberCount': 2, 'remoteCount': 1, 'remoteHostRouters': ['R2'], \
              'deliveriesIngress': 5, 'deliveriesEgress': 6, 'deliveriesTransit': 7, 'deliveriesToContainer': 8, \
              'deliveriesFromContainer': 9, 'deliveriesEgressRouteContainer': 11, 'deliveriesIngressRouteContainer': 10, \
-             'deliveriesEgressInterNetwork': 0, 'deliveriesIngressInterNetwork': 0, 'transitOutstanding': None, \
+             'deliveriesEgressInterNetwork': 13, 'deliveriesIngressInterNetwork': 12, 'transitOutstanding': None, \
              'trackedDeliveries': 4, 'priority': 3, 'deliveriesRedirectedToFallback': 0, 'watch': True}"
         );
         let none = row_map::<Kind>(&AddressRow { priority: None, outstanding: Some(vec![0, 12]), ..row });

@@ -95,8 +95,8 @@ impl Rows for Kind {
         ("deliveriesTransit", |m| Value::Ulong(m.row.totals.transit)),
         ("deliveriesIngressRouteContainer", |m| Value::Ulong(m.row.totals.ingress_route_container)),
         ("deliveriesEgressRouteContainer", |m| Value::Ulong(m.row.totals.egress_route_container)),
-        ("deliveriesIngressInterNetwork", |_| Value::Ulong(0)),
-        ("deliveriesEgressInterNetwork", |_| Value::Ulong(0)),
+        ("deliveriesIngressInterNetwork", |m| Value::Ulong(m.row.totals.ingress_inter_network)),
+        ("deliveriesEgressInterNetwork", |m| Value::Ulong(m.row.totals.egress_inter_network)),
         ("deliveriesRedirectedToFallback", |_| Value::Ulong(0)),
         ("linksBlocked", |m| Value::Uint(m.row.totals.links_blocked)),
         ("uptimeSeconds", |m| seconds(m.row.uptime)),
@@ -158,6 +158,7 @@ mod tests {
         (o.released, o.modified, o.delayed_1sec, o.delayed_10sec) = (10, 11, 12, 13);
         let t = &mut row.totals;
         (t.ingress, t.egress, t.transit, t.ingress_route_container, t.egress_route_container) = (14, 15, 16, 17, 18);
+        (t.ingress_inter_network, t.egress_inter_network) = (23, 24);
         (t.outcomes.stuck, t.links_blocked) = (21, 22);
         Metrics { row, id: "R".to_owned(), auto_links: 4, usage: Some(Usage { total: 20, resident: 19 }) }
     }
@@ -173,7 +174,7 @@ mod tests {
                  'releasedDeliveries': 10, 'modifiedDeliveries': 11, 'deliveriesDelayed1Sec': 12, \
                  'deliveriesDelayed10Sec': 13, 'deliveriesStuck': 21, 'deliveriesIngress': 14, 'deliveriesEgress': 15, \
                  'deliveriesTransit': 16, 'deliveriesIngressRouteContainer': 17, 'deliveriesEgressRouteContainer': 18, \
-                 'deliveriesIngressInterNetwork': 0, 'deliveriesEgressInterNetwork': 0, \
+                 'deliveriesIngressInterNetwork': 23, 'deliveriesEgressInterNetwork': 24, \
                  'deliveriesRedirectedToFallback': 0, 'linksBlocked': 22, 'uptimeSeconds': 70, 'memoryUsage': 20, \
                  'residentMemoryUsage': 19, 'connectionCounters': {{'tcp': 50, 'amqp': 40, 'http1': 0, 'http2': 0}}, \
                  'version': '{}'}}",

@@ -82,9 +82,7 @@ impl AddressContext {
     /// Replaces `out` by the key of the textual address `text`.
     pub fn key_of(&self, text: &str, out: &mut String) {
         out.clear();
-        let text = node_text(text);
-        let text = text.strip_suffix(SEPARATORS).unwrap_or(text);
-        let (class, rest) = self.classify(text);
+        let (class, rest) = self.classify(bare(text));
         out.push(class);
         out.push_str(rest);
     }
@@ -258,6 +256,12 @@ pub fn node_text(text: &str) -> &str {
     };
     // Nothing is left of `amqp://host`: such a text is no address in this syntax, so it is taken whole.
     if rest.is_empty() { text } else { rest }
+}
+
+/// What of an address tells it from others: neither scheme and host nor one separator at the end do.
+pub(crate) fn bare(text: &str) -> &str {
+    let text = node_text(text);
+    text.strip_suffix(SEPARATORS).unwrap_or(text)
 }
 
 /// An empty network id and `0` count as none.

@@ -54,14 +54,6 @@ impl RouterConfig {
 // === impl Router ===
 
 impl Router {
-    /// Changes the network id; addresses that are made from now on carry it.
-    pub fn set_network_id(&self, id: Option<&str>) {
-        self.with(|core| {
-            core.config.network_id = id.map(str::to_owned);
-            core.addresses.names.set_network(id);
-        });
-    }
-
     /// Changes how many idle streaming links a connection keeps.
     pub fn keep_idle_streams(&self, count: usize) {
         self.with(|core| core.neighbours.pool_kept = count);

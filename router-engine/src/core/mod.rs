@@ -163,6 +163,10 @@ pub struct Totals {
     pub ingress_route_container: u64,
     /// Sent to route containers.
     pub egress_route_container: u64,
+    /// Received from other networks.
+    pub ingress_inter_network: u64,
+    /// Sent to other networks.
+    pub egress_inter_network: u64,
 }
 
 /// The core behind its lock.

@@ -264,6 +264,10 @@ pub struct AddressCounters {
     pub ingress_route_container: u64,
     /// Of `egress`, to route containers.
     pub egress_route_container: u64,
+    /// Of `ingress`, from other networks.
+    pub ingress_inter_network: u64,
+    /// Of `egress`, to other networks.
+    pub egress_inter_network: u64,
 }
 
 /// Routing protocol addresses that the core consumes (spec `inter-router-protocol.md` 5.3).

@@ -103,7 +103,7 @@ impl ConnectionRole {
     /// Both ends are routers of this network, whichever part they have in it.
     #[must_use]
     pub const fn is_within_network(self) -> bool {
-        self.is_router() && !matches!(self, Self::InterNetwork)
+        self.is_router() && !self.is_inter_network()
     }
 
     /// It has control links beside its data links.
@@ -134,6 +134,13 @@ impl ConnectionRole {
     #[must_use]
     pub const fn is_route_container(self) -> bool {
         matches!(self, Self::RouteContainer)
+    }
+
+    /// Between two networks: counters tell its deliveries apart, and what goes by the name that an auto-link has there goes
+    /// by the name that it has here.
+    #[must_use]
+    pub const fn is_inter_network(self) -> bool {
+        matches!(self, Self::InterNetwork)
     }
 
     /// The router attaches the auto-links that are meant for it.
@@ -173,7 +180,7 @@ impl ConnectionRole {
         self.traits().annotations_version
     }
 
-    /// Messages on it are told where they entered the network and which way they took.
+    /// Messages on it tell where they entered the network and which way they took.
     #[must_use]
     pub const fn tells_path(self) -> bool {
         self.traits().path

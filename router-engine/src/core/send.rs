@@ -91,6 +91,11 @@ impl Core {
         self.count_egress(link, address);
         self.count_origin(link, content.annotations);
         let mut annotations = content.annotations.clone();
+        if link_id != chosen
+            && let Some(name) = self.external_name(chosen)
+        {
+            annotations.to_override = Some(name);
+        }
         if let Some(edge) = self.plane.edge().filter(|_| self.conns[conn].role.is_edge()) {
             annotations.ingress_mesh = Some(edge.mesh_text());
         }
@@ -122,10 +127,13 @@ impl Core {
             a.counters.to_container += 1;
         } else {
             let container = u64::from(conn.role.is_route_container());
+            let network = u64::from(conn.role.is_inter_network());
             a.counters.egress += 1;
             a.counters.egress_route_container += container;
+            a.counters.egress_inter_network += network;
             self.figures.totals.egress += 1;
             self.figures.totals.egress_route_container += container;
+            self.figures.totals.egress_inter_network += network;
         }
     }
 

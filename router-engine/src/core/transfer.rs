@@ -37,7 +37,7 @@ impl Core {
         }
         let address = match l.address {
             Some(address) => Some(address),
-            None => to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).and_then(|to| self.addresses.lookup(to)),
+            None => self.destination(conn, to.as_deref(), &mut annotations),
         };
         // An edge router leaves what it does not know to its interior router.
         let uplink = if targeted { None } else { self.uplink_address(conn) };
@@ -165,13 +165,16 @@ impl Core {
     fn count_ingress(&mut self, conn: Slot<Conn>, link: Slot<Link>, address: Option<Slot<Address>>, enters: bool) {
         let conn = &self.conns[conn];
         let container = u64::from(enters && conn.role.is_route_container());
+        let network = u64::from(enters && conn.role.is_inter_network());
         self.figures.totals.ingress += u64::from(enters);
         self.figures.totals.ingress_route_container += container;
+        self.figures.totals.ingress_inter_network += network;
         // What has nowhere to go on a link with an address is not one of that address's deliveries.
         let targeted = self.links[link].address.is_some();
         let Some(a) = address.map(|a| &mut self.addresses[a]).filter(|a| !targeted || a.paths() > 0) else { return };
         a.counters.ingress += u64::from(enters);
         a.counters.ingress_route_container += container;
+        a.counters.ingress_inter_network += network;
         a.counters.from_container += u64::from(conn.is_internal());
     }
 

@@ -14,7 +14,7 @@ use super::report;
 use super::weight;
 use super::wide;
 use super::{AmqpPort, MessageFields};
-use crate::annotations::{Annotations, flags};
+use crate::annotations::{Annotations, Trace, flags};
 use crate::core::action::{Action, Deliver, Direction, InToken, Side};
 use crate::core::effect::CutThrough;
 use crate::core::ids::{ConnId, InId, LinkId};
@@ -240,6 +240,10 @@ impl AmqpPort {
     ) {
         let Head { mut annotations, to, priority, .. } = head;
         annotations.flags = self.known(annotations.flags);
+        if !self.params.conn.role.tells_path() {
+            // Routers of other networks may have the ids of ours.
+            (annotations.ingress, annotations.trace) = (None, Trace::default());
+        }
         let token = InToken(delivery.to_u64());
         self.actions.push(Action::Deliver(Box::new(Deliver {
             link,

@@ -4,6 +4,7 @@ use super::ledger::Outcome;
 use super::network::{Sim, Trunk};
 use super::{LinkSpec, Record};
 use crate::address::name::EDGE_UPLINK_KEY;
+use crate::core::connection::ConnectionRole;
 use crate::core::snapshot::AddressRow;
 use crate::mesh::path::{self, Peers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,7 +155,7 @@ pub fn leftovers(sim: &Sim) -> Vec<String> {
             faults.push(format!("{own} has {connections} connections, not {want}"));
         }
         let links = router.router.link_rows(sim.now);
-        let of_interiors = |t: &&Trunk| t.spec.ends.contains(&index) && t.spec.ends.iter().all(|&r| !sim.is_edge(r));
+        let of_interiors = |t: &&Trunk| t.spec.ends.contains(&index) && is_inter_router(sim, t);
         let interiors = sim.trunks.iter().filter(of_interiors).filter(|t| t.wire.is_some()).count();
         if links.len() < interiors * STANDING_LINKS {
             faults.push(format!("{own} has {} links on {interiors} connections", links.len()));
@@ -221,8 +222,7 @@ fn states(sim: &Sim) -> BTreeMap<String, Peers> {
     let id = |router: usize| sim.routers[router].router.id().to_owned();
     let mut states: BTreeMap<String, Peers> =
         (0..sim.routers.len()).filter(|&r| !sim.is_edge(r)).map(|r| (id(r), Peers::new())).collect();
-    let interior = |t: &&Trunk| t.spec.ends.iter().all(|&r| !sim.is_edge(r));
-    for trunk in sim.trunks.iter().filter(|t| t.wire.is_some()).filter(interior) {
+    for trunk in sim.trunks.iter().filter(|t| t.wire.is_some() && is_inter_router(sim, t)) {
         let [a, b] = trunk.spec.ends;
         for (from, to) in [(a, b), (b, a)] {
             let cost = states.entry(id(from)).or_default().entry(id(to)).or_insert(u32::MAX);
@@ -230,4 +230,8 @@ fn states(sim: &Sim) -> BTreeMap<String, Peers> {
         }
     }
     states
+}
+
+fn is_inter_router(sim: &Sim, trunk: &Trunk) -> bool {
+    sim.trunk_role(trunk.spec.ends) == ConnectionRole::InterRouter
 }

@@ -6,7 +6,7 @@ use super::service::{FlowRecord, Server};
 use super::wire::{EndId, ROOM, Wire};
 use crate::Router;
 use crate::core::connection::{ConnParams, ConnectionRole};
-use crate::core::{AddressConfig, Mode, RouterConfig};
+use crate::core::{AddressConfig, AutoLinkConfig, Mode, RouterConfig};
 use crate::port::{AmqpPort, Liveness, PortParams, SaslParams};
 use crate::rng::SplitMix64;
 use amqp_core::Instant;
@@ -26,6 +26,10 @@ pub struct RouterSpec {
     pub id: String,
     /// Interior or edge.
     pub mode: Mode,
+    /// The network that it belongs to. Routers of different ones are joined by connections of the role `inter-network`.
+    pub network: Option<String>,
+    /// Auto-links.
+    pub auto_links: Vec<AutoLinkConfig>,
     /// Address configurations: pattern, and what applies to its addresses.
     pub addresses: Vec<(String, AddressConfig)>,
     /// Whether it takes part in wide windows; others do not.
@@ -34,7 +38,7 @@ pub struct RouterSpec {
     pub bare_ends: bool,
 }
 
-/// A connector of one router to another; its role follows from their modes. It is the edge router that connects to an
+/// A connector of one router to another; its role follows from their networks and modes. It is the edge router that connects to an
 /// interior router.
 #[derive(Debug, Clone, Copy)]
 pub struct TrunkSpec {
@@ -128,7 +132,15 @@ impl RouterSpec {
     /// An interior router without configured addresses.
     #[must_use]
     pub fn interior(id: impl Into<String>) -> Self {
-        Self { id: id.into(), mode: Mode::Interior, addresses: Vec::new(), wide_windows: true, bare_ends: true }
+        Self {
+            id: id.into(),
+            mode: Mode::Interior,
+            network: None,
+            auto_links: Vec::new(),
+            addresses: Vec::new(),
+            wide_windows: true,
+            bare_ends: true,
+        }
     }
 
     /// An edge router without configured addresses.
@@ -192,12 +204,15 @@ impl Sim {
 
     fn boot(&mut self, spec: RouterSpec, start: Instant) -> SimRouter {
         self.boots += 1;
-        let (id, mode) = (spec.id.clone(), spec.mode);
-        let config = RouterConfig { id, mode, stream_retry: STREAM_RETRY, ..RouterConfig::default() };
+        let (id, mode, network_id) = (spec.id.clone(), spec.mode, spec.network.clone());
+        let config = RouterConfig { id, mode, network_id, stream_retry: STREAM_RETRY, ..RouterConfig::default() };
         let router = Router::new(config, self.rng.next_u64().into(), self.boots, start);
         for (pattern, config) in &spec.addresses {
             // The specification of a simulation has no duplicates.
             let _ = router.add_address_config(pattern, config.clone());
+        }
+        for (number, config) in (1..).zip(&spec.auto_links) {
+            router.add_auto_link(number, config.clone());
         }
         SimRouter { spec, router: Arc::new(router), start }
     }
@@ -238,6 +253,10 @@ impl Sim {
 
     /// The role of connections between two routers.
     pub(super) fn trunk_role(&self, ends: [usize; 2]) -> ConnectionRole {
+        let [a, b] = ends.map(|router| &self.routers[router].spec.network);
+        if a != b {
+            return ConnectionRole::InterNetwork;
+        }
         match ends.map(|router| self.is_edge(router)) {
             [false, false] => ConnectionRole::InterRouter,
             [true, true] => ConnectionRole::InterEdge,

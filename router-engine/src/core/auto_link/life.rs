@@ -130,6 +130,7 @@ impl Core {
         }
         let link = phase.link()?;
         self.auto_links.by_link.remove(&link);
+        self.auto_links.end_renaming(number, conn);
         Some(link)
     }
 }
@@ -153,15 +154,18 @@ impl Core {
         if let Some(address) = *address {
             self.bind(slot, address);
         }
-        if let Some(activation) = self.auto_links.activation(number, self.conns[conn].id) {
+        let conn = self.conns[conn].id;
+        if let Some(activation) = self.auto_links.activation(number, conn) {
             activation.phase = Phase::Active(link);
         }
+        self.auto_links.begin_renaming(number, conn);
         true
     }
 
     /// The peer has detached a link. An auto-link is attached again later.
     pub(in crate::core) fn auto_link_detached(&mut self, link: LinkId, conn: Slot<Conn>, error: Option<&Error>) {
         let Some(number) = self.auto_links.by_link.remove(&link) else { return };
+        self.auto_links.end_renaming(number, self.conns[conn].id);
         let Some(auto_link) = self.auto_links.all.get_mut(&number) else { return };
         let conn = &self.conns[conn];
         auto_link.last_error = error.and_then(|error| error.description.clone());

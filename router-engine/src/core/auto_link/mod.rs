@@ -18,10 +18,12 @@ use super::action::Direction;
 use super::ids::{ConnId, LinkId};
 use super::objects::{Address, Conn};
 use super::table::Slot;
+use crate::address::name::bare;
 use crate::log::{Level, LogModule};
 use amqp_core::Instant;
 use amqp_core::performative::{Source, Target};
 use amqp_core::value::Symbol;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -87,6 +89,8 @@ pub(super) struct AutoLinks {
     by_link: HashMap<LinkId, u64>,
     /// When to attach which ones again.
     retries: BTreeSet<(Instant, u64, ConnId)>,
+    /// Those that bring in under one name what has another one at the peer, by connection and that name.
+    renamed: HashMap<ConnId, HashMap<Box<str>, BTreeSet<u64>>>,
 }
 
 #[derive(Debug)]
@@ -129,10 +133,48 @@ impl AutoLinks {
         self.all.get_mut(&number)?.activations.get_mut(&conn)
     }
 
+    /// What a peer has under that name, as an auto-link brings it in: the address inside the network, and its text.
+    pub(super) fn named_outside(&self, conn: ConnId, name: &str) -> Option<(Slot<Address>, Bytes)> {
+        if self.renamed.is_empty() {
+            return None;
+        }
+        let number = self.renamed.get(&conn)?.get(bare(name))?.first()?;
+        let AutoLink { address, config, .. } = self.all.get(number)?;
+        Some(((*address)?, Bytes::copy_from_slice(config.address.as_deref()?.as_bytes())))
+    }
+
+    /// The name at the peer of what goes out on a link, if it is an auto-link and has another one there.
+    pub(super) fn external_name(&self, link: LinkId) -> Option<&str> {
+        let config = &self.all.get(self.by_link.get(&link)?)?.config;
+        config.renames().filter(|_| config.direction == Direction::Out)
+    }
+
+    /// An auto-link is attached on a connection.
+    fn begin_renaming(&mut self, number: u64, conn: ConnId) {
+        let config = self.all.get(&number).map(|auto_link| &auto_link.config);
+        let incoming = config.filter(|config| config.direction == Direction::In);
+        if let Some(name) = incoming.and_then(AutoLinkConfig::renames) {
+            self.renamed.entry(conn).or_default().entry(bare(name).into()).or_default().insert(number);
+        }
+    }
+
+    /// An auto-link is not attached on a connection any more.
+    fn end_renaming(&mut self, number: u64, conn: ConnId) {
+        let Some(names) = self.renamed.get_mut(&conn) else { return };
+        names.retain(|_, numbers| {
+            numbers.remove(&number);
+            !numbers.is_empty()
+        });
+        if names.is_empty() {
+            self.renamed.remove(&conn);
+        }
+    }
+
     /// Nothing is kept of any connection.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.by_link.is_empty() && self.retries.is_empty() && self.all.values().all(|a| a.activations.is_empty())
+        let attached = !self.by_link.is_empty() || !self.renamed.is_empty();
+        !attached && self.retries.is_empty() && self.all.values().all(|a| a.activations.is_empty())
     }
 }
 
@@ -180,6 +222,12 @@ impl AutoLinkConfig {
         let expiry_policy = Some(Symbol::from_static("link-detach"));
         let source = Source { address: source, expiry_policy: expiry_policy.clone(), ..Source::default() };
         Some((source, Target { address: target, expiry_policy, ..Target::default() }))
+    }
+
+    /// The name at the peer of what has another one inside the network.
+    fn renames(&self) -> Option<&str> {
+        let inside = bare(self.address.as_deref()?);
+        self.external_address.as_deref().filter(|name| bare(name) != inside)
     }
 
     /// Whether the peer's attach names its node: it refuses the link otherwise.

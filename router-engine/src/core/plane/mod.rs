@@ -3,6 +3,7 @@
 pub(super) mod edge;
 pub(super) mod interior;
 pub(super) mod messages;
+pub(super) mod network;
 
 use super::Core;
 use super::addresses::AddressTable;

@@ -42,6 +42,11 @@ fn tracked(key: &str, reachable: bool) -> Payload {
 
 pub(super) fn refusal(peer: &mut Peer<'_>, direction: Direction, address: &str) -> String {
     peer.attach_unanswered(direction, Some(address));
+    refused(peer)
+}
+
+/// The condition of the refusal that has come.
+pub(super) fn refused(peer: &Peer<'_>) -> String {
     let reply = peer.effects().into_iter().find_map(|e| match e {
         Effect::AttachReply(reply) => Some(reply.link),
         _ => None,

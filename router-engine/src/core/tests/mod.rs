@@ -12,6 +12,7 @@ mod lines;
 mod links;
 mod loss;
 mod multicast;
+mod networks;
 mod reach;
 mod resend;
 mod served;

@@ -7,6 +7,7 @@ use super::super::connection::{
 };
 use super::super::effect::{AttachOut, Effect, Push};
 use super::super::ids::{InId, LinkId};
+use super::super::plane::edge::CAP_EDGE_DOWNLINK;
 use super::super::routing::{Route, RoutingTable};
 use super::super::{Accepted, Core, Mode, Router, RouterConfig};
 use crate::annotations::{Annotations, flags};
@@ -232,6 +233,17 @@ impl<'a> Peer<'a> {
     pub(super) fn attach_control(&mut self, direction: Direction) -> LinkId {
         self.request(direction, None, vec![Symbol::from_static(CAP_ROUTER)]);
         self.attached()
+    }
+
+    /// Attaches the link on which an edge router gets what is for it.
+    pub(super) fn attach_downlink(&mut self, edge: &str) -> LinkId {
+        self.request(Direction::Out, Some(edge), vec![Symbol::from_static(CAP_EDGE_DOWNLINK)]);
+        self.attached()
+    }
+
+    /// Attaches a link with a capability; the answer stays in the mailbox.
+    pub(super) fn attach_capable(&mut self, direction: Direction, capability: &'static str) {
+        self.request(direction, None, vec![Symbol::from_static(capability)]);
     }
 
     fn request(&mut self, direction: Direction, address: Option<&str>, capabilities: Vec<Symbol>) {

@@ -174,6 +174,37 @@ fn annotated(annotations: &Annotations) -> Bytes {
 }
 
 #[test]
+fn other_networks_hear_and_tell_nothing_of_the_way() {
+    let mut world = World::new();
+    let [far, local] = [ConnectionRole::InterNetwork, ConnectionRole::Edge].map(|role| world.client_with(params(role)));
+    let mesh = Bytes::from_static(b"abcdefghijklmno");
+    let given = Annotations {
+        flags: 0x10,
+        trace: [b"0/X".as_slice()].into_iter().collect(),
+        ingress: Some(Bytes::from_static(b"0/X")),
+        ingress_mesh: Some(mesh.clone()),
+        to_override: None,
+    };
+    let mut passed = |from: usize, to: usize| {
+        world.receiver(to, "q", 10);
+        let sender = world.sender(from, Some("q"));
+        world.at(from).send(sender, 1, false, annotated(&given));
+        world.run();
+        let octets = [Bytes::from(world.at(to).deliveries()[0].octets.clone())];
+        let ScanResult::Ok(map) = scan(&octets, true, Depth::All) else { panic!() };
+        let found = Annotations::parse(&map.router_annotations.expect("a section").value(&octets)).unwrap();
+        assert_eq!((found.flags, found.to_override.as_deref()), (0x10, Some(b"q".as_slice())));
+        assert_eq!(found.ingress_mesh, Some(mesh.clone()));
+        found
+    };
+    let arrived = passed(far, local);
+    assert_eq!(arrived.ingress.as_deref(), Some(b"0/R".as_slice()));
+    assert_eq!(arrived.trace.iter().collect::<Vec<_>>(), [b"0/R"]);
+    let left = passed(local, far);
+    assert_eq!((left.ingress, left.trace.count()), (None, 0));
+}
+
+#[test]
 fn annotations_by_strip_mode() {
     for (strip_in, strip_out) in [(true, true), (false, true), (true, false), (false, false)] {
         let mut world = World::new();
