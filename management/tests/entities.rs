@@ -274,8 +274,28 @@ async fn a_network_loses_its_id_and_a_vhost_leaves_its_statistics() {
     assert!(!logged("Router's network-id updated to 0"), "the last one counts");
     // Answers to the former network do not come back.
     let mut client = Client::attach(&router);
+    let reply = client.request("UPDATE", "network", "network/0", map(&[("networkId", "a/b")])).await;
+    assert!(description(&reply).ends_with("Invalid networkId 'a/b': it contains '/'"), "{reply:?}");
     let reply = client.request("UPDATE", "network", "network/0", map(&[("tenantId", "t")])).await;
     assert_eq!((status(&reply), description(&reply)), (400, "Cannot update attribute 'tenantId' in UPDATE"));
     assert_eq!(status(&client.request("DELETE", "vhost", "vhost/v", Map::new()).await), 204);
     assert_eq!(status(&client.request("READ", "vhostStats", "vhostStats/v", Map::new()).await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn services_and_reply_addresses_are_the_tenants() {
+    let tenant = "router {\n id: R\n mode: interior\n vanId: old\n}\nnetwork {\n networkId: N\n tenantId: T\n}\n\
+        tcpListener {\n name: l\n host: 127.0.0.1\n port: 0\n address: svc\n}\n\
+        tcpConnector {\n name: c\n host: 127.0.0.1\n port: 1\n address: svc\n}\n\
+        tcpListener {\n name: many\n host: 127.0.0.1\n port: 0\n multiAddressStrategy: priority\n}\n\
+        listenerAddress {\n name: one\n address: plain\n value: 1\n listener: many\n}\n";
+    let router = start(&Handle::current(), tenant);
+    assert!(logged("Router is a member of Application Network Tenant: T"));
+    assert!(logged("The router attribute vanId is deprecated: use tenantId of the network entity"));
+    let client = Client::attach(&router);
+    assert!(client.reply_to.starts_with("amqp:/_xtopo/N/0/R/T/temp."), "{}", client.reply_to);
+    let service = router.address_row("MT/svc").expect("of the tenant");
+    assert_eq!((service.in_process + service.subscribers, service.watched), (1, true));
+    assert!(router.address_row("Msvc").is_none());
+    assert!(router.address_row("Mplain").is_some() && router.address_row("MT/plain").is_none());
 }

@@ -1,6 +1,8 @@
 //! `network`: which network and tenant the router belongs to.
 
 use super::EntityKind;
+use crate::agent::Failure;
+use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
@@ -29,6 +31,9 @@ pub(super) static DEF: EntityDef = EntityDef {
 /// From an update to its effect, as upstream has it.
 const DELAY: Duration = Duration::from_secs(1);
 
+/// Octets of an id at most: C routers cut what is longer where they make addresses of it.
+const ID_MAX: usize = 62;
+
 /// An update that may still be without effect. It will have none once it is dropped.
 struct Update {
     _newest: oneshot::Sender<()>,
@@ -40,6 +45,10 @@ impl Object for Update {}
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
+    fn check(&self, attributes: &Attributes) -> Result<(), Failure> {
+        check_id(attributes).map_err(Failure::validation)
+    }
+
     /// The router starts once it has its network: the router entity came before.
     fn create(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
         runtime.start(entity.attributes.owned("networkId"), entity.attributes.owned("tenantId"))
@@ -47,6 +56,7 @@ impl EntityKind for Kind {
 
     /// The answer goes to an address that may carry the present id: the new one holds a little later.
     fn update(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+        check_id(&entity.attributes).map_err(RouterError::configuration)?;
         let (io, id) = (&runtime.engine()?.io, entity.attributes.owned("networkId"));
         let (router, (newest, newer)) = (Arc::clone(io.router()), oneshot::channel());
         io.spawn("network id", async move {
@@ -59,5 +69,35 @@ impl EntityKind for Kind {
         });
         runtime.objects.insert("", Update { _newest: newest });
         Ok(())
+    }
+}
+
+/// An id is one element of addresses.
+fn check_id(attributes: &Attributes) -> Result<(), String> {
+    let id = attributes.text("networkId").unwrap_or_default();
+    if id.contains('/') {
+        return Err(format!("Invalid networkId '{id}': it contains '/'"));
+    }
+    if id.len() > ID_MAX {
+        return Err(format!("Invalid networkId '{id}': it is longer than {ID_MAX} octets"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_one_element_of_an_address() {
+        let check = |id: &str| Kind.check(&Attributes::new().with("networkId", id)).map_err(|failure| failure.text);
+        assert_eq!(Kind.check(&Attributes::new()), Ok(()));
+        let longest = "x".repeat(ID_MAX);
+        for id in ["", "0", "net-a", &longest] {
+            assert_eq!(check(id), Ok(()), "{id}");
+        }
+        assert_eq!(check("a/b"), Err("Invalid networkId 'a/b': it contains '/'".to_owned()));
+        let longer = longest + "x";
+        assert_eq!(check(&longer), Err(format!("Invalid networkId '{longer}': it is longer than 62 octets")));
     }
 }

@@ -101,7 +101,8 @@ impl Runtime {
     /// Builds the core: the router entity came before.
     pub(crate) fn start(&mut self, network_id: Option<String>, tenant_id: Option<String>) -> Result<(), RouterError> {
         let settings = self.settings.as_ref().ok_or_else(|| RouterError::configuration("No router entity"))?;
-        let tenant = tenant_id.or_else(|| settings.core.tenant_id.clone());
+        let tenant = tenant_id.or_else(|| settings.core.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
+        log_tenant(settings, tenant.as_deref());
         let config = RouterConfig { network_id, tenant_id: tenant.clone(), ..settings.core.clone() };
         let (id, mode) = (config.id.clone(), config.mode);
         log_data_connections(settings);
@@ -163,6 +164,20 @@ fn log_data_connections(settings: &Settings) {
         DataConnections::Auto => ("calculated at", settings.worker_threads.div_ceil(2)),
     };
     router_engine::log!(LogModule::Router, Level::Info, "Inter-router data connections {how} {count}");
+}
+
+fn log_tenant(settings: &Settings, tenant: Option<&str>) {
+    if settings.core.tenant_id.is_some() {
+        let advice = "The router attribute vanId is deprecated: use tenantId of the network entity";
+        router_engine::log!(LogModule::Router, Level::Warning, "{advice}");
+    }
+    if let Some(tenant) = tenant {
+        router_engine::log!(
+            LogModule::Router,
+            Level::Info,
+            "Router is a member of Application Network Tenant: {tenant}"
+        );
+    }
 }
 
 /// The known words for it, although no thread runs the core.
