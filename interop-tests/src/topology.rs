@@ -338,9 +338,7 @@ impl LineBuilder {
                 config = config.section("listener", &[listener, vec![("http", "yes")]].concat());
             }
         }
-        for (module, enable) in &wanted_logs() {
-            config = config.section("log", &[("module", module), ("enable", enable)]);
-        }
+        config = config.with_wanted_logs();
         for (prefix, distribution) in &self.addresses {
             config = config.section("address", &[("prefix", prefix), ("distribution", distribution)]);
         }
@@ -404,13 +402,6 @@ impl LineBuilder {
         };
         [common.to_vec(), security].concat()
     }
-}
-
-/// Log settings for the hunt after a failure: `INTEROP_ROUTER_LOG=PROTOCOL=debug+,ROUTER_CORE=debug+`.
-fn wanted_logs() -> Vec<(String, String)> {
-    let text = std::env::var("INTEROP_ROUTER_LOG").unwrap_or_default();
-    let settings = text.split(',').filter_map(|setting| setting.split_once('='));
-    settings.map(|(module, enable)| (module.to_owned(), enable.to_owned())).collect()
 }
 
 fn plain_listener<'a>(name: &'a str, port: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -106,7 +106,7 @@ impl Network {
                 let attributes: Vec<_> = attributes.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 config.section(kind, &attributes)
             });
-            routers.push(Router::start(&binary, &config, folder.path())?);
+            routers.push(Router::start(&binary, &config.with_wanted_logs(), folder.path())?);
         }
         Ok(Self { routers, amqp, _joints: joints })
     }

@@ -64,6 +64,16 @@ impl RouterConfig {
         self
     }
 
+    /// Adds log settings for the hunt after a failure: `INTEROP_ROUTER_LOG=PROTOCOL=debug+,ROUTER_CORE=debug+`.
+    #[must_use]
+    pub fn with_wanted_logs(self) -> Self {
+        let text = std::env::var("INTEROP_ROUTER_LOG").unwrap_or_default();
+        let settings = text.split(',').filter_map(|setting| setting.split_once('='));
+        settings.fold(self, |config, (module, enable)| {
+            config.section("log", &[("module", module), ("enable", enable)])
+        })
+    }
+
     /// Adds the TLS profile of the mesh.
     #[must_use]
     pub fn tls_profile(self, files: &Certificates) -> Self {

@@ -131,7 +131,7 @@ impl Core {
     /// Remembers a stream from another router until the next tick, if its credit is owed.
     pub(super) fn note_young_stream(&mut self, conn: Slot<Conn>, slot: Slot<IncomingDelivery>) {
         let delivery = &self.incoming[slot];
-        if !delivery.complete && delivery.credit_at_settlement && self.conns[conn].role.is_inter_router() {
+        if !delivery.complete && delivery.credit_at_settlement && self.conns[conn].role.is_router() {
             self.timers.young_streams.push(delivery.id);
         }
     }
