@@ -69,9 +69,7 @@ impl RouterConfig {
     pub fn with_wanted_logs(self) -> Self {
         let text = std::env::var("INTEROP_ROUTER_LOG").unwrap_or_default();
         let settings = text.split(',').filter_map(|setting| setting.split_once('='));
-        settings.fold(self, |config, (module, enable)| {
-            config.section("log", &[("module", module), ("enable", enable)])
-        })
+        settings.fold(self, |config, (module, enable)| config.section("log", &[("module", module), ("enable", enable)]))
     }
 
     /// Adds the TLS profile of the mesh.

@@ -55,13 +55,15 @@ pub fn run(theme: &str, route: &Route) -> Result<()> {
     .with_context(|| format!("theme {theme} of fe2o3-amqp"))
 }
 
-/// Requests and a large message from a client at one router to a server at another. The service's address may be another
-/// at the client's.
+/// Requests from a client at one router to a server at another, and their answers. The service's address may be another at
+/// the client's.
 pub fn exchange(client: (SocketAddr, &str), server: (SocketAddr, &str)) -> Result<()> {
-    limited(async {
-        request_reply(client, server).await.context("requests")?;
-        large(client, server).await.context("large message")
-    })
+    limited(request_reply(client, server)).context("requests")
+}
+
+/// A large message, in the same way.
+pub fn send_large(from: (SocketAddr, &str), to: (SocketAddr, &str)) -> Result<()> {
+    limited(large(from, to)).context("large message")
 }
 
 fn limited(work: impl Future<Output = Result<()>>) -> Result<()> {

@@ -9,6 +9,7 @@ use super::world::{NOW, Peer, message, stream};
 use crate::LinkId;
 use crate::annotations::Annotations;
 use crate::port::local::{Attach, Endpoint, Event, Identity};
+use amqp_core::Instant;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -153,6 +154,23 @@ fn streams_of_an_auto_link_keep_its_name_at_either_side() {
     // A whole message goes on the auto-link itself, which says where.
     client.send(producer).expect("remembered");
     assert_eq!(override_of(&far).as_deref(), Some(&b"here"[..]));
+}
+
+#[test]
+fn a_stream_that_lasts_has_its_credit_back_before_it_is_settled() {
+    let router = router();
+    let mut far = far(&router);
+    let mut client = Peer::new(&router);
+    client.receiver("q");
+    let link = far.attach(Direction::In, None);
+    let credit = |peer: &Peer<'_>| -> u32 {
+        peer.effects().iter().map(|e| if let Effect::Credit { credit, .. } = e { *credit } else { 0 }).sum()
+    };
+    credit(&far);
+    send_stream(&mut far, link, Some("q"));
+    assert_eq!(credit(&far), 0);
+    router.handle_timeout(Instant::from_micros(1_000_000));
+    assert_eq!(credit(&far), 1);
 }
 
 #[test]
