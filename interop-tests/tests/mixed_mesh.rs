@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use interop_tests::harness::{Binary, run};
 use interop_tests::scenarios::amqp::{self, Peer};
+use interop_tests::scenarios::beside_c_routers;
 use interop_tests::scenarios::tcp::Stage;
 use interop_tests::topology::Dialler::{Left, Right};
 use interop_tests::topology::Security::{MutualTls, Plain};
@@ -47,7 +48,7 @@ impl Shape {
     fn tcp(&self, listener: usize, connector: usize) -> Result<()> {
         let stage = Stage::start(self.line()?, listener, connector)?;
         stage.beginnings_and_ends()?;
-        attempts(LOAD_ATTEMPTS, || stage.load())?;
+        beside_c_routers(|| stage.load())?;
         stage.line.expect_no_errors(&[])
     }
 
@@ -65,24 +66,6 @@ impl Shape {
         }
         stage.line.expect_no_errors(&explained)
     }
-}
-
-/// How often the load scenarios may be tried.
-///
-/// Between two C routers, about one bidirectional flow in 2000 under this load loses its end, its last one or two
-/// buffers, or stalls; so beside a C router one failure proves nothing. Meshes of our routers alone get no second try
-/// (`tests/tcp.rs`). What a C router forgets as a stream begins is no reason for one: it sends that on when the stream's
-/// link gets credit, which it does from a router of ours before the patience ends.
-const LOAD_ATTEMPTS: usize = 3;
-
-fn attempts(count: usize, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
-    for number in 1..count {
-        match attempt() {
-            Ok(()) => return Ok(()),
-            Err(error) => eprintln!("attempt {number} failed: {error:#}"),
-        }
-    }
-    attempt()
 }
 
 macro_rules! shapes {
