@@ -352,7 +352,15 @@ impl Connection {
         self.flush_dispositions(slot);
         let Some(s) = self.sessions.get_mut(slot as usize) else { return };
         s.dirty = false;
-        if !s.ended && (s.flow_due || s.windows.wants_flow()) {
+        if s.ended || !(s.flow_due || s.windows.wants_flow()) {
+            return;
+        }
+        // Named with a link: routers on Proton look for what they held back when a flow tells of one of the session's links,
+        // and do not when it tells of the session alone.
+        if let Some(link) = s.receiving {
+            self.flush_link(link);
+        }
+        if self.sessions.get(slot as usize).is_some_and(|s| s.flow_due || s.windows.wants_flow()) {
             self.session_flow(slot);
         }
     }

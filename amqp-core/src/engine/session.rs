@@ -13,7 +13,7 @@ use super::deliveries::Deliveries;
 use super::disposition::Pending;
 use super::error::Violation;
 use super::event::Event;
-use super::ids::{IdAlloc, IdMap, SessionKey};
+use super::ids::{IdAlloc, IdMap, LinkKey, SessionKey};
 use super::limits::{HANDLE_MAX, OUTGOING_WINDOW};
 use super::window::Windows;
 use crate::performative::{Begin, End, Error, Performative};
@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// A flow was asked for by the peer.
     pub(super) flow_due: bool,
     pub(super) windows: Windows,
+    /// The link that the last transfer came on.
+    pub(super) receiving: Option<LinkKey>,
     pub(super) handles: IdAlloc,
     pub(super) remote_handles: IdMap,
     pub(super) remote_handle_max: u32,
@@ -59,6 +61,7 @@ impl Session {
             blocked: false,
             flow_due: false,
             windows: Windows::new(window),
+            receiving: None,
             handles: IdAlloc::default(),
             remote_handles: IdMap::default(),
             remote_handle_max: u32::MAX,

@@ -260,6 +260,7 @@ impl Connection {
         };
         l.receiving = (transfer.more && !transfer.aborted).then_some(id);
         let key = l.key;
+        s.receiving = Some(key);
         let told = l.local == Half::Active;
         if settled || transfer.aborted {
             if !first && s.incoming.remove(id).is_some() {

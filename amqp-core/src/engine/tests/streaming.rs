@@ -94,6 +94,30 @@ fn window_shuts_and_opens() {
     assert_eq!(pair.failures(), []);
 }
 
+/// Routers on Proton go on with what they have held back only when a link of theirs is told of.
+#[test]
+fn a_window_that_opens_is_told_with_the_link_that_used_it() {
+    let mut pair = Pair::opened_with(|_, server| {
+        server.max_frame_size = 512;
+        server.session_window = 8;
+    });
+    let (ours, theirs) = pair.link(Role::Sender);
+    pair.server.grant_credit(theirs, 1);
+    pair.run();
+    let session = pair.server.link_session(theirs).unwrap();
+    pair.server.keep(session, 8);
+    assert!(pair.client.start(ours, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
+    let mut payload = VecDeque::from([Bytes::from(body(50_000))]);
+    assert_eq!(pair.client.send(ours, &mut payload, Some(false), usize::MAX), Sent::NoWindow);
+    pair.run();
+    pair.server.set_trace(true);
+    pair.server.consume(session, 8);
+    pair.run();
+    let flows: Vec<_> = pair.server.take_trace().into_iter().filter(|line| line.contains("@flow")).collect();
+    assert!(!flows.is_empty() && flows.iter().all(|line| line.contains("handle=0")), "{flows:?}");
+    assert_eq!(pair.failures(), []);
+}
+
 #[test]
 fn narrowed_window_slows_the_peer_down() {
     let mut pair = Pair::opened_with(|_, server| {
