@@ -40,7 +40,7 @@ impl Core {
         while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
-            if self.withdrawal == Withdrawal::WindingDown && self.conns[link.conn].leaves_early() {
+            if self.withdrawal == Withdrawal::WindingDown && self.conns[link.conn].is_of_client() {
                 continue;
             }
             if credit > 0 {

@@ -7,7 +7,7 @@
 //!      |
 //!  what comes until everybody knows is served
 //!      v
-//!  wind_down --+--> links of its clients take nothing new, and give no more credit
+//!  wind_down ----> links of its clients take nothing new, and give no more credit; routers are served to the end
 //!      |
 //!      v
 //!  release_idle, again and again --> clients and edge routers that have nothing under way: closed
@@ -110,14 +110,19 @@ impl Router {
 impl Conn {
     /// Whether its peer is better off elsewhere while this router is about to stop: it uses the router, and is no part of
     /// the ways that the network computes.
-    pub(super) fn leaves_early(&self) -> bool {
+    fn leaves_early(&self) -> bool {
         use ConnectionRole::{Edge, InterEdge, InterNetwork, InterRouter, InterRouterData, Normal, RouteContainer};
-        let goes_elsewhere = match self.role {
-            Normal | RouteContainer | InterNetwork | InterEdge => true,
+        match self.role {
+            Normal | RouteContainer => self.is_of_client(),
+            InterNetwork | InterEdge => true,
             Edge => self.edge.is_some(),
             InterRouter | InterRouterData => false,
-        };
-        goes_elsewhere && self.params.kind == PeerKind::Amqp
+        }
+    }
+
+    /// Whether its peer, behind a socket, has nobody behind itself who would be kept waiting.
+    pub(super) fn is_of_client(&self) -> bool {
+        self.params.kind == PeerKind::Amqp && !self.role.is_router()
     }
 }
 
@@ -138,7 +143,7 @@ impl Core {
 
     fn wind_down(&mut self) {
         self.withdrawal = Withdrawal::WindingDown;
-        for conn in self.leaving() {
+        for conn in self.leaving().into_iter().filter(|&conn| self.conns[conn].is_of_client()).collect::<Vec<_>>() {
             self.release_consumers(conn);
         }
     }
@@ -155,9 +160,6 @@ impl Core {
 
     /// The links of a client take nothing new from the network. Answers still come: what they go to is the client's alone.
     fn release_consumers(&mut self, conn: Slot<Conn>) {
-        if self.conns[conn].role.attaches_for_others() {
-            return;
-        }
         for link in self.conns[conn].links.clone() {
             if self.is_mobile_consumer(&self.links[link]) {
                 self.unbind(link);

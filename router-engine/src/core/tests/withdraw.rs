@@ -70,6 +70,23 @@ fn clients_get_nothing_new_once_everybody_knows() {
 }
 
 #[test]
+fn who_has_others_behind_itself_is_served_to_the_end() {
+    let router = router();
+    let mut client = Peer::new(&router);
+    client.receiver("_topo/0/R/reply");
+    let mut edge = Peer::with_role(&router, ConnectionRole::Edge);
+    let link = edge.attach(Direction::In, None);
+    wind_down(&router);
+    for _ in 0..2 {
+        edge.effects();
+        edge.deliver(link, Some("_topo/0/R/reply"), message(), Annotations::default(), false).expect("remembered");
+        client.push();
+        assert!(edge.effects().iter().any(|effect| matches!(effect, Effect::Credit { .. })));
+    }
+    assert_eq!(closed(&edge), None);
+}
+
+#[test]
 fn answers_still_come() {
     let router = router();
     let (mut client, mut server) = (Peer::new(&router), Peer::new(&router));
