@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release man install completions deb image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man docs install completions deb image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo 'make deb         the same as a Debian package: target/skrouterd_*.deb'
 	@echo 'make image       container image, without pulling anything: target/image/skupper-router.oci.tar (IMAGE, IMAGE_BASE)'
 	@echo 'make image-check runs what is in it, as another user, on a file system that cannot be written'
+	@echo 'make docs        the book: target/book (installs mdbook below target/ if it is not there)'
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
@@ -56,6 +57,17 @@ release:
 man:
 	mkdir -p $(TARGET)/man
 	for tool in skmanage skstat; do $(CARGO) run --quiet --locked --package tools --bin $$tool -- --man > $(TARGET)/man/$$tool.1 || exit 1; done
+
+# One that is installed does as well.
+MDBOOK   ?= $(or $(shell command -v mdbook),$(TARGET)/mdbook/bin/mdbook)
+
+# The reference of the configuration is made from the schema first.
+docs: $(MDBOOK)
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --locked --package skrouterd --test book reference
+	$(MDBOOK) build docs
+
+$(TARGET)/mdbook/bin/mdbook:
+	$(CARGO) install mdbook --version 0.5.4 --no-default-features --locked --root $(TARGET)/mdbook
 
 demo:
 	$(CARGO) build --release --locked --package skrouterd --package interop-tests --bin skrouterd --bin demo
