@@ -327,6 +327,33 @@ fn edge_routers_change_their_uplink_before_it_stops() {
 }
 
 #[test]
+fn edge_routers_with_servers_are_restarted_in_turn() {
+    run(|| {
+        let binary = draining()?;
+        let folder = tempfile::Builder::new().prefix("drain-").tempdir()?;
+        let servers = [server()?, server()?];
+        let way = Way::reserve()?;
+        let plan = Plan { name: "A", listens: Some(&way), serves_clients: true, ..Plan::default() };
+        let interior = Node::start(&binary, &folder, &plan)?;
+        let mut edges = Vec::new();
+        for (name, server) in [("E1", &servers[0]), ("E2", &servers[1])] {
+            let plan = Plan { name, edge: true, dials: vec![&way], server: Some(server.address()), ..Plan::default() };
+            edges.push(Node::start(&binary, &folder, &plan)?);
+        }
+        let services = [interior.service()?];
+        for edge in &mut edges {
+            interior.wait_for(1, 2)?;
+            eventually("the listener is open", || short_flow(&services))?;
+            let load = Load::begin(&services);
+            restart(edge, &services)?;
+            let flows = load.end()?;
+            ensure!(flows > 20, "only {flows} flows");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_drain_ends_with_its_time_or_a_second_signal() {
     run(|| {
         let folder = tempfile::Builder::new().prefix("drain-").tempdir()?;

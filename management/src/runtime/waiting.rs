@@ -19,19 +19,24 @@ use crate::entity::ssl_profile;
 use crate::schema::EntityType;
 use router_engine::log::{Level, LogModule};
 use std::fs;
-use std::time::SystemTime;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 /// An entity that waits.
 pub(super) struct Waiting {
     entity: EntityConfig,
     /// What for.
     reason: String,
-    /// The files as they were when they were of no use.
-    tried: Option<Vec<Print>>,
+    /// The files as they were when they were of no use, and when that was.
+    tried: Option<(Vec<Print>, Instant)>,
 }
 
-/// What tells whether a file has changed: its time and length.
-type Print = (Option<SystemTime>, u64);
+/// What tells whether a file has changed: the seconds and nanoseconds of its last change, of its rights too, and its length.
+type Print = (i64, i64, u64);
+
+/// What was of no use is tried again after that time, whatever the files look like: it may be for something else, as a
+/// password file or one below a directory.
+const ANYWAY: Duration = Duration::from_secs(30);
 
 // === impl Runtime ===
 
@@ -73,7 +78,7 @@ impl Runtime {
         }
         ssl_profile::files(self, &entity.attributes)
             .into_iter()
-            .find_map(|(attribute, path)| (print(&path).1 == 0).then(|| format!("{attribute} '{path}' is not there")))
+            .find_map(|(attribute, path)| (print(&path).2 == 0).then(|| format!("{attribute} '{path}' is not there")))
     }
 
     /// Makes what has waited and need not any more. True while something waits.
@@ -93,7 +98,8 @@ impl Runtime {
         }
         let files = ssl_profile::files(self, &waiting.entity.attributes);
         let prints: Vec<Print> = files.iter().map(|(_, path)| print(path)).collect();
-        if waiting.tried.as_ref() == Some(&prints) {
+        let is_known = |(tried, at): &(Vec<Print>, Instant)| *tried == prints && at.elapsed() < ANYWAY;
+        if waiting.tried.as_ref().is_some_and(is_known) {
             return Some(waiting);
         }
         let entity = &waiting.entity;
@@ -104,7 +110,7 @@ impl Runtime {
                 None
             }
             // It has logged why. A file may have been half written.
-            Err(error) => Some(Waiting { reason: error.to_string(), tried: Some(prints), ..waiting }),
+            Err(error) => Some(Waiting { reason: error.to_string(), tried: Some((prints, Instant::now())), ..waiting }),
         }
     }
 
@@ -140,9 +146,8 @@ fn of_listener(entity: &EntityConfig) -> Option<&str> {
 /// What is not there is as good as empty.
 fn print(path: &str) -> Print {
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => (found.modified().ok(), 1),
-        Ok(found) => (found.modified().ok(), found.len()),
-        Err(_) => (None, 0),
+        Ok(found) => (found.ctime(), found.ctime_nsec(), if found.is_dir() { 1 } else { found.len() }),
+        Err(_) => (0, 0, 0),
     }
 }
 

@@ -436,10 +436,13 @@ impl Core {
     pub(super) fn on_detached(&mut self, link: LinkId, error: Option<&Error>, unsent: &[OutId]) {
         let Some(slot) = self.links.find(link) else { return };
         self.auto_link_detached(link, self.links[slot].conn, error);
-        self.uplink_detached(slot, error);
+        let withdrawn = self.withdrawn_uplink(slot, error);
         self.part(slot, error);
         self.leave_connection(slot);
         self.drop_link(slot, unsent, "Link closed");
+        if let Some(conn) = withdrawn {
+            self.uplink_withdrawn(conn);
+        }
     }
 
     /// Detaches a link from our side.

@@ -40,7 +40,8 @@ impl Core {
         while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
-            if self.withdrawal == Withdrawal::WindingDown && self.conns[link.conn].is_of_client() {
+            let is_of_client = self.conns[link.conn].is_of_client();
+            if link.retiring || self.withdrawal == Withdrawal::WindingDown && is_of_client {
                 continue;
             }
             if credit > 0 {
@@ -72,6 +73,9 @@ impl Core {
         // What the peer gave up is owed to it, also when credit granted in the meantime has ended the drain. Deliveries
         // that went nowhere have left theirs before, and those that are unsettled bring it back themselves.
         link.credit_withheld = link.credit_withheld.saturating_add(skipped).min(link.capacity);
+        if link.retiring {
+            return self.review_retiring(slot);
+        }
         // The path may have returned while the drain was under way.
         self.release_if_reachable(slot);
     }

@@ -160,6 +160,7 @@ impl Core {
         self.no_longer_stuck(link, stuck);
         self.links[link].undelivered -= u32::from(self.incoming[slot].presettled);
         self.incoming.remove(slot);
+        self.review_retiring(link);
     }
 
     pub(super) fn count_incoming(&mut self, slot: Slot<IncomingDelivery>, outcome: Option<&DeliveryState>) {

@@ -61,6 +61,8 @@ pub(crate) struct EdgeConn {
     pub(crate) mesh: Option<MeshId>,
     /// Tells it which addresses it can reach.
     pub(crate) tracking: Option<Slot<Link>>,
+    /// It was asked to use another uplink.
+    pub(crate) asked_to_leave: bool,
     /// There was more to tell than the link took.
     pub(crate) behind: bool,
     /// There was no room to take back what it was told of a link that went.
@@ -356,6 +358,11 @@ impl Link {
     /// Unsettled whole messages that have left, where their port counts them.
     pub(crate) fn left_whole(&self) -> u64 {
         self.gauge.as_ref().map_or(0, |gauge| gauge.left())
+    }
+
+    /// Of an incoming link: nothing of it is here or may still come.
+    pub(crate) fn is_idle_receiver(&self) -> bool {
+        self.direction == Direction::In && self.incoming.is_empty() && self.peer_credit == 0
     }
 
     /// Deliveries of either direction.

@@ -71,6 +71,18 @@ impl Links {
     }
 }
 
+// === impl LocalChange ===
+
+impl LocalChange {
+    const fn of(before: u32, after: u32) -> Option<Self> {
+        match (before, after) {
+            (0, 1..) => Some(Self::Gained),
+            (1.., 0) => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}
+
 // === impl Reach ===
 
 impl Reach {
@@ -90,10 +102,14 @@ impl ReachChange {
 
     /// What the network is to be told of the consumers here, if anything.
     pub(super) const fn local(&self) -> Option<LocalChange> {
-        match (self.before.consumers.total(), self.after.consumers.total()) {
-            (0, 1..) => Some(LocalChange::Gained),
-            (1.., 0) => Some(LocalChange::Lost),
-            _ => None,
+        LocalChange::of(self.before.consumers.total(), self.after.consumers.total())
+    }
+
+    /// The same of those alone that edge routers have, or of the end of all.
+    pub(super) const fn proxied(&self) -> Option<LocalChange> {
+        match self.local() {
+            Some(LocalChange::Lost) => Some(LocalChange::Lost),
+            _ => LocalChange::of(self.before.consumers.proxied, self.after.consumers.proxied),
         }
     }
 }

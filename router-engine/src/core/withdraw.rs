@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  withdraw --+--> other routers: ways through this one cost more than any other (a stub router, as OSPF has them),
-//!             |    and the addresses of its clients are advertised no more
+//!             |    and the addresses of its clients are advertised no more, or stood for at the uplink of an edge router
 //!             '--> edge routers: they use another uplink where they have one
 //!      |
 //!  what comes until everybody knows is served
@@ -10,14 +10,15 @@
 //!  wind_down ----> links of its clients take nothing new, and give no more credit; routers are served to the end
 //!      |
 //!      v
-//!  release_idle, again and again --> clients and edge routers that have nothing under way: closed
+//!  release_idle, again and again --> clients that have nothing under way: closed
 //!                                --> UnderWay: what is left
 //! ```
 
 use super::action::Direction;
+use super::action::PeerOpen;
 use super::connection::{ConnectionRole, LINK_STATE_SYNC, PeerKind, UPLINK_CHANGE};
 use super::effect::Effect;
-use super::objects::{Conn, Link, LinkKind};
+use super::objects::{Address, Conn, Link, LinkKind};
 use super::table::Slot;
 use super::{Core, Router};
 use amqp_core::Instant;
@@ -33,6 +34,9 @@ const NEWS_TIME: Duration = Duration::from_millis(500);
 
 /// The same of C routers, which ask at one of their ticks, and act upon the answer at another.
 const TICKING_NEWS_TIME: Duration = Duration::from_secs(4);
+
+/// How long a client has to have been without a delivery to be sent away.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// How far a router is that is about to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -53,7 +57,7 @@ pub struct UnderWay {
     pub streams: usize,
     /// Messages that are not settled, or not sent.
     pub messages: usize,
-    /// Connections of clients and edge routers that have not closed yet.
+    /// Connections of clients that have not closed yet.
     pub connections: usize,
 }
 
@@ -94,7 +98,7 @@ impl Router {
         });
     }
 
-    /// After [`Self::wind_down`]: closes the connections of clients and edge routers that have nothing under way, and tells
+    /// After [`Self::wind_down`]: closes the connections of clients that have nothing under way, and tells
     /// what is left. Looks at every delivery, so this is not for every moment.
     pub fn release_idle(&self, now: Instant) -> UnderWay {
         self.with(|core| {
@@ -108,18 +112,6 @@ impl Router {
 // === impl Conn ===
 
 impl Conn {
-    /// Whether its peer is better off elsewhere while this router is about to stop: it uses the router, and is no part of
-    /// the ways that the network computes.
-    fn leaves_early(&self) -> bool {
-        use ConnectionRole::{Edge, InterEdge, InterNetwork, InterRouter, InterRouterData, Normal, RouteContainer};
-        match self.role {
-            Normal | RouteContainer => self.is_of_client(),
-            InterNetwork | InterEdge => true,
-            Edge => self.edge.is_some(),
-            InterRouter | InterRouterData => false,
-        }
-    }
-
     /// Whether its peer, behind a socket, has nobody behind itself who would be kept waiting.
     pub(super) fn is_of_client(&self) -> bool {
         self.params.kind == PeerKind::Amqp && !self.role.is_router()
@@ -136,26 +128,31 @@ impl Core {
         self.withdraw_addresses();
         self.drive_mesh(|mesh, now| mesh.withdraw(now));
         self.withdrawal = Withdrawal::Announced;
-        for conn in self.leaving() {
+        let edges = self.conns.entries().filter(|(_, conn)| conn.edge.is_some());
+        for conn in edges.map(|(slot, _)| slot).collect::<Vec<_>>() {
             self.ask_to_leave(conn);
+        }
+        for address in self.addresses.slots() {
+            self.proxies_of_withdrawn(address);
         }
     }
 
     fn wind_down(&mut self) {
         self.withdrawal = Withdrawal::WindingDown;
-        for conn in self.leaving().into_iter().filter(|&conn| self.conns[conn].is_of_client()).collect::<Vec<_>>() {
+        let clients = self.conns.entries().filter(|(_, conn)| conn.is_of_client());
+        for conn in clients.map(|(slot, _)| slot).collect::<Vec<_>>() {
             self.release_consumers(conn);
         }
     }
 
-    fn leaving(&self) -> Vec<Slot<Conn>> {
-        self.conns.entries().filter(|(_, conn)| conn.leaves_early()).map(|(slot, _)| slot).collect()
-    }
-
     fn news_time(&self) -> Duration {
-        let neighbours = self.conns.iter().filter(|conn| conn.role.has_control_links());
-        let syncs = |conn: &Conn| conn.peer.as_ref().is_some_and(|peer| peer.offers(LINK_STATE_SYNC));
-        neighbours.map(|conn| if syncs(conn) { NEWS_TIME } else { TICKING_NEWS_TIME }).max().unwrap_or_default()
+        let tells = |conn: &&Conn| conn.role.has_control_links() || conn.role.attaches_for_others();
+        let heard = self.conns.iter().filter(tells).filter_map(|conn| Some((conn.role, conn.peer.as_ref()?)));
+        let ticks = |role: ConnectionRole, peer: &PeerOpen| role.has_control_links() && !peer.offers(LINK_STATE_SYNC);
+        heard
+            .map(|(role, peer)| if ticks(role, peer) { TICKING_NEWS_TIME } else { NEWS_TIME })
+            .max()
+            .unwrap_or_default()
     }
 
     /// The links of a client take nothing new from the network. Answers still come: what they go to is the client's alone.
@@ -168,23 +165,27 @@ impl Core {
     }
 
     fn is_mobile_consumer(&self, link: &Link) -> bool {
-        let is_mobile = |address| self.addresses[address].class() == b'M';
-        link.direction == Direction::Out && link.address.is_some_and(is_mobile)
+        let is_one_of_many = |address: &Address| address.class() == b'M' && !address.treatment.is_multicast();
+        link.direction == Direction::Out && link.address.is_some_and(|address| is_one_of_many(&self.addresses[address]))
     }
 
     /// An edge router that can is asked to use another uplink. Others notice once this router is gone.
     pub(super) fn ask_to_leave(&mut self, conn: Slot<Conn>) {
-        let conn = &self.conns[conn];
-        let tracking = conn.edge.as_ref().and_then(|edge| edge.tracking);
-        let understands = conn.peer.as_ref().is_some_and(|peer| peer.offers(UPLINK_CHANGE));
-        if let Some(tracking) = tracking.filter(|_| self.withdrawal != Withdrawal::No && understands) {
+        let Conn { peer: Some(peer), edge: Some(edge), .. } = &mut self.conns[conn] else { return };
+        let asks = self.withdrawal != Withdrawal::No && peer.offers(UPLINK_CHANGE);
+        if let Some(tracking) = edge.tracking.filter(|_| asks && !edge.asked_to_leave) {
+            // Who has no other attaches the link again.
+            edge.asked_to_leave = true;
             self.detach_link(tracking, Some(Error::new(WITHDRAWN, "The router is about to stop")));
         }
     }
 
     fn release_idle(&mut self) {
-        let is_idle = |conn: &Conn| conn.links.iter().all(|&link| self.links[link].delivery_count() == 0);
-        let leaving = |conn: &Conn| conn.leaves_early() && conn.peer.is_some() && !conn.admin_deleted && is_idle(conn);
+        // Whoever has just done something may be about to answer it.
+        let is_quiet = |conn: &Conn| conn.last_delivery.is_none_or(|at| self.now.since(at) >= QUIET);
+        let is_idle =
+            |conn: &Conn| is_quiet(conn) && conn.links.iter().all(|&link| self.links[link].delivery_count() == 0);
+        let leaving = |conn: &Conn| conn.is_of_client() && conn.peer.is_some() && !conn.admin_deleted && is_idle(conn);
         let idle: Vec<Slot<Conn>> =
             self.conns.entries().filter(|(_, conn)| leaving(conn)).map(|(slot, _)| slot).collect();
         for conn in idle {
@@ -195,7 +196,7 @@ impl Core {
     }
 
     fn under_way(&self) -> UnderWay {
-        let connections = self.conns.iter().filter(|conn| conn.leaves_early() && conn.peer.is_some()).count();
+        let connections = self.conns.iter().filter(|conn| conn.is_of_client() && conn.peer.is_some()).count();
         let mut under_way = UnderWay { connections, ..UnderWay::default() };
         let counts = |link: Slot<Link>| {
             let link = &self.links[link];

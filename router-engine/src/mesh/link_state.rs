@@ -30,7 +30,7 @@ const RA_TO: &str = "amqp:/_topo/0/all/qdrouter";
 const LSR_PACE: Duration = Duration::from_millis(100);
 
 /// What links of a router cost more that is about to stop; that of other links is small.
-const RELUCTANCE: u32 = 1 << 16;
+const RELUCTANCE: u32 = 1 << 22;
 
 /// Ticks that a router without peers, link or mention is kept.
 const MAX_EMPTY_TICKS: u8 = 2;

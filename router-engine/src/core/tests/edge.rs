@@ -91,11 +91,15 @@ fn another_connection_takes_over_when_the_uplink_is_lost() {
 fn newer_credentials_take_the_uplink_over_and_nothing_falls_back_to_clear_text() {
     let router = router_of(Mode::Edge);
     let mut first = uplink(&router, 1);
-    assert_eq!(first.answer_attaches().len(), 4);
+    let standing = first.answer_attaches();
+    assert_eq!(standing.len(), 4);
     let mut clear = uplink(&router, None);
     let mut newer = uplink(&router, 2);
     assert!(clear.answer_attaches().is_empty());
-    assert_eq!((detached(&first).len(), newer.answer_attaches().len()), (4, 4));
+    assert_eq!((detached(&first).len(), newer.answer_attaches().len()), (3, 4));
+    let down = standing[2].link;
+    first.submit(Action::Drained { link: down, skipped: 10 });
+    assert_eq!(detached(&first), [down], "nothing can be on its way any more");
     newer.submit(Action::Closed);
     assert_eq!(router.uplink(), Some(first.conn.id));
     first.submit(Action::Closed);

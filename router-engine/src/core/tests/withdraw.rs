@@ -4,11 +4,14 @@ use super::super::action::{Action, Direction};
 use super::super::connection::{ConnectionRole, UPLINK_CHANGE};
 use super::super::effect::Effect;
 use super::super::withdraw::{UnderWay, WITHDRAWN};
-use super::super::{Mode, Router};
+use super::super::{AddressConfig, Mode, Router};
 use super::edge::edge;
 use super::world::{NOW, Peer, message, router, router_of, stream};
 use crate::annotations::Annotations;
+use crate::forward::Treatment;
+use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Error};
+use std::time::Duration;
 
 /// The condition with which a connection was closed in order, if it was.
 fn closed(peer: &Peer<'_>) -> Option<String> {
@@ -17,6 +20,9 @@ fn closed(peer: &Peer<'_>) -> Option<String> {
         _ => None,
     })
 }
+
+/// When clients have been without a delivery for long enough.
+const LATER: Instant = Instant::from_micros(1_000_000);
 
 fn wind_down(router: &Router) {
     router.withdraw(NOW);
@@ -43,8 +49,9 @@ fn idle_clients_are_sent_away_and_others_once_they_have_done() {
     receiver.answer(&push, DeliveryState::Accepted, true);
     assert_eq!(sender.outcomes(), [(Some(DeliveryState::Accepted), true)]);
     assert_eq!(router.release_idle(NOW), of_connections(3));
+    assert_eq!((closed(&sender), closed(&receiver)), (None, None), "they may be about to answer");
+    assert_eq!(router.release_idle(LATER), of_connections(3));
     assert!(closed(&sender).is_some() && closed(&receiver).is_some());
-    router.release_idle(NOW);
     assert_eq!(closed(&idle), None, "once is enough");
     for peer in [&mut sender, &mut receiver] {
         peer.submit(Action::Closed);
@@ -131,9 +138,12 @@ fn edge_routers_are_asked_to_use_another_uplink() {
     };
     assert_eq!(asked(&edges[0]), Some((tracking[0], WITHDRAWN.to_owned())));
     assert_eq!(asked(&edges[1]), None, "it would not understand");
+    // One that has no other uplink asks again, and stays.
+    edges[0].receiver("_$qd.edge_addr_tracking");
+    assert_eq!(asked(&edges[0]), None);
     router.wind_down(NOW);
-    router.release_idle(NOW);
-    assert!(edges.iter().all(|edge| closed(edge).is_some()), "nothing is under way on either");
+    router.release_idle(LATER);
+    assert!(edges.iter().all(|edge| closed(edge).is_none()), "they are served to the end");
     // One that comes in the last moment.
     let mut late = Peer::offering(&router, ConnectionRole::Edge, "L", UPLINK_CHANGE);
     late.attach_unanswered(Direction::Out, Some("_$qd.edge_addr_tracking"));
@@ -150,12 +160,19 @@ fn an_edge_router_changes_its_uplink_when_asked_as_soon_as_it_can() {
     };
     asks(&mut first, standing[3].link);
     assert_eq!(router.uplink(), Some(first.conn.id), "there is no other");
+    assert_eq!(first.answer_attaches().len(), 1, "it goes on to hear of addresses");
+    let mut client = Peer::new(&router);
+    client.receiver("q");
+    client.sender("p");
     let mut second = Peer::of_edge(&router, ConnectionRole::Edge, "B", None);
     assert_eq!(router.uplink(), Some(second.conn.id));
     let standing = second.answer_attaches();
     let mut third = Peer::of_edge(&router, ConnectionRole::Edge, "C", None);
     asks(&mut second, standing[3].link);
-    assert_eq!((router.uplink(), third.answer_attaches().len()), (Some(third.conn.id), 4));
+    let attached = third.answer_attaches();
+    assert_eq!((router.uplink(), attached.len()), (Some(third.conn.id), 6));
+    let links = third.links();
+    assert!(attached.iter().all(|attach| links.contains(&attach.link)), "all of them are known");
     third.submit(Action::Closed);
     assert_eq!(router.uplink(), None, "who is about to stop is not gone back to");
 }
@@ -175,11 +192,62 @@ fn the_network_is_told_of_no_client_but_of_edge_routers_until_they_leave() {
     let proxy = edge.receiver("both");
     client.receiver("both");
     assert_eq!(advertised(&router), ["Mboth", "Mc", "Me"]);
-    assert_eq!(router.withdraw(NOW), std::time::Duration::ZERO, "there is nobody to tell");
+    assert_eq!(router.withdraw(NOW), Duration::from_millis(500), "an edge router is told");
     assert_eq!(advertised(&router), ["Mboth", "Me"]);
     client.receiver("new");
     edge.detached(proxy);
     assert_eq!(advertised(&router), ["Me"]);
+    let late = edge.receiver("c");
+    assert_eq!(advertised(&router), ["Mc", "Me"], "a client here does not stand in its way");
+    edge.detached(late);
     edge.submit(Action::Closed);
     assert!(advertised(&router).is_empty());
+}
+
+#[test]
+fn what_clients_of_an_edge_router_have_is_theirs_until_they_have_done() {
+    for is_asked in [true, false] {
+        let router = router_of(Mode::Edge);
+        let (mut up, standing) = edge(&router);
+        let mut client = Peer::new(&router);
+        client.receiver("q");
+        let proxy = up.answer_attaches()[0].link;
+        let drained = |peer: &mut Peer<'_>| {
+            let asks = |e: Effect| if let Effect::Credit { link, drain: true, .. } = e { Some(link) } else { None };
+            let links: Vec<_> = peer.effects().into_iter().filter_map(asks).collect();
+            links.iter().for_each(|&link| peer.submit(Action::Drained { link, skipped: 10 }));
+            links
+        };
+        up.send(proxy).expect("remembered");
+        let push = client.push();
+        let _other = Peer::of_edge(&router, ConnectionRole::Edge, "B", None);
+        if is_asked {
+            let error = Some(Box::new(Error::new(WITHDRAWN, "")));
+            up.submit(Action::Detached { link: standing[3].link, error, unsent: Vec::new() });
+        } else {
+            wind_down(&router);
+        }
+        assert!(drained(&mut up).contains(&proxy));
+        assert_eq!(up.outcomes(), [], "nothing is decided");
+        client.answer(&push, DeliveryState::Accepted, true);
+        let told = up.effects();
+        let accepted = told.iter().any(|e| matches!(e, Effect::UpdateIn { state: Some(DeliveryState::Accepted), .. }));
+        let gone = told.iter().any(|e| matches!(e, Effect::Detach { link, .. } if *link == proxy));
+        assert!(accepted && gone, "{told:?}");
+    }
+}
+
+#[test]
+fn what_everybody_is_to_get_is_not_kept_from_clients_that_are_there() {
+    let router = router();
+    let config = AddressConfig { treatment: Treatment::Multicast, priority: None };
+    router.add_address_config("all/#", config).expect("new");
+    let mut client = Peer::new(&router);
+    client.receiver("all/q");
+    let mut other = Peer::new(&router);
+    let link = other.sender("all/q");
+    wind_down(&router);
+    assert_eq!(advertised(&router), ["Mall/q"]);
+    other.send(link).expect("remembered");
+    client.push();
 }

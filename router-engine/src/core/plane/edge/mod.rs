@@ -152,6 +152,13 @@ impl Core {
         }
     }
 
+    /// An edge router that withdraws has nothing stand for its clients any more.
+    pub(in crate::core) fn proxies_of_withdrawn(&mut self, address: Slot<Address>) {
+        if self.plane.edge().is_some() {
+            self.reconcile_proxies(address);
+        }
+    }
+
     /// A connection is about to go, with its links.
     pub(in crate::core) fn edge_connection_closing(&mut self, conn: Slot<Conn>) {
         if self.plane.edge().is_some() {

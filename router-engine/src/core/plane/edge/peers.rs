@@ -7,6 +7,7 @@ use super::super::super::effect::SessionClass;
 use super::super::super::ids::EdgePeerId;
 use super::super::super::objects::{Address, Conn, Link, LinkKind};
 use super::super::super::table::{Slot, entry};
+use super::super::super::withdraw::Withdrawal;
 use super::super::is_propagated;
 use super::Proxy;
 use super::negotiation::Negotiation;
@@ -154,7 +155,7 @@ impl Core {
 
     fn reconcile_peer(&mut self, peer: Slot<EdgePeer>, address: Slot<Address>) {
         let a = self.addresses.get(address).filter(|a| a.class() == b'M' && is_propagated(&a.key));
-        let wanted = a.is_some_and(|a| a.reach().consumers.own > 0);
+        let wanted = a.is_some_and(|a| a.reach().consumers.own > 0) && self.withdrawal == Withdrawal::No;
         let Some(EdgePeer { conns, proxies, .. }) = self.plane.edge_mut().map(|edge| &mut edge.peers[peer]) else {
             return;
         };
@@ -170,7 +171,7 @@ impl Core {
             }
             Some(_) if !wanted => {
                 if let Some(link) = proxies.remove(&address).and_then(Proxy::link) {
-                    self.detach_link(link, None);
+                    self.end_proxy(link);
                 }
             }
             None | Some(_) => {}

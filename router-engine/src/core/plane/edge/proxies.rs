@@ -8,6 +8,7 @@ use super::super::super::effect::SessionClass;
 use super::super::super::objects::{Address, Link, LinkKind};
 use super::super::super::report;
 use super::super::super::table::Slot;
+use super::super::super::withdraw::Withdrawal;
 use super::super::is_propagated;
 use super::super::messages::Tracking;
 use super::{Proxies, Proxy};
@@ -75,7 +76,7 @@ impl Core {
             (false, Proxy::Link(link)) if !self.links[link].outgoing.is_empty() => self.links[link].retiring = true,
             (false, Proxy::Link(link)) => {
                 self.note_proxy(address, direction, Proxy::None);
-                self.detach_link(link, None);
+                self.end_proxy(link);
             }
             (false, Proxy::Refused) => self.note_proxy(address, direction, Proxy::None),
             (true, Proxy::Link(_) | Proxy::Refused) | (false, Proxy::None) => {}
@@ -89,8 +90,18 @@ impl Core {
         };
         let reach = a.reach();
         match direction {
-            Direction::In => reach.consumers.own + reach.in_process > 0,
+            // Clients go on with what they have while this router withdraws.
+            Direction::In => reach.consumers.own + reach.in_process > 0 && self.withdrawal == Withdrawal::No,
             Direction::Out => reach.in_process == 0 && (reach.producers.own > 0 || !a.watches.is_empty()),
+        }
+    }
+
+    /// Detaches a link that stands for nobody any more, at once if nobody has anything of it.
+    pub(super) fn end_proxy(&mut self, link: Slot<Link>) {
+        if self.links[link].incoming.is_empty() && self.withdrawal == Withdrawal::No {
+            self.detach_link(link, None);
+        } else {
+            self.retire_link(link);
         }
     }
 

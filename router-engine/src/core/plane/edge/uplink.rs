@@ -4,7 +4,7 @@
 use super::super::super::action::Direction;
 use super::super::super::addresses::AddressTable;
 use super::super::super::attach::OwnLink;
-use super::super::super::effect::SessionClass;
+use super::super::super::effect::{Effect, SessionClass};
 use super::super::super::ids::ConnId;
 use super::super::super::objects::{Address, Conn, CoreService, Link, LinkKind};
 use super::super::super::report;
@@ -79,7 +79,7 @@ impl Core {
         match uplink {
             None => self.activate_uplink(conn),
             Some(old) if newer(old.conn) => self.replace_uplink(old.conn, conn),
-            Some(Uplink { withdrawn: true, .. }) => self.leave_uplink(),
+            Some(Uplink { withdrawn: true, .. }) => drop(self.leave_uplink()),
             Some(_) => {}
         }
     }
@@ -119,26 +119,33 @@ impl Core {
         }
     }
 
-    /// The interior router at the other end of the uplink may tell by a detached link that it is about to stop.
-    pub(in crate::core) fn uplink_detached(&mut self, link: Slot<Link>, error: Option<&Error>) {
+    /// The connection whose interior router tells by detaching a link that it is about to stop.
+    pub(in crate::core) fn withdrawn_uplink(&self, link: Slot<Link>, error: Option<&Error>) -> Option<Slot<Conn>> {
+        let (edge, conn) = (self.plane.edge()?, self.links[link].conn);
+        let says_so = error?.condition.as_str() == WITHDRAWN;
+        (says_so && edge.candidates.contains(&conn)).then_some(conn)
+    }
+
+    /// An interior router is about to stop. Its connection is used for as long as there is no other.
+    pub(in crate::core) fn uplink_withdrawn(&mut self, conn: Slot<Conn>) {
         let Some(edge) = self.plane.edge_mut() else { return };
-        let conn = self.links[link].conn;
-        if error.is_none_or(|error| error.condition.as_str() != WITHDRAWN) || !edge.candidates.contains(&conn) {
-            return;
-        }
         edge.candidates.retain(|&candidate| candidate != conn);
-        if let Some(uplink) = edge.uplink.as_mut().filter(|uplink| uplink.conn == conn) {
-            uplink.withdrawn = true;
-            self.leave_uplink();
+        let Some(uplink) = edge.uplink.as_mut().filter(|uplink| uplink.conn == conn) else { return };
+        uplink.withdrawn = true;
+        if !self.leave_uplink() {
+            // It took back the link that tells of addresses, to be heard.
+            let tracking = self.attach_own(conn, OwnLink::to_service(Direction::In, CoreService::AddressTracking));
+            if let Some(uplink) = self.plane.edge_mut().and_then(|edge| edge.uplink.as_mut()) {
+                uplink.tracking = Some(tracking);
+            }
         }
     }
 
-    /// Changes to another uplink, if there is one.
-    fn leave_uplink(&mut self) {
-        let Some(old) = self.plane.edge().and_then(|edge| edge.uplink) else { return };
-        if let Some(next) = self.next_uplink(self.tls_ordinal(old.conn).is_some()) {
-            self.replace_uplink(old.conn, next);
-        }
+    /// Changes to another uplink. False: there is none.
+    fn leave_uplink(&mut self) -> bool {
+        let Some(old) = self.plane.edge().and_then(|edge| edge.uplink) else { return false };
+        let next = self.next_uplink(self.tls_ordinal(old.conn).is_some());
+        next.map(|next| self.replace_uplink(old.conn, next)).is_some()
     }
 
     fn replace_uplink(&mut self, old: Slot<Conn>, new: Slot<Conn>) {
@@ -188,12 +195,28 @@ impl Core {
     }
 
     /// Detaches a link, once nothing waits on it to be sent or settled any more.
-    fn retire_link(&mut self, link: Slot<Link>) {
-        if self.links[link].outgoing.is_empty() {
-            self.detach_link(link, None);
-        } else {
-            self.links[link].retiring = true;
-            self.unbind(link);
+    pub(super) fn retire_link(&mut self, link: Slot<Link>) {
+        match self.links[link].direction {
+            Direction::Out if self.links[link].outgoing.is_empty() => self.detach_link(link, None),
+            Direction::Out => {
+                self.links[link].retiring = true;
+                self.unbind(link);
+            }
+            Direction::In if self.links[link].is_idle_receiver() => self.detach_link(link, None),
+            Direction::In => {
+                self.links[link].retiring = true;
+                // The peer gives back the credit that it has not used: nothing is on its way when the link goes.
+                let (conn, id) = (self.links[link].conn, self.links[link].id);
+                self.stage(conn, Effect::Credit { link: id, credit: 0, drain: true });
+            }
+        }
+    }
+
+    /// Something has ended on an incoming link that may be about to go.
+    pub(in crate::core) fn review_retiring(&mut self, link: Slot<Link>) {
+        let l = &self.links[link];
+        if l.retiring && l.is_idle_receiver() {
+            self.due.retired.push(l.id);
         }
     }
 

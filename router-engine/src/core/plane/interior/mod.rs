@@ -52,13 +52,9 @@ impl Interior {
         if !is_propagated(&address.key) {
             return;
         }
-        if self.withdrawn && change.after.consumers.proxied == 0 && change.before.consumers.proxied > 0 {
-            self.mesh.local_removed(&address.key, now);
-            return;
-        }
-        let Some(local) = change.local() else { return };
+        let local = if self.withdrawn { change.proxied() } else { change.local() };
+        let Some(local) = local else { return };
         match local {
-            LocalChange::Gained if self.withdrawn && change.after.consumers.proxied == 0 => {}
             LocalChange::Gained => {
                 let producers = change.after.producers.total();
                 self.mesh.local_added(&address.key, address.treatment.code(), producers, now);
@@ -85,11 +81,13 @@ impl Core {
         }
     }
 
-    /// Advertises no more what clients here consume; parts of the router itself can be reached to its end.
+    /// Advertises no more what clients here consume, unless each of its consumers is to get everything; parts of the router
+    /// itself can be reached to its end.
     pub(in crate::core) fn withdraw_addresses(&mut self) {
         let is_of_clients = |address: &Slot<Address>| {
             let a = &self.addresses[*address];
             is_propagated(&a.key)
+                && !a.treatment.is_multicast()
                 && !a.consumers.is_empty()
                 && a.proxied_consumers == 0
                 && !self.consumers(*address).any(|link| self.conns[self.links[link].conn].is_internal())
