@@ -41,6 +41,9 @@ pub(crate) struct Options {
     pub(crate) await_certificates: bool,
     /// How long what is under way may go on once the router is to stop, when given.
     pub(crate) drain: Option<Duration>,
+    /// Somebody else in the process keeps the configuration: SIGHUP is for them to heed, and a listener that cannot listen
+    /// is for them to tell of.
+    pub(crate) is_kept: bool,
     /// Only check the configuration.
     check: bool,
 }
@@ -91,6 +94,7 @@ impl Default for Options {
             test_hooks: false,
             drain: None,
             await_certificates: false,
+            is_kept: false,
             check: false,
         }
     }
@@ -263,6 +267,7 @@ mod tests {
             test_hooks: true,
             drain: None,
             await_certificates: false,
+            is_kept: false,
             check: false,
         };
         for line in [

@@ -31,6 +31,11 @@ pub(crate) fn started(router: &Arc<Router>) {
     }
 }
 
+/// There is no router yet: the process waits for something, as the text says.
+pub(crate) fn waiting(text: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(text)]);
+}
+
 /// The router stops, which takes so long at most before anything ends.
 pub(crate) fn stopping(drain: Duration) {
     let limit = u32::try_from(drain.as_micros()).unwrap_or(u32::MAX);

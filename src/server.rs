@@ -78,6 +78,9 @@ fn operate(
     if options.await_certificates {
         runtime.await_certificates();
     }
+    if options.is_kept {
+        runtime.spare_listeners();
+    }
     let mut agent = Agent::new(runtime);
     agent.load_all(plan.core)?;
     agent.refresh();
@@ -112,7 +115,7 @@ fn operate(
     on_start(&io, &reloader);
     manager::started(io.router());
     let drain = options.drain.unwrap_or_else(drain_of_environment);
-    let ending = executor.block_on(signals.wait(&reloader));
+    let ending = executor.block_on(signals.wait(&reloader, options.is_kept));
     manager::stopping(drain);
     if !drain.is_zero() {
         executor.block_on(run_down(&io, drain, &mut signals));
@@ -189,7 +192,7 @@ fn log_running(workers: usize) {
 }
 
 /// The signals that matter.
-struct Signals {
+pub(crate) struct Signals {
     term: Signal,
     quit: Signal,
     interrupt: Signal,
@@ -197,7 +200,9 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// # Errors
+    /// Of the operating system.
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
@@ -207,7 +212,7 @@ impl Signals {
     }
 
     /// Another signal that asks for the end.
-    async fn again(&mut self) {
+    pub(crate) async fn again(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.quit.recv() => {}
@@ -215,13 +220,16 @@ impl Signals {
         }
     }
 
-    async fn wait(&mut self, reloader: &Reloader) -> Ending {
+    async fn wait(&mut self, reloader: &Reloader, is_kept: bool) -> Ending {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return Ending::Stopped,
                 _ = self.quit.recv() => return Ending::Stopped,
                 _ = self.interrupt.recv() => return Ending::Interrupted,
-                _ = self.hangup.recv() => reloader.reload(),
+                _ = self.hangup.recv() => match is_kept {
+                    true => management::log::logger().reopen(),
+                    false => reloader.reload(),
+                },
             }
         }
     }

@@ -46,11 +46,15 @@ impl Site {
     }
 
     fn start(&mut self) {
+        self.spawn();
+        eventually("the site runs", || self.condition("Site", "Running").as_deref() == Some("OK"));
+    }
+
+    fn spawn(&mut self) {
         let log = fs::File::create(self.home.join("log")).unwrap();
         let mut command = Command::new(ROUTER);
         command.args(["site", "--resources"]).arg(self.resources()).stderr(log).stdout(Stdio::null());
         self.process = Some(command.spawn().unwrap());
-        eventually("the site runs", || self.condition("Site", "Running").as_deref() == Some("OK"));
     }
 
     fn stop(&mut self) -> Option<i32> {
@@ -119,6 +123,12 @@ fn access(port: u16) -> String {
 
 fn service(kind: &str, key: &str, port: u16) -> String {
     resource(kind, "echo", &format!("  routingKey: {key}\n  host: 127.0.0.1\n  port: {port}\n"))
+}
+
+/// The port where links come in.
+fn linked_port(site: &Site) -> u16 {
+    let link = site.read("runtime/links/link-west-127.0.0.1.yaml");
+    link.split_once("port: \"").unwrap().1.split_once('"').unwrap().0.parse().unwrap()
 }
 
 fn free_port() -> u16 {
@@ -204,6 +214,16 @@ fn what_changes_in_the_folder_is_applied() {
     east.remove("listener.yaml");
     eventually("the socket closes", || !listens(port));
     eventually("it is told of no more", || east.told("Listener", "echo") == Value::Null);
+    // What is told cannot be written, and then it can.
+    let obstacle = east.home.join("runtime/.status.json.new");
+    fs::create_dir(&obstacle).unwrap();
+    east.write("listener.yaml", &service("Listener", "other", port));
+    eventually("it listens", || listens(port));
+    eventually("it is said", || east.read("log").contains("Site: runtime/status.json: "));
+    fs::remove_dir(&obstacle).unwrap();
+    east.eventually_says("Listener", "echo", "OK");
+    assert_eq!(east.read("log").matches("Site: runtime/status.json: ").count(), 1, "it is said once");
+    east.remove("listener.yaml");
     // Another one with TLS, for which a certificate is made.
     let tls = service("Listener", "other", port) + "  tlsCredentials: echo-tls\n";
     east.write("listener.json.yaml", &tls);
@@ -273,6 +293,62 @@ fn a_site_that_starts_again_is_the_same() {
 }
 
 #[test]
+fn an_access_that_cannot_listen_says_so_and_listens_once_it_can() {
+    let mut west = Site::new("deaf", "west");
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = [0, 1].map(|at: usize| taken[at].local_addr().unwrap().port());
+    // The first one would keep a router from starting.
+    west.write("access.yaml", &access(ports[0]).replace("name: west", "name: a"));
+    west.start();
+    west.eventually_says("RouterAccess", "a", "Address already in use");
+    west.write("more.yaml", &access(ports[1]).replace("name: west", "name: b"));
+    west.eventually_says("RouterAccess", "b", &format!("Address already in use - listen on 127.0.0.1:{}", ports[1]));
+    assert_eq!(west.told("RouterAccess", "skupper-local")["message"], "OK");
+    drop(taken);
+    west.eventually_says("RouterAccess", "a", "OK");
+    west.eventually_says("RouterAccess", "b", "OK");
+}
+
+#[test]
+fn credentials_that_are_replaced_are_for_new_connections() {
+    let (west, _east, port) = linked("rotation");
+    // Another site, whose credentials are brought to west.
+    let (mut other, mut north) = (Site::new("rotation", "other"), Site::new("rotation", "north"));
+    let access_port = linked_port(&west);
+    let other_port = free_port();
+    other.write("access.yaml", &access(other_port));
+    other.start();
+    eventually("an echo passes", || echoes(port));
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut passes = || {
+        let mut word = [0; 4];
+        socket.write_all(b"word").is_ok() && socket.read_exact(&mut word).is_ok() && &word == b"word"
+    };
+    assert!(passes());
+    let brought = west.home.join("input/certs/west");
+    fs::create_dir_all(&brought).unwrap();
+    let own = west.read("runtime/certs/west/tls.key");
+    for file in ["ca.crt", "tls.crt"] {
+        fs::copy(other.home.join("runtime/certs/west").join(file), brought.join(file)).unwrap();
+    }
+    // Half of it is not taken, and is in the way of nothing.
+    west.eventually_says("RouterAccess", "west", "has no tls.key (what was there before stays in force)");
+    assert!(listens(access_port));
+    fs::write(brought.join("tls.key"), own).unwrap();
+    west.eventually_says("RouterAccess", "west", "does not belong to the certificate (what was there before stays");
+    let more = free_port();
+    west.write("more.yaml", &service("Listener", "echo", more));
+    eventually("what else is new is done", || echoes(more));
+    fs::copy(other.home.join("runtime/certs/west/tls.key"), brought.join("tls.key")).unwrap();
+    west.eventually_says("RouterAccess", "west", "OK");
+    let link = other.read("runtime/links/link-west-127.0.0.1.yaml");
+    north.write("link.yaml", &link.replace(&other_port.to_string(), &access_port.to_string()));
+    north.start();
+    north.eventually_says("Link", "link-west", "OK");
+    assert!(passes(), "what there was goes on");
+}
+
+#[test]
 fn an_edge_site_uses_services_of_the_network() {
     let (mut west, mut edge) = (Site::new("edge", "west"), Site::new("edge", "far"));
     let access = access(free_port()) + &format!("  - name: edge\n    port: {}\n", free_port());
@@ -331,14 +407,28 @@ fn the_c_router_takes_what_is_made_for_a_site() {
 }
 
 #[test]
-fn without_a_site_nothing_starts() {
-    let site = Site::new("none", "none");
+fn a_site_that_comes_later_is_waited_for() {
+    let mut site = Site::new("later", "later");
     site.write("site.yaml", "apiVersion: skupper.io/v2alpha1\nkind: Site\nmetadata:\n  name: Bad_Name\n");
-    let done = Command::new(ROUTER).args(["site", "-r"]).arg(site.resources()).output().unwrap();
-    let text = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(1));
-    assert!(text.contains("site.yaml:4: metadata.name 'Bad_Name' is to be"), "{text}");
-    assert!(text.contains("there is no sound Site in"), "{text}");
+    for is_asked_to_end in [true, false] {
+        site.spawn();
+        eventually("it waits", || site.read("log").contains("Site: waits for a Site in"));
+        let log = site.read("log");
+        assert!(log.contains("site.yaml:4: metadata.name 'Bad_Name' is to be"), "{log}");
+        if is_asked_to_end {
+            assert_eq!(site.stop(), Some(0));
+        }
+    }
+    site.write("site.yaml", &resource("Site", "later", ""));
+    eventually("the site runs", || site.condition("Site", "Running").as_deref() == Some("OK"));
+    let reloads = || site.read("log").matches("Configuration reloaded").count();
+    let before = reloads();
+    kill(Pid::from_raw(site.process.as_ref().unwrap().id().cast_signed()), Signal::SIGHUP).unwrap();
+    eventually("it has read its files again", || reloads() > before);
+    site.write("more.yaml", &service("Listener", "more", 1));
+    eventually("it goes on", || site.told("Listener", "echo")["status"] == "Pending");
+    assert_eq!(reloads(), before + 2, "once each: {}", site.read("log"));
+    assert_eq!(site.stop(), Some(0));
     let done = Command::new(ROUTER).args(["site", "--help"]).output().unwrap();
     assert!(String::from_utf8(done.stdout).unwrap().starts_with("Usage: "));
     assert_eq!(done.status.code(), Some(0));

@@ -4,7 +4,10 @@ use crate::folder::Finding;
 use crate::yaml::{Member, Node, Value, shown};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Problems that the state of one resource tells.
+const MAX_TOLD: usize = 16;
 
 /// What is wrong with a resource, and what else is worth knowing.
 #[derive(Debug, Default)]
@@ -30,6 +33,15 @@ impl Complaints {
 
     pub(crate) fn note(&mut self, line: usize, text: impl Into<String>) {
         self.add(line, false, text.into());
+    }
+
+    /// The problems behind the first `known` findings, each once.
+    pub(crate) fn problems(&self, known: usize) -> String {
+        let problems = self.findings[known..].iter().filter(|finding| finding.is_problem);
+        let told: BTreeSet<String> = problems.map(ToString::to_string).collect();
+        let mut texts: Vec<String> = told.iter().take(MAX_TOLD).cloned().collect();
+        texts.extend((told.len() > MAX_TOLD).then(|| format!("and {} more", told.len() - MAX_TOLD)));
+        texts.join("; ")
     }
 
     fn add(&mut self, line: usize, is_problem: bool, text: String) {
@@ -186,22 +198,41 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Each member as a map of its own.
+    fn each(self) -> impl Iterator<Item = (String, Self)> {
+        let Self { path, line, members } = self;
+        let alone = move |member: &'a Member| Self { path: path.clone(), line, members: vec![member] };
+        members.into_iter().map(move |member| (member.name.clone(), alone(member)))
+    }
+
     /// All members as texts.
-    pub(crate) fn all_texts(mut self, complaints: &mut Complaints) -> BTreeMap<String, String> {
-        let texts = self.names().into_iter().filter_map(|name| Some((name.clone(), self.text(&name, complaints)?)));
-        texts.collect()
+    pub(crate) fn all_texts(self, complaints: &mut Complaints) -> BTreeMap<String, String> {
+        self.each().filter_map(|(name, mut member)| Some((name.clone(), member.text(&name, complaints)?))).collect()
+    }
+
+    /// All members as whole numbers, in their order; the least of those that are allowed where there is none.
+    pub(crate) fn all_numbers(
+        self,
+        range: &std::ops::RangeInclusive<u32>,
+        complaints: &mut Complaints,
+    ) -> Vec<(String, u32)> {
+        let number = |(name, mut member): (String, Self)| {
+            let number = member.number(&name, range.clone(), complaints).unwrap_or(*range.start());
+            (name, number)
+        };
+        self.each().map(number).collect()
     }
 
     /// All members as octets in base64. What they are is not told: they may be secret.
-    pub(crate) fn all_octets(mut self, complaints: &mut Complaints) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn all_octets(self, complaints: &mut Complaints) -> BTreeMap<String, Vec<u8>> {
         let mut all = BTreeMap::new();
-        for name in self.names() {
-            let line = self.line_of(&name);
-            let Some(text) = self.text(&name, complaints) else { continue };
+        for (name, mut member) in self.each() {
+            let line = member.line_of(&name);
+            let Some(text) = member.text(&name, complaints) else { continue };
             let text: String = text.split_ascii_whitespace().collect();
             match STANDARD.decode(text) {
                 Ok(octets) => drop(all.insert(name, octets)),
-                Err(_) => complaints.problem(line, format!("{} is not in base64", self.named(&shown(&name)))),
+                Err(_) => complaints.problem(line, format!("{} is not in base64", member.named(&shown(&name)))),
             }
         }
         all
@@ -222,11 +253,6 @@ impl<'a> Fields<'a> {
     /// Whether there is a member of that name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.name == name && member.node.value != Value::Null)
-    }
-
-    /// The names of all members.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.name.clone()).collect()
     }
 
     /// Lets the members of that name pass.

@@ -3,8 +3,11 @@
 use crate::fields::Complaints;
 use crate::resource::{Found, Key, Kind, Resource, Site, Spec, read};
 use crate::yaml;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
+
+/// Findings of one file that are told.
+const MAX_FINDINGS: usize = 1000;
 
 /// A file, and its text or why it cannot be read.
 #[derive(Debug, Clone)]
@@ -16,7 +19,7 @@ pub struct Source {
 }
 
 /// Something that was found in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The file.
     pub file: String,
@@ -55,6 +58,18 @@ struct Reading {
     findings: Vec<Finding>,
     /// Files with parts that say nothing that can be understood, and why.
     broken: BTreeMap<String, String>,
+}
+
+/// The findings of a file, if there are not too many.
+fn bounded(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let more = findings.len().saturating_sub(MAX_FINDINGS);
+    let is_problem = findings.iter().skip(MAX_FINDINGS).any(|finding| finding.is_problem);
+    findings.truncate(MAX_FINDINGS);
+    if let Some(last) = findings.last().filter(|_| more > 0) {
+        let last = Finding { text: format!("and {more} more"), is_problem, ..last.clone() };
+        findings.push(last);
+    }
+    findings
 }
 
 // === impl Folder ===
@@ -159,38 +174,32 @@ impl Reading {
         let (documents, fault) = yaml::documents(&text);
         let mut complaints = Complaints { file: file.clone(), findings: Vec::new() };
         for document in &documents {
-            let known = complaints.findings.len();
             let found = read(document, &mut complaints);
-            self.take(found, known, &mut complaints);
+            self.take(found, &mut complaints);
         }
         if let Some(fault) = fault {
             complaints.problem(fault.line, &*fault.text);
             self.broken.insert(file.clone(), format!("{file}:{}: {}", fault.line, fault.text));
         }
-        self.findings.extend(complaints.findings);
+        self.findings.extend(bounded(complaints.findings));
     }
 
-    /// `known` findings are older than what was found.
-    fn take(&mut self, found: Found, known: usize, complaints: &mut Complaints) {
-        let texts = |complaints: &Complaints| {
-            let problems = complaints.findings[known..].iter().filter(|finding| finding.is_problem);
-            let told: BTreeSet<String> = problems.map(|p| format!("{}:{}: {}", p.file, p.line, p.text)).collect();
-            told.into_iter().collect::<Vec<_>>().join("; ")
-        };
+    fn take(&mut self, found: Found, complaints: &mut Complaints) {
         match found {
             Found::Nothing => {}
-            Found::Unknown => drop(self.broken.insert(complaints.file.clone(), texts(complaints))),
-            Found::Faulty(key) => drop(self.faulty.insert(key, texts(complaints))),
-            Found::List(items) => items.into_iter().for_each(|item| self.take(item, known, complaints)),
+            Found::Unknown(why) => drop(self.broken.insert(complaints.file.clone(), why)),
+            Found::Faulty(key, why) => drop(self.faulty.insert(key, why)),
+            Found::List(items) => items.into_iter().for_each(|item| self.take(item, complaints)),
             Found::Sound(resource) => self.add(*resource, complaints),
         }
     }
 
     fn add(&mut self, resource: Resource, complaints: &mut Complaints) {
-        let same = |other: &&Resource| {
-            other.key == resource.key || (other.key.kind == Kind::Site && resource.key.kind == Kind::Site)
+        let first = match resource.key.kind {
+            Kind::Site => self.resources.values().find(|other| other.key.kind == Kind::Site),
+            _ => self.resources.get(&resource.key),
         };
-        let Some(first) = self.resources.values().find(same) else {
+        let Some(first) = first else {
             self.resources.insert(resource.key.clone(), resource);
             return;
         };

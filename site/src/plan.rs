@@ -36,6 +36,8 @@ pub struct Surroundings {
     pub names: Vec<String>,
     /// Folders in `input/certs`, and their files.
     pub certs: BTreeMap<String, BTreeSet<String>>,
+    /// Folders in `runtime/certs`, and their files: what was brought or made before.
+    pub used: BTreeMap<String, BTreeSet<String>>,
     /// Folders in `input/issuers`.
     pub issuers: BTreeSet<String>,
 }
@@ -78,6 +80,8 @@ pub struct Issuer {
 /// A folder in `runtime/certs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
+    /// The name that resources have for them.
+    pub name: String,
     /// Where its files come from.
     pub origin: Origin,
     /// Only whom to trust is of interest.
@@ -253,12 +257,20 @@ impl Planner<'_> {
         secret.or(made.map(Origin::Made))
     }
 
-    /// Adds a folder in `runtime/certs`. Whoever asks first says what it is made for.
-    fn credential(&mut self, folder: &str, origin: Origin, ca_only: bool, owner: Option<&Key>) {
-        let made = Credential { origin, ca_only, owners: BTreeSet::new() };
+    /// Adds a folder in `runtime/certs` for the credentials `name`. Whoever asks first says what they are made for. False:
+    /// the folder is that of other credentials, which nobody is to use for these.
+    fn credential(&mut self, folder: &str, name: &str, origin: Origin, ca_only: bool, owner: &Key) -> bool {
+        let made = Credential { name: name.to_owned(), origin, ca_only, owners: BTreeSet::new() };
         let known = self.plan.credentials.entry(folder.to_owned()).or_insert(made);
+        if known.name != name {
+            let text =
+                format!("the credentials {name} need another name: runtime/certs/{folder} is for {}", known.name);
+            self.fault(owner, text);
+            return false;
+        }
         known.ca_only &= ca_only;
-        known.owners.extend(owner.cloned());
+        known.owners.insert(owner.clone());
+        true
     }
 
     fn issuer(&mut self, name: &str, owner: Option<&Key>) {
@@ -290,7 +302,7 @@ impl Planner<'_> {
             self.issuer(&ca, None);
             let made = Certificate { ca: Some(ca), subject, hosts, client, server };
             if let Some(origin) = self.origin(&key.name, Some(made)) {
-                self.credential(&key.name, origin, false, Some(key));
+                self.credential(&key.name, &key.name, origin, false, key);
             }
         }
     }
@@ -307,14 +319,29 @@ impl Planner<'_> {
         (!missing.is_empty()).then(|| format!("{place}{name} has no {}", missing.join(" and no ")))
     }
 
+    /// Whether credentials lack files, and there are none from before that could stay in force.
+    fn lacks(&mut self, key: &Key, (name, folder): (&str, &str), files: &[&str]) -> bool {
+        let Some(text) = self.missing(name, files) else { return false };
+        let stays = files.iter().all(|file| self.was_used(folder, file));
+        let more = if stays { " (what was there before stays in force)" } else { "" };
+        self.fault(key, text + more);
+        !stays
+    }
+
+    fn was_used(&self, folder: &str, file: &str) -> bool {
+        self.surroundings.used.get(folder).is_some_and(|files| files.contains(file))
+    }
+
     /// The profiles of all credentials that entities need.
     fn profiles(&mut self) {
         let needed: BTreeSet<String> = self.plan.entities.iter().filter_map(|e| e.credential.clone()).collect();
         for name in needed {
             let Some(credential) = self.plan.credentials.get(&name).cloned() else { continue };
             let path = |file: &str| json!(format!("{}/runtime/certs/{name}/{file}", self.surroundings.home));
+            let is_whole = credential.ca_only || self.missing(&credential.name, &["tls.crt", "tls.key"]).is_none();
             let has = |file: &str| match &credential.origin {
                 Origin::Made(_) => true,
+                _ if !is_whole => self.was_used(&name, file),
                 Origin::Secret(files) => files.contains_key(file),
                 Origin::Brought(folder) => self.surroundings.certs.get(folder).is_some_and(|f| f.contains(file)),
             };
@@ -370,8 +397,8 @@ impl Planner<'_> {
             return self.fault(key, "an edge site takes no links");
         }
         let credential = access.tls_credentials.clone().unwrap_or_else(|| key.name.clone());
-        if let Some(text) = self.missing(&credential, &["ca.crt", "tls.crt", "tls.key"]) {
-            return self.fault(key, text);
+        if self.lacks(key, (&credential, &credential), &["ca.crt", "tls.crt", "tls.key"]) {
+            return;
         }
         let bind_host = access.bind_host.clone().unwrap_or_default();
         for (_, port) in &access.roles {
@@ -406,8 +433,9 @@ impl Planner<'_> {
         let user =
             Certificate { ca: Some(issuer), subject: client.clone(), hosts: Vec::new(), server: false, client: true };
         for (name, made) in [(&credential, server), (&client, user)] {
-            if let Some(origin) = self.origin(name, Some(made)) {
-                self.credential(name, origin, false, Some(key));
+            let Some(origin) = self.origin(name, Some(made)) else { continue };
+            if !self.credential(name, name, origin, false, key) {
+                return;
             }
         }
         for (role, port) in &access.roles {
@@ -455,11 +483,13 @@ impl Planner<'_> {
         let Some(origin) = self.origin(name, None) else {
             return self.fault(key, format!("there is neither a Secret {name} nor a folder input/certs/{name}"));
         };
-        if let Some(text) = self.missing(name, &["ca.crt", "tls.crt", "tls.key"]) {
-            return self.fault(key, text);
-        }
         let profile = format!("{name}-profile");
-        self.credential(&profile, origin, false, Some(key));
+        if self.lacks(key, (name, &profile), &["ca.crt", "tls.crt", "tls.key"]) {
+            return;
+        }
+        if !self.credential(&profile, name, origin, false, key) {
+            return;
+        }
         let connector = attributes([
             ("name", json!(key.name)),
             ("role", json!(role)),
@@ -501,8 +531,8 @@ impl Planner<'_> {
         false
     }
 
-    /// A credential of a service, made by the authority for services where it is not brought.
-    fn service_credential(&mut self, key: &Key, (name, folder): (&str, &str), host: &str, ca_only: bool) {
+    /// A credential of a service, made by the authority for services where it is not brought. Whether there is one.
+    fn service_credential(&mut self, key: &Key, (name, folder): (&str, &str), host: &str, ca_only: bool) -> bool {
         let made = Certificate {
             ca: Some(SERVICE_CA.to_owned()),
             subject: host.to_owned(),
@@ -510,7 +540,7 @@ impl Planner<'_> {
             server: true,
             client: false,
         };
-        let Some(origin) = self.origin(name, Some(made)) else { return };
+        let Some(origin) = self.origin(name, Some(made)) else { return false };
         // Made for another name already.
         let origin = match self.plan.credentials.get(name) {
             Some(known) => known.origin.clone(),
@@ -519,9 +549,11 @@ impl Planner<'_> {
         if matches!(origin, Origin::Made(_)) {
             self.issuer(SERVICE_CA, Some(key));
             // For the server, which somebody has to give it to.
-            self.credential(name, origin.clone(), false, Some(key));
+            if !self.credential(name, name, origin.clone(), false, key) {
+                return false;
+            }
         }
-        self.credential(folder, origin, ca_only, Some(key));
+        self.credential(folder, name, origin, ca_only, key)
     }
 
     fn connector(&mut self, key: &Key, connector: &Connector) {
@@ -532,10 +564,11 @@ impl Planner<'_> {
         });
         if let (Some(name), Some(folder)) = (tls_credentials, &profile) {
             let files: &[&str] = if *use_client_cert { &["tls.crt", "tls.key"] } else { &["ca.crt"] };
-            if let Some(text) = self.missing(name, files) {
-                return self.fault(key, text);
+            if self.lacks(key, (name, folder), files)
+                || !self.service_credential(key, (name, folder), host, !use_client_cert)
+            {
+                return;
             }
-            self.service_credential(key, (name, folder), host, !use_client_cert);
         }
         let entity = attributes([
             ("name", json!(format!("connector/{}@{host}", key.name))),
@@ -566,16 +599,17 @@ impl Planner<'_> {
         if let Some(credential) = tls_credentials {
             let files: &[&str] =
                 if require_client_cert { &["ca.crt", "tls.crt", "tls.key"] } else { &["tls.crt", "tls.key"] };
-            if let Some(text) = self.missing(credential, files) {
-                self.fault(key, text);
+            if self.lacks(key, (credential, credential), files) {
                 return false;
             }
         }
         if !self.take_socket(host, *port, key) {
             return false;
         }
-        if let Some(credential) = tls_credentials {
-            self.service_credential(key, (credential, credential), host, false);
+        if let Some(credential) = tls_credentials
+            && !self.service_credential(key, (credential, credential), host, false)
+        {
+            return false;
         }
         let mut entity = attributes([
             ("name", json!(name)),

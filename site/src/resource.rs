@@ -2,6 +2,7 @@
 
 use crate::fields::{Complaints, Fields};
 use crate::yaml::{Node, Value, shown};
+use router_engine::log::LogModule;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -168,10 +169,10 @@ pub(crate) enum Found {
     Nothing,
     /// A resource that is as it should be.
     Sound(Box<Resource>),
-    /// A resource with something wrong.
-    Faulty(Key),
-    /// Something whose kind or name is not known.
-    Unknown,
+    /// A resource with something wrong, and what.
+    Faulty(Key, String),
+    /// Something with no kind or name to go by, and why.
+    Unknown(String),
     /// Several.
     List(Vec<Self>),
 }
@@ -270,12 +271,12 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
     if document.value == Value::Null {
         return Found::Nothing;
     }
-    let mut fields = Fields::of(document, "", complaints);
+    let known = complaints.findings.len();
     if !matches!(document.value, Value::Map(_)) {
         complaints.problem(document.line, "this is no resource");
-        return Found::Unknown;
+        return Found::Unknown(complaints.problems(known));
     }
-    let known = complaints.findings.len();
+    let mut fields = Fields::of(document, "", complaints);
     let version_line = fields.line_of("apiVersion");
     let version = fields.required("apiVersion", complaints);
     let kind_line = fields.line_of("kind");
@@ -284,15 +285,17 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
         let items = fields.list("items", complaints).iter();
         return Found::List(items.map(|item| read(item, complaints)).collect());
     }
-    if version == "v1" && kind == "ConfigMap" {
-        complaints.note(kind_line, "a ConfigMap is not heeded");
+    let is_misspelt = Kind::ALL.iter().any(|known| known.name().eq_ignore_ascii_case(&kind));
+    if !version.is_empty() && !version.starts_with("skupper.io/") && !kind.is_empty() && !is_misspelt {
+        let (kind, version) = (shown(&kind), shown(&version));
+        complaints.note(kind_line, format!("a {kind} of {version} does not concern sites, and is not heeded"));
         return Found::Nothing;
     }
     let Some(kind) = Kind::ALL.into_iter().find(|known| known.name() == kind) else {
         if !kind.is_empty() {
             complaints.problem(kind_line, format!("resources of kind '{}' are not known", shown(&kind)));
         }
-        return Found::Unknown;
+        return Found::Unknown(complaints.problems(known));
     };
     if version != kind.api_version() && !version.is_empty() {
         let (text, expected) = (shown(&version), kind.api_version());
@@ -302,43 +305,55 @@ pub(crate) fn read(document: &Node, complaints: &mut Complaints) -> Found {
     let mut metadata = fields.map("metadata", complaints);
     let name_line = metadata.line_of("name");
     let name = metadata.required("name", complaints);
-    if name.is_empty() {
-        return Found::Unknown;
-    }
     if !is_name(&name) {
-        let text = "is to be of lower case letters, digits and '-', with no '-' at its ends";
-        complaints.problem(name_line, format!("metadata.name '{}' {text}", shown(&name)));
+        if !name.is_empty() {
+            let text = "is to be of lower case letters, digits and '-', with no '-' at its ends";
+            complaints.problem(name_line, format!("metadata.name '{}' {text}, and not too long", shown(&name)));
+        }
+        // Files are called after resources: nothing goes by such a name.
+        return Found::Unknown(complaints.problems(known));
     }
     let namespace = metadata.text("namespace", complaints).filter(|namespace| !namespace.is_empty());
     if namespace.as_deref().is_some_and(|namespace| !is_name(namespace)) {
         complaints.problem(metadata.line, "metadata.namespace is no name");
     }
+    let uid_line = metadata.line_of("uid");
     let uid = metadata.text("uid", complaints).filter(|uid| !uid.is_empty());
+    if uid.as_ref().is_some_and(|uid| !is_name(&uid.to_ascii_lowercase())) {
+        complaints.problem(uid_line, "metadata.uid is to be of letters, digits and '-'");
+    }
     let key = Key { kind, name };
     if let Some(refusal) = kind.refusal() {
         complaints.problem(kind_line, refusal);
-        return Found::Faulty(key);
+        return Found::Faulty(key, complaints.problems(known));
     }
     let shown = fields.json("spec").filter(|_| kind != Kind::Secret);
     let spec = read_spec(kind, &mut fields, complaints);
     fields.skip(&["status"]);
     fields.finish(complaints);
     if complaints.findings[known..].iter().any(|finding| finding.is_problem) {
-        return Found::Faulty(key);
+        return Found::Faulty(key, complaints.problems(known));
     }
     let file = complaints.file.clone();
     Found::Sound(Box::new(Resource { key, file, line: document.line, namespace, uid, spec, shown }))
 }
 
-/// A label of RFC 1123.
+/// Characters of the longest name. With what is put before and behind it, it is the name of a file, which may have 255.
+const MAX_NAME: usize = 200;
+
+/// A label of RFC 1123, save for its length.
 pub(crate) fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty() && text.len() <= 253 && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-')
+    !text.is_empty()
+        && text.len() <= MAX_NAME
+        && text.chars().all(fits)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// A name of a credential: that of a folder, too. Dots may be in those of Kubernetes.
 fn is_credential(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 253 && text.split('.').all(is_name)
+    text.len() <= MAX_NAME && text.split('.').all(is_name)
 }
 
 fn is_host(text: &str) -> bool {
@@ -430,7 +445,7 @@ fn log_levels(text: &str, line: usize, complaints: &mut Complaints) -> Vec<(Stri
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (module, level) = part.split_once(':').unwrap_or(("DEFAULT", part));
         let plain = level.trim_end_matches('+');
-        if !levels.contains(&plain) || !module.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+        if !levels.contains(&plain) || !LogModule::ALL.iter().any(|known| known.name() == module) {
             complaints.problem(line, format!("the setting of logs '{}' is not known", shown(part)));
         }
         found.push((module.to_owned(), format!("{plain}+")));
@@ -496,7 +511,7 @@ fn link(spec: &mut Fields<'_>, complaints: &mut Complaints) -> Link {
         let host = host(&mut endpoint, "host", complaints);
         let port_line = endpoint.line_of("port");
         let port = endpoint.required("port", complaints);
-        if !port.is_empty() && port.parse::<u16>().is_err() {
+        if !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port != 0) {
             complaints.problem(port_line, format!("spec.endpoints.port '{}' is no port", shown(&port)));
         }
         endpoint.skip(&["group"]);
@@ -571,12 +586,7 @@ fn multi_key_listener(spec: &mut Fields<'_>, complaints: &mut Complaints) -> Mul
     let mut priority = strategy.map("priority", complaints);
     let ordered = priority.texts("routingKeys", complaints);
     let mut weighted = strategy.map("weighted", complaints);
-    let mut weights = weighted.map("routingKeys", complaints);
-    let weighed: Vec<(String, u32)> = weights
-        .names()
-        .into_iter()
-        .map(|key| (key.clone(), weights.number(&key, 1..=1_000_000, complaints).unwrap_or(1)))
-        .collect();
+    let weighed = weighted.map("routingKeys", complaints).all_numbers(&(1..=1_000_000), complaints);
     for rest in [priority, weighted, strategy] {
         rest.finish(complaints);
     }

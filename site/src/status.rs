@@ -48,6 +48,8 @@ pub struct Observed {
     pub links: BTreeMap<String, Option<String>>,
     /// Who is at the other end of those that are.
     pub remotes: BTreeMap<String, Remote>,
+    /// Listeners where links and tools come in: whether they take connections, and why not.
+    pub accesses: BTreeMap<String, (bool, String)>,
     /// Listeners of services: whether they take connections, and why not.
     pub listeners: BTreeMap<String, (bool, String)>,
     /// What other sites have of each routing key.
@@ -85,8 +87,8 @@ struct Status {
 // === impl Statuses ===
 
 impl Statuses {
-    /// Finds out how all resources stand; whether anything is otherwise than before.
-    pub fn update(&mut self, folder: &Folder, plan: &Plan, observed: &Observed, now: &str) -> bool {
+    /// Finds out how all resources stand.
+    pub fn update(&mut self, folder: &Folder, plan: &Plan, observed: &Observed, now: &str) {
         let view = View { folder, plan, observed };
         let keys = folder.resources.keys().chain(folder.faulty.keys()).chain(plan.endpoints.keys());
         let keys: BTreeSet<&Key> = keys.collect();
@@ -96,9 +98,7 @@ impl Statuses {
             let Some(status) = view.status(key) else { continue };
             items.push(self.item(key, &view, status, now));
         }
-        let is_new = items != self.items;
         self.items = items;
-        is_new
     }
 
     /// The text of a file that tells the state of all resources.
@@ -314,7 +314,24 @@ impl View<'_> {
         Status { conditions, more }
     }
 
-    fn access(&self, key: &Key, configured: (&'static str, State)) -> Status {
+    /// Why one of the listeners of an access does not listen.
+    fn deaf(&self, key: &Key) -> Option<&String> {
+        let entities = self.plan.entities.iter().filter(|entity| entity.ty == "listener");
+        let mut own = entities.filter(|entity| entity.owner.as_ref() == Some(key));
+        own.find_map(|entity| match self.observed.accesses.get(entity.attributes.get("name")?.as_str()?)? {
+            (false, why) if !why.is_empty() => Some(why),
+            _ => None,
+        })
+    }
+
+    fn access(&self, key: &Key, (condition, mut configured): (&'static str, State)) -> Status {
+        if configured == State::Ready {
+            configured = match self.deaf(key) {
+                Some(why) => State::Error(why.clone()),
+                None => State::ready_or(self.observed.is_running, "The router does not run"),
+            };
+        }
+        let configured = (condition, configured);
         let list = self.plan.endpoints.get(key);
         let mut conditions = vec![configured, ("Resolved", State::ready_or(list.is_some(), "Pending"))];
         conditions.retain(|(name, _)| *name != "Resolved" || list.is_none_or(|list| !list.is_empty()));

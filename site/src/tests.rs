@@ -57,7 +57,7 @@ fn fault(plan: &Plan, kind: Kind, name: &str) -> String {
 
 fn told(folder: &Folder, plan: &Plan, observed: &Observed, kind: &str) -> Value {
     let mut statuses = Statuses::default();
-    assert!(statuses.update(folder, plan, observed, "2026-01-01T00:00:00Z"));
+    statuses.update(folder, plan, observed, "2026-01-01T00:00:00Z");
     let list: Value = serde_json::from_str(&statuses.list()).expect("JSON");
     list["items"].as_array().expect("a list").iter().find(|item| item["kind"] == kind).expect("there")["status"].clone()
 }
@@ -298,6 +298,138 @@ fn certificates_that_are_brought_come_first() {
     assert!(!profile.attributes.contains_key("caCertFile") && profile.attributes.contains_key("certFile"));
 }
 
+/// What Skupper's documentation and samples have as examples, and what a site on a host says of each: None where it
+/// does all that is asked for.
+const EXAMPLES: [(&str, Option<&str>); 19] = [
+    ("Site:\n  name: a\n  namespace: hello", None),
+    ("Site:\n  name: a\nspec:\n  linkAccess: default", None),
+    ("Site:\n  name: a\nspec:\n  linkAccess: default\n  ha: true", Some("note: ha needs Kubernetes")),
+    ("Site:\n  name: a\nspec:\n  settings:\n    size: big", Some("note: the setting 'size'")),
+    ("Site:\n  name: a\nspec: {settings: {routerLogging: warning, routerDataConnections: '2'}}", None),
+    ("Site:\n  name: a\nspec: {linkAccess: none, edge: true, defaultIssuer: own, serviceAccount: s}", None),
+    ("Listener:\n  name: b\n  namespace: hello\nspec:\n  routingKey: b\n  port: 80\n  host: b-east", None),
+    ("Listener:\n  name: b\nspec: {routingKey: b, port: 80, host: b, settings: {observer: http2}}", None),
+    ("Connector:\n  name: b\nspec:\n  routingKey: b\n  port: 80\n  host: localhost", None),
+    (
+        "Connector:\n  name: b\nspec:\n  routingKey: b\n  port: 80\n  selector: app=b",
+        Some("spec.selector needs Kubernetes"),
+    ),
+    (
+        "Connector:\n  name: b\nspec: {routingKey: b, port: 80, host: h, includeNotReadyPods: true}",
+        Some("note: spec.incl"),
+    ),
+    (
+        "Link:\n  name: c\nspec:\n  endpoints:\n  - group: g\n    host: 10.0.0.9\n    name: inter-router\n    port: \"55671\"\n  cost: 5\n  tlsCredentials: c",
+        None,
+    ),
+    (
+        "RouterAccess:\n  name: d\nspec:\n  roles:\n  - name: edge\n    port: 45671\n  - name: inter-router\n    port: 55671",
+        None,
+    ),
+    ("MultiKeyListener:\n  name: e\nspec: {host: e, port: 80, strategy: {priority: {routingKeys: [a, b]}}}", None),
+    (
+        "MultiKeyListener:\n  name: e\nspec: {host: e, port: 80, strategy: {weighted: {routingKeys: {a: 1, b: 2}}}}",
+        None,
+    ),
+    ("Certificate:\n  name: f\nspec: {ca: own, client: true, server: true, subject: f, hosts: [f]}", None),
+    (
+        "AccessGrant:\n  name: g\nspec:\n  redemptionsAllowed: 2 # of them\n  expirationWindow: 25m",
+        Some("tokens are issued by"),
+    ),
+    (
+        "AccessToken:\n  name: g\nspec:\n  code: \"x\"\n  ca: |-\n    y\n  url: \"https://h:443/z\"",
+        Some("tokens are redeemed by"),
+    ),
+    (
+        "AttachedConnector:\n  name: b\nspec:\n  siteNamespace: s\n  selector: app=b\n  port: 80",
+        Some("connectors of other namespaces"),
+    ),
+];
+
+#[test]
+fn examples_of_documentation_are_taken_as_they_are() {
+    for (example, said) in EXAMPLES {
+        let text = format!("apiVersion: skupper.io/v2alpha1\nkind: {}\n", example.replacen(':', "\nmetadata:", 1));
+        let folder = folder(&[&text]);
+        let found: Vec<String> = folder.findings().iter().map(ToString::to_string).collect();
+        match said {
+            None => assert_eq!((found, folder.keys().count()), (vec![], 1), "{text}"),
+            Some(said) => assert!(found.len() == 1 && found[0].contains(said), "{found:?}\n{text}"),
+        }
+    }
+    let others = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sizing}\n---\napiVersion: \
+                  observability.skupper.io/v2alpha1\nkind: NetworkObserver\nmetadata: {name: o}\nspec: {}\n";
+    assert_eq!((problems(&folder(&[others])), folder(&[others]).findings().len()), (vec![], 2));
+    let misspelt = "apiVersion: v1\nkind: secret\nmetadata: {name: c}\n";
+    assert_eq!(problems(&folder(&[misspelt])), ["0.yaml:2: resources of kind 'secret' are not known"]);
+}
+
+#[test]
+fn levels_of_logs_are_those_of_modules_that_there_are() {
+    let site = |text: &str| format!("{SITE}spec: {{settings: {{router-logging: '{text}'}}}}\n");
+    assert_eq!(problems(&folder(&[&site("info,ROUTER_CORE:debug,AGENT:trace+")])), Vec::<String>::new());
+    for text in ["FOO:debug", ":debug", "ROUTER:loud"] {
+        let told = format!("0.yaml:5: the setting of logs '{text}' is not known");
+        assert_eq!(problems(&folder(&[&site(text)])), [told]);
+    }
+}
+
+#[test]
+fn credentials_are_not_used_for_others_of_the_same_folder() {
+    let link = resource("Link", "l", "  tlsCredentials: a\n  endpoints: [{name: inter-router, host: h, port: 1}]\n");
+    let listener =
+        resource("Listener", "web", "  routingKey: w\n  host: localhost\n  port: 80\n  tlsCredentials: a-profile\n");
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {ca.crt: YQ==, tls.crt: YQ==, tls.key: YQ==}\n";
+    let plan = plan(&[SITE, &link, &listener, secret]);
+    let told = "the credentials a-profile need another name: runtime/certs/a-profile is for a";
+    assert_eq!((fault(&plan, Kind::Listener, "web"), entities(&plan, "tcpListener").len()), (told.to_owned(), 0));
+    assert_eq!(entities(&plan, "connector").len(), 1);
+}
+
+#[test]
+fn nothing_is_called_after_what_is_no_name() {
+    let long = "a".repeat(201);
+    for name in ["../../etc/x", "/etc/x", "a/b", "'..'", "A", "\"a\\0\"", &long] {
+        let (link, token) = (resource("Link", name, "  cost: x\n"), resource("AccessToken", name, "  url: u\n"));
+        let folder = folder(&[SITE, &link, &token]);
+        assert_eq!(problems(&folder).len(), 2, "{:?}", problems(&folder));
+        let mut statuses = Statuses::default();
+        statuses.update(&folder, &Plan::new(&folder, &surroundings()), &Observed::default(), "1");
+        let files: Vec<_> = statuses.files().into_keys().collect();
+        assert_eq!(files, ["RouterAccess-skupper-local.yaml", "Site-west.yaml"], "{name}");
+    }
+    let site = format!("{SITE}  uid: ../x\n");
+    assert_eq!(problems(&folder(&[&site])), ["0.yaml:5: metadata.uid is to be of letters, digits and '-'"]);
+}
+
+#[test]
+fn what_is_told_of_many_problems_is_bounded() {
+    let item = |at: usize| format!("- {{apiVersion: v1, kind: Secret, metadata: {{name: s{at}}}, data: 1}}\n");
+    let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", (0..20_000).map(item).collect::<String>());
+    let folder = folder(&[&text]);
+    assert_eq!((folder.faulty.len(), folder.findings().len()), (20_000, 1001));
+    assert_eq!(folder.findings()[1000].text, "and 19000 more");
+    let octets: usize = folder.faulty.values().map(|faulty| faulty.text.len()).sum();
+    assert!(octets < 2 * text.len(), "each tells of itself: {octets}");
+}
+
+#[test]
+fn what_was_whole_stays_while_what_is_brought_is_not() {
+    let access = resource("RouterAccess", "a", "  roles: [{name: inter-router}]\n");
+    let files = |names: &[&str]| BTreeMap::from([("a".to_owned(), names.iter().map(|n| (*n).to_owned()).collect())]);
+    let (certs, all) = (files(&["ca.crt", "tls.crt"]), files(&["ca.crt", "tls.crt", "tls.key"]));
+    let lacking = "the folder input/certs/a has no tls.key";
+    let first = Surroundings { certs, ..surroundings() };
+    let made = Plan::new(&folder(&[SITE, &access]), &first);
+    assert_eq!((fault(&made, Kind::RouterAccess, "a"), entities(&made, "listener").len()), (lacking.to_owned(), 1));
+    let made = Plan::new(&folder(&[SITE, &access]), &Surroundings { used: all, ..first });
+    let told = format!("{lacking} (what was there before stays in force)");
+    assert_eq!((fault(&made, Kind::RouterAccess, "a"), entities(&made, "listener").len()), (told, 2));
+    let profile = &entities(&made, "sslProfile")[0].attributes;
+    assert_eq!(profile["privateKeyFile"], "/home/runtime/certs/a/tls.key");
+}
+
 #[test]
 fn listeners_may_have_several_keys() {
     let spec = "  host: localhost\n  port: 80\n  strategy:\n    priority:\n      routingKeys: [a, b]\n";
@@ -324,6 +456,11 @@ fn states_follow_from_what_is_seen() {
     observed.listeners.insert("listener/web".to_owned(), (false, "Address in use".to_owned()));
     assert_eq!(listener_says(&observed), (json!("Error"), json!("Address in use"), true));
     observed.listeners.clear();
+    let access_says = |observed: &Observed| told(&folder, &plan, observed, "RouterAccess")["message"].clone();
+    observed.accesses.insert("skupper-local-normal".to_owned(), (false, String::new()));
+    assert_eq!(access_says(&observed), "OK", "it has not been tried yet");
+    observed.accesses.insert("skupper-local-normal".to_owned(), (false, "Address in use".to_owned()));
+    assert_eq!(access_says(&observed), "Address in use");
     let key = Key { kind: Kind::Listener, name: "web".to_owned() };
     observed.faults.insert(key, "no".to_owned());
     assert_eq!(listener_says(&observed), (json!("Error"), json!("no"), true));
@@ -338,10 +475,12 @@ fn conditions_keep_their_time() {
     let plan = Plan::new(&folder, &surroundings());
     let mut statuses = Statuses::default();
     let running = Observed { is_running: true, ..Observed::default() };
-    assert!(statuses.update(&folder, &plan, &Observed::default(), "1"));
-    assert!(statuses.list().contains("\"lastTransitionTime\": \"1\""));
-    assert!(!statuses.update(&folder, &plan, &Observed::default(), "2"), "nothing has changed");
-    assert!(statuses.update(&folder, &plan, &running, "3"));
+    statuses.update(&folder, &plan, &Observed::default(), "1");
+    let first = statuses.list();
+    assert!(first.contains("\"lastTransitionTime\": \"1\""));
+    statuses.update(&folder, &plan, &Observed::default(), "2");
+    assert_eq!(statuses.list(), first, "nothing has changed");
+    statuses.update(&folder, &plan, &running, "3");
     let list: Value = serde_json::from_str(&statuses.list()).expect("JSON");
     let site = list["items"].as_array().expect("a list").iter().find(|item| item["kind"] == "Site").expect("there");
     let times: Vec<_> = site["status"]["conditions"]

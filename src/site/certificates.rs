@@ -1,10 +1,11 @@
 //! Credentials in files: made, renewed, or taken from where users have put them.
 //!
-//! What is made here is noted, with what it was made for, in `internal/certificates.json`. Files in `runtime` that are not
-//! noted there are somebody else's, and never overwritten by what is made.
+//! What is made here is noted, with what it was made for, in `internal/certificates.json`, before it is written: however
+//! the process ends, what it has made is known as such. Files in `runtime` that are not noted there are somebody else's,
+//! and never overwritten by what is made.
 
 use super::home::{self, Home};
-use adaptors::tls::inspect;
+use adaptors::tls::{ClientOptions, Consumer, ServerOptions, TlsClient, TlsProfile, TlsServer, inspect};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
@@ -27,6 +28,7 @@ const ISSUER_LIFE: Duration = Duration::days(10 * 365);
 const RENEWAL: Duration = Duration::days(180);
 
 const NOTES: &str = "internal/certificates.json";
+const CANDIDATE: &str = "internal/candidate";
 
 const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
@@ -35,10 +37,12 @@ const KEY: &str = "tls.key";
 /// What became of the credentials of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Folders in `runtime/certs` that are not as they should be, and why.
+    /// Folders in `runtime/certs` that are of no use, and why.
     pub(super) failed: BTreeMap<String, String>,
     /// Resources that asked for them.
     pub(super) faults: BTreeMap<Key, String>,
+    /// Resources whose credentials are those of before, and why.
+    pub(super) stale: BTreeMap<Key, String>,
     /// When certificates end, by their folders.
     pub(super) expirations: BTreeMap<String, String>,
 }
@@ -64,8 +68,16 @@ type Files = BTreeMap<&'static str, Vec<u8>>;
 
 impl<'a> Maker<'a> {
     pub(super) fn new(home: &'a Home, now: OffsetDateTime) -> Self {
-        let notes = fs::read_to_string(home.path(NOTES)).ok().and_then(|text| serde_json::from_str(&text).ok());
-        Self { home, now, notes: notes.unwrap_or_default() }
+        let notes = match fs::read_to_string(home.path(NOTES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Map::new()),
+            read => read.and_then(|text| serde_json::from_str(&text).map_err(io::Error::from)),
+        };
+        let notes = notes.unwrap_or_else(|error| {
+            let text = "certificates that were made before are taken for somebody else's, and not renewed";
+            super::complain(&format!("{NOTES}: {error}: {text}"));
+            Map::new()
+        });
+        Self { home, now, notes }
     }
 
     /// Makes and takes everything.
@@ -77,7 +89,7 @@ impl<'a> Maker<'a> {
                 Ok(authority) => drop(authorities.insert(name.as_str(), authority)),
                 Err(error) => {
                     let text = format!("the issuer {name}: {error}");
-                    outcome.faults.extend(issuer.owner.clone().map(|owner| (owner, text)));
+                    outcome.stale.extend(issuer.owner.clone().map(|owner| (owner, text)));
                 }
             }
             outcome.note_end(name, &self.home.path("runtime/issuers").join(name));
@@ -85,23 +97,27 @@ impl<'a> Maker<'a> {
         for (name, credential) in &plan.credentials {
             if let Err(error) = self.credential(name, credential, &authorities) {
                 let text = format!("the credentials {name}: {error}");
+                let folder = self.home.path("runtime/certs").join(name);
+                let needed: &[&str] = if credential.ca_only { &[CA] } else { &[CERTIFICATE, KEY] };
+                // Half of an edit must not end services.
+                let is_stale = needed.iter().all(|file| folder.join(file).is_file());
+                let told = if is_stale { &mut outcome.stale } else { &mut outcome.faults };
                 for owner in &credential.owners {
                     // That of its issuer says more.
-                    outcome.faults.entry(owner.clone()).or_insert_with(|| text.clone());
+                    told.entry(owner.clone()).or_insert_with(|| text.clone());
                 }
-                outcome.failed.insert(name.clone(), text);
+                if !is_stale {
+                    outcome.failed.insert(name.clone(), text);
+                }
             }
             outcome.note_end(name, &self.home.path("runtime/certs").join(name));
         }
-        self.note();
         outcome
     }
 
-    fn note(&self) {
+    fn note(&self) -> io::Result<()> {
         let notes = serde_json::to_vec_pretty(&self.notes).unwrap_or_default();
-        if let Err(error) = home::renew(&self.home.path(NOTES), &notes) {
-            super::complain(&format!("{NOTES}: {error}"));
-        }
+        home::renew(&self.home.path(NOTES), &notes).map(drop).map_err(|error| at(NOTES, &error))
     }
 
     fn authority(&mut self, name: &str, issuer: &Issuer) -> io::Result<Authority> {
@@ -126,7 +142,8 @@ impl<'a> Maker<'a> {
         }
         let key = match fs::read_to_string(folder.join(KEY)) {
             Ok(pem) => KeyPair::from_pem(&pem).map_err(other)?,
-            Err(_) => KeyPair::generate().map_err(other)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => KeyPair::generate().map_err(other)?,
+            Err(error) => return Err(at(KEY, &error)),
         };
         let mut params = self.params(&made.subject, &[], ISSUER_LIFE)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -202,9 +219,14 @@ impl<'a> Maker<'a> {
     fn is_good(&self, label: &str, folder: &Path, request: &Value) -> bool {
         let Ok(found) = fs::read_to_string(folder.join(CERTIFICATE)) else { return false };
         let has_key = folder.join(KEY).is_file();
-        let note = self.notes.get(label).filter(|note| note["certificate"] == found.as_str());
-        let Some(note) = note else { return has_key };
-        has_key && note["request"] == *request && self.lasts(folder)
+        match self.notes.get(label) {
+            Some(note) if note["certificate"] == found.as_str() => {
+                has_key && note["request"] == *request && self.lasts(folder)
+            }
+            // What was to replace it was noted, but not written.
+            Some(note) if note["former"] == found.as_str() => false,
+            _ => has_key,
+        }
     }
 
     fn lasts(&self, folder: &Path) -> bool {
@@ -219,11 +241,14 @@ impl<'a> Maker<'a> {
         if files.get(KEY).is_some_and(|key| fs::read(folder.join(KEY)).is_ok_and(|old| old != *key)) {
             fs::remove_file(folder.join(KEY))?;
         }
+        let certificate = files.get(CERTIFICATE).map(|pem| String::from_utf8_lossy(pem).into_owned());
+        let former = fs::read_to_string(folder.join(CERTIFICATE)).ok().filter(|_| certificate.is_some());
+        let note = json!({"certificate": certificate, "former": former, "request": request});
+        self.notes.insert(label.to_owned(), note);
+        self.note()?;
         for (name, octets) in &files {
             home::renew(&folder.join(name), octets)?;
         }
-        let certificate = files.get(CERTIFICATE).map(|pem| String::from_utf8_lossy(pem).into_owned());
-        self.notes.insert(label.to_owned(), json!({"certificate": certificate, "request": request}));
         Ok(())
     }
 
@@ -245,7 +270,37 @@ impl<'a> Maker<'a> {
             };
             taken.extend(octets.map(|octets| (*name, octets)));
         }
+        if files.contains(&KEY) {
+            for name in [CERTIFICATE, KEY] {
+                // One of a pair alone is of no use, and may be the first of two that are on their way.
+                taken.get(name).ok_or_else(|| io::Error::other(format!("there is no {name}")))?;
+            }
+        }
+        let is_new = taken.iter().any(|(name, octets)| !fs::read(folder.join(name)).is_ok_and(|old| old == *octets));
+        if is_new {
+            self.try_out(&taken)?;
+        }
         self.put(label, folder, taken, Value::Null)
+    }
+
+    /// Whether files are fit to be credentials, before they replace others: they may have been brought by half.
+    fn try_out(&self, files: &Files) -> io::Result<()> {
+        let folder = self.home.path(CANDIDATE);
+        home::make_folder(&folder)?;
+        let path = |name: &str| folder.join(name).display().to_string();
+        let tried =
+            files.iter().try_for_each(|(name, octets)| home::write(&folder.join(name), octets)).and_then(|()| {
+                let given = |name: &'static str| files.contains_key(name).then(|| path(name));
+                let profile = TlsProfile {
+                    ca_cert_file: given(CA),
+                    cert_file: given(CERTIFICATE),
+                    private_key_file: given(KEY),
+                    ..TlsProfile::default()
+                };
+                fitness(&profile, self.now)
+            });
+        fs::remove_dir_all(&folder)?;
+        tried.map_err(|error| io::Error::other(error.to_string().replace(&path(""), "")))
     }
 
     /// Removes the folders that were made or taken for what is not there any more. Authorities stay: links that were
@@ -262,7 +317,11 @@ impl<'a> Maker<'a> {
             let _ = fs::remove_dir(folder);
             self.notes.remove(&label);
         }
-        self.note();
+        // Of a process that was killed while it tried something out.
+        let _ = fs::remove_dir_all(self.home.path(CANDIDATE));
+        if let Err(error) = self.note() {
+            super::complain(&error.to_string());
+        }
     }
 }
 
@@ -273,6 +332,25 @@ impl Outcome {
         let chain = inspect(&folder.join(CERTIFICATE)).unwrap_or_default();
         let end = chain.first().and_then(|certificate| OffsetDateTime::from_unix_timestamp(certificate.not_after).ok());
         self.expirations.extend(end.map(|end| (name.to_owned(), super::shown_time(end))));
+    }
+}
+
+/// # Errors
+/// What files of credentials are not fit for.
+fn fitness(profile: &TlsProfile, now: OffsetDateTime) -> io::Result<()> {
+    let loaded = match &profile.cert_file {
+        Some(_) => {
+            let options = ServerOptions { authenticate_peer: profile.ca_cert_file.is_some(), alpn: Vec::new() };
+            TlsServer::load(profile, Consumer::Tcp, &options).map(drop)
+        }
+        None => TlsClient::load(profile, Consumer::Tcp, &ClientOptions { verify_hostname: false }).map(drop),
+    };
+    loaded.map_err(io::Error::other)?;
+    let chain =
+        profile.cert_file.as_ref().map(|file| inspect(Path::new(file))).transpose().map_err(io::Error::other)?;
+    match chain.as_ref().and_then(|chain| chain.first()).filter(|own| own.not_after < now.unix_timestamp()) {
+        Some(own) => Err(io::Error::other(format!("the certificate of '{}' has expired, at {}", own.subject, own.end))),
+        None => Ok(()),
     }
 }
 
@@ -374,6 +452,48 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_is_known_as_such_however_the_making_ended() {
+        let scratch = Scratch::new("interrupted");
+        let obstacle = |below: &str| scratch.0.join(below);
+        for at in
+            ["internal/.certificates.json.new", "runtime/certs/west/.tls.crt.new", "runtime/certs/west/.tls.key.new"]
+        {
+            fs::create_dir_all(obstacle(at)).expect("a folder");
+            assert!(!scratch.make(&["a"], 0).failed.is_empty(), "{at} is in the way");
+            fs::remove_dir(obstacle(at)).expect("there");
+            scratch.make(&["a"], 0);
+            let first = scratch.all();
+            scratch.make(&[at.split('/').next_back().unwrap_or_default().trim_matches('.')], 0);
+            assert_ne!(scratch.all()[2], first[2], "{at}: it is known to be made here, and made anew for another name");
+            scratch.make(&["other"], 0);
+        }
+        // The same of an authority, whose key stays.
+        let first = scratch.all();
+        let at = "runtime/issuers/skupper-site-ca/.tls.crt.new";
+        fs::create_dir_all(obstacle(at)).expect("a folder");
+        assert!(!scratch.make(&["a"], 10 * 365 - 100).stale.is_empty());
+        fs::remove_dir(obstacle(at)).expect("there");
+        scratch.make(&["a"], 10 * 365 - 100);
+        assert_ne!(scratch.all()[0], first[0]);
+        assert_eq!(scratch.all()[1], first[1]);
+    }
+
+    #[test]
+    fn an_authority_whose_key_cannot_be_read_is_not_replaced() {
+        let scratch = Scratch::new("unreadable");
+        scratch.make(&["a"], 0);
+        let (first, key) = (scratch.all(), scratch.0.join("runtime/issuers/skupper-site-ca/tls.key"));
+        fs::remove_file(&key).expect("there");
+        fs::create_dir(&key).expect("a folder");
+        let told = format!("{:?}", scratch.make(&["a"], 0).stale);
+        assert!(told.contains("tls.key: Is a directory"), "{told}");
+        fs::remove_dir(&key).expect("there");
+        fs::write(&key, &first[1]).expect("written");
+        scratch.make(&["a"], 0);
+        assert_eq!(scratch.all(), first);
+    }
+
+    #[test]
     fn what_somebody_else_has_put_there_is_not_overwritten() {
         let scratch = Scratch::new("foreign");
         scratch.make(&["a"], 0);
@@ -400,16 +520,40 @@ mod tests {
         assert!(taken.failed.is_empty(), "{taken:?}");
         assert_eq!(scratch.read("runtime/certs/west/ca.crt"), scratch.read("input/issuers/skupper-site-ca/tls.crt"));
         fs::write(brought.join(KEY), "nonsense").expect("written");
-        let failed = scratch.make(&["a"], 0);
-        let texts: Vec<&str> = failed.failed.values().map(String::as_str).collect();
-        assert_eq!(
-            texts,
-            [
-                "the credentials client-west: there is no issuer skupper-site-ca",
-                "the credentials west: there is no issuer skupper-site-ca"
-            ]
-        );
-        let faults: Vec<String> = failed.faults.values().cloned().collect();
-        assert_eq!(faults, ["the issuer skupper-site-ca: tls.key holds no private key that can sign"]);
+        let before = scratch.all();
+        let stale = scratch.make(&["a", "b"], 0);
+        assert!(stale.failed.is_empty() && stale.faults.is_empty(), "{stale:?}");
+        let told: Vec<&String> = stale.stale.values().collect();
+        assert!(told.len() == 1 && told[0].starts_with("the issuer skupper-site-ca: "), "{told:?}");
+        assert_eq!(scratch.all(), before, "what was taken before stays");
+        fs::remove_file(scratch.0.join("runtime/certs/west/tls.key")).expect("there");
+        let failed = scratch.make(&["a"], 0).failed;
+        let texts: Vec<&String> = failed.values().collect();
+        assert_eq!(texts, ["the credentials west: there is no issuer skupper-site-ca"]);
+    }
+
+    #[test]
+    fn what_is_brought_by_half_does_not_replace_what_is_whole() {
+        let scratch = Scratch::new("half");
+        scratch.make(&["a"], 0);
+        let (before, brought) = (scratch.all(), scratch.0.join("input/certs/west"));
+        fs::create_dir_all(&brought).expect("a folder");
+        let copy = |from: &str, file: &str| {
+            fs::copy(scratch.0.join("runtime/certs").join(from).join(file), brought.join(file)).expect("copied");
+        };
+        [CA, CERTIFICATE].iter().for_each(|file| copy("client-west", file));
+        copy("skupper-local-client", KEY);
+        let told = |days| scratch.make(&["a"], days).stale.into_values().collect::<Vec<_>>().join("; ");
+        let mismatch = told(0);
+        assert!(mismatch.contains("tls.key") && mismatch.contains("does not belong to the certificate"), "{mismatch}");
+        assert!(!mismatch.contains("candidate"), "{mismatch}");
+        fs::write(brought.join(CERTIFICATE), "nonsense").expect("written");
+        assert!(told(0).contains("the credentials west: "));
+        assert_eq!(scratch.all(), before);
+        [CERTIFICATE, KEY].iter().for_each(|file| copy("client-west", file));
+        assert!(told(6 * 365).contains("has expired"), "{}", told(6 * 365));
+        assert_eq!(told(0), "");
+        assert_eq!(scratch.read("runtime/certs/west/tls.crt"), scratch.read("input/certs/west/tls.crt"));
+        assert!(!scratch.0.join(CANDIDATE).exists(), "no key is left behind");
     }
 }

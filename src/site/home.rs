@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// Octets of the largest file of resources.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
 
+/// Octets of all files of resources in a folder.
+const MAX_ALL: usize = 64 * 1024 * 1024;
+
 /// Octets of the largest file of a credential.
 const MAX_CREDENTIAL: u64 = 1024 * 1024;
 
@@ -189,7 +192,15 @@ pub(super) fn sources(folder: &Path) -> io::Result<Vec<Source>> {
         return Err(io::Error::other("there are too many files"));
     }
     files.sort();
-    Ok(files.into_iter().filter_map(|path| source(&path)).collect())
+    let (mut sources, mut octets) = (Vec::new(), 0);
+    for source in files.into_iter().filter_map(|path| source(&path)) {
+        octets += source.text.as_ref().map_or(0, String::len);
+        if octets > MAX_ALL {
+            return Err(io::Error::other("the files are too large"));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
 }
 
 /// None of a file that has gone meanwhile.

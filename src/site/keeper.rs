@@ -3,14 +3,13 @@
 use super::certificates::{self, Maker, Outcome};
 use super::home::{self, Former, Home};
 use super::observer::Observer;
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use super::{complain, shown, shown_time};
 use adaptors::random;
 use adaptors::runtime::Io;
 use management::config::Reloader;
 use management::config::audit::audit;
 use router_engine::VERSION;
-use router_engine::log::{Level, LogModule};
 use site::{Entity, Folder, Key, Kind, Observed, Plan, Statuses, Surroundings, skrouterd_json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,11 +20,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
-
-/// Changes that come together count as one: how long none may come, and how long they may go on.
-const QUIET: Duration = Duration::from_millis(100);
-const RESTLESS: Duration = Duration::from_secs(1);
+use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the router is asked how it stands.
 const TICK: Duration = Duration::from_secs(1);
@@ -48,8 +43,14 @@ pub(super) struct Keeper {
     plan: Plan,
     /// What was refused, and why.
     faults: BTreeMap<Key, String>,
+    /// Whose credentials are those of before, and why.
+    stale: BTreeMap<Key, String>,
     expirations: BTreeMap<String, String>,
     statuses: Statuses,
+    /// What the files of states follow from; None when there is more to it, or they could not be written.
+    told: Option<Observed>,
+    /// Why they could not be written, if so.
+    untold: Option<String>,
     /// What the router was told last.
     config: String,
     watch: Watch,
@@ -81,6 +82,7 @@ pub(super) fn surroundings(home: &Home, folder: &Folder, namespace: &str) -> Sur
         link_ports,
         names: home::own_names(),
         certs: home.brought("input/certs"),
+        used: home.brought("runtime/certs"),
         issuers: home.brought("input/issuers").into_keys().collect(),
     }
 }
@@ -97,8 +99,11 @@ impl Keeper {
             surroundings,
             plan: Plan::default(),
             faults: BTreeMap::new(),
+            stale: BTreeMap::new(),
             expirations: BTreeMap::new(),
             statuses: Statuses::default(),
+            told: None,
+            untold: None,
             config: String::new(),
             watch: Watch::new()?,
             is_watched: true,
@@ -166,8 +171,7 @@ impl Keeper {
                     }
                 }
                 () = changed.notified() => {
-                    let end = Instant::now() + RESTLESS;
-                    while timeout_at(end.min(Instant::now() + QUIET), changed.notified()).await.is_ok() {}
+                    watch::rest(&changed).await;
                     self.apply(reloader).await;
                 }
                 _ = days.tick() => self.apply(reloader).await,
@@ -225,15 +229,13 @@ impl Keeper {
 
     /// Reads the resources. When a folder cannot be read, they stay as they were.
     fn read(&mut self) {
+        self.told = None;
         let known = self.folder.findings().to_vec();
         match super::read(&self.folders) {
             Ok(sources) => self.folder.update(sources),
             Err(error) => return complain(&error),
         }
-        for finding in self.folder.findings().iter().filter(|finding| !known.contains(finding)) {
-            let level = if finding.is_problem { Level::Error } else { Level::Warning };
-            router_engine::log!(LogModule::Agent, level, "Site: {finding}");
-        }
+        super::tell_findings(self.folder.findings(), &known);
     }
 
     /// Makes a plan, the credentials and the links for other sites; the text of the router's configuration.
@@ -244,11 +246,12 @@ impl Keeper {
             return Err(io::Error::other("there is no Site"));
         }
         self.surroundings.certs = self.home.brought("input/certs");
+        self.surroundings.used = self.home.brought("runtime/certs");
         self.surroundings.issuers = self.home.brought("input/issuers").into_keys().collect();
         self.plan = Plan::new(&self.folder, &self.surroundings);
-        let Outcome { failed, faults, expirations } =
+        let Outcome { failed, faults, stale, expirations } =
             Maker::new(&self.home, OffsetDateTime::now_utc()).make(&self.plan);
-        (self.faults, self.expirations) = (faults, expirations);
+        (self.faults, self.stale, self.expirations) = (faults, stale, expirations);
         let config = self.accepted(&failed)?;
         self.write_links(&failed);
         Ok(config)
@@ -262,7 +265,11 @@ impl Keeper {
                 let has_credential = entity.credential.as_ref().is_none_or(|name| !failed.contains_key(name));
                 has_credential && entity.owner.as_ref().is_none_or(|owner| !self.faults.contains_key(owner))
             };
-            let entities: Vec<&Entity> = self.plan.entities.iter().filter(is_sound).collect();
+            let mut entities: Vec<&Entity> = self.plan.entities.iter().filter(is_sound).collect();
+            // A profile that nobody uses any more could only get in the way.
+            let users = entities.iter().filter(|entity| entity.owner.is_some());
+            let used: BTreeSet<String> = users.filter_map(|user| user.credential.clone()).collect();
+            entities.retain(|e| e.owner.is_some() || e.credential.as_ref().is_none_or(|name| used.contains(name)));
             let (text, lines) = skrouterd_json(&entities);
             home::write(&candidate, text.as_bytes())?;
             let report = audit(&shown(&candidate));
@@ -332,19 +339,28 @@ impl Keeper {
     }
 
     fn tell(&mut self, observed: &Observed) {
-        let observed =
-            Observed { faults: self.faults.clone(), expirations: self.expirations.clone(), ..observed.clone() };
-        let now = shown_time(OffsetDateTime::now_utc());
-        if !self.statuses.update(&self.folder, &self.plan, &observed, &now) {
+        let mut faults = self.faults.clone();
+        for (key, why) in &self.stale {
+            let text = format!("{why} (what was there before stays in force)");
+            faults.entry(key.clone()).or_insert(text);
+        }
+        let observed = Observed { faults, expirations: self.expirations.clone(), ..observed.clone() };
+        if self.told.as_ref() == Some(&observed) {
             return;
         }
-        if let Err(error) = self.write_status() {
-            complain(&format!("{STATUS}: {error}"));
+        let now = shown_time(OffsetDateTime::now_utc());
+        self.statuses.update(&self.folder, &self.plan, &observed, &now);
+        let failure = self.write_status().err().map(|error| format!("{STATUS}: {error}"));
+        self.told = failure.is_none().then_some(observed);
+        // It is tried again with the next tick.
+        if let Some(text) = failure.as_ref().filter(|text| self.untold.as_ref() != Some(text)) {
+            complain(text);
         }
+        self.untold = failure;
     }
 
     fn write_status(&self) -> io::Result<()> {
-        home::write(&self.home.path(STATUS), self.statuses.list().as_bytes())?;
+        home::renew(&self.home.path(STATUS), self.statuses.list().as_bytes())?;
         let (folder, files) = (self.home.path(STATES), self.statuses.files());
         for (name, text) in &files {
             home::renew(&folder.join(name), text.as_bytes())?;

@@ -17,18 +17,20 @@ mod keeper;
 mod observer;
 mod watch;
 
-use crate::StartError;
-use crate::server;
+use crate::server::{self, Signals};
+use crate::{StartError, manager};
 use cli::{Command, Options};
 use home::Home;
 use keeper::Keeper;
 use router_engine::log::{Level, LogModule};
-use site::{Folder, Plan};
+use site::{Finding, Folder, Plan};
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use watch::Watch;
 
 /// The word behind the program's name that asks for this.
 pub(crate) const WORD: &str = "site";
@@ -131,23 +133,67 @@ fn run(program: &str, options: &Options) -> ExitCode {
     crate::conclude(program, ended, false)
 }
 
-fn start(options: &Options) -> Result<server::Ending, StartError> {
-    let Place { folders, home, folder, namespace } = Place::find(options).map_err(StartError)?;
-    for finding in folder.findings() {
+/// Tells what is found in resources that was not known before.
+fn tell_findings(findings: &[Finding], known: &[Finding]) {
+    let known: HashSet<&Finding> = known.iter().collect();
+    for finding in findings.iter().filter(|finding| !known.contains(finding)) {
         let level = if finding.is_problem { Level::Error } else { Level::Warning };
         router_engine::log!(LogModule::Agent, level, "Site: {finding}");
     }
-    if folder.site_name().is_none() {
-        let told: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-        return Err(StartError(format!("there is no sound Site in {}", told.join(", "))));
+}
+
+/// The place, once there is a Site: whoever brings it may be later than this process. None: it was asked to end before.
+fn awaited(options: &Options) -> Result<Option<Place>, StartError> {
+    let failed = |error: io::Error| StartError(error.to_string());
+    if options.resources.is_empty() {
+        let namespace = options.namespace.as_deref().unwrap_or("default");
+        Home::find(options.home.as_deref(), None, namespace).prepare().map_err(failed)?;
     }
+    let mut place = Place::find(options).map_err(StartError)?;
+    tell_findings(place.folder.findings(), &[]);
+    if place.folder.site_name().is_some() {
+        return Ok(Some(place));
+    }
+    let folders: Vec<String> = place.folders.iter().map(|folder| folder.display().to_string()).collect();
+    let text = format!("waits for a Site in {}", folders.join(", "));
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    executor.block_on(async {
+        let (watch, mut signals) = (Watch::new().map_err(failed)?, Signals::new().map_err(failed)?);
+        // Whoever reads that it waits may bring the Site, or end it.
+        router_engine::log!(LogModule::Agent, Level::Warning, "Site: {text}");
+        manager::waiting(&text);
+        loop {
+            for folder in &place.folders {
+                watch.folder(folder).map_err(failed)?;
+            }
+            // What came before the folders were watched is seen, too.
+            let known = place.folder.findings().to_vec();
+            place = Place::find(options).map_err(StartError)?;
+            tell_findings(place.folder.findings(), &known);
+            if place.folder.site_name().is_some() {
+                return Ok(Some(place));
+            }
+            tokio::select! {
+                // Half of a Site may be one of another kind.
+                () = watch.changed.notified() => watch::rest(&watch.changed).await,
+                () = signals.again() => return Ok(None),
+            }
+        }
+    })
+}
+
+fn start(options: &Options) -> Result<server::Ending, StartError> {
+    let Some(Place { folders, home, folder, namespace }) = awaited(options)? else {
+        return Ok(server::Ending::Stopped);
+    };
     let failed = |error: io::Error| StartError(error.to_string());
     home.prepare().map_err(failed)?;
     let _lock = home.occupy().map_err(failed)?;
     let mut keeper = Keeper::new(folders, home, folder, &namespace).map_err(failed)?;
     management::vanflow::identify_site(keeper.site_id());
     let config = keeper.begin().map_err(failed)?;
-    let router = crate::cli::Options::with(shown(&config));
+    let mut router = crate::cli::Options::with(shown(&config));
+    router.is_kept = true;
     let mut kept = None;
     let ended = server::run(&router, |io, reloader| {
         kept = keeper.keep(io, reloader).inspect_err(|error| complain(&error.to_string())).ok();

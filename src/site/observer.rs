@@ -21,6 +21,9 @@ const CREDIT: u32 = 250;
 /// What of messages that are still arriving is held, in octets.
 const ARRIVING: GatherLimits = GatherLimits { message: 4 * 1024 * 1024, total: 16 * 1024 * 1024 };
 
+/// Connections are asked for when a link has come or gone, and once in so many ticks.
+const REST: u32 = 9;
+
 /// Where requests go.
 const MANAGEMENT: &str = "_local/$management";
 
@@ -28,6 +31,7 @@ const MANAGEMENT: &str = "_local/$management";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Query {
     Connectors,
+    Accesses,
     Listeners,
     Connections,
 }
@@ -53,19 +57,23 @@ pub(super) struct Observer {
     network: Network,
     /// Connectors: host and port, and why there is no connection.
     connectors: BTreeMap<String, (String, Option<String>)>,
+    accesses: BTreeMap<String, (bool, String)>,
     listeners: BTreeMap<String, (bool, String)>,
     /// Container ids of neighbours, by where the connections lead.
     neighbours: BTreeMap<String, String>,
+    /// Ticks until connections, which may be many, are asked for again.
+    rest: u32,
 }
 
 // === impl Query ===
 
 impl Query {
-    const ALL: [Self; 3] = [Self::Connectors, Self::Listeners, Self::Connections];
+    const ALL: [Self; 4] = [Self::Connectors, Self::Accesses, Self::Listeners, Self::Connections];
 
     const fn entity(self) -> &'static str {
         match self {
             Self::Connectors => "io.skupper.router.connector",
+            Self::Accesses => "io.skupper.router.listener",
             Self::Listeners => "io.skupper.router.tcpListener",
             Self::Connections => "io.skupper.router.connection",
         }
@@ -74,7 +82,7 @@ impl Query {
     const fn attributes(self) -> &'static [&'static str] {
         match self {
             Self::Connectors => &["name", "host", "port", "connectionStatus", "connectionMsg"],
-            Self::Listeners => &["name", "operStatus", "connectionMsg"],
+            Self::Accesses | Self::Listeners => &["name", "operStatus", "connectionMsg"],
             Self::Connections => &["host", "container", "dir", "opened"],
         }
     }
@@ -108,8 +116,10 @@ impl Observer {
             own: io.router().records().map(|records| format!("mc/sfe.{}", records.router())),
             network: Network::default(),
             connectors: BTreeMap::new(),
+            accesses: BTreeMap::new(),
             listeners: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            rest: 0,
         })
     }
 
@@ -134,7 +144,11 @@ impl Observer {
                 self.endpoint.detach(source.link, None);
             }
         }
+        self.rest = self.rest.checked_sub(1).unwrap_or(REST);
         for query in Query::ALL {
+            if query == Query::Connections && self.rest != 0 {
+                continue;
+            }
             let names = query.attributes().iter().map(|name| Value::from(*name)).collect();
             let body = Map::new().with("attributeNames", Value::List(names));
             let properties = Properties {
@@ -173,6 +187,7 @@ impl Observer {
             is_running: true,
             links: self.connectors.iter().map(|(name, (_, failure))| (name.clone(), failure.clone())).collect(),
             remotes,
+            accesses: self.accesses.clone(),
             listeners: self.listeners.clone(),
             services: self.network.services(),
             sites,
@@ -241,11 +256,15 @@ impl Observer {
                     let failure = (text(cells, 3) != "SUCCESS").then(|| text(cells, 4));
                     (text(cells, 0), (format!("{}:{}", text(cells, 1), text(cells, 2)), failure))
                 };
-                self.connectors = rows.map(row).collect();
+                let connectors = rows.map(row).collect();
+                if std::mem::replace(&mut self.connectors, connectors) != self.connectors {
+                    self.rest = 1;
+                }
             }
-            Query::Listeners => {
+            Query::Accesses | Query::Listeners => {
                 let row = |cells: &Vec<Value>| (text(cells, 0), (text(cells, 1) == "up", text(cells, 2)));
-                self.listeners = rows.map(row).collect();
+                let seen = if query == Query::Accesses { &mut self.accesses } else { &mut self.listeners };
+                *seen = rows.map(row).collect();
             }
             Query::Connections => {
                 let leads_out =

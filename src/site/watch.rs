@@ -7,7 +7,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::Builder;
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// Changes that come together count as one: how long none may come, and how long they may go on.
+const QUIET: Duration = Duration::from_millis(100);
+const RESTLESS: Duration = Duration::from_secs(1);
+
+/// Waits, after a change, until no more come.
+pub(super) async fn rest(changed: &Notify) {
+    let end = Instant::now() + RESTLESS;
+    while timeout_at(end.min(Instant::now() + QUIET), changed.notified()).await.is_ok() {}
+}
 
 /// Watches folders. A file that is being written counts once it is closed.
 pub(super) struct Watch {

@@ -198,6 +198,16 @@ impl<S: Service> Listener<S> {
         self.wait_started(None).unwrap_or(Ok(()))
     }
 
+    /// Whether it listens, and if not, why the last attempt to failed.
+    #[must_use]
+    pub fn status(&self) -> (bool, String) {
+        match &*self.shared.opening.lock() {
+            Opening::Open => (true, String::new()),
+            Opening::Failed(error) => (false, error.description.clone()),
+            Opening::Configured | Opening::Trying => (false, String::new()),
+        }
+    }
+
     /// `host:port` as configured.
     #[must_use]
     pub fn address(&self) -> String {

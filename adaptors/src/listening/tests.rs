@@ -11,6 +11,7 @@ async fn a_port_that_was_taken_is_tried_again() {
     let listener = Listener::create(params(address.port().to_string()), &io()).expect("no TLS");
     let error = listener.activate().expect_err("taken");
     assert_eq!(error.description, format!("Address already in use - listen on {address}"));
+    assert_eq!(listener.status(), (false, error.description));
     drop(taken);
     let shared = Arc::clone(listener.shared());
     let opened = tokio::task::spawn_blocking(move || {
@@ -21,6 +22,7 @@ async fn a_port_that_was_taken_is_tried_again() {
     });
     tokio::time::timeout(Duration::from_secs(20), opened).await.expect("in time").expect("no panic");
     TcpStream::connect(address).await.expect("listens");
+    assert_eq!(listener.status(), (true, String::new()));
     listener.delete();
 }
 

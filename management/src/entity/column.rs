@@ -7,6 +7,12 @@ use std::time::Duration;
 /// The name of an attribute, and what it shows.
 pub(super) type Column<T> = (&'static str, fn(&T) -> Value);
 
+/// Live attributes of a listener: whether it takes connections, and why not.
+pub(super) const LISTENING: &[Column<(bool, String)>] = &[
+    ("operStatus", |(up, _)| if *up { "up" } else { "down" }.into()),
+    ("connectionMsg", |(_, message)| message.as_str().into()),
+];
+
 /// What all columns show.
 pub(super) fn shown<T>(columns: &[Column<T>], row: &T) -> Attributes {
     columns.iter().map(|(name, value)| ((*name).into(), value(row))).collect()

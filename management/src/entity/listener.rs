@@ -1,5 +1,6 @@
 //! `listener`: a socket for AMQP clients and other routers.
 
+use super::column::{self, LISTENING};
 use super::needs::{FileKind, Needs, TlsRole};
 use super::refusal::Refusal;
 use super::{EntityKind, EntityType, endpoint, ssl_profile};
@@ -10,7 +11,7 @@ use crate::error::RouterError;
 use crate::http::{healthz, metrics};
 use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
-use crate::schema::attribute::{flag, number, path, text};
+use crate::schema::attribute::{flag, number, one_of, path, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::amqp::{self, Amqp, EndpointParams, ListenerParams};
 use adaptors::http::{self, Documents, Http, HttpParams};
@@ -63,6 +64,8 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::MESSAGE_LOGGING,
         text("policyVhost", "The vhost whose policy applies, whatever the peer asks for.").create(),
         endpoint::OPEN_PROPERTIES,
+        one_of("operStatus", &["up", "down"], "Whether connections are taken now."),
+        text("connectionMsg", "Why listening failed."),
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -110,6 +113,11 @@ impl EntityKind for Kind {
         delete::<Http>(runtime, entity);
         Ok(())
     }
+
+    fn live(&self, runtime: &Runtime, entity: &EntityConfig) -> Attributes {
+        let status = status::<Amqp>(runtime, entity).or_else(|| status::<Http>(runtime, entity));
+        status.map(|status| column::shown(LISTENING, &status)).unwrap_or_default()
+    }
 }
 
 impl<S: Service> TlsUser for Listener<S> {
@@ -145,6 +153,10 @@ fn delete<S: Service>(runtime: &mut Runtime, entity: &EntityConfig) {
         open.adaptor.delete();
         runtime.objects.leave(open);
     }
+}
+
+fn status<S: Service>(runtime: &Runtime, entity: &EntityConfig) -> Option<(bool, String)> {
+    Some(runtime.objects.get::<Running<Listener<S>>>(entity.identity())?.adaptor.status())
 }
 
 fn speaks_http(a: &Attributes) -> bool {

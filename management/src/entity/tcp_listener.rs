@@ -1,6 +1,6 @@
 //! `tcpListener`: a socket whose connections are carried to a service address.
 
-use super::column::{self, Column};
+use super::column::{self, LISTENING};
 use super::listener_address::Assigned;
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
@@ -57,12 +57,6 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
-/// Live attributes beside the counters, of whether it takes connections and why not.
-const COLUMNS: &[Column<(bool, String)>] = &[
-    ("operStatus", |(up, _)| if *up { "up" } else { "down" }.into()),
-    ("connectionMsg", |(_, message)| message.as_str().into()),
-];
-
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -106,7 +100,7 @@ impl EntityKind for Kind {
             return Attributes::new();
         };
         let counters = column::shown(tcp::COLUMNS, open.adaptor.service());
-        counters.into_iter().chain(column::shown(COLUMNS, &open.adaptor.status())).collect()
+        counters.into_iter().chain(column::shown(LISTENING, &open.adaptor.status())).collect()
     }
 }
 

@@ -90,6 +90,11 @@ impl Runtime {
         self.engine.as_ref().map(|e| &e.io)
     }
 
+    /// The router does without listeners that cannot open their socket, the first one included.
+    pub fn spare_listeners(&mut self) {
+        self.boot = Boot::Done;
+    }
+
     /// Ends the start: from here on the router does without listeners that cannot open their socket. False: one
     /// that it cannot do without has failed before.
     #[must_use]

@@ -120,7 +120,7 @@ fn dump_leaves_out_what_says_nothing() {
 const EXTENSIONS: &[(EntityType, &[&str])] = &[
     (EntityType::Router, &["streamRetryMilliseconds"]),
     (EntityType::Log, &["format"]),
-    (EntityType::Listener, &["livenessInterval", "livenessMultiplier", "page"]),
+    (EntityType::Listener, &["livenessInterval", "livenessMultiplier", "page", "operStatus", "connectionMsg"]),
     (EntityType::Connector, &["livenessInterval", "livenessMultiplier"]),
     (EntityType::TcpListener, SERVICE_EXTENSIONS),
     (EntityType::TcpConnector, SERVICE_EXTENSIONS),
