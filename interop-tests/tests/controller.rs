@@ -1,8 +1,9 @@
 //! What Skupper's controllers do with a router, in the encodings of their client.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use interop_tests::controller::{Controller, Value, int, long, string};
 use interop_tests::harness::{Binary, Certificates, Port, Router, RouterConfig, eventually, run};
 use interop_tests::topology::LineBuilder;
@@ -69,8 +70,13 @@ impl Site {
     }
 }
 
+/// A port that others keep away from for as long as the process lives.
 fn port() -> Result<String> {
-    Ok(Port::reserve()?.number().to_string())
+    static HELD: Mutex<Vec<Port>> = Mutex::new(Vec::new());
+    let port = Port::reserve()?;
+    let number = port.number().to_string();
+    HELD.lock().map_err(|_| anyhow!("a test panicked"))?.push(port);
+    Ok(number)
 }
 
 #[test]

@@ -118,6 +118,14 @@ impl Container {
     }
 }
 
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Best effort: the test's verdict is out by now.
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+    }
+}
+
 fn unpack(archive: &Path, into: &Path) -> Result<()> {
     fs::create_dir_all(into)?;
     output_of(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(into).arg("-p"), &[]).map(drop)
