@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use interop_tests::harness::{Binary, Entity, Level, Management, Mark, Port, Router, RouterConfig, eventually, run};
-use interop_tests::tcp::{Digest, ScriptedServer, connect, expect_reset, receive_exactly};
+use interop_tests::tcp::{ScriptedServer, connect, echo, expect_reset, receive_exactly};
 use tempfile::TempDir;
 
 /// The service address.
@@ -107,17 +107,6 @@ impl Node {
 
 fn address_key(address: &Entity) -> &str {
     address["key"].as_str().or_else(|| address["name"].as_str()).unwrap_or_default()
-}
-
-/// Sends back what comes.
-fn echo(mut stream: TcpStream) -> Result<Digest> {
-    let mut octets = [0; 1024];
-    loop {
-        match stream.read(&mut octets)? {
-            0 => return Ok(Digest::default()),
-            count => stream.write_all(&octets[..count])?,
-        }
-    }
 }
 
 fn server() -> Result<ScriptedServer> {

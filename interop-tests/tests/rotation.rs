@@ -1,6 +1,6 @@
 //! Certificates between routers are rotated under traffic, and no flow notices.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::harness::{Entity, eventually, run};
-use interop_tests::tcp::{Digest, ScriptedServer, connect, receive_exactly};
+use interop_tests::tcp::{ScriptedServer, connect, echo, receive_exactly};
 use interop_tests::topology::{LineBuilder, Node};
 
 /// The profile that the routers of a line share.
@@ -17,17 +17,6 @@ const PROFILE: &str = "mesh";
 const ROTATIONS: u64 = 5;
 /// Threads with a short flow after the other.
 const CLIENTS: usize = 4;
-
-/// Sends back what comes.
-fn echo(mut stream: TcpStream) -> Result<Digest> {
-    let mut octets = [0; 1024];
-    loop {
-        match stream.read(&mut octets)? {
-            0 => return Ok(Digest::default()),
-            count => stream.write_all(&octets[..count])?,
-        }
-    }
-}
 
 fn talk(client: &mut TcpStream) -> Result<()> {
     client.write_all(b"hello")?;

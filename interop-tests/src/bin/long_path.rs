@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use interop_tests::scenarios::long_path::{LongPath, echo, flood, receive_for};
-use interop_tests::tcp::{Digest, connect};
+use interop_tests::scenarios::long_path::{LongPath, flood, receive_for};
+use interop_tests::tcp::{Digest, connect, echo};
 use interop_tests::topology::{Dialler, LineBuilder, Security};
 
 /// What a client asks of the server with its first octet.

@@ -83,15 +83,6 @@ fn both(stream: &TcpStream, sends: u64, receives: u64) -> Result<Digest> {
     Ok(received)
 }
 
-/// Answers every octet with the same.
-pub fn echo(mut stream: TcpStream) -> Result<Digest> {
-    let mut octet = [0];
-    while stream.read(&mut octet)? > 0 {
-        stream.write_all(&octet)?;
-    }
-    Ok(Digest::default())
-}
-
 /// Sends at `limit` octets a second, or as fast as it goes, until the stream is shut.
 pub fn flood(mut stream: TcpStream, limit: Option<u64>) -> Result<Digest> {
     let (block, begun, mut sent) = (vec![0x5a; 64 * 1024], Instant::now(), 0_u64);

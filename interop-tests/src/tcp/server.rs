@@ -1,5 +1,6 @@
 //! A TCP server whose behaviour a test changes while it runs.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -105,6 +106,17 @@ impl Shared {
                 // Nobody listens any more once the test is over.
                 let _ = outcomes.send(Outcome(number, served));
             });
+        }
+    }
+}
+
+/// A script that sends back what comes.
+pub fn echo(mut stream: TcpStream) -> Result<Digest> {
+    let mut octets = [0; 1024];
+    loop {
+        match stream.read(&mut octets)? {
+            0 => return Ok(Digest::default()),
+            count => stream.write_all(&octets[..count])?,
         }
     }
 }

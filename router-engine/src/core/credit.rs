@@ -40,8 +40,8 @@ impl Core {
         while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             let credit = std::mem::take(&mut link.credit_due);
-            let is_of_client = self.conns[link.conn].is_of_client();
-            if link.retiring || self.withdrawal == Withdrawal::WindingDown && is_of_client {
+            let winds_down = self.withdrawal == Withdrawal::WindingDown;
+            if link.retiring || winds_down && self.conns[link.conn].is_of_client() {
                 continue;
             }
             if credit > 0 {

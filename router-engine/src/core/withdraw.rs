@@ -39,7 +39,7 @@ const TICKING_NEWS_TIME: Duration = Duration::from_secs(4);
 const QUIET: Duration = Duration::from_millis(500);
 
 /// How far a router is that is about to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Withdrawal {
     /// It is not.
     #[default]
