@@ -22,6 +22,7 @@ pub mod amqp;
 pub mod clock;
 pub mod figures;
 pub mod files;
+pub mod health;
 pub mod histogram;
 pub mod http;
 pub mod listening;

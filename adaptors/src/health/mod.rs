@@ -1,0 +1,231 @@
+//! The health of servers: whether one gets anything, by what checks and real traffic tell.
+//!
+//! ```text
+//!  checks: task --Probe--> server          real traffic
+//!            '----result----> Health <--Health::on_attempt--'
+//!                               |
+//!                             State (pure) --> the connector's task waits: until_withdrawn, until_available
+//! ```
+//!
+//! What a server serves, and what it means that it gets nothing, is its connector's business.
+
+mod answer;
+mod probe;
+mod state;
+
+pub use answer::AnswerError;
+pub use probe::{Probe, ProbeError, ProbeParams};
+pub use state::{Change, Checks, Ejections, Params, State, Status};
+
+use crate::tasks::{Owner, contained};
+use crate::{clock, random, retry};
+use amqp_core::Instant;
+use parking_lot::Mutex;
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Characters of a reason that are kept.
+const REASON_MAX: usize = 200;
+
+/// A check may come earlier than it is due, by a part of the pause before: not all servers are tried at once.
+const SCATTER: f64 = 0.1;
+
+/// How the log names a server.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Whose lines they are.
+    pub module: LogModule,
+    /// What they begin with.
+    pub name: String,
+}
+
+/// The health of one server. The connector that has it tells what becomes of attempts, waits for changes, and runs the
+/// task.
+#[derive(Debug)]
+pub struct Health {
+    subject: Subject,
+    has_checks: bool,
+    state: Mutex<State>,
+    available: watch::Sender<bool>,
+    /// An attempt that succeeds says nothing new.
+    knows_success: AtomicBool,
+    /// The task is to look when it has to do something next.
+    woken: Notify,
+    checks: AtomicU64,
+    failed_checks: AtomicU64,
+    ejections: AtomicU64,
+}
+
+/// What is shown of a server's health.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// What is known.
+    pub status: Status,
+    /// Why it gets nothing; empty while it does.
+    pub reason: String,
+}
+
+// === impl Health ===
+
+impl Health {
+    /// The health of a server of which nothing is known; none, when nothing is to tell.
+    #[must_use]
+    pub fn new(params: Params, subject: Subject) -> Option<Arc<Self>> {
+        if params.is_off() {
+            return None;
+        }
+        let state = State::new(params, clock::now());
+        let [checks, failed_checks, ejections] = [const { AtomicU64::new(0) }; 3];
+        Some(Arc::new(Self {
+            subject,
+            has_checks: params.checks.is_some(),
+            available: watch::Sender::new(state.is_available()),
+            knows_success: AtomicBool::new(state.knows_success()),
+            state: Mutex::new(state),
+            woken: Notify::new(),
+            checks,
+            failed_checks,
+            ejections,
+        }))
+    }
+
+    /// Whether the server gets anything.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        *self.available.borrow()
+    }
+
+    /// Ready when the server is to get something.
+    pub async fn until_available(&self) {
+        // The sender is its own.
+        let _ = self.available.subscribe().wait_for(|available| *available).await;
+    }
+
+    /// Ready when the server is to get nothing.
+    pub async fn until_withdrawn(&self) {
+        let _ = self.available.subscribe().wait_for(|available| !*available).await;
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let state = self.state.lock();
+        View { status: state.status(), reason: state.reason().to_owned() }
+    }
+
+    /// Checks made.
+    pub fn checks(&self) -> u64 {
+        self.checks.load(Ordering::Relaxed)
+    }
+
+    /// Those that failed.
+    pub fn failed_checks(&self) -> u64 {
+        self.failed_checks.load(Ordering::Relaxed)
+    }
+
+    /// How often attempts have withdrawn the server.
+    pub fn ejections(&self) -> u64 {
+        self.ejections.load(Ordering::Relaxed)
+    }
+
+    /// Takes what became of an attempt of real traffic that was begun at that time.
+    pub fn on_attempt(&self, begun: Instant, result: Result<(), &str>) {
+        if result.is_ok() && self.knows_success.load(Ordering::Relaxed) {
+            return;
+        }
+        let result = result.map_err(shortened);
+        self.update(|state, now| state.on_attempt(begun, now, result));
+    }
+
+    fn on_check(&self, begun: Instant, result: Result<(), String>) {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        if result.is_err() {
+            self.failed_checks.fetch_add(1, Ordering::Relaxed);
+        }
+        let result = result.map_err(|reason| shortened(&reason).to_owned());
+        self.update(|state, now| state.on_check(begun, now, result));
+    }
+
+    fn update(&self, what: impl FnOnce(&mut State, Instant) -> Option<Change>) {
+        let (change, reason) = {
+            let mut state = self.state.lock();
+            let change = what(&mut state, clock::now());
+            self.knows_success.store(state.knows_success(), Ordering::Relaxed);
+            let available = state.is_available();
+            self.available.send_if_modified(|known| std::mem::replace(known, available) != available);
+            (change, change.map(|_| state.reason().to_owned()).unwrap_or_default())
+        };
+        let Subject { module, name } = &self.subject;
+        match change {
+            None => {}
+            Some(Change::Up) => log!(*module, Level::Info, "{name} is up"),
+            Some(Change::Tried) => log!(*module, Level::Info, "{name} is tried again"),
+            Some(Change::Down) => log!(*module, Level::Warning, "{name} is down: {reason}"),
+            Some(Change::Ejected(time)) => {
+                self.ejections.fetch_add(1, Ordering::Relaxed);
+                self.woken.notify_one();
+                let until = match (self.has_checks, time) {
+                    (false, time) => format!("for {time:?}"),
+                    (true, Duration::ZERO) => "until a check succeeds".to_owned(),
+                    (true, time) => format!("until a check succeeds, for {time:?} at least"),
+                };
+                log!(*module, Level::Warning, "{name} is ejected {until}: {reason}");
+            }
+        }
+    }
+
+    /// The task: makes checks, where there are any, and lets time pass. It ends when its owner drains.
+    pub async fn run<F>(self: Arc<Self>, owner: Arc<Owner>, probe: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), ProbeError>>,
+    {
+        tokio::select! {
+            () = self.watch(&owner, probe) => {}
+            () = owner.draining() => {}
+        }
+    }
+
+    async fn watch<F>(&self, owner: &Owner, probe: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), ProbeError>>,
+    {
+        loop {
+            tokio::select! {
+                () = retry::at(self.next_turn()) => {}
+                () = self.woken.notified() => continue,
+            }
+            if !self.has_checks {
+                self.update(State::on_time);
+                continue;
+            }
+            let begun = clock::now();
+            let result = contained(probe()).await.unwrap_or_else(|| {
+                owner.log_panic("health");
+                Err(ProbeError::Internal)
+            });
+            self.on_check(begun, result.map_err(|error| error.to_string()));
+        }
+    }
+
+    fn next_turn(&self) -> Option<tokio::time::Instant> {
+        let due = self.state.lock().due()?;
+        let [dice] = random::octets::<1>();
+        let early = if self.has_checks {
+            due.since(clock::now()).mul_f64(SCATTER * f64::from(dice) / 255.0)
+        } else {
+            Duration::ZERO
+        };
+        let at = clock::to_std(due);
+        Some(at.checked_sub(early).unwrap_or(at).into())
+    }
+}
+
+/// As much of a reason as is kept.
+fn shortened(reason: &str) -> &str {
+    reason.char_indices().nth(REASON_MAX).map_or(reason, |(at, _)| &reason[..at])
+}
