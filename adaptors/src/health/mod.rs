@@ -35,6 +35,17 @@ const REASON_MAX: usize = 200;
 /// A check may come earlier than it is due, by a part of the pause before: not all servers are tried at once.
 const SCATTER: f64 = 0.1;
 
+/// How it is told whether a server is well. By default nobody looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// What tells it.
+    pub params: Params,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// What the server has to show for a check ([`ProbeParams::path`]).
+    pub path: Option<String>,
+}
+
 /// How the log names a server.
 #[derive(Debug, Clone)]
 pub struct Subject {

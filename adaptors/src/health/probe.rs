@@ -19,7 +19,7 @@ const REST_MAX: usize = 64 * 1024;
 /// How long the rest of an answer may take.
 const REST_LIMIT: Duration = Duration::from_millis(100);
 
-/// What TLS is to be used for.
+/// The protocol that TLS is used for.
 const ALPN: &[u8] = b"http/1.1";
 
 /// How a server is tried.
@@ -35,7 +35,7 @@ pub struct ProbeParams {
     pub preface: Vec<u8>,
     /// What it has to answer with success (2xx) or a redirection (3xx), in HTTP/1.1; without one it need only be there.
     pub path: Option<String>,
-    /// It is to be asked through TLS.
+    /// It is asked through TLS, which is another default for its port.
     pub is_tls: bool,
 }
 
@@ -89,11 +89,14 @@ impl Probe {
         Self { params, request }
     }
 
-    /// Tries the server. `session` is asked for TLS, where that is used.
+    /// Tries the server. `session` is asked for TLS of a protocol when the server is to be asked for something.
     ///
     /// # Errors
     /// When the server is not well.
-    pub async fn run(&self, session: impl FnOnce(&[u8]) -> Result<Session, TlsError>) -> Result<(), ProbeError> {
+    pub async fn run(
+        &self,
+        session: impl FnOnce(&[u8]) -> Result<Option<Session>, TlsError>,
+    ) -> Result<(), ProbeError> {
         let limit = self.params.timeout;
         let deadline = Instant::now() + limit;
         let stream = timeout_at(deadline, self.connect(deadline)).await;
@@ -103,8 +106,10 @@ impl Probe {
             Ok(Err(_)) | Err(_) => return Err(ProbeError::NoConnection(limit)),
         };
         let Some(request) = &self.request else { return Ok(()) };
-        let mut transport =
-            if self.params.is_tls { Transport::tls(stream, session(ALPN)?) } else { Transport::plain(stream) };
+        let mut transport = match session(ALPN)? {
+            Some(session) => Transport::tls(stream, session),
+            None => Transport::plain(stream),
+        };
         let answered = timeout_at(deadline, ask(&mut transport, request)).await;
         let status = answered.map_err(|_| ProbeError::NoAnswer(limit))??;
         let _ = timeout(REST_LIMIT, finish(transport)).await;

@@ -6,7 +6,7 @@
 //!          +-- listener health ..... listener, connection (on the thread that serves HTTP)
 //!          +-- connector uplink .... connector, connector
 //!          +-- tcpListener web ..... listener, flow, flow
-//!          '-- tcpConnector db ..... dispatcher, flow, flow
+//!          '-- tcpConnector db ..... dispatcher, health, flow, flow
 //! ```
 //!
 //! Nothing else in this crate spawns: [`Owner::spawn`] and [`Owner::run`] are the only ways to begin a task, and

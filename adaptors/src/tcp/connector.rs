@@ -10,10 +10,12 @@ use super::service::{Label, Member, Service, closed_or};
 use super::setup;
 use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
+use crate::health::{self, Health, Probe, ProbeError, ProbeParams, Subject};
 use crate::net::{self, KeepAlive};
 use crate::proxy_protocol;
 use crate::runtime::Io;
 use crate::tasks::contained;
+use crate::tls::secret::os_text;
 use crate::tls::{ClientOptions, Consumer, Session, TlsClient, TlsConfigError, TlsError, TlsProfile, TlsUpdate};
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
@@ -30,12 +32,15 @@ use router_engine::stream::{Pull, Reader};
 use router_engine::vanflow::Identity;
 use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::collections::VecDeque;
+use std::future::pending;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// Octets of a head that may be read before it is complete.
@@ -72,6 +77,8 @@ pub struct TcpConnectorParams {
     pub keep_alive: Option<KeepAlive>,
     /// Servers are told of their clients in a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// What tells whether the server is well.
+    pub health: health::Config,
 }
 
 /// A tcpConnector. Dropping the handle does not end it: [`Self::delete`] does.
@@ -87,15 +94,19 @@ struct Shared {
     port: Option<u16>,
     router: Arc<Router>,
     service: Arc<Service>,
-    /// Closes the connection that takes client streams, once there is one.
-    dispatcher: OnceLock<Closer>,
+    /// Closes the connection that takes client streams, while there is one.
+    dispatcher: Mutex<Option<Closer>>,
     tls: Mutex<Option<TlsClient>>,
+    /// How the server is, where somebody looks.
+    health: Option<Arc<Health>>,
 }
 
 /// Takes the client streams of the service address.
 struct Dispatcher {
     shared: Arc<Shared>,
     endpoint: Endpoint,
+    /// Of the streams that are at the dispatcher yet, nothing more comes when it goes: not even their end.
+    presence: watch::Sender<()>,
 }
 
 /// A client stream that has left the dispatcher, and whose server socket is still to be opened.
@@ -118,6 +129,8 @@ struct ClientStream {
     mailbox: Arc<Mailbox>,
     /// What came and is still to be written.
     pending: VecDeque<Bytes>,
+    /// Changes when the dispatcher goes.
+    dispatcher: watch::Receiver<()>,
     /// Ends after all else.
     member: Member,
 }
@@ -143,29 +156,37 @@ impl TcpConnector {
         let label = Label { role: Role::Responder, name: params.name.clone(), address: params.address.clone() };
         let owner = io.service(format!("tcpConnector {}", params.name));
         let service = io.services().begin(label, owner, record, params.idle);
+        let name = format!("tcpConnector {}: server {}:{}", params.name, params.host, params.port);
+        let health = Health::new(params.health.params, Subject { module: LogModule::TcpAdaptor, name });
+        if let Some(health) = &health {
+            service.show_health(health);
+        }
         let shared = Shared {
             port: net::port_number(&params.port),
             router: Arc::clone(io.router()),
             service,
-            dispatcher: OnceLock::new(),
+            dispatcher: Mutex::default(),
             tls: Mutex::new(tls),
+            health,
             params,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Attaches to the address and serves.
+    /// Attaches to the address and serves, unless checks have to tell first how the server is.
     pub fn activate(&self) {
         let shared = &self.shared;
         if !shared.service.activate() {
             return;
         }
-        // The dispatcher counts as a connection of the connector.
+        // What dispatches counts as a connection of the connector.
         shared.service.count_opened();
-        let dispatcher = Dispatcher::join(shared);
-        let _ = shared.dispatcher.set(dispatcher.endpoint.closer());
-        shared.service.set_up(true);
-        shared.service.owner().spawn("dispatcher", dispatcher.run());
+        let dispatcher = shared.is_available().then(|| Dispatcher::join(shared)).flatten();
+        let owner = shared.service.owner();
+        owner.spawn("dispatcher", run_dispatchers(Arc::clone(shared), dispatcher));
+        if let Some(health) = &shared.health {
+            owner.spawn("health", Arc::clone(health).run(Arc::clone(owner), prober(shared)));
+        }
     }
 
     /// Loads new values of the TLS profile, for new connections once they are applied. Reads files: not for an IO
@@ -193,12 +214,8 @@ impl TcpConnector {
 
     /// Leaves the address. Flows live on.
     pub fn drain(&self) {
-        let shared = &self.shared;
-        shared.service.close(false);
-        shared.service.set_up(false);
-        if let Some(dispatcher) = shared.dispatcher.get() {
-            dispatcher.close(clock::now());
-        }
+        self.shared.service.close(false);
+        self.shared.leave();
     }
 
     /// [`Self::drain`], for good; with `drop_connections` cuts the server connections.
@@ -222,24 +239,99 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
     })
 }
 
+/// What the server is tried with, as often as it is.
+fn prober(shared: &Arc<Shared>) -> impl Fn() -> Pin<Box<dyn Future<Output = Result<(), ProbeError>> + Send>> + use<> {
+    let TcpConnectorParams { host, health, tls, proxy_protocol, .. } = &shared.params;
+    let probe = Arc::new(Probe::new(ProbeParams {
+        host: host.clone(),
+        port: shared.port,
+        timeout: health.timeout,
+        // The connection is the router's own.
+        preface: if *proxy_protocol { proxy_protocol::compose(None).to_vec() } else { Vec::new() },
+        path: health.path.clone(),
+        is_tls: tls.is_some(),
+    }));
+    let shared = Arc::clone(shared);
+    move || {
+        let (shared, probe) = (Arc::clone(&shared), Arc::clone(&probe));
+        Box::pin(async move { probe.run(|alpn| make_session(&shared, Some(alpn))).await })
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Whether the server gets client streams.
+    fn is_available(&self) -> bool {
+        self.health.as_ref().is_none_or(|health| health.is_available())
+    }
+
+    /// Ready when the server is to get client streams.
+    async fn until_available(&self) {
+        if let Some(health) = &self.health {
+            health.until_available().await;
+        }
+    }
+
+    /// Ready when the server is to get no client streams.
+    async fn until_withdrawn(&self) {
+        match &self.health {
+            Some(health) => health.until_withdrawn().await,
+            None => pending().await,
+        }
+    }
+
+    /// Leaves the address, for now or for good.
+    fn leave(&self) {
+        let mut dispatcher = self.dispatcher.lock();
+        self.service.set_up(false);
+        if let Some(dispatcher) = dispatcher.take() {
+            dispatcher.close(clock::now());
+        }
+    }
+}
+
 // === impl Dispatcher ===
 
+/// Takes client streams, with a dispatcher after the other: each while the server is there. Ends when the tcpConnector is
+/// drained.
+async fn run_dispatchers(shared: Arc<Shared>, first: Option<Dispatcher>) {
+    tokio::select! {
+        () = keep_present(&shared, first) => {}
+        () = shared.service.owner().draining() => {}
+    }
+}
+
+async fn keep_present(shared: &Arc<Shared>, first: Option<Dispatcher>) {
+    let mut present = first;
+    loop {
+        if let Some(mut dispatcher) = present.take() {
+            tokio::select! {
+                () = dispatcher.keep_dispatching() => {}
+                () = shared.until_withdrawn() => shared.leave(),
+            }
+        }
+        shared.until_available().await;
+        let Some(dispatcher) = Dispatcher::join(shared) else { return };
+        present = Some(dispatcher);
+    }
+}
+
 impl Dispatcher {
-    fn join(shared: &Arc<Shared>) -> Self {
+    /// Attaches to the address. None when the tcpConnector is drained.
+    fn join(shared: &Arc<Shared>) -> Option<Self> {
+        // Whoever drains the connector finds this one, or is seen here.
+        let mut place = shared.dispatcher.lock();
+        if shared.service.owner().is_draining() {
+            return None;
+        }
         let mut endpoint = Endpoint::join(&shared.router, setup::dispatcher(DISPATCHER), setup::open(), clock::now());
         // An address that nobody may have is nothing to complain of: there will be no streams.
         let _ = endpoint.attach([Attach::receiver("tcp.connector.out", &shared.params.address)], clock::now());
         report::dispatcher_opened(endpoint.id(), DISPATCHER);
-        Self { shared: Arc::clone(shared), endpoint }
-    }
-
-    /// Serves until the tcpConnector is drained.
-    async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        tokio::select! {
-            () = self.keep_dispatching() => {}
-            () = shared.service.owner().draining() => {}
-        }
+        *place = Some(endpoint.closer());
+        shared.service.set_up(true);
+        Some(Self { shared: Arc::clone(shared), endpoint, presence: watch::Sender::default() })
     }
 
     /// Dispatches. A panic costs the client stream that was being taken, and nothing else.
@@ -255,7 +347,7 @@ impl Dispatcher {
         loop {
             let event = std::future::poll_fn(|cx| self.endpoint.poll_event(cx)).await;
             if let Event::Delivery(client) = event {
-                begin_serving(&self.shared, client);
+                begin_serving(&self.shared, client, self.presence.subscribe());
             }
         }
     }
@@ -268,7 +360,7 @@ impl Drop for Dispatcher {
 }
 
 /// Takes a client stream, and serves it unless that is over.
-fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
+fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery, dispatcher: watch::Receiver<()>) {
     #[cfg(test)]
     report::capture::trip("dispatch");
     let mailbox = Arc::default();
@@ -277,19 +369,14 @@ fn begin_serving(shared: &Arc<Shared>, mut delivery: Delivery) {
         return delivery.settle(DeliveryState::Released, clock::now());
     };
     let seat = member.seat();
-    let client = ClientStream { delivery, reader, mailbox, pending: VecDeque::new(), member };
+    let client = ClientStream { delivery, reader, mailbox, pending: VecDeque::new(), dispatcher, member };
     shared.service.owner().run(seat, serve(Arc::clone(shared), client));
 }
 
 /// One client stream: reads its head, opens the server socket, then copies. Whatever ends it before that fails the
 /// stream.
 async fn serve(shared: Arc<Shared>, mut client: ClientStream) {
-    // Of a stream that goes nowhere since the dispatcher has left, nothing more comes, not even its end.
-    let admitted = tokio::select! {
-        biased;
-        admitted = admit(&mut client) => admitted,
-        () = shared.service.owner().draining() => Err(DeliveryState::Released),
-    };
+    let admitted = admit(&mut client).await;
     let Admitted { reply_to, alpn, record, ends } = match admitted {
         Ok(admitted) => admitted,
         Err(outcome) => return client.delivery.settle(outcome, clock::now()),
@@ -329,7 +416,12 @@ async fn admit(client: &mut ClientStream) -> Result<Admitted, DeliveryState> {
     if BUDGET.refuses() {
         return Err(DeliveryState::Released);
     }
-    let head = read_head(&client.reader, &client.mailbox, &mut client.pending).await.ok_or(DeliveryState::Released)?;
+    let head = tokio::select! {
+        biased;
+        head = read_head(&client.reader, &client.mailbox, &mut client.pending) => head,
+        _ = client.dispatcher.changed() => None,
+    };
+    let head = head.ok_or(DeliveryState::Released)?;
     let Head { len, reply_to, alpn, record, ends } = head.map_err(|error| match error {
         HeadError::Malformed => DeliveryState::Rejected(None),
         HeadError::WrongEncapsulation => {
@@ -357,7 +449,7 @@ fn has_left(reader: &Reader, pending: &mut VecDeque<Bytes>) -> bool {
 /// Gives a client stream a connection of its own in the core: from here on it does without the dispatcher.
 /// `None`, and the stream is released, when the tcpConnector was deleted.
 fn begin(shared: &Shared, client: ClientStream) -> Option<Start> {
-    let ClientStream { mut member, delivery, reader, mailbox, pending } = client;
+    let ClientStream { mut member, delivery, reader, mailbox, pending, .. } = client;
     let TcpConnectorParams { host, port, .. } = &shared.params;
     if shared.service.owner().is_draining() {
         delivery.settle(DeliveryState::Released, clock::now());
@@ -406,7 +498,7 @@ async fn open(
     record: &mut FlowRecord,
 ) -> Option<Transport<TcpStream>> {
     // Before the server is bothered: a session that cannot be made fails the stream like a refused connect.
-    let session = make_session(shared, alpn).inspect_err(|error| {
+    let session = make_session(shared, alpn.map(str::as_bytes)).inspect_err(|error| {
         record.fail(TLS_FAILED, "Error loading credentials");
         router_engine::log!(LogModule::TcpAdaptor, Level::Error, conn = conn, "Failed to create TLS session: {error}");
     });
@@ -415,12 +507,14 @@ async fn open(
     let begun = clock::now();
     let stream = connect(shared, ends).await.inspect_err(|error| {
         let text = net::io_text(error, "on connect", &format!("{}:{}", params.host, params.port));
+        tell_health(shared, begun, Err(&os_text(error)));
         record.fail(IO_FAILED, &text);
         router_engine::log!(LogModule::TcpAdaptor, Level::Info, conn = conn, "Connection failed: {text}");
         #[cfg(test)]
         report::capture::trip("Connection failed");
     });
     let stream = stream.ok()?;
+    tell_health(shared, begun, Ok(()));
     shared.service.times().setup.observe(clock::now().since(begun));
     Some(match session {
         Some(session) => Transport::tls(stream, session),
@@ -428,9 +522,16 @@ async fn open(
     })
 }
 
-fn make_session(shared: &Shared, alpn: Option<&str>) -> Result<Option<Session>, TlsError> {
+/// What became of an attempt to reach the server.
+fn tell_health(shared: &Shared, begun: amqp_core::Instant, result: Result<(), &str>) {
+    if let Some(health) = &shared.health {
+        health.on_attempt(begun, result);
+    }
+}
+
+fn make_session(shared: &Shared, alpn: Option<&[u8]>) -> Result<Option<Session>, TlsError> {
     let tls = shared.tls.lock().clone();
-    tls.map(|tls| tls.session(&shared.params.host, alpn.map(str::as_bytes))).transpose()
+    tls.map(|tls| tls.session(&shared.params.host, alpn)).transpose()
 }
 
 /// Connects to the server, and tells it of the client if it wants to know.

@@ -5,6 +5,7 @@ use super::peers::{Peer, Peers, Room};
 use super::record::FlowRecord;
 use super::timing::{Stopwatch, Times};
 use crate::clock;
+use crate::health::Health;
 use crate::tasks::{self, Owner, Seat};
 use amqp_core::Instant;
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use router_engine::exchange::{Origin, Role};
 use router_engine::vanflow::Record;
 use router_engine::{Effect, Mailbox};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
 /// Octets that a flow has carried, in both directions, until it adds them to those of its service. A flow that ends adds
@@ -49,6 +50,8 @@ pub struct Service {
     record: Option<Record>,
     /// Those that may be idle for so long only.
     idle: Option<Arc<IdleFlows>>,
+    /// Of a tcpConnector whose server is looked at.
+    health: OnceLock<Arc<Health>>,
 }
 
 /// All services of a router.
@@ -93,8 +96,8 @@ impl Service {
     fn new(label: Label, owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits, room: Arc<Room>) -> Self {
         let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
         let (exists, up, idle) = (AtomicBool::new(true), AtomicBool::new(false), IdleFlows::new(limits));
-        let (peers, times) = (Peers::new(room), Times::new());
-        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle }
+        let (peers, times, health) = (Peers::new(room), Times::new(), OnceLock::new());
+        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, health }
     }
 
     /// Which one it is.
@@ -166,6 +169,15 @@ impl Service {
         if let Some(record) = self.record.as_ref().filter(|_| before > 0) {
             record.meter().add(if before == 1 { 2 } else { 1 }, 0);
         }
+    }
+
+    /// How the server of a tcpConnector is, where that is looked at.
+    pub fn health(&self) -> Option<&Arc<Health>> {
+        self.health.get()
+    }
+
+    pub(super) fn show_health(&self, health: &Arc<Health>) {
+        let _ = self.health.set(Arc::clone(health));
     }
 
     /// The record of a tcpConnector.

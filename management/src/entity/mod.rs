@@ -21,6 +21,7 @@ mod connection;
 mod connector;
 mod dummy;
 mod endpoint;
+mod health;
 mod link;
 mod listener;
 mod listener_address;

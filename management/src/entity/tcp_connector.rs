@@ -2,7 +2,7 @@
 
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, column, ssl_profile, tcp};
+use super::{EntityKind, EntityType, column, health, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -40,6 +40,15 @@ pub(super) static DEF: EntityDef = EntityDef {
         one_of(tcp::PROXY_PROTOCOL, &["none", "send"], "Whether the server gets a PROXY protocol header first.")
             .or_text("none")
             .create(),
+        health::CHECK_INTERVAL,
+        health::CHECK_TIMEOUT,
+        health::CHECK_PATH,
+        health::CHECK_FAILURES,
+        health::CHECK_SUCCESSES,
+        health::EJECT_AFTER,
+        health::EJECT_TIME,
+        health::STATUS,
+        health::REASON,
     ],
     ..EntityDef::CONFIGURATION
 };
@@ -72,8 +81,12 @@ impl EntityKind for Kind {
     }
 
     fn live(&self, runtime: &Runtime, entity: &EntityConfig) -> Attributes {
-        let open = runtime.objects.get::<Running<TcpConnector>>(entity.identity());
-        open.map(|open| column::shown(tcp::COLUMNS, open.adaptor.service())).unwrap_or_default()
+        let Some(open) = runtime.objects.get::<Running<TcpConnector>>(entity.identity()) else {
+            return Attributes::new();
+        };
+        let service = open.adaptor.service();
+        let health = service.health().map(|health| health.view()).unwrap_or_default();
+        column::shown(tcp::COLUMNS, service).into_iter().chain(column::shown(health::COLUMNS, &health)).collect()
     }
 }
 
@@ -110,6 +123,7 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
         idle: tcp::idle_limits(a),
         keep_alive: tcp::keep_alive(a),
         proxy_protocol: a.text(tcp::PROXY_PROTOCOL) == Some("send"),
+        health: health::config(a)?,
     })
 }
 

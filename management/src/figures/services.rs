@@ -19,6 +19,27 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
     ),
     figure(
         Gauge,
+        "skrouter_service_healthy",
+        "Whether the server of a tcpConnector is offered, by its health checks and ejections; of those that have any.",
+        |service| service.health().and_then(|health| whole(health.is_available().into())),
+    ),
+    figure(Counter, "skrouter_service_health_checks_total", "Health checks of a server.", |service| {
+        service.health().and_then(|health| whole(health.checks()))
+    }),
+    figure(
+        Counter,
+        "skrouter_service_health_check_failures_total",
+        "Health checks of a server that failed.",
+        |service| service.health().and_then(|health| whole(health.failed_checks())),
+    ),
+    figure(
+        Counter,
+        "skrouter_service_ejections_total",
+        "How often a server was offered no more for a while as connections to it had failed.",
+        |service| service.health().and_then(|health| whole(health.ejections())),
+    ),
+    figure(
+        Gauge,
         "skrouter_service_connections",
         "TCP connections of a tcpListener or tcpConnector that are open now.",
         |service| whole(service.flows_opened().saturating_sub(service.closed())),

@@ -124,6 +124,7 @@ const EXTENSIONS: &[(EntityType, &[&str])] = &[
     (EntityType::Connector, &["livenessInterval", "livenessMultiplier"]),
     (EntityType::TcpListener, SERVICE_EXTENSIONS),
     (EntityType::TcpConnector, SERVICE_EXTENSIONS),
+    (EntityType::TcpConnector, HEALTH_EXTENSIONS),
 ];
 
 const SERVICE_EXTENSIONS: &[&str] = &[
@@ -135,8 +136,20 @@ const SERVICE_EXTENSIONS: &[&str] = &[
     "proxyProtocol",
 ];
 
-fn extensions(ty: EntityType) -> &'static [&'static str] {
-    EXTENSIONS.iter().find(|(extended, _)| *extended == ty).map_or(&[], |(_, names)| names)
+const HEALTH_EXTENSIONS: &[&str] = &[
+    "healthCheckIntervalMilliseconds",
+    "healthCheckTimeoutMilliseconds",
+    "healthCheckPath",
+    "healthCheckFailures",
+    "healthCheckSuccesses",
+    "ejectAfterFailures",
+    "ejectSeconds",
+    "healthStatus",
+    "healthReason",
+];
+
+fn extensions(ty: EntityType) -> Vec<&'static str> {
+    EXTENSIONS.iter().filter(|(extended, _)| *extended == ty).flat_map(|(_, names)| *names).copied().collect()
 }
 
 /// What knows nothing of them does without.
