@@ -275,6 +275,20 @@ async fn a_page_has_to_be_shown() {
 }
 
 #[tokio::test]
+async fn a_server_that_answers_sees_an_end_in_good_order() {
+    let (server, port) = server().await;
+    let bed = Bed::new(port, asked("/"));
+    let (mut stream, _) = timeout(PATIENCE, server.accept()).await.expect("in time").unwrap();
+    read_request(&mut stream).await;
+    // More than is read at a time.
+    let body = "x".repeat(200_000);
+    stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let end = timeout(PATIENCE, stream.read(&mut [0])).await.expect("in time");
+    assert_eq!(end.expect("no reset"), 0);
+    bed.expect(Status::Up).await;
+}
+
+#[tokio::test]
 async fn an_answer_without_end_neither_hangs_nor_is_kept() {
     let (server, port) = server().await;
     let flood = tokio::spawn(async move {

@@ -240,3 +240,130 @@ impl Health {
 fn shortened(reason: &str) -> &str {
     reason.char_indices().nth(REASON_MAX).map_or(reason, |(at, _)| &reason[..at])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::capture;
+    use crate::tcp::tests::{io, router};
+    use parking_lot::Mutex;
+    use std::collections::VecDeque;
+    use tokio::time::timeout;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn subject() -> Subject {
+        Subject { module: LogModule::TcpAdaptor, name: "server".to_owned() }
+    }
+
+    fn checked() -> Arc<Health> {
+        let checks = Checks { interval: Duration::from_millis(1), failures: 1, successes: 1 };
+        Health::new(Params { checks: Some(checks), ejections: None }, subject()).expect("checks")
+    }
+
+    fn ejecting(checks: Option<Checks>, time: Duration) -> Arc<Health> {
+        let ejections = Some(Ejections { failures: 2, time });
+        Health::new(Params { checks, ejections }, subject()).expect("ejections")
+    }
+
+    /// A check.
+    type Check = fn() -> Result<(), ProbeError>;
+
+    const WELL: Check = || Ok(());
+    const FAILS: Check = || Err(ProbeError::Closed);
+    const PANICS: Check = || panic!("on purpose");
+
+    fn owner() -> Arc<Owner> {
+        let owner = io(&router()).service("connector".to_owned());
+        owner.activate();
+        owner
+    }
+
+    /// Checks with these results, and then with silence.
+    fn checks(health: &Arc<Health>, owner: &Arc<Owner>, results: impl IntoIterator<Item = Check>) {
+        let results = Mutex::new(results.into_iter().collect::<VecDeque<_>>());
+        let probe = move || {
+            let result = results.lock().pop_front();
+            async move {
+                match result {
+                    Some(result) => result(),
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        assert!(owner.spawn("health", Arc::clone(health).run(Arc::clone(owner), probe)));
+    }
+
+    #[tokio::test]
+    async fn changes_are_told() {
+        capture::start();
+        let (health, owner) = (checked(), owner());
+        checks(&health, &owner, [WELL, WELL, FAILS, FAILS, WELL]);
+        timeout(PATIENCE, capture::heard("server", 3)).await.expect("in time");
+        let down = "TCP_ADAPTOR (warning) server is down: it closed the connection without an answer";
+        let up = "TCP_ADAPTOR (info) server is up";
+        assert_eq!(capture::with("server"), [up, down, up]);
+        assert_eq!([health.checks(), health.failed_checks()], [5, 2]);
+        owner.drain();
+        timeout(PATIENCE, owner.left()).await.expect("the check under way is given up");
+    }
+
+    #[tokio::test]
+    async fn ejections_are_told() {
+        capture::start();
+        let fail = |health: &Health| {
+            for _ in 0..2 {
+                health.on_attempt(clock::now(), Err("refused"));
+            }
+        };
+        let (health, owner) = (ejecting(None, Duration::from_millis(20)), owner());
+        checks(&health, &owner, []);
+        fail(&health);
+        timeout(PATIENCE, health.until_available()).await.expect("in time");
+        health.on_attempt(clock::now(), Ok(()));
+        let expected =
+            ["(warning) server is ejected for 20ms: refused", "(info) server is tried again", "(info) server is up"];
+        assert_eq!(capture::with("server"), expected.map(|line| format!("TCP_ADAPTOR {line}")));
+        assert_eq!(health.ejections(), 1);
+        let slow = Checks { interval: Duration::from_secs(100), failures: 1, successes: 1 };
+        let checked = ejecting(Some(slow), Duration::from_secs(30));
+        checks(&checked, &owner, [WELL, WELL]);
+        for _ in 0..2 {
+            // The task hears of an ejection, and makes the next check long before it would have been due.
+            timeout(PATIENCE, checked.until_available()).await.expect("in time");
+            fail(&checked);
+            assert!(!checked.is_available());
+        }
+        let last = capture::with("ejected until");
+        let begin = "TCP_ADAPTOR (warning) server is ejected until a check succeeds";
+        assert_eq!(last, [format!("{begin}: refused"), format!("{begin}, for 30s at least: refused")]);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_panics_has_failed_and_others_follow() {
+        capture::start();
+        let (health, owner) = (checked(), owner());
+        checks(&health, &owner, [PANICS, WELL]);
+        timeout(PATIENCE, capture::heard("server is up", 1)).await.expect("in time");
+        assert_eq!(capture::with("server is down").len(), 1);
+        let panicked = "ERROR (error) Internal error: a task has panicked: health of connector";
+        assert_eq!(capture::with("panicked"), [panicked]);
+    }
+
+    #[tokio::test]
+    async fn reasons_are_no_longer_than_they_need_be() {
+        let health = ejecting(None, Duration::from_secs(1));
+        for _ in 0..2 {
+            health.on_attempt(clock::now(), Err(&"ä".repeat(1000)));
+        }
+        assert_eq!(health.view(), View { status: Status::Ejected, reason: "ä".repeat(REASON_MAX) });
+    }
+
+    #[tokio::test]
+    async fn success_is_news_after_a_failure() {
+        let health = ejecting(None, Duration::from_secs(1));
+        let attempts = [Ok(()), Ok(()), Err("1"), Ok(()), Err("2"), Ok(())];
+        attempts.into_iter().for_each(|result| health.on_attempt(clock::now(), result));
+        assert_eq!(health.view().status, Status::Up);
+    }
+}

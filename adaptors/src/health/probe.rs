@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Octets of the rest of an answer that are read, so that the server need not see a reset.
-const REST_MAX: usize = 64 * 1024;
+const REST_MAX: usize = 256 * 1024;
 
 /// How long the rest of an answer may take.
-const REST_LIMIT: Duration = Duration::from_millis(100);
+const REST_LIMIT: Duration = Duration::from_millis(250);
 
 /// The protocol that TLS is used for.
 const ALPN: &[u8] = b"http/1.1";

@@ -582,8 +582,11 @@ async fn read_head(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{io, router};
+    use super::super::tests::{eventually, io, router};
     use super::*;
+    use crate::health::Checks;
+    use router_engine::exchange::head::RequestHead;
+    use router_engine::port::local::Envelope;
     use socket2::SockRef;
 
     #[tokio::test]
@@ -600,5 +603,46 @@ mod tests {
             assert_eq!(socket.keepalive().expect("known"), keep_alive.is_some());
             assert_eq!(socket.tcp_keepalive_time().expect("known") == interval, keep_alive.is_some());
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_comes_back_as_its_connector_is_deleted_stays_away() {
+        let connector = TcpConnector::create(TcpConnectorParams::default(), &io(&router())).expect("no TLS");
+        connector.activate();
+        connector.drain();
+        assert!(Dispatcher::join(&connector.shared).is_none());
+        assert!(!connector.shared.service.is_up());
+    }
+
+    /// Its dispatcher goes, and nothing more of it would come.
+    #[tokio::test]
+    async fn a_client_stream_without_its_whole_head_is_released_when_the_server_dies() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+        let at = server.local_addr().expect("bound");
+        let checks = Checks { interval: Duration::from_millis(10), failures: 1, successes: 1 };
+        let params = health::Params { checks: Some(checks), ejections: None };
+        let params = TcpConnectorParams {
+            address: "svc".to_owned(),
+            host: at.ip().to_string(),
+            port: at.port().to_string(),
+            health: health::Config { params, timeout: Duration::from_secs(1), path: None },
+            ..TcpConnectorParams::default()
+        };
+        let router = router();
+        let io = io(&router);
+        let connector = TcpConnector::create(params, &io).expect("no TLS");
+        connector.activate();
+        connector.shared.until_available().await;
+        eventually(async || connector.shared.service.is_up().then_some(())).await;
+        let mut sender = Endpoint::join(&router, setup::flow(false, String::new(), None), setup::open(), clock::now());
+        let [link] = sender.attach([Attach::sender("in", "svc")], clock::now()).map(|a| a.expect("attached").link);
+        let stream = sender.send_stream(link, Envelope::default().streaming(), 0, clock::now());
+        stream.push(head::client_head(&RequestHead::new("svc"), "reply").slice(..20));
+        eventually(async || (stream.buffered() == 0).then_some(())).await;
+        assert_eq!(io.tasks().live()["flow"], 1);
+        drop(server);
+        eventually(async || (!io.tasks().live().contains_key("flow")).then_some(())).await;
+        assert!(!connector.shared.service.owner().is_draining());
+        connector.delete(false);
     }
 }
