@@ -143,10 +143,8 @@ impl Core {
             a.add_outstanding(neighbour, false);
             self.addresses.release(address);
         }
-        if self.outgoing[slot].stream && !self.outgoing[slot].sent {
-            self.stream_link_idle(link);
-        }
         self.outgoing.remove(slot);
+        self.stream_link_idle(link);
         if self.links[link].retiring && self.links[link].outgoing.is_empty() {
             self.proxy_idle(link);
         }

@@ -219,7 +219,7 @@ impl Core {
         if counts_as_presettled {
             l.settle_rate.add(self.now);
         }
-        self.stream_link_idle(link);
+        self.stream_moved_back(link);
         if !presettled {
             if origin.is_none() {
                 self.end_outgoing(slot, End::Settled);

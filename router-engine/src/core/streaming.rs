@@ -41,20 +41,10 @@ impl LinkPool {
     }
 
     /// Takes out half of the links (rounded up) that were not needed since the last call, longest idle
-    /// first, but leaves `keep` and those that are not `done`: their streams have left, but are not settled.
-    pub(super) fn trim(&mut self, keep: usize, mut done: impl FnMut(LinkId) -> bool) -> Vec<LinkId> {
-        let mut surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
-        let mut taken = Vec::new();
-        if surplus > 0 {
-            self.idle.retain(|&link| {
-                let goes = surplus > 0 && done(link);
-                if goes {
-                    surplus -= 1;
-                    taken.push(link);
-                }
-                !goes
-            });
-        }
+    /// first, but leaves `keep`.
+    pub(super) fn trim(&mut self, keep: usize) -> Vec<LinkId> {
+        let surplus = self.spare.div_ceil(2).min(self.idle.len().saturating_sub(keep));
+        let taken = self.idle.drain(..surplus).collect();
         self.spare = self.idle.len();
         if self.idle.capacity() > 4 * self.idle.len().max(keep) {
             self.idle.shrink_to_fit();
@@ -115,10 +105,15 @@ impl Core {
         self.outgoing[slot].link = to;
     }
 
-    /// A stream has left a streaming link: the link waits for the next one.
+    /// A stream on a streaming link is over: the link waits for the next one. That it has left does not do, since who has
+    /// it may not have read it, and keeps the window of the session closed.
     pub(super) fn stream_link_idle(&mut self, slot: Slot<Link>) {
         let Some(link) = self.links.get_mut(slot) else { return };
-        if link.kind != LinkKind::Streaming || link.direction != Direction::Out || link.idle {
+        if link.kind != LinkKind::Streaming
+            || link.direction != Direction::Out
+            || link.idle
+            || !link.outgoing.is_empty()
+        {
             return;
         }
         link.idle = true;
@@ -141,9 +136,7 @@ impl Core {
     pub(super) fn trim_pools(&mut self) {
         let kept = self.neighbours.pool_kept;
         for conn in self.conns.slots() {
-            let links = &self.links;
-            let done = |id: LinkId| links.find(id).is_none_or(|l| links[l].outgoing.is_empty());
-            for id in self.conns[conn].pool.trim(kept, done) {
+            for id in self.conns[conn].pool.trim(kept) {
                 if let Some(slot) = self.links.find(id) {
                     report::streaming_link(self.conns[conn].id, &self.links[slot], report::SURPLUS);
                     self.detach_link(slot, None);
@@ -166,14 +159,14 @@ mod tests {
     fn link_pool_sheds_what_was_not_needed() {
         let mut pool = LinkPool::default();
         (0..100).for_each(|number| pool.put(link(number)));
-        assert!(pool.trim(10, |_| true).is_empty(), "they have only just become idle");
+        assert!(pool.trim(10).is_empty(), "they have only just become idle");
         // Forty are in use at times.
         let used: Vec<_> = (0..40).filter_map(|_| pool.take(|_| true)).collect();
         assert_eq!(used[0], link(99));
         used.into_iter().for_each(|link| pool.put(link));
-        assert_eq!(pool.trim(10, |_| true), (0..30).map(link).collect::<Vec<_>>());
+        assert_eq!(pool.trim(10), (0..30).map(link).collect::<Vec<_>>());
         for _ in 0..10 {
-            pool.trim(10, |_| true);
+            pool.trim(10);
         }
         assert_eq!(pool.idle.len(), 10);
     }
@@ -187,13 +180,5 @@ mod tests {
         assert_eq!(pool.take(|_| false), Some(link(99)), "better late than a link for every stream");
         assert_eq!(pool.take(|l| l.number == 0), Some(link(98)), "the search is short");
         assert_eq!(pool.idle.len(), 97);
-    }
-
-    #[test]
-    fn link_pool_keeps_what_is_not_done() {
-        let mut pool = LinkPool::default();
-        (0..100).for_each(|number| pool.put(link(number)));
-        pool.trim(0, |_| true);
-        assert_eq!(pool.trim(0, |l| l.number >= 80), (80..100).map(link).collect::<Vec<_>>());
     }
 }
