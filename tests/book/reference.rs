@@ -117,7 +117,11 @@ fn the_way_back_names_what_the_c_router_has_not() {
     let chapter = pages::read("docs/src/from-the-c-router.md");
     let mut found = 0;
     for ty in EntityType::ALL.iter().filter(|ty| is_configured(**ty)) {
-        let theirs = theirs.as_array().unwrap().iter().find(|known| known["name"] == ty.short()).unwrap();
+        // What it has no entity of is named itself.
+        let Some(theirs) = theirs.as_array().unwrap().iter().find(|known| known["name"] == ty.short()) else {
+            assert!(chapter.contains(&format!("`{}`", ty.short())), "{ty}");
+            continue;
+        };
         let names: Vec<_> = theirs["attributes_own"].as_array().unwrap().iter().map(|a| &a["name"]).collect();
         let settable = ty.def().attributes.iter().filter(|a| a.create || a.update);
         for attribute in settable.filter(|a| !names.iter().any(|name| *name == a.name)) {

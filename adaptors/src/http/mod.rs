@@ -24,7 +24,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;
-mod timer;
+pub(crate) mod timer;
 mod websocket;
 
 pub use documents::{Document, Documents, fingerprint};

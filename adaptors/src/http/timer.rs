@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Times out by the executor's clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TokioTimer;
+pub(crate) struct TokioTimer;
 
 pin_project! {
     struct TokioSleep {

@@ -18,7 +18,7 @@ pub enum Strategy {
 
 /// Whether anybody consumes one of a listener's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Somebody does.
     Somebody,
     /// Nobody any more, and the address that the last one consumed is still there.
@@ -40,23 +40,23 @@ pub struct AddressEntry {
     pub opened: u64,
     /// There is a consumer somewhere.
     pub reachable: bool,
-    pub(super) key: u64,
-    pub(super) watch: Option<WatchId>,
-    pub(super) record: Option<Arc<Record>>,
+    pub(crate) key: u64,
+    pub(crate) watch: Option<WatchId>,
+    pub(crate) record: Option<Arc<Record>>,
 }
 
 /// What was chosen for a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
     /// The service address.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// The record of the listener for it.
-    pub(super) record: Option<Identity>,
+    pub(crate) record: Option<Identity>,
 }
 
 /// The addresses of a listener, by decreasing value.
 #[derive(Debug, Default)]
-pub(super) struct AddressSet {
+pub(crate) struct AddressSet {
     strategy: Strategy,
     entries: Vec<AddressEntry>,
     next_key: u64,
@@ -67,12 +67,12 @@ pub(super) struct AddressSet {
 // === impl AddressSet ===
 
 impl AddressSet {
-    pub(super) fn new(strategy: Strategy) -> Self {
+    pub(crate) fn new(strategy: Strategy) -> Self {
         Self { strategy, ..Self::default() }
     }
 
     /// Adds an address, in front of those of equal value. Returns the key that its watch shall use.
-    pub(super) fn insert(&mut self, name: &str, address: &str, value: i64, record: Option<Record>) -> u64 {
+    pub(crate) fn insert(&mut self, name: &str, address: &str, value: i64, record: Option<Record>) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let at = self.entries.partition_point(|e| e.value > value);
@@ -90,14 +90,14 @@ impl AddressSet {
         key
     }
 
-    pub(super) fn set_watch(&mut self, key: u64, watch: WatchId) {
+    pub(crate) fn set_watch(&mut self, key: u64, watch: WatchId) {
         if let Some(entry) = self.entries.iter_mut().find(|e| e.key == key) {
             entry.watch = Some(watch);
         }
     }
 
     /// Removes an address by the name of its listenerAddress.
-    pub(super) fn remove(&mut self, name: &str) -> Option<AddressEntry> {
+    pub(crate) fn remove(&mut self, name: &str) -> Option<AddressEntry> {
         let at = self.entries.iter().position(|e| e.name == name)?;
         let entry = self.entries.remove(at);
         self.reconsider();
@@ -105,24 +105,24 @@ impl AddressSet {
     }
 
     /// What is watched so far, and will not be any more. The records end.
-    pub(super) fn take_watches(&mut self) -> Vec<WatchId> {
+    pub(crate) fn take_watches(&mut self) -> Vec<WatchId> {
         self.entries.iter_mut().for_each(|entry| entry.record = None);
         self.entries.iter_mut().filter_map(|entry| entry.watch.take()).collect()
     }
 
-    pub(super) fn entries(&self) -> &[AddressEntry] {
+    pub(crate) fn entries(&self) -> &[AddressEntry] {
         &self.entries
     }
 
     /// Notes whether an address can be reached.
-    pub(super) fn set_reachable(&mut self, key: u64, reachable: bool) {
+    pub(crate) fn set_reachable(&mut self, key: u64, reachable: bool) {
         if let Some(entry) = self.entries.iter_mut().find(|e| e.key == key) {
             entry.reachable = reachable;
         }
         self.reconsider();
     }
 
-    pub(super) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self) -> Reach {
         if self.entries.iter().any(|e| e.reachable) {
             Reach::Somebody
         } else if self.position(self.best).is_some() {
@@ -134,7 +134,7 @@ impl AddressSet {
 
     /// Chooses the address of a new connection and counts it: while none can be reached the last one that could. `random`
     /// decides where chance is asked for.
-    pub(super) fn choose(&mut self, random: u64) -> Option<Chosen> {
+    pub(crate) fn choose(&mut self, random: u64) -> Option<Chosen> {
         let drawn = if self.strategy == Strategy::Weighted { self.draw(random) } else { None };
         let at = drawn.or_else(|| self.position(self.best));
         let entry = self.entries.get_mut(at.unwrap_or(0))?;

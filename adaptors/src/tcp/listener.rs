@@ -1,13 +1,6 @@
-//! tcpListener: a socket that listens while its address is reachable (spec `tcp-adaptor.md` section 3), and for as long as
-//! streams are sent again ([`Router::stream_retry`]) after its last consumer went: clients that come meanwhile wait.
-//!
-//! ```text
-//!  Closed --reachable--> Open --the last consumer went--> Awaiting --time over, address removed--> Closed
-//!                         ^                                   |
-//!                         '-------------reachable-------------'
-//! ```
+//! tcpListener: a socket whose clients get the servers of its address ([`crate::service_socket`]).
 
-use super::addresses::{AddressEntry, AddressSet, Chosen, Reach, Strategy};
+use super::addresses::{AddressEntry, Chosen, Strategy};
 use super::ending::hang_up;
 use super::flow::Flow;
 use super::idle::IdleLimits;
@@ -19,12 +12,11 @@ use super::setup;
 use super::socket::{Socket, TLS_FAILED, log_tls_failure, tls_failure};
 use super::tap::Tap;
 use crate::clock;
-use crate::net::{self, Closing, Inherited, KeepAlive, MAX_BACKLOG};
+use crate::net::{Closing, Inherited, KeepAlive};
 use crate::observe::Mode;
-use crate::retry::{Retry, at};
 use crate::runtime::Io;
-use crate::sockets::{Accepted, Sockets};
-use crate::tasks::contained;
+use crate::service_socket::{Place, ServiceSocket};
+use crate::sockets::Accepted;
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
@@ -34,20 +26,10 @@ use router_engine::exchange::{Exchange, Failure, Role};
 use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::Connection;
-use router_engine::stream::Notify;
-use router_engine::{Effect, Mailbox, Router};
-use std::io;
+use router_engine::{Mailbox, Router};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
-
-/// Connections taken from the kernel before other tasks get their turn.
-const ACCEPTS: usize = 32;
-
-/// How long to wait after an accept failed, for instance for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Configuration of a tcpListener.
 #[derive(Debug, Clone, Default)]
@@ -92,21 +74,10 @@ struct Shared {
     params: TcpListenerParams,
     router: Arc<Router>,
     service: Arc<Service>,
-    mailbox: Arc<Mailbox>,
-    sockets: Sockets,
-    /// The number of the port, when it has one.
-    port: Option<u16>,
-    addresses: Mutex<AddressSet>,
+    socket: ServiceSocket,
     tls: Mutex<Option<TlsServer>>,
-    status: Mutex<Status>,
     /// What new flows are watched for.
     observer: Mutex<Option<Mode>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Status {
-    up: bool,
-    message: String,
 }
 
 // === impl TcpListener ===
@@ -121,15 +92,19 @@ impl TcpListener {
         let label = Label { role: Role::Requester, name: params.name.clone(), address: params.address.clone() };
         let owner = io.service(format!("tcpListener {}", params.name));
         let service = io.services().begin(label, owner, None, params.idle);
+        let place = Place {
+            name: params.name.clone(),
+            host: params.host.clone(),
+            port: params.port.clone(),
+            backlog: params.backlog,
+            module: LogModule::TcpAdaptor,
+        };
+        let inherited = Inherited { closing: Closing::Reset, keep_alive: params.keep_alive };
         let shared = Shared {
             router: Arc::clone(io.router()),
+            socket: ServiceSocket::new(place, io.router(), Arc::clone(&service), params.strategy, inherited),
             service,
-            mailbox: Arc::default(),
-            sockets: Sockets::new(Inherited { closing: Closing::Reset, keep_alive: params.keep_alive }),
-            port: net::port_number(&params.port),
-            addresses: Mutex::new(AddressSet::new(params.strategy)),
             tls: Mutex::new(tls),
-            status: Mutex::default(),
             observer: Mutex::new(params.observer),
             params,
         };
@@ -144,8 +119,10 @@ impl TcpListener {
             if shared.params.strategy == Strategy::None {
                 shared.add_address(&shared.params.name, &shared.params.address, 0);
             }
-            if !shared.service.owner().spawn("listener", run(Arc::clone(shared))) {
-                shared.withdraw();
+            let running = Arc::clone(shared);
+            let run = async move { running.socket.run(|accepted| accept(&running, accepted)).await };
+            if !shared.service.owner().spawn("listener", run) {
+                shared.socket.withdraw();
             }
         }
     }
@@ -165,14 +142,13 @@ impl TcpListener {
     /// Whether the socket listens, be it for a consumer that may come back, and the text of the last failure to do so.
     #[must_use]
     pub fn status(&self) -> (bool, String) {
-        let status = self.shared.status.lock();
-        (status.up, status.message.clone())
+        self.shared.socket.status()
     }
 
     /// The addresses, by decreasing value.
     #[must_use]
     pub fn addresses(&self) -> Vec<AddressEntry> {
-        self.shared.addresses.lock().entries().to_vec()
+        self.shared.socket.addresses().lock().entries().to_vec()
     }
 
     /// Adds a listenerAddress.
@@ -188,16 +164,7 @@ impl TcpListener {
 
     /// Removes a listenerAddress; connections that use it live on. False when there is none of that name.
     pub fn remove_address(&self, name: &str) -> bool {
-        let removed = self.shared.addresses.lock().remove(name);
-        let Some(entry) = removed else { return false };
-        if let Some(watch) = entry.watch {
-            self.shared.router.unwatch(watch);
-        }
-        // The task looks at the addresses again.
-        if let Some(waker) = self.shared.mailbox.ready(entry.key) {
-            waker.wake();
-        }
-        true
+        self.shared.socket.remove_address(name)
     }
 
     /// Changes what flows are watched for, from the next one on.
@@ -219,7 +186,7 @@ impl TcpListener {
     /// Stops listening; the port is free at once. Flows live on.
     pub fn drain(&self) {
         self.shared.service.close(false);
-        self.shared.withdraw();
+        self.shared.socket.withdraw();
     }
 
     /// [`Self::drain`], for good; with `drop_connections` cuts what was accepted.
@@ -252,213 +219,13 @@ impl Shared {
             Strategy::None => &self.params.address,
             _ => "multiple addresses",
         };
-        format!("{address}, {}", self.host_port())
+        format!("{address}, {}", self.socket.host_port())
     }
 
     fn add_address(&self, name: &str, address: &str, value: i64) {
         let record = record::listener(&self.router, &self.params, address);
-        let key = self.addresses.lock().insert(name, address, value, record);
-        let watch = self.router.watch_consumers(address, Notify { mailbox: Arc::clone(&self.mailbox), key });
-        self.addresses.lock().set_watch(key, watch);
+        self.socket.add_address(name, address, value, record);
     }
-
-    /// Nothing more is accepted, and no address watched any more.
-    fn withdraw(&self) {
-        self.sockets.retire();
-        self.set_status(Status::default());
-        let watches = self.addresses.lock().take_watches();
-        watches.into_iter().for_each(|watch| self.router.unwatch(watch));
-    }
-
-    fn host_port(&self) -> String {
-        format!("{}:{}", self.params.host, self.params.port)
-    }
-
-    /// For how long an open socket awaits that a consumer comes back, if at all.
-    fn awaits(&self, reach: Reach) -> Option<Duration> {
-        let wait = self.router.stream_retry();
-        (reach == Reach::Lost && !wait.is_zero() && self.sockets.is_open()).then_some(wait)
-    }
-
-    /// Opens the socket, or notes when to try again.
-    async fn open(&self, retry: &mut Retry) {
-        if self.try_open().await {
-            retry.clear();
-        } else {
-            retry.failed();
-        }
-    }
-
-    /// False when the socket could not be opened.
-    async fn try_open(&self) -> bool {
-        let TcpListenerParams { name, host, backlog, .. } = &self.params;
-        let backlog = i32::try_from(*backlog).ok().filter(|b| (1..=MAX_BACKLOG).contains(b)).unwrap_or(MAX_BACKLOG);
-        let found = net::look_up_local(host, self.port).await;
-        match found.and_then(|found| self.sockets.open(&found, backlog)) {
-            // The listener was deleted.
-            Ok(false) => true,
-            Ok(true) => {
-                self.set_status(Status { up: true, message: String::new() });
-                router_engine::log!(
-                    LogModule::TcpAdaptor,
-                    Level::Info,
-                    "Listener {name}: listening for client connections on {} with backlog {backlog}",
-                    self.host_port()
-                );
-                true
-            }
-            Err(error) => {
-                self.not_opened(net::io_text(&error, "listen on", &self.host_port()));
-                false
-            }
-        }
-    }
-
-    /// Shows whether the socket is open. Returns what was shown before.
-    fn set_status(&self, status: Status) -> Status {
-        self.service.set_up(status.up);
-        std::mem::replace(&mut self.status.lock(), status)
-    }
-
-    /// Shows why the socket is not open, and logs that when it is new.
-    fn not_opened(&self, message: String) {
-        let known = self.set_status(Status { up: false, message: message.clone() });
-        if known.message != message {
-            router_engine::log!(
-                LogModule::TcpAdaptor,
-                Level::Error,
-                "Listener {}: proactor listener error on {}: proton:io ({message})",
-                self.params.name,
-                self.host_port()
-            );
-        }
-    }
-
-    /// Closes the socket, if it is open.
-    fn close(&self) {
-        if !self.sockets.close() {
-            self.status.lock().message.clear();
-            return;
-        }
-        self.set_status(Status::default());
-        router_engine::log!(
-            LogModule::TcpAdaptor,
-            Level::Info,
-            "Listener {}: stopped listening for client connections on {}",
-            self.params.name,
-            self.host_port()
-        );
-    }
-}
-
-/// The life of a tcpListener.
-async fn run(shared: Arc<Shared>) {
-    tokio::select! {
-        () = serve(&shared) => {}
-        () = shared.service.owner().draining() => {}
-    }
-    shared.withdraw();
-}
-
-/// Opens and closes the socket as the addresses come and go, and accepts. While the socket cannot be opened, that is
-/// tried again and again: whoever has the port may leave it.
-async fn serve(shared: &Arc<Shared>) {
-    let mut reach = Reach::Nobody;
-    let mut retry = Retry::default();
-    // Until when a socket without a consumer stays open.
-    let mut awaits = None;
-    loop {
-        let event = tokio::select! {
-            event = contained(next_event(shared)) => event.unwrap_or_else(|| {
-                shared.service.owner().log_panic("listener");
-                Event::AcceptFailed
-            }),
-            () = retry.due() => Event::Retry,
-            () = at(awaits) => Event::WaitOver,
-        };
-        match event {
-            Event::AcceptFailed => tokio::time::sleep(ACCEPT_PAUSE).await,
-            Event::Reach(now) if now == reach => {}
-            Event::Reach(now) => {
-                reach = now;
-                retry.clear();
-                awaits = shared.awaits(reach).map(|wait| Instant::now() + wait);
-                match reach {
-                    Reach::Somebody if shared.sockets.is_open() => {}
-                    Reach::Somebody => shared.open(&mut retry).await,
-                    Reach::Lost if awaits.is_some() => {}
-                    Reach::Lost | Reach::Nobody => shared.close(),
-                }
-            }
-            Event::Retry => shared.open(&mut retry).await,
-            Event::WaitOver => {
-                awaits = None;
-                shared.close();
-            }
-        }
-    }
-}
-
-enum Event {
-    /// Who can be reached was told anew.
-    Reach(Reach),
-    /// The kernel gives no more sockets for now, or accepting one panicked.
-    AcceptFailed,
-    /// It is time to try again to open the socket.
-    Retry,
-    /// No consumer has come back in time.
-    WaitOver,
-}
-
-/// Accepts connections until something else happens.
-async fn next_event(shared: &Arc<Shared>) -> Event {
-    let mailbox = &shared.mailbox;
-    let (mut effects, mut ready) = (Vec::new(), Vec::new());
-    std::future::poll_fn(|cx| {
-        loop {
-            if mailbox.take(&mut effects, &mut ready) {
-                ready.clear();
-                let mut addresses = shared.addresses.lock();
-                for effect in effects.drain(..) {
-                    if let Effect::Watch { key, counts } = effect {
-                        addresses.set_reachable(key, counts.reachable());
-                    }
-                }
-                return Poll::Ready(Event::Reach(addresses.reach()));
-            }
-            match accept_some(shared, cx) {
-                Ok(true) => {}
-                Ok(false) => cx.waker().wake_by_ref(),
-                Err(error) => {
-                    let name = &shared.params.name;
-                    router_engine::log!(
-                        LogModule::TcpAdaptor,
-                        Level::Warning,
-                        "Listener {name}: accept failed: {error}"
-                    );
-                    return Poll::Ready(Event::AcceptFailed);
-                }
-            }
-            if mailbox.park(cx.waker()) {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await
-}
-
-/// Accepts a bounded number of clients. True when none is left.
-fn accept_some(shared: &Arc<Shared>, cx: &mut Context<'_>) -> io::Result<bool> {
-    for _ in 0..ACCEPTS {
-        match shared.sockets.poll_accept(cx) {
-            Poll::Pending => return Ok(true),
-            Poll::Ready(Ok(accepted)) => accept(shared, accepted),
-            // The client has given up already.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Poll::Ready(Err(error)) => return Err(error),
-        }
-    }
-    Ok(false)
 }
 
 /// Begins a flow for a client (spec `tcp-adaptor.md` 7.1). A client that gets none is reset, as the socket is from the
@@ -474,7 +241,7 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, bound }: Accepted) {
     // A socket that is bound to one address accepts on that address only.
     let local = if bound.ip().is_unspecified() { stream.local_addr().ok() } else { Some(bound) };
     let random = u64::from(peer.port()).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ clock::now().as_micros();
-    let chosen = shared.addresses.lock().choose(random >> 3);
+    let chosen = shared.socket.choose(random >> 3);
     let Some(Chosen { address, record }) = chosen else { return report::denied(name, host, port) };
     member.record = FlowRecord::client(&shared.router, record, peer);
     let ends = local.map(|server| ClientEnds { client: peer, server });
@@ -631,7 +398,7 @@ mod tests {
         // Gone and back while somebody else has the port.
         far.leave();
         shows(": stopped listening", 1, false, "").await;
-        let other = net::listen_on(address, 16).expect("the port is free");
+        let other = crate::net::listen_on(address, 16).expect("the port is free");
         let _far = FarEnd::new(&router);
         let taken = format!("Address already in use - listen on {address}");
         shows(&taken, 1, false, &taken).await;

@@ -36,10 +36,12 @@ pub(crate) mod tests;
 pub(crate) use report::capture;
 
 pub use addresses::{AddressEntry, Strategy};
+pub(crate) use addresses::{AddressSet, Chosen, Reach};
 pub use connector::{TcpConnector, TcpConnectorParams};
 pub use idle::IdleLimits;
 pub use listener::{TcpListener, TcpListenerParams};
 pub use peers::{PEERS_MAX, PEERS_PER_SERVICE, Peer};
-pub(crate) use service::Services;
+pub(crate) use record::trace_text;
 pub use service::{Label, Service};
+pub(crate) use service::{Member, Services};
 pub use timing::Times;

@@ -16,7 +16,7 @@ const LOCAL: &str = "Local";
 
 /// The record of a flow, or this router's part of one; none where that is not recorded. It ends when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct FlowRecord(Option<Box<Flow>>);
+pub(crate) struct FlowRecord(Option<Box<Flow>>);
 
 #[derive(Debug)]
 struct Flow {
@@ -51,6 +51,11 @@ fn service(name: &str, address: &str, host: &str, port: &str) -> Attributes {
 }
 
 /// The routers that a stream has passed, as records show them.
+pub(crate) fn trace_text(trace: &Trace) -> String {
+    let path = path(trace);
+    if path.is_empty() { LOCAL.to_owned() } else { path }
+}
+
 fn path(trace: &Trace) -> String {
     let nodes = trace.iter().map(String::from_utf8_lossy);
     nodes.fold(String::new(), |path, node| if path.is_empty() { node.into_owned() } else { path + "|" + &node })
@@ -76,8 +81,7 @@ impl FlowRecord {
     pub(super) fn server(base: Option<Identity>, connector: Option<&Record>, annotations: &Annotations) -> Self {
         let begin = || {
             let connector = connector?;
-            let path = path(&annotations.trace);
-            let trace = if path.is_empty() { LOCAL.into() } else { path.into() };
+            let trace = trace_text(&annotations.trace).into();
             let attributes =
                 [(Attribute::Connector, connector.identity().into()), (Attribute::Trace, trace)].into_iter().collect();
             connector.registry().join_flow(base?, attributes, clock::now())

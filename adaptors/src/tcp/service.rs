@@ -6,6 +6,7 @@ use super::record::FlowRecord;
 use super::timing::{Stopwatch, Times};
 use crate::clock;
 use crate::health::Health;
+use crate::http_service::{Counters, HttpVersion};
 use crate::tasks::{self, Owner, Seat};
 use amqp_core::Instant;
 use parking_lot::Mutex;
@@ -50,8 +51,17 @@ pub struct Service {
     record: Option<Record>,
     /// Those that may be idle for so long only.
     idle: Option<Arc<IdleFlows>>,
-    /// Of a tcpConnector whose server is looked at.
+    /// Of a connector whose server is looked at.
     health: OnceLock<Arc<Health>>,
+    /// Of an httpListener or httpConnector.
+    http: Option<Http>,
+}
+
+/// What a service of HTTP has beside others.
+#[derive(Debug)]
+struct Http {
+    version: HttpVersion,
+    counters: Arc<Counters>,
 }
 
 /// All services of a router.
@@ -73,7 +83,7 @@ const SLICE: usize = 256;
 
 /// A flow's membership; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     service: Arc<Service>,
     counted: bool,
     begun: Instant,
@@ -86,7 +96,7 @@ pub(super) struct Member {
     added: (u64, u64),
     idle: Option<Watch>,
     /// What is recorded of the flow.
-    pub(super) record: FlowRecord,
+    pub(crate) record: FlowRecord,
     task: tasks::Member,
 }
 
@@ -97,12 +107,17 @@ impl Service {
         let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
         let (exists, up, idle) = (AtomicBool::new(true), AtomicBool::new(false), IdleFlows::new(limits));
         let (peers, times, health) = (Peers::new(room), Times::new(), OnceLock::new());
-        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, health }
+        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, health, http: None }
     }
 
     /// Which one it is.
     pub const fn label(&self) -> &Label {
         &self.label
+    }
+
+    /// What its clients or servers speak, and what is counted of their requests, where those are carried one by one.
+    pub fn http(&self) -> Option<(HttpVersion, &Arc<Counters>)> {
+        self.http.as_ref().map(|http| (http.version, &http.counters))
     }
 
     /// Octets that its clients or servers have sent, but for the last [`ADD_EVERY`] of each flow.
@@ -130,12 +145,12 @@ impl Service {
         self.up.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_up(&self, up: bool) {
+    pub(crate) fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::Relaxed);
     }
 
     /// Lets flows begin. False: they may already, or may not any more.
-    pub(super) fn activate(&self) -> bool {
+    pub(crate) fn activate(&self) -> bool {
         let activated = self.owner.activate();
         if let Some(flows) = self.idle.as_ref().filter(|_| activated) {
             self.owner.spawn("idle flows", Arc::clone(flows).run(Arc::clone(&self.owner)));
@@ -145,7 +160,8 @@ impl Service {
 
     /// Connections to clients or servers that were opened: flows, without what takes a connector's clients.
     pub fn flows_opened(&self) -> u64 {
-        self.opened().saturating_sub(u64::from(self.label.role == Role::Responder))
+        let dispatches = self.label.role == Role::Responder && self.http.is_none();
+        self.opened().saturating_sub(u64::from(dispatches))
     }
 
     /// Flows begun. What takes the clients of a connector counts as one, as it does elsewhere.
@@ -164,41 +180,41 @@ impl Service {
     }
 
     /// Counts a flow. The record of a connector shows none before the first, and then the dispatcher too.
-    pub(super) fn count_opened(&self) {
+    pub(crate) fn count_opened(&self) {
         let before = self.opened.fetch_add(1, Ordering::Relaxed);
         if let Some(record) = self.record.as_ref().filter(|_| before > 0) {
             record.meter().add(if before == 1 { 2 } else { 1 }, 0);
         }
     }
 
-    /// How the server of a tcpConnector is, where that is looked at.
+    /// How the server of a connector is, where that is looked at.
     pub fn health(&self) -> Option<&Arc<Health>> {
         self.health.get()
     }
 
-    pub(super) fn show_health(&self, health: &Arc<Health>) {
+    pub(crate) fn show_health(&self, health: &Arc<Health>) {
         let _ = self.health.set(Arc::clone(health));
     }
 
     /// The record of a tcpConnector.
-    pub(super) const fn record(&self) -> Option<&Record> {
+    pub(crate) const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }
 
     /// Whom the flows belong to.
-    pub(super) const fn owner(&self) -> &Arc<Owner> {
+    pub(crate) const fn owner(&self) -> &Arc<Owner> {
         &self.owner
     }
 
     /// Begins a flow that is told through `mailbox` to close. `None` when no flow may begin.
-    pub(super) fn join(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+    pub(crate) fn join(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
         let mut member = self.enter(mailbox)?;
         member.count();
         Some(member)
     }
 
     /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
-    pub(super) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+    pub(crate) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
         // First: whoever watches goes when no flow is left and none may begin.
         let idle = self.idle.as_ref().map(|flows| flows.enter(mailbox));
         let task = self.owner.join("flow", mailbox)?;
@@ -217,7 +233,7 @@ impl Service {
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
-    pub(super) fn close(&self, drop_connections: bool) {
+    pub(crate) fn close(&self, drop_connections: bool) {
         self.exists.store(false, Ordering::Relaxed);
         self.owner.drain();
         if drop_connections {
@@ -230,14 +246,31 @@ impl Service {
 
 impl Services {
     /// A new service.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         label: Label,
         owner: Arc<Owner>,
         record: Option<Record>,
         limits: IdleLimits,
     ) -> Arc<Service> {
-        let service = Arc::new(Service::new(label, owner, record, limits, Arc::clone(&self.room)));
+        self.add(Service::new(label, owner, record, limits, Arc::clone(&self.room)))
+    }
+
+    /// A new service whose requests are carried one by one.
+    pub(crate) fn begin_http(
+        &self,
+        label: Label,
+        owner: Arc<Owner>,
+        record: Option<Record>,
+        version: HttpVersion,
+        counters: Arc<Counters>,
+    ) -> Arc<Service> {
+        let service = Service::new(label, owner, record, IdleLimits::default(), Arc::clone(&self.room));
+        self.add(Service { http: Some(Http { version, counters }), ..service })
+    }
+
+    fn add(&self, service: Service) -> Arc<Service> {
+        let service = Arc::new(service);
         let Known { next, services } = &mut *self.known.lock();
         // Now and then those that are gone make room.
         if services.len() == services.capacity() {
@@ -268,12 +301,12 @@ impl Services {
 
 impl Member {
     /// For [`Owner::run`].
-    pub(super) const fn seat(&self) -> Seat {
+    pub(crate) const fn seat(&self) -> Seat {
         self.task.seat()
     }
 
     /// Notes at which router the other end of the flow is. Where that is told again, another one may have taken its place.
-    pub(super) fn meet(&mut self, origin: &Origin, own: &str) {
+    pub(crate) fn meet(&mut self, origin: &Origin, own: &str) {
         let name = match origin {
             Origin::Here => own,
             Origin::Router(id) => id,
@@ -291,12 +324,12 @@ impl Member {
     }
 
     /// Counts how long it took to have a client's server connected.
-    pub(super) fn count_setup(&self) {
+    pub(crate) fn count_setup(&self) {
         self.service.times.setup.observe(clock::now().since(self.begun));
     }
 
     /// Whether the other end was told before.
-    pub(super) const fn has_met(&self) -> bool {
+    pub(crate) const fn has_met(&self) -> bool {
         self.peer.is_some()
     }
 
@@ -314,7 +347,7 @@ impl Member {
     }
 
     /// Notes how many octets the flow has read and written, and whether one of its directions has ended.
-    pub(super) fn note(&mut self, octets: (u64, u64), half_closed: bool) {
+    pub(crate) fn note(&mut self, octets: (u64, u64), half_closed: bool) {
         self.octets = octets;
         if octets.0 + octets.1 >= self.added.0 + self.added.1 + ADD_EVERY {
             self.add_octets();
@@ -337,14 +370,14 @@ impl Member {
     }
 
     /// Counts a flow that was told to close as it has carried nothing for so many seconds. None: it was not.
-    pub(super) fn count_timeout(&self) -> Option<u64> {
+    pub(crate) fn count_timeout(&self) -> Option<u64> {
         let seconds = self.idle.as_ref()?.expired()?;
         self.service.timed_out.fetch_add(1, Ordering::Relaxed);
         Some(seconds)
     }
 
     /// Counts the flow, once.
-    pub(super) fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {
             self.service.count_opened();
         }

@@ -61,7 +61,7 @@ pub(super) fn listener(router: &Arc<Router>) -> (TcpListener, u16) {
     (active(params(port), router), port)
 }
 
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
 
@@ -123,7 +123,7 @@ async fn all_services_are_told_oldest_first_without_those_that_were_deleted() {
     assert_eq!(told, live.map(|listener| listener.params().name.clone()).collect::<Vec<_>>());
 }
 
-pub(super) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let attempts = async {
         loop {
             if let Some(found) = attempt().await {

@@ -211,7 +211,7 @@ fn query_selects_columns_and_types() {
 fn listings() {
     let mut agent = agent();
     let types = call(&mut agent, &[("operation", "GET-TYPES")], Value::Null);
-    assert_eq!(types.body.as_map().map(Map::len), Some(31));
+    assert_eq!(types.body.as_map().map(Map::len), Some(34));
     let operations = call(&mut agent, &[("operation", "GET-OPERATIONS"), ("entityType", "dummy")], Value::Null);
     assert_eq!(
         Literal(&operations.body).to_string(),

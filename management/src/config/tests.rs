@@ -135,6 +135,8 @@ fn all_kinds_in_the_order_of_their_creation() {
         TcpListener,
         TcpConnector,
         ListenerAddress,
+        HttpListener,
+        HttpConnector,
     ];
     let mut ranks: Vec<_> = EntityType::ALL.iter().copied().filter(|ty| order.contains(ty)).collect();
     ranks.sort_by_key(|ty| match ty.def().origin {

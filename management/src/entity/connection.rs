@@ -123,7 +123,7 @@ impl Rows for Kind {
 }
 
 fn is_tcp(c: &ConnectionRow) -> bool {
-    c.params.kind.is_tcp()
+    c.params.kind.is_of_service()
 }
 
 /// Flows of the TCP adaptor show empty texts where AMQP connections show nothing.

@@ -22,6 +22,10 @@ mod connector;
 mod dummy;
 mod endpoint;
 mod health;
+mod http;
+mod http_connector;
+mod http_listener;
+mod http_request_info;
 mod link;
 mod listener;
 mod listener_address;
@@ -229,4 +233,10 @@ entity_types! {
     VhostStats => vhost_stats::DEF, vhost_stats::Kind;
     /// For tests of clients.
     Dummy => dummy::DEF, Plain;
+    /// HTTP listener.
+    HttpListener => http_listener::DEF, http_listener::Kind;
+    /// HTTP connector.
+    HttpConnector => http_connector::DEF, http_connector::Kind;
+    /// Counters of HTTP requests.
+    HttpRequestInfo => http_request_info::DEF, http_request_info::Kind;
 }

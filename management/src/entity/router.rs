@@ -76,8 +76,8 @@ pub(super) static DEF: EntityDef = EntityDef {
         .create(),
         number(
             "streamRetryMilliseconds",
-            "How long a TCP client's stream that failed before it reached a server is sent again, and a tcpListener stays \
-             open after its last consumer went; 0 not at all.",
+            "How long a TCP client's stream that failed before it reached a server is sent again, a tcpListener or \
+             httpListener stays open after its last consumer went, and an HTTP request waits for one; 0 not at all.",
         )
         .within(0, 60_000)
         .or_number(2000)

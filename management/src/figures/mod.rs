@@ -4,6 +4,7 @@
 //! Rows are gathered first, each group under locks that are held for a slice at most, and counters are atomics: however
 //! many services there are, traffic waits for nobody who looks.
 
+mod http;
 mod links;
 mod process;
 mod services;
@@ -62,7 +63,9 @@ struct Figure<R> {
 pub(crate) fn tell_all(io: &Io, sink: &mut dyn Sink) {
     process::tell(io, sink);
     links::tell(io.router(), sink);
-    services::tell(&io.all_services(), sink);
+    let services = io.all_services();
+    services::tell(&services, sink);
+    http::tell(&services, sink);
 }
 
 fn tell<R>(sink: &mut dyn Sink, figures: &[Figure<R>], rows: &[Row<'_, R>]) {

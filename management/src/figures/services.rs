@@ -131,7 +131,7 @@ fn peer_labels<'a>(service: &'a Service, peer: &'a Peer) -> Vec<Label<'a>> {
     labels
 }
 
-fn labels(service: &Service) -> Vec<Label<'_>> {
+pub(super) fn labels(service: &Service) -> Vec<Label<'_>> {
     let label = service.label();
     let role = match label.role {
         Role::Requester => "listener",
@@ -141,5 +141,7 @@ fn labels(service: &Service) -> Vec<Label<'_>> {
     // And room for another one.
     let mut labels = Vec::with_capacity(4);
     labels.extend([("role", role.into()), ("name", name), ("address", address)]);
+    // Listeners of TCP and of HTTP may have the same name.
+    labels.extend(service.http().map(|(version, _)| ("protocol", version.protocol().into())));
     labels
 }

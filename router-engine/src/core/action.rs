@@ -205,6 +205,11 @@ pub enum Action {
         /// The peer settled.
         settled: bool,
     },
+    /// An outgoing link of the submitting connection takes no more deliveries; those that it has go on to their ends.
+    Unbind {
+        /// The link.
+        link: LinkId,
+    },
     /// Moves an outgoing stream to an outgoing link of this port, which takes over its effects. The
     /// stream still counts as load of the link it came from.
     Move {

@@ -129,7 +129,7 @@ impl Core {
         };
         match wanted {
             // The TCP adaptor's out-links take over streams by [`super::action::Action::Move`].
-            Wanted::Anonymous if incoming || self.conns[conn].params.kind.is_tcp() => Ok(grant),
+            Wanted::Anonymous if incoming || self.conns[conn].params.kind.is_of_service() => Ok(grant),
             Wanted::Anonymous => Err(no_route()),
             Wanted::Dynamic => Ok(self.decide_dynamic(request, grant)),
             Wanted::Named(text) => self.decide_named(conn, request.direction, &text, grant),

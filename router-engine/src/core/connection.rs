@@ -29,6 +29,12 @@ pub enum PeerKind {
     TcpFlow,
     /// What takes the client streams of a connector of the TCP adaptor, and makes flows of them.
     TcpDispatcher,
+    /// A connection of an HTTP/1 service, to a client or a server.
+    Http1,
+    /// The same of an HTTP/2 service.
+    Http2,
+    /// What takes the requests of a connector of either. Operators are shown the connections to the server.
+    HttpDispatcher,
     /// A part of the router that operators are not shown: the management agent.
     Internal,
     /// The same, whose addresses are the network's: what it consumes is advertised like a client's.
@@ -102,7 +108,16 @@ impl PeerKind {
     /// How many there are.
     pub(crate) const COUNT: usize = Self::ALL.len();
     /// All, in order.
-    pub(crate) const ALL: [Self; 5] = [Self::Amqp, Self::TcpFlow, Self::TcpDispatcher, Self::Internal, Self::Hidden];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Amqp,
+        Self::TcpFlow,
+        Self::TcpDispatcher,
+        Self::Http1,
+        Self::Http2,
+        Self::HttpDispatcher,
+        Self::Internal,
+        Self::Hidden,
+    ];
 
     /// The protocol that operators are shown.
     #[must_use]
@@ -110,14 +125,26 @@ impl PeerKind {
         match self {
             Self::Amqp => "amqp",
             Self::TcpFlow | Self::TcpDispatcher => "tcp",
+            Self::Http1 => "http/1.x",
+            Self::Http2 => "http2",
+            Self::HttpDispatcher => "http",
             Self::Internal | Self::Hidden => "internal",
         }
     }
 
-    /// It belongs to the TCP adaptor.
+    /// What its connections are counted as.
     #[must_use]
-    pub const fn is_tcp(self) -> bool {
-        matches!(self, Self::TcpFlow | Self::TcpDispatcher)
+    pub const fn counted_as(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            other => other.protocol(),
+        }
+    }
+
+    /// It belongs to a service: to a listener or a connector of TCP or HTTP.
+    #[must_use]
+    pub const fn is_of_service(self) -> bool {
+        matches!(self, Self::TcpFlow | Self::TcpDispatcher | Self::Http1 | Self::Http2 | Self::HttpDispatcher)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Core;
 use super::action::{Action, Direction};
 use super::deliveries::{IncomingDelivery, OutgoingDelivery};
-use super::ids::OutId;
+use super::ids::{LinkId, OutId};
 use super::objects::{Conn, Link, LinkCounters};
 use super::table::Slot;
 use crate::stream::Payload;
@@ -32,6 +32,14 @@ impl Core {
             {
                 self.unbind(link);
             }
+        }
+    }
+
+    /// A peer takes nothing more by a link.
+    pub(super) fn on_unbind(&mut self, conn: Slot<Conn>, link: LinkId) {
+        let own = |slot: &Slot<Link>| self.links[*slot].conn == conn && self.links[*slot].direction == Direction::Out;
+        if let Some(slot) = self.links.find(link).filter(own) {
+            self.unbind(slot);
         }
     }
 

@@ -25,15 +25,18 @@ impl Figures {
     pub(super) fn services(&self, http1: usize) -> Vec<(&'static str, u64)> {
         let mut services = Vec::<(&'static str, u64)>::new();
         for (kind, &count) in PeerKind::ALL.iter().zip(&self.clients).filter(|(_, count)| **count > 0) {
-            match services.iter_mut().find(|(protocol, _)| *protocol == kind.protocol()) {
+            match services.iter_mut().find(|(protocol, _)| *protocol == kind.counted_as()) {
                 Some((_, sum)) => *sum += count as u64,
-                None => services.push((kind.protocol(), count as u64)),
+                None => services.push((kind.counted_as(), count as u64)),
             }
         }
         if let Some((_, tcp)) = services.iter_mut().find(|(protocol, _)| *protocol == PeerKind::TcpFlow.protocol()) {
             let http1 = (http1 as u64).min(*tcp);
             *tcp -= http1;
-            services.extend((http1 > 0).then_some(("http1", http1)));
+            match services.iter_mut().find(|(protocol, _)| *protocol == PeerKind::Http1.counted_as()) {
+                Some((_, sum)) => *sum += http1,
+                None => services.extend((http1 > 0).then_some((PeerKind::Http1.counted_as(), http1))),
+            }
         }
         services
     }

@@ -364,6 +364,7 @@ impl Core {
                     self.on_detached(link, error.as_deref(), &unsent);
                 }
                 Action::PeerCredit { link, credit, drain } => self.on_peer_credit(link, credit, drain),
+                Action::Unbind { link } => self.on_unbind(conn, link),
                 Action::Drained { link, skipped } => self.on_drained(link, skipped),
                 Action::Deliver(deliver) => self.on_deliver(conn, *deliver, accepted),
                 Action::Complete { delivery, aborted } => self.on_complete(delivery, aborted),

@@ -343,7 +343,7 @@ impl Conn {
 
     /// Shown to operators: of a peer whose open came.
     pub(crate) fn is_shown(&self) -> bool {
-        !self.is_internal() && self.peer.is_some()
+        !self.is_internal() && self.params.kind != PeerKind::HttpDispatcher && self.peer.is_some()
     }
 }
 

@@ -363,7 +363,7 @@ fn link_row(core: &Core, link: &Link, now: Instant) -> LinkRow {
         (None, _) => link.terminus.as_ref().map(|t| format!("M{}", String::from_utf8_lossy(t))),
     };
     let (undelivered, unsettled) = link.pending();
-    let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.kind.is_tcp());
+    let in_process = core.conns.get(link.conn).is_some_and(|c| c.params.kind.is_of_service());
     let zero_credit = link.zero_credit_since.filter(|_| !in_process);
     LinkRow {
         number: link.id.number,

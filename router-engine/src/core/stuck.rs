@@ -169,7 +169,7 @@ impl Core {
             let link = &mut self.links[slot];
             let conn = &self.conns[link.conn];
             // Only on those of AMQP is credit that of messages.
-            let shows_credit = !conn.is_internal() && !conn.params.kind.is_tcp();
+            let shows_credit = !conn.is_internal() && !conn.params.kind.is_of_service();
             let since = link.zero_credit_since.map_or(Duration::ZERO, |since| self.now.since(since));
             if shows_credit && !link.blocked && since > age {
                 link.blocked = true;

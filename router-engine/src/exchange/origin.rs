@@ -31,7 +31,7 @@ impl Origin {
     pub fn of(annotations: &Annotations, from: Option<PeerKind>) -> Self {
         let first = annotations.trace.iter().next();
         let Some(first) = first.or(annotations.ingress.as_deref()) else {
-            return if from.is_some_and(PeerKind::is_tcp) { Self::Here } else { Self::Unknown };
+            return if from.is_some_and(PeerKind::is_of_service) { Self::Here } else { Self::Unknown };
         };
         let id = std::str::from_utf8(first).ok().map(|node| node.strip_prefix(AREA).unwrap_or(node));
         id.map_or(Self::Unknown, Self::named)

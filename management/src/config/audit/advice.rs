@@ -20,8 +20,6 @@ const TYPES: &[(&str, &str)] = &[
     ("router.config.binding", "exchanges and bindings are not supported; use an address with distribution 'multicast'"),
     ("authServicePlugin", "authentication by another service is not supported; use 'saslMechanisms' and a sasldb"),
     ("console", "write a 'listener' with 'http: yes'"),
-    ("httpListener", "write 'tcpListener'; its 'observer' tells of HTTP requests"),
-    ("httpConnector", "write 'tcpConnector'"),
     ("policyRuleset", "write 'vhost', with the same rules below 'groups'"),
     ("ssl-profile", "write 'sslProfile'"),
 ];

@@ -7,7 +7,7 @@ use crate::core::Accepted;
 use crate::core::action::PeerOpen;
 use crate::core::ids::ConnId;
 use crate::stream::{Notify, Payload, Producer, StreamLimits};
-use crate::{Action, Effect, InToken, LinkId, Mailbox, OutId, Router, Side};
+use crate::{Action, Effect, InId, InToken, LinkId, Mailbox, OutId, Router, Side};
 use amqp_core::Instant;
 use amqp_core::performative::{DeliveryState, Error};
 use std::collections::VecDeque;
@@ -43,8 +43,20 @@ impl Endpoint {
     /// Joins the core, and is open with the first batch. `open` is what is shown of the peer.
     #[must_use]
     pub fn join(router: &Arc<Router>, identity: Identity, open: PeerOpen, now: Instant) -> Self {
+        Self::join_with(router, identity, open, Arc::default(), now)
+    }
+
+    /// As [`Self::join`], with a mailbox in which others may leave something, too.
+    #[must_use]
+    pub fn join_with(
+        router: &Arc<Router>,
+        identity: Identity,
+        open: PeerOpen,
+        mailbox: Arc<Mailbox>,
+        now: Instant,
+    ) -> Self {
         Self {
-            connection: Connection::join(router, identity, Arc::default(), now),
+            connection: Connection::join(router, identity, mailbox, now),
             actions: vec![Action::Opened(Box::new(open))],
             links: Vec::new(),
             next_token: 0,
@@ -136,6 +148,30 @@ impl Endpoint {
         SendStream::new(producer, self.connection.router(), self.id(), token, id)
     }
 
+    /// Sends a whole message at once. The id, by which [`Self::cancel`] knows it, is none when nobody takes it.
+    pub fn send_now(
+        &mut self,
+        link: LinkId,
+        payload: Payload,
+        envelope: Envelope,
+        now: Instant,
+    ) -> (InToken, Option<InId>) {
+        let token = self.send(link, payload, envelope);
+        let mut accepted = Vec::<Accepted>::new();
+        self.connection.submit(&mut self.actions, &mut accepted, now);
+        (token, accepted.iter().find(|a| a.token == token).map(|a| a.id))
+    }
+
+    /// Nothing more is to be heard of a message: its receiver, who may still be at it, is told that it is settled.
+    pub fn cancel(&mut self, message: InId) {
+        self.actions.push(Action::Update { delivery: Side::In(message), state: None, settled: true });
+    }
+
+    /// Has a receiver get nothing more; what it was sent goes on to its end.
+    pub fn unbind(&mut self, link: LinkId) {
+        self.actions.push(Action::Unbind { link });
+    }
+
     /// Settles a delivery, and gives its credit anew.
     pub fn settle(&mut self, mut delivery: Delivery, outcome: DeliveryState) {
         delivery.conclude(Some(outcome), &mut self.actions);
@@ -202,6 +238,11 @@ impl Endpoint {
         self.release_unseen();
         self.actions.push(Action::Closed);
         self.submit(now);
+    }
+
+    /// A link is no more.
+    pub(super) fn forget_link(&mut self, link: LinkId) {
+        self.links.retain(|l| l.id != link);
     }
 
     /// Adds something to what is told with the next batch.

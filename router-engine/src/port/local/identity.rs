@@ -49,9 +49,13 @@ impl Identity {
         let Self { kind, initiator, host, local_socket, capacity } = self;
         let mut params = match kind {
             PeerKind::Amqp => ConnParams::amqp(ConnectionRole::Normal),
-            PeerKind::TcpFlow | PeerKind::TcpDispatcher | PeerKind::Internal | PeerKind::Hidden => {
-                ConnParams::in_process(kind, capacity)
-            }
+            PeerKind::TcpFlow
+            | PeerKind::TcpDispatcher
+            | PeerKind::Http1
+            | PeerKind::Http2
+            | PeerKind::HttpDispatcher
+            | PeerKind::Internal
+            | PeerKind::Hidden => ConnParams::in_process(kind, capacity),
         };
         params.links.capacity = capacity;
         ConnParams { initiator, facts: ConnFacts { host, local_socket, ..ConnFacts::default() }, ..params }

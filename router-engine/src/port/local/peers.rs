@@ -39,8 +39,9 @@ impl Endpoint {
         self.router().attach_to_peer(self.id(), attach, credit, now)
     }
 
-    /// Detaches a link.
+    /// Detaches a link. What a receiver was sent and has not settled has failed.
     pub fn detach(&mut self, link: LinkId, error: Option<Box<Error>>) {
+        self.forget_link(link);
         self.gather_action(Action::Detached { link, error, unsent: Vec::new() });
     }
 }

@@ -63,6 +63,18 @@ impl Envelope {
         Self { flags: self.flags | flags::STREAMING | flags::DISABLE_Q2, ..self }
     }
 
+    /// Forwarded at once.
+    #[must_use]
+    pub fn streamed(self) -> Self {
+        Self { flags: self.flags | flags::STREAMING, ..self }
+    }
+
+    /// Sent to another consumer, if there is one, when the first releases it.
+    #[must_use]
+    pub fn resent(self) -> Self {
+        Self { flags: self.flags | flags::RESEND_RELEASED, ..self }
+    }
+
     /// What tells the core of the message. The answers to it name `token`.
     #[must_use]
     pub fn deliver(self, link: LinkId, token: InToken, payload: Payload) -> Action {
@@ -99,6 +111,12 @@ impl SendStream {
     /// Appends several chunks.
     pub fn push_all(&self, chunks: impl IntoIterator<Item = Bytes>) -> Pressure {
         self.producer.push_all(chunks)
+    }
+
+    /// None when nobody takes it.
+    #[must_use]
+    pub const fn id(&self) -> Option<InId> {
+        self.id
     }
 
     /// Octets that wait to be read.

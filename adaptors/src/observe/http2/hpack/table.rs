@@ -108,7 +108,7 @@ impl Table {
 
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn check(&self) {
-        assert_eq!(self.size, self.entries.iter().map(Entry::size).sum());
+        assert_eq!(self.size, self.entries.iter().map(Entry::size).sum::<usize>());
         assert!(self.size <= self.limit);
     }
 

@@ -1,0 +1,696 @@
+//! One connection to a server: requests are carried out there, one after the other (HTTP/1) or side by side (HTTP/2).
+
+use super::body::MessageBody;
+use super::connector::{STREAMS, Shared};
+use super::io::ServiceIo;
+use super::message::{Address, answer_head};
+use super::nursery::Jobs;
+use super::record::ServerRecord;
+use super::responder::{Responder, Serving};
+use super::serve::{Asked, Job, Read, RequestBody};
+use super::tally::{Answered, Outcome, UnderWay};
+use super::tunnel::Tunnel;
+use crate::clock;
+use crate::http::timer::TokioTimer;
+use amqp_core::performative::DeliveryState;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use router_engine::log::{Level, LogModule};
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Octets in the head of an answer.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// Fields in it.
+const FIELDS_MAX: usize = 256;
+
+/// How long a connection may be without requests, unless it is the last one.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a server of HTTP/2 is asked whether it is there, while it has requests; and how long it may take.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long what was begun on a connection of HTTP/2 may take to end once that has ended.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Octets that a server may send ahead, for one answer and for all of a connection: answers that nobody reads hold up no others.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
+
+type Conn1 = http1::Connection<ServiceIo, RequestBody>;
+
+/// How carrying out a request on a connection has ended.
+enum Done {
+    /// The connection can take another one.
+    Kept,
+    /// The connection is of no use any more.
+    Spent,
+    /// Nothing of the request has left.
+    Unsent(Box<Job>),
+    /// The connection was none any more when the request was sent, which may be sent again.
+    Stale(Box<Job>),
+    /// The connection speaks something else from now on.
+    Tunnel(Box<Upgrade>),
+}
+
+/// What is carried in a tunnel.
+struct Upgrade {
+    job: Job,
+    asked: Asked,
+    response: Response<Incoming>,
+    incoming: MessageBody,
+}
+
+/// What is to be known of the connection that a request goes by.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    local: Option<SocketAddr>,
+    /// It has carried requests before.
+    reused: bool,
+}
+
+/// A request whose head was read.
+struct Begun {
+    read: Read,
+    asked: Asked,
+    record: ServerRecord,
+    _under_way: UnderWay,
+}
+
+/// What drives a connection of HTTP/1, and the work on it.
+struct Driver {
+    conn: Option<Pin<Box<Conn1>>>,
+    /// What is left of the connection when it has ended.
+    rest: Option<http1::Parts<ServiceIo>>,
+    responder: Arc<Responder>,
+    ended: bool,
+}
+
+/// The connection, or its owner, is to end.
+struct Closed;
+
+// === HTTP/1 ===
+
+/// Carries requests out over a connection of HTTP/1, the first of which may be there, until it ends.
+/// Returns whether there was any.
+pub(super) async fn run_http1(
+    shared: &Arc<Shared>,
+    io: ServiceIo,
+    responder: Arc<Responder>,
+    first: Option<Job>,
+) -> bool {
+    let local = io.local();
+    let handshake = http1::Builder::new()
+        .max_buf_size(HEAD_MAX)
+        .max_headers(FIELDS_MAX)
+        // Names may be in any case (RFC 9110 5.1), but there are peers that know this one only.
+        .title_case_headers(true)
+        // A folded line is made one (RFC 9112 5.2).
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .handshake::<_, RequestBody>(io)
+        .await;
+    let Ok((mut sender, conn)) = handshake else {
+        first.into_iter().for_each(|job| shared.again(job));
+        return false;
+    };
+    let mut driver = Driver { conn: Some(Box::pin(conn)), rest: None, responder: Arc::clone(&responder), ended: false };
+    let mut next = first;
+    let (mut reused, mut useful) = (false, false);
+    loop {
+        let job = match next.take() {
+            Some(job) => job,
+            None => match idle(shared, &mut driver).await {
+                Some(job) => job,
+                None => break,
+            },
+        };
+        if driver.is_over().await {
+            shared.elsewhere(job);
+            break;
+        }
+        useful = true;
+        let done = match driver.drive(carry_out(shared, &responder, job, &mut sender, Reach { local, reused })).await {
+            Ok(done) => done,
+            Err(Closed) => return useful,
+        };
+        match done {
+            Done::Kept if driver.until_ready(&mut sender).await => reused = true,
+            Done::Kept => break,
+            Done::Stale(job) => {
+                shared.afresh(*job);
+                return useful;
+            }
+            // Whatever is still under way there is given up.
+            Done::Spent => return useful,
+            Done::Unsent(job) => {
+                shared.again(*job);
+                break;
+            }
+            Done::Tunnel(upgrade) => {
+                drop(sender);
+                tunnel(shared, driver, *upgrade).await;
+                return useful;
+            }
+        }
+    } // TLS of some servers waits for its end to be acknowledged.
+    if let Some(parts) = driver.into_parts() {
+        parts.io.finish().await;
+    }
+    useful
+}
+
+/// Waits for a request. None when the connection ends, or was idle for long and others are there.
+async fn idle(shared: &Arc<Shared>, driver: &mut Driver) -> Option<Job> {
+    loop {
+        let (sender, mut receiver) = oneshot::channel();
+        let number = shared.offer(sender);
+        let waited = driver
+            .drive_while_open(async {
+                tokio::select! {
+                    biased;
+                    job = &mut receiver => job.ok(),
+                    () = shared.draining() => None,
+                    () = sleep(IDLE_LIMIT) => None,
+                }
+            })
+            .await;
+        shared.withdraw_offer(number);
+        if let Ok(Some(job)) = waited {
+            return Some(job);
+        }
+        receiver.close();
+        // It may have come in the meantime.
+        if let Ok(job) = receiver.try_recv() {
+            if driver.ended || waited.is_err() {
+                shared.elsewhere(job);
+                return None;
+            }
+            return Some(job);
+        }
+        if waited.is_err() || driver.ended || !shared.is_last() {
+            return None;
+        }
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// Does work while the connection is served. A connection that ends leaves the work to find that out.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Closed> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if self.responder.poll_events(cx).is_ready() {
+                return Poll::Ready(Err(Closed));
+            }
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            let ended_before = self.ended;
+            self.poll_conn(cx);
+            if self.ended && !ended_before {
+                // Whatever waits for the connection alone is woken by it.
+                cx.waker().wake_by_ref();
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// As [`Self::drive`], for work that is of no use once the connection has ended.
+    async fn drive_while_open<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Closed> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if self.responder.poll_events(cx).is_ready() {
+                return Poll::Ready(Err(Closed));
+            }
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_conn(cx);
+            if self.ended { Poll::Ready(Err(Closed)) } else { work.as_mut().poll(cx).map(Ok) }
+        })
+        .await
+    }
+
+    /// Waits until the connection can take another request. False when it has ended.
+    async fn until_ready(&mut self, sender: &mut http1::SendRequest<RequestBody>) -> bool {
+        matches!(self.drive_while_open(poll_fn(|cx| sender.poll_ready(cx))).await, Ok(Ok(())))
+    }
+
+    fn poll_conn(&mut self, cx: &mut Context<'_>) {
+        let Some(conn) = &mut self.conn else { return };
+        if conn.poll_without_shutdown(cx).is_ready() {
+            self.ended = true;
+            // A request that was handed over just as the connection ended would wait for as long as that lives.
+            self.rest = self.conn.take().map(|conn| Pin::into_inner(conn).into_parts());
+        }
+    }
+
+    fn into_parts(self) -> Option<http1::Parts<ServiceIo>> {
+        self.rest.or_else(|| self.conn.map(|conn| Pin::into_inner(conn).into_parts()))
+    }
+
+    /// Whether the server has closed the connection meanwhile.
+    async fn is_over(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.poll_conn(cx);
+            Poll::Ready(self.ended)
+        })
+        .await
+    }
+}
+
+/// Carries a request out.
+async fn carry_out(
+    shared: &Arc<Shared>,
+    responder: &Arc<Responder>,
+    mut job: Job,
+    sender: &mut http1::SendRequest<RequestBody>,
+    Reach { local, reused }: Reach,
+) -> Done {
+    let serving = responder.serve(&job.progress);
+    let Begun { read, asked, record, _under_way } = match begin(shared, &mut job, &serving, local).await {
+        Ok(begun) => begun,
+        Err(outcome) => {
+            job.settle(outcome);
+            return Done::Kept;
+        }
+    };
+    let tunnels = asked.method == Method::CONNECT || read.request.upgrade.is_some();
+    let (read, mut incoming) = if tunnels { read.without_body() } else { (read, None) };
+    let request = match shared.target().request(read, &serving) {
+        Ok(request) => request,
+        Err(error) => {
+            shared.reject(&job, &asked, &error);
+            job.settle(DeliveryState::Rejected(None));
+            return Done::Kept;
+        }
+    };
+    let request = informing(request, responder, &asked);
+    let begun = clock::now();
+    let sent = tokio::select! {
+        biased;
+        sent = sender.try_send_request(request) => sent,
+        () = poll_fn(|cx| serving.progress().poll_cancelled(cx)) => {
+            shared.target().tally.failed(Outcome::Cancelled);
+            job.settle(DeliveryState::failed());
+            return Done::Spent;
+        }
+    };
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => return unanswered(shared, job, &asked, error, Sent { begun, reused }),
+    };
+    let taken = clock::now().since(begun);
+    shared.target().tally.waited(taken);
+    shared.note_attempt(begun, Ok(()));
+    record.waited(taken);
+    let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || (asked.method == Method::CONNECT && response.status().is_success());
+    if let Some(incoming) = incoming.take_if(|_| granted) {
+        return Done::Tunnel(Box::new(Upgrade { job, asked, response, incoming }));
+    }
+    if granted {
+        // Nobody has asked for it.
+        job.settle(DeliveryState::failed());
+        return Done::Spent;
+    }
+    if shared.target().answer(response, &asked, &serving, job.request, begun).await { Done::Kept } else { Done::Spent }
+}
+
+/// Reads the head of a request. Otherwise how that is to be settled.
+async fn begin(
+    shared: &Arc<Shared>,
+    job: &mut Job,
+    serving: &Serving,
+    local: Option<SocketAddr>,
+) -> Result<Begun, DeliveryState> {
+    let (outcome, error) = match job.read(serving).await {
+        Ok(read) => {
+            let asked = Asked::of(&read.request);
+            let annotations = job.request.delivery.annotations();
+            let record = ServerRecord::join(read.request.record, shared.record(), annotations);
+            record.proxy(local);
+            return Ok(Begun { read, asked, record, _under_way: shared.target().tally.begin() });
+        }
+        Err(refusal) => refusal,
+    };
+    if let Some(error) = error {
+        shared.target().tally.failed(Outcome::Refused);
+        let conn = job.request.delivery.connection();
+        router_engine::log!(LogModule::HttpAdaptor, Level::Warning, conn = conn, "Invalid request message: {error}");
+    }
+    Err(outcome)
+}
+
+/// Has the client told what the server says before it answers.
+fn informing(mut request: Request<RequestBody>, responder: &Arc<Responder>, asked: &Asked) -> Request<RequestBody> {
+    // Other routers die of an answer that overtakes this.
+    if asked.own && request.headers().contains_key(header::EXPECT) {
+        let (responder, asked) = (Arc::clone(responder), asked.clone());
+        hyper::ext::on_informational(&mut request, move |information| {
+            if let (StatusCode::CONTINUE, Some(reply_to)) = (information.status(), asked.reply_to.as_deref()) {
+                let address = Address { to: reply_to, id: asked.id, ..Address::default() };
+                let none = HeaderMap::new();
+                let head = answer_head(asked.dialect, &address, StatusCode::CONTINUE, &asked.path, &none, 0);
+                responder.inform(reply_to, head.freeze());
+            }
+        });
+    }
+    request
+}
+
+/// When a request was sent, and whether by a connection that had carried others.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    begun: amqp_core::Instant,
+    reused: bool,
+}
+
+/// The server has given no answer.
+fn unanswered(
+    shared: &Shared,
+    job: Job,
+    asked: &Asked,
+    mut error: TrySendError<Request<RequestBody>>,
+    Sent { begun, reused }: Sent,
+) -> Done {
+    if error.take_message().is_some() || is_refused(error.error()) {
+        if job.is_whole() {
+            return Done::Unsent(Box::new(job));
+        }
+        // Somebody else may have it from the beginning.
+        job.settle(DeliveryState::Released);
+        return Done::Spent;
+    }
+    // The server may have closed a connection that was idle just when it was used again.
+    let may_be_stale = reused && !job.renewed && has_ended(error.error());
+    if may_be_stale && asked.method.is_idempotent() && job.is_whole() {
+        return Done::Stale(Box::new(job));
+    }
+    shared.note_attempt(begun, Err(&format!("no answer: {}", error.error())));
+    let conn = job.request.delivery.connection();
+    let Asked { method, .. } = asked;
+    router_engine::log!(
+        LogModule::HttpAdaptor,
+        Level::Debug,
+        conn = conn,
+        "{}: {method} failed before its answer: {}",
+        shared.describe(),
+        error.error()
+    );
+    shared.target().tally.failed(Outcome::ServerFailed);
+    job.settle(DeliveryState::failed());
+    Done::Spent
+}
+
+/// Whether the server vouches that it has done nothing about a request (RFC 9113 8.7).
+fn is_refused(error: &hyper::Error) -> bool {
+    let Some(error) = source::<h2::Error>(error) else { return false };
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// Whether a connection has ended before any octet of an answer.
+fn has_ended(error: &hyper::Error) -> bool {
+    let broken = source::<std::io::Error>(error).is_some_and(|error| {
+        matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected)
+    });
+    broken || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Copies between a server that has agreed to another protocol and its client.
+async fn tunnel(shared: &Arc<Shared>, mut driver: Driver, upgrade: Upgrade) {
+    let Upgrade { job, asked, response, incoming } = upgrade;
+    // It ends as soon as what comes before the other protocol is done.
+    if let Some(conn) = &mut driver.conn
+        && poll_fn(|cx| conn.poll_without_shutdown(cx)).await.is_err()
+    {
+        return job.settle(DeliveryState::failed());
+    }
+    let responder = Arc::clone(&driver.responder);
+    let Some(http1::Parts { io, read_buf, .. }) = driver.into_parts() else { return };
+    let mut io = io.unframed(read_buf);
+    let Some(reply_to) = asked.reply_to.as_deref() else { return job.settle(DeliveryState::Accepted) };
+    let address = Address { to: reply_to, id: asked.id, ..Address::default() };
+    let mut headers = response.headers().clone();
+    let protocol = headers.get(header::UPGRADE).cloned();
+    super::message::strip_hop_by_hop(&mut headers);
+    if let Some(protocol) = protocol {
+        headers.insert(header::UPGRADE, protocol);
+    }
+    let head = answer_head(asked.dialect, &address, response.status(), &asked.path, &headers, 0);
+    let serving = responder.serve(&job.progress);
+    let stream = serving.begin_answer(reply_to, head.freeze());
+    let copying = Tunnel {
+        io: &mut io,
+        incoming,
+        wait: |cx: &mut Context<'_>| serving.progress().wait_for_data(cx),
+        room: |cx: &mut Context<'_>| serving.poll_room(cx),
+    };
+    let mut copying = pin!(copying.run(stream));
+    let ended = poll_fn(|cx| {
+        if responder.poll_events(cx).is_ready() || serving.progress().poll_cancelled(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        copying.as_mut().poll(cx).map(Some)
+    })
+    .await;
+    let outcome = if matches!(ended, Some(Ok(()))) { DeliveryState::Accepted } else { DeliveryState::failed() };
+    let (bytes_in, bytes_out, latency) = (0, 0, Duration::ZERO);
+    let status = response.status();
+    let (method, site) = (&asked.method, asked.site.as_deref());
+    shared.target().tally.answered(&Answered { method, status, site, bytes_in, bytes_out, latency });
+    job.settle(outcome);
+}
+
+// === HTTP/2 ===
+
+/// Carries requests out over a connection of HTTP/2, until it ends.
+pub(super) async fn run_http2(
+    shared: &Arc<Shared>,
+    io: ServiceIo,
+    responder: Arc<Responder>,
+    mut requests: mpsc::UnboundedReceiver<Job>,
+    limit: &AtomicUsize,
+) -> bool {
+    let mut jobs = Jobs::default();
+    let local = io.local();
+    let handshake = http2::Builder::new(jobs.nursery())
+        .timer(TokioTimer)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEAD_MAX as u32)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_LIMIT)
+        .handshake::<_, RequestBody>(io)
+        .await;
+    let Ok((sender, conn)) = handshake else {
+        give_back(shared, &mut requests);
+        return false;
+    };
+    let mut conn = Box::pin(conn);
+    let mut draining = pin!(shared.draining());
+    let mut idle = pin!(sleep_until(Instant::now() + IDLE_LIMIT));
+    let under_way = Arc::<AtomicUsize>::default();
+    let mut useful = false;
+    let stopped = poll_fn(|cx| {
+        if responder.poll_events(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let drains = draining.as_mut().poll(cx).is_ready();
+        while let Poll::Ready(Some(job)) = requests.poll_recv(cx) {
+            let (shared, responder, sender) = (Arc::clone(shared), Arc::clone(&responder), sender.clone());
+            let counted = Counted::new(&under_way);
+            useful = true;
+            jobs.nursery().spawn(async move {
+                carry_out_http2(&shared, &responder, job, sender, local).await;
+                drop(counted);
+            });
+        }
+        let mut ended = false;
+        loop {
+            let progress = jobs.poll(cx);
+            ended = ended || conn.as_mut().poll(cx).is_ready();
+            if ended || !progress {
+                break;
+            }
+        }
+        if ended {
+            return Poll::Ready(false);
+        }
+        limit.store(conn.current_max_send_streams().min(STREAMS), Ordering::Relaxed);
+        if under_way.load(Ordering::Relaxed) > 0 {
+            idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
+            return Poll::Pending;
+        }
+        let idles = idle.as_mut().poll(cx).is_ready();
+        if idles && shared.is_last() {
+            idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
+            cx.waker().wake_by_ref();
+        }
+        if drains || (idles && !shared.is_last()) { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await;
+    shared.unpublish(&responder);
+    give_back(shared, &mut requests);
+    if stopped {
+        return useful;
+    }
+    // hyper closes the connection when nobody can send by it any more, and what is under way has ended: a server that
+    // takes nothing new goes on with that for as long as it likes.
+    drop((sender, conn));
+    let stopped = poll_fn(|cx| {
+        jobs.poll(cx);
+        if responder.poll_events(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if under_way.load(Ordering::Relaxed) == 0 { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await;
+    if !stopped {
+        let closed = poll_fn(|cx| {
+            jobs.poll(cx);
+            if jobs.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _ = timeout(END_LIMIT, closed).await;
+    }
+    useful
+}
+
+/// A request that is under way, until this is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Nothing of what waits has left for the server.
+fn give_back(shared: &Shared, requests: &mut mpsc::UnboundedReceiver<Job>) {
+    requests.close();
+    while let Ok(job) = requests.try_recv() {
+        shared.again(job);
+    }
+}
+
+/// Carries a request out, unless another connection is to; what is left of its body then is not sent.
+async fn carry_out_http2(
+    shared: &Arc<Shared>,
+    responder: &Arc<Responder>,
+    job: Job,
+    sender: http2::SendRequest<RequestBody>,
+    local: Option<SocketAddr>,
+) {
+    let serving = responder.serve(&job.progress);
+    serving.hold(shared.load_of(responder));
+    match try_http2(shared, responder, &serving, job, sender, local).await {
+        None => serving.progress().cancel(),
+        Some(unsent) => shared.again(*unsent),
+    }
+}
+
+/// Returns the request if nothing of it has left.
+async fn try_http2(
+    shared: &Arc<Shared>,
+    responder: &Arc<Responder>,
+    serving: &Arc<Serving>,
+    mut job: Job,
+    mut sender: http2::SendRequest<RequestBody>,
+    local: Option<SocketAddr>,
+) -> Option<Box<Job>> {
+    let Begun { read, asked, record, _under_way } = match begin(shared, &mut job, serving, local).await {
+        Ok(begun) => begun,
+        Err(outcome) => {
+            job.settle(outcome);
+            return None;
+        }
+    };
+    if asked.method == Method::CONNECT || read.request.upgrade.is_some() {
+        let text = "another protocol cannot be agreed on with a server of HTTP/2";
+        shared.refuse(&asked, serving, job.request, StatusCode::NOT_IMPLEMENTED, text);
+        return None;
+    }
+    let request = match shared.target().request(read, serving) {
+        Ok(request) => request,
+        Err(error) => {
+            shared.reject(&job, &asked, &error);
+            job.settle(DeliveryState::Rejected(None));
+            return None;
+        }
+    };
+    let request = informing(request, responder, &asked);
+    let begun = clock::now();
+    let progress = Arc::clone(&job.progress);
+    let mut cancelled = pin!(poll_fn(|cx| progress.poll_cancelled(cx)));
+    let sent = tokio::select! {
+        biased;
+        sent = sender.try_send_request(request) => sent,
+        () = &mut cancelled => {
+            shared.target().tally.failed(Outcome::Cancelled);
+            job.settle(DeliveryState::failed());
+            return None;
+        }
+    };
+    match sent {
+        Ok(response) => {
+            let taken = clock::now().since(begun);
+            shared.target().tally.waited(taken);
+            shared.note_attempt(begun, Ok(()));
+            record.waited(taken);
+            shared.target().answer(response, &asked, serving, job.request, begun).await;
+            None
+        }
+        Err(error) => match unanswered(shared, job, &asked, error, Sent { begun, reused: false }) {
+            Done::Unsent(job) => Some(job),
+            Done::Stale(_) | Done::Kept | Done::Spent | Done::Tunnel(_) => None,
+        },
+    }
+}
+
+/// What a text of the router itself looks like.
+pub(super) fn text_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers
+}
+
+impl Read {
+    /// The request alone, and its body for what comes after the head.
+    fn without_body(self) -> (Self, Option<MessageBody>) {
+        let Self { request, body } = self;
+        (Self { request, body: MessageBody::none() }, Some(body))
+    }
+}
