@@ -7,9 +7,11 @@
 //!       |        \
 //!   peers       tcp     foreign AMQP clients as processes or libraries; TCP servers and clients
 //!       |      apps     real servers and clients of other protocols
+//!       |    raw_http   HTTP as octets: clients that break every rule, a server that writes down what comes
 //!       |   controller  a management client as particular as those of controllers
 //!       |        /
 //!   topology            lines of routers, their links and services, started and waited for
+//!  http_services        HTTP listeners and connectors of such routers, or another proxy in their place
 //!       |
 //!   harness             one router process, its log, ports, certificates, waiting
 //! ```
@@ -24,7 +26,9 @@ pub mod controller;
 pub mod harness;
 pub mod hostile;
 pub mod http;
+pub mod http_services;
 pub mod peers;
+pub mod raw_http;
 pub mod scenarios;
 pub mod tcp;
 pub mod topology;
