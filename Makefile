@@ -85,7 +85,7 @@ format:
 	$(CARGO) fmt --all
 
 check-scripts:
-	$(PYTHON) -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' $(PEERS)/*.py
+	$(PYTHON) -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' $(PEERS)/*.py benches/*.py
 	for script in $(PEERS)/rhea/*.js; do $(NODE) --check $$script || exit 1; done
 
 # The compiler's own lints (clippy.toml of these crates) name the place; this sees what they cannot.
