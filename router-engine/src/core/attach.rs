@@ -469,6 +469,8 @@ impl Core {
         if self.links.get(slot).is_none() {
             return;
         }
+        // Nobody takes it from the pool any more.
+        self.links[slot].idle = true;
         self.edge_link_lost(slot);
         self.part(slot, None);
         self.unbind(slot);

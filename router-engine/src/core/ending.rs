@@ -35,11 +35,11 @@ impl Core {
         }
     }
 
-    /// A peer takes nothing more by a link.
+    /// A peer takes nothing more by a link, which goes with the last of what was sent on it.
     pub(super) fn on_unbind(&mut self, conn: Slot<Conn>, link: LinkId) {
         let own = |slot: &Slot<Link>| self.links[*slot].conn == conn && self.links[*slot].direction == Direction::Out;
         if let Some(slot) = self.links.find(link).filter(own) {
-            self.unbind(slot);
+            self.retire_link(slot);
         }
     }
 

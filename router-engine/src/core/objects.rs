@@ -174,7 +174,7 @@ pub(crate) struct Link {
     /// Of an incoming link of an edge router: whether it was told that somebody consumes the address. None when it may
     /// still believe what it was told of a link before.
     pub(crate) told_reachable: Option<bool>,
-    /// Of an outgoing link of an edge router that has no more to do: it goes with the last of what was sent on it.
+    /// It takes nothing more, and goes with the last of what is under way on it.
     pub(crate) retiring: bool,
     /// It counts as blocked, because that is long ago.
     pub(crate) blocked: bool,

@@ -6,6 +6,7 @@ use super::deliveries::{IncomingDelivery, OutgoingDelivery};
 use super::effect::Effect;
 use super::ending::End;
 use super::ids::{InId, OutId};
+use super::objects::LinkKind;
 use super::table::Slot;
 use crate::log::{Level, LogModule};
 use amqp_core::performative::{DeliveryState, Modified};
@@ -219,7 +220,9 @@ impl Core {
         if counts_as_presettled {
             l.settle_rate.add(self.now);
         }
-        self.stream_moved_back(link);
+        if self.links[link].kind == LinkKind::Streaming {
+            self.stream_moved_back(link);
+        }
         if !presettled {
             if origin.is_none() {
                 self.end_outgoing(slot, End::Settled);

@@ -105,8 +105,8 @@ impl Core {
         self.outgoing[slot].link = to;
     }
 
-    /// A stream on a streaming link is over: the link waits for the next one. That it has left does not do, since who has
-    /// it may not have read it, and keeps the window of the session closed.
+    /// A stream on a streaming link is over: the link waits for the next one. That it has left does not do while its outcome
+    /// is open: who has it may not have read it, and keeps the window of the session closed.
     pub(super) fn stream_link_idle(&mut self, slot: Slot<Link>) {
         let Some(link) = self.links.get_mut(slot) else { return };
         if link.kind != LinkKind::Streaming

@@ -1,6 +1,6 @@
 //! Streams on links of their own.
 
-use super::super::action::{Action, Side};
+use super::super::action::{Action, Direction, Side};
 use super::super::effect::Effect;
 use super::super::ids::OutId;
 use super::world::{Peer, router, stream};
@@ -71,4 +71,44 @@ fn as_many_idle_links_are_kept_as_was_asked_for() {
     }
     (1..20).for_each(|second| router.handle_timeout(Instant::from_micros(second * 1_000_000)));
     assert_eq!(b.effects().iter().filter(|e| matches!(e, Effect::Detach { .. })).count(), 10);
+}
+
+#[test]
+fn a_link_that_takes_nothing_more_goes_with_the_last_of_what_it_has() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::new(&router));
+    let (idle, busy) = (rx.receiver("idle"), rx.receiver("q"));
+    let link = tx.sender("q");
+    tx.send(link);
+    let push = rx.push();
+    rx.submit(Action::Unbind { link: idle });
+    rx.submit(Action::Unbind { link: busy });
+    let detached = |rx: &mut Peer| -> Vec<_> {
+        let detach = |effect| if let Effect::Detach { link, .. } = effect { Some(link) } else { None };
+        rx.effects().into_iter().filter_map(detach).collect()
+    };
+    assert_eq!(detached(&mut rx), [idle]);
+    rx.submit(settled(push.id));
+    assert_eq!(detached(&mut rx), [busy]);
+}
+
+#[test]
+fn a_stream_that_was_moved_counts_where_it_came_from_until_it_is_over() {
+    let router = router();
+    let (mut tx, mut rx) = (Peer::new(&router), Peer::flow(&router));
+    rx.receiver("q");
+    let link = tx.sender("q");
+    tx.deliver(link, None, stream(), Annotations::default(), false);
+    let push = rx.push();
+    let own = rx.attach(Direction::Out, None);
+    let moved = || router.link_rows(Instant::from_micros(0)).iter().map(|row| row.moved_streams).sum::<u32>();
+    rx.submit(Action::Move { delivery: push.id, link: own });
+    let load = moved();
+    assert_ne!(load, 0);
+    // Its client has said all, but is not answered.
+    rx.submit(Action::Sent { delivery: push.id });
+    assert_eq!(moved(), load);
+    rx.submit(settled(push.id));
+    rx.submit(Action::Detached { link: own, error: None, unsent: Vec::new() });
+    assert_eq!(moved(), load - 1);
 }

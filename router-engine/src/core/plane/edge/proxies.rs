@@ -24,7 +24,8 @@ impl Core {
         }
     }
 
-    /// Looks at what stands for clients that have changed, and detaches what has done its part on an earlier uplink.
+    /// Looks at what stands for clients that have changed, and detaches what has done its part: links of an earlier uplink, and
+    /// those that take nothing more.
     pub(in crate::core) fn flush_proxies(&mut self) {
         while let Some(link) = self.due.retired.pop() {
             if let Some(link) = self.links.find(link) {
@@ -38,8 +39,8 @@ impl Core {
         }
     }
 
-    /// Nothing is under way any more on a link that takes nothing more: those that it stood for are gone, or it is one of
-    /// an uplink that was replaced.
+    /// Nothing is under way any more on a link that takes nothing more: those that it stood for are gone, or it was
+    /// told to go.
     pub(in crate::core) fn proxy_idle(&mut self, link: Slot<Link>) {
         self.links[link].retiring = false;
         let proxies = self.plane.edge().map(|edge| &edge.proxies);

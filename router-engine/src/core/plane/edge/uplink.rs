@@ -195,7 +195,7 @@ impl Core {
     }
 
     /// Detaches a link, once nothing waits on it to be sent or settled any more.
-    pub(super) fn retire_link(&mut self, link: Slot<Link>) {
+    pub(in crate::core) fn retire_link(&mut self, link: Slot<Link>) {
         match self.links[link].direction {
             Direction::Out if self.links[link].outgoing.is_empty() => self.detach_link(link, None),
             Direction::Out => {
