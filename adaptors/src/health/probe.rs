@@ -7,7 +7,6 @@ use crate::tls::{Session, TlsError};
 use crate::transport::{Transport, TransportError};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::Ipv6Addr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -127,11 +126,11 @@ impl Probe {
 
 /// The server as it is named in requests.
 fn authority(ProbeParams { host, port, is_tls, .. }: &ProbeParams) -> String {
-    let host = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.clone() };
+    let host = net::url_host(host);
     let default = if *is_tls { 443 } else { 80 };
     match port {
         Some(port) if *port != default => format!("{host}:{port}"),
-        _ => host,
+        _ => host.into_owned(),
     }
 }
 

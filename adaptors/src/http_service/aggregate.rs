@@ -11,9 +11,13 @@ use hyper::Response;
 use hyper::header::{self, HeaderValue};
 use serde_json::{Map, Value};
 use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
 
 /// Octets of all bodies together.
 const OCTETS_MAX: usize = 8 * 1024 * 1024;
+
+/// What an answer counts besides its fields and its body.
+const ELEMENT_COST: usize = 1024;
 
 /// Answers that have come.
 #[derive(Debug, Default)]
@@ -32,15 +36,14 @@ struct Element {
 /// Reads an answer to its end, and settles it: its sender may wait for that before it settles the request.
 pub(super) async fn keep(exchange: &mut Exchange, head: Head) -> Result<(), Failure> {
     let Head { answer, mut body, delivery } = head;
+    let fields: usize = answer.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    count(exchange, ELEMENT_COST + fields)?;
     let mut element = Element { answer, body: BytesMut::new() };
     loop {
         let part = poll_fn(|cx| body.poll_part(cx, |cx| exchange.wait_for_data(cx))).await;
         match part.map_err(|error| bad_answer(&error.to_string()))? {
             Some(Part::Data(data)) => {
-                exchange.kept.octets += data.len();
-                if exchange.kept.octets > OCTETS_MAX {
-                    return Err(bad_answer("too much to be put together"));
-                }
+                count(exchange, data.len())?;
                 element.body.extend_from_slice(&data);
             }
             Some(Part::Trailers(_)) => {}
@@ -52,13 +55,19 @@ pub(super) async fn keep(exchange: &mut Exchange, head: Head) -> Result<(), Fail
     Ok(())
 }
 
+/// Takes so many octets more into account.
+fn count(exchange: &mut Exchange, octets: usize) -> Result<(), Failure> {
+    exchange.kept.octets += octets;
+    if exchange.kept.octets > OCTETS_MAX { Err(bad_answer("too much to be put together")) } else { Ok(()) }
+}
+
 /// Makes one answer of those that have come; none when there are none.
 pub(super) fn answer(aggregation: Aggregation, exchange: &Exchange) -> Option<Response<Outgoing>> {
-    let Kept { elements, octets } = &exchange.kept;
+    let elements = &exchange.kept.elements;
     if elements.is_empty() {
         return None;
     }
-    exchange.count_answer(*octets);
+    exchange.count_answer(elements.iter().map(|element| element.body.len()).sum());
     Some(match aggregation {
         Aggregation::Json => json(elements),
         Aggregation::Multipart => multipart(elements, &boundary(exchange.id, elements)),
@@ -112,7 +121,8 @@ fn respond(body: Bytes, kind: HeaderValue) -> Response<Outgoing> {
 
 /// Fifteen letters that are in none of the bodies.
 fn boundary(seed: u64, elements: &[Element]) -> String {
-    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    // Nobody may know it before: bodies that are full of boundaries would keep this busy.
+    let mut state = RandomState::new().hash_one(seed);
     loop {
         let letters: String = (0..15)
             .map(|_| {
@@ -124,5 +134,16 @@ fn boundary(seed: u64, elements: &[Element]) -> String {
         if !elements.iter().any(is_in) {
             return letters;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::boundary;
+
+    #[test]
+    fn nobody_knows_a_boundary_before() {
+        assert_ne!(boundary(1, &[]), boundary(1, &[]));
+        assert!(boundary(1, &[]).bytes().all(|octet| octet.is_ascii_lowercase()));
     }
 }

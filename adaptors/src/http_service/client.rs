@@ -97,8 +97,8 @@ async fn serve_http1(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, drainin
         (Some(Ok(())), Some(agreed)) => {
             let _ = tunnel(&client.requester, io.unframed(read_buf), agreed).await;
         }
-        // It was told to end at once.
-        (None, _) => {}
+        // It was told to end at once; a good end would be that of an answer that is under way.
+        (None, _) => io.reset(),
         // A good end of the connection would be that of the answer.
         (Some(Err(error)), _) if error.is_user() => io.reset(),
         _ => {
@@ -162,7 +162,7 @@ fn turn<T>(
     polled
 }
 
-/// Copies between a client and the server that has agreed to another protocol.
+/// Copies between a client and the server that has agreed to another protocol. What breaks off there is reset here.
 async fn tunnel(requester: &Arc<Requester>, mut io: ServiceIo, agreed: Agreed) -> Option<()> {
     let Agreed { mut exchange, incoming, delivery, stream } = agreed;
     let side = exchange.request_side();
@@ -182,12 +182,16 @@ async fn tunnel(requester: &Arc<Requester>, mut io: ServiceIo, agreed: Agreed) -
         })
         .await
     };
-    let ended = ended?;
+    let Some(ended) = ended else {
+        io.reset();
+        return None;
+    };
     let outcome = if ended.is_ok() { DeliveryState::Accepted } else { DeliveryState::failed() };
     if ended.is_ok() {
         exchange.end_well(delivery);
     } else {
         exchange.settle(delivery, outcome);
+        io.reset();
     }
     drop(exchange);
     requester.flush();

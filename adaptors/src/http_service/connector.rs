@@ -353,7 +353,7 @@ fn target(params: &HttpConnectorParams, counters: &Arc<Counters>, tls: bool) -> 
         speaks: params.version,
         scheme: if tls { "https" } else { "http" },
         host_override,
-        host: format!("{}:{}", params.host, params.port),
+        host: format!("{}:{}", net::url_host(&params.host), params.port),
         site: params.site.clone(),
         event_channel: params.event_channel,
         aggregates: params.aggregates,
@@ -599,6 +599,8 @@ impl Shared {
             }
         };
         member.note(counts.get(), false);
+        // The dispatcher, which is told next, looks for what is still under way.
+        drop(responder);
         drop(established.useful(useful));
     }
 

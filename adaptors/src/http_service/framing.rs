@@ -226,7 +226,8 @@ fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Refused> {
 }
 
 /// Whether it is a host, with or without a port (RFC 3986 3.2), or nothing.
-fn is_authority(value: &[u8]) -> bool {
+#[must_use]
+pub fn is_authority(value: &[u8]) -> bool {
     let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
     if let Some(value) = value.strip_prefix(b"[") {
         let Some(end) = value.iter().position(|&octet| octet == b']') else { return false };

@@ -37,6 +37,7 @@ mod tunnel;
 mod tests;
 
 pub use connector::{HttpConnector, HttpConnectorParams};
+pub use framing::is_authority;
 pub use listener::{HttpListener, HttpListenerParams};
 pub use tally::{Counters, Direction, Failures, HOSTS_MAX, RequestInfo};
 

@@ -139,6 +139,10 @@ impl Client {
         let mut response = Response::new(Outgoing::text(text + "\n"));
         *response.status_mut() = status;
         *response.headers_mut() = text_headers();
+        // The HTTP/2 of hyper sends what there is.
+        if self.version == HttpVersion::Http2 && *method == Method::HEAD {
+            *response.body_mut() = Outgoing::Empty;
+        }
         // What follows is in the way of whoever has asked for another protocol, or is a body that nobody reads.
         if self.version == HttpVersion::Http1
             && (*method == Method::CONNECT || status == StatusCode::METHOD_NOT_ALLOWED)

@@ -52,6 +52,8 @@ pub(super) struct Progress(Mutex<State>, AtomicU64);
 struct State {
     /// Who has asked is no longer there.
     cancelled: bool,
+    /// The body of the request has ended before its end, or is malformed.
+    broken_off: bool,
     /// There is room in the stream of the answer.
     room: bool,
     waker: Option<Waker>,
@@ -164,6 +166,17 @@ impl Progress {
     pub(super) fn cancel(&self) {
         self.note(|state| state.cancelled = true, |state| state.waker.take());
         self.note(|_| {}, |state| state.data_waker.take());
+    }
+
+    /// The body of the request does not come to its end.
+    pub(super) fn break_off(&self) {
+        self.0.lock().broken_off = true;
+    }
+
+    /// Whether the request is one that no server could answer any more.
+    pub(super) fn has_broken_off(&self) -> bool {
+        let state = &*self.0.lock();
+        state.broken_off || state.cancelled
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

@@ -422,6 +422,7 @@ impl Body for RequestBody {
                     }
                     Err(error) => {
                         *ended = true;
+                        progress.break_off();
                         Some(Err(error))
                     }
                 })

@@ -133,12 +133,20 @@ pub(super) async fn run_http1(
         let job = match next.take() {
             Some(job) => job,
             None => match idle(shared, &mut driver).await {
-                Some(job) => job,
+                Some(job) => {
+                    reused = true;
+                    job
+                }
                 None => break,
             },
         };
         if driver.is_over().await {
-            shared.elsewhere(job);
+            // Of a server that closes connections at once it is not asked for ever.
+            if reused {
+                shared.elsewhere(job)
+            } else {
+                shared.again(job)
+            }
             break;
         }
         useful = true;
@@ -402,6 +410,12 @@ fn unanswered(
     if may_be_stale && asked.method.is_idempotent() && job.is_whole() {
         return Done::Stale(Box::new(job));
     }
+    if job.progress.has_broken_off() {
+        // What ails the request is no fault of the server.
+        shared.target().tally.failed(Outcome::Cancelled);
+        job.settle(DeliveryState::failed());
+        return Done::Spent;
+    }
     shared.note_attempt(begun, Err(&format!("no answer: {}", error.error())));
     let conn = job.request.delivery.connection();
     let Asked { method, .. } = asked;
@@ -510,6 +524,7 @@ pub(super) async fn run_http2(
         .handshake::<_, RequestBody>(io)
         .await;
     let Ok((sender, conn)) = handshake else {
+        shared.unpublish(&responder);
         give_back(shared, &mut requests);
         return false;
     };

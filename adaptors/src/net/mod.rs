@@ -8,8 +8,9 @@ pub use keep_alive::KeepAlive;
 use crate::resolver::resolver;
 use crate::tls::secret::os_text;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::borrow::Cow;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -74,6 +75,11 @@ impl Family {
             Some(Self::V6) => address.is_ipv6(),
         }
     }
+}
+
+/// A host as it stands in a URL (RFC 3986 3.2.2).
+pub(crate) fn url_host(host: &str) -> Cow<'_, str> {
+    if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]").into() } else { host.into() }
 }
 
 /// The number of a port given as text: a number or a service name. May read files: not for an IO thread.

@@ -11,9 +11,11 @@ use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
 use crate::schema::attribute::{flag, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
-use adaptors::http_service::{HttpConnector, HttpConnectorParams, HttpVersion};
+use adaptors::http_service::{HttpConnector, HttpConnectorParams, HttpVersion, is_authority};
 use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::LogModule;
+
+const HOST_OVERRIDE: &str = "hostOverride";
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "httpConnector",
@@ -32,7 +34,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         http::PROTOCOL_VERSION,
         http::AGGREGATION,
         http::EVENT_CHANNEL,
-        text("hostOverride", "The host that the server is told, in place of what the client says.").create(),
+        text(HOST_OVERRIDE, "The host that the server is told, in place of what the client says.").create(),
         http::OPENED,
         http::CLOSED,
         http::UNDER_WAY,
@@ -127,11 +129,42 @@ fn params(a: &Attributes) -> Result<HttpConnectorParams, RouterError> {
         version,
         tls: None,
         verify_hostname: a.flag("verifyHostname"),
-        host_override: a.owned("hostOverride"),
+        host_override: host_override(a)?,
         event_channel: http::event_channel(a),
         aggregates: http::aggregation(a).is_some(),
         site: a.owned("siteId"),
         process_id: a.owned("processId"),
         health,
     })
+}
+
+/// None if it is empty. What is no host servers would refuse, request by request.
+fn host_override(a: &Attributes) -> Result<Option<String>, RouterError> {
+    let host = a.owned(HOST_OVERRIDE).filter(|host| !host.is_empty());
+    if host.as_ref().is_some_and(|host| !is_authority(host.as_bytes())) {
+        return Err(RouterError::configuration(format!("{HOST_OVERRIDE} is a host, or host:port")).of_attributes());
+    }
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::testing::completed;
+
+    #[test]
+    fn the_host_that_servers_are_told_is_one() {
+        let given = |host: &str| {
+            let attributes = [("address", "a".into()), ("port", "1".into()), (HOST_OVERRIDE, host.into())];
+            params(&completed(EntityType::HttpConnector, &attributes))
+        };
+        for host in ["example.org", "example.org:8080", "[::1]:80", "127.0.0.1"] {
+            assert_eq!(given(host).expect("valid").host_override.as_deref(), Some(host));
+        }
+        assert_eq!(given("").expect("valid").host_override, None);
+        for host in ["a b", "http://x/", "a\r\nX: y", "u@h", "h:p", "::1"] {
+            let refused = given(host).expect_err("refused").to_string();
+            assert!(refused.ends_with("hostOverride is a host, or host:port"), "{host}: {refused}");
+        }
+    }
 }

@@ -15,6 +15,9 @@ use std::collections::VecDeque;
 /// Octets in which the start of a section ends: descriptor, constructor, and length. Descriptors may be long forms.
 const START_MAX: usize = 32;
 
+/// Sections of a body that are no data, at most: each is joined before it is left out.
+const OTHERS_MAX: u8 = 16;
+
 /// What a body consists of.
 #[derive(Debug, PartialEq)]
 pub(in super::super) enum Part {
@@ -40,6 +43,8 @@ struct Sections {
     left: usize,
     /// The footer has come, or something that is no body.
     ended: bool,
+    /// Sections that are no data.
+    others: u8,
 }
 
 /// How the body of a message that goes out looks.
@@ -219,7 +224,13 @@ impl Sections {
                         return Ok(Some(Part::Trailers(trailers)));
                     }
                 }
-                Section::Other(octets) => drop_front(chunks, octets),
+                Section::Other(octets) => {
+                    self.others += 1;
+                    if self.others > OTHERS_MAX {
+                        return Err(MessageError::Malformed);
+                    }
+                    drop_front(chunks, octets);
+                }
             }
         }
     }
@@ -247,7 +258,8 @@ fn peek(chunks: &VecDeque<Bytes>, most: usize) -> Bytes {
     match chunks.front() {
         Some(front) if front.len() >= most || chunks.len() == 1 => front.slice(..front.len().min(most)),
         _ => {
-            let mut out = BytesMut::with_capacity(most);
+            let held = chunks.iter().map(Bytes::len).sum::<usize>();
+            let mut out = BytesMut::with_capacity(held.min(most));
             for chunk in chunks {
                 out.put_slice(&chunk[..chunk.len().min(most - out.len())]);
                 if out.len() == most {

@@ -232,6 +232,19 @@ fn a_body_that_ends_within_a_section_or_a_chunk_is_an_error() {
 }
 
 #[test]
+fn sections_that_are_no_body_are_left_out_but_not_without_end() {
+    let null = [0x00, 0x53, 0x77, 0x40];
+    let data = written(BodyForm::Bare(Dialect::Http1), &[b"hello".to_vec()], None);
+    let read = |count: usize| {
+        let octets = [null.repeat(count), data.to_vec()].concat();
+        let cuts: Vec<_> = (0..octets.len()).collect();
+        read_all(BodyReader::default(), &octets.into(), &cuts)
+    };
+    assert_eq!(read(16).expect("few").0, b"hello");
+    assert!(read(17).is_err());
+}
+
+#[test]
 fn chunks_of_others_are_taken_apart() {
     let read = |text: &'static [u8]| {
         let form = BodyForm::Bare(Dialect::Http1);
