@@ -9,6 +9,17 @@ const BUCKETS: usize = 8;
 /// The upper bounds of the buckets of a histogram, but for the last.
 pub type Bounds = [Duration; BUCKETS - 1];
 
+/// For what a server or the network makes wait.
+pub(crate) const WAITS: Bounds = [
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(25),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_millis(2500),
+    Duration::from_secs(10),
+];
+
 /// How often times were in which bucket, and their sum. To observe one takes two relaxed additions.
 #[derive(Debug)]
 pub struct Histogram {

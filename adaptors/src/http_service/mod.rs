@@ -2,7 +2,7 @@
 //! section 15).
 //!
 //! ```text
-//!  client --> client::serve --> respond --request--> (mesh) --> connector --> server::run --> server
+//!  client --> client: serve --> respond --request--> (mesh) --> connector --> server: run ---> server
 //!     hyper      |                 ^                             pool           |  hyper
 //!                '-- Requester ----'<------answer--- (mesh) <--- Responder <----'
 //! ```

@@ -1,6 +1,6 @@
 //! What is counted of requests.
 
-use crate::histogram::{Bounds, Histogram};
+use crate::histogram::{Histogram, WAITS};
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -20,17 +20,6 @@ const OTHERS: &str = "other";
 
 /// Methods that are told apart (RFC 9110 9.1, RFC 5789), and the rest.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "unknown"];
-
-/// For what a server makes a client wait.
-const WAITS: Bounds = [
-    Duration::from_millis(1),
-    Duration::from_millis(5),
-    Duration::from_millis(25),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_millis(2500),
-    Duration::from_secs(10),
-];
 
 /// Which side of requests is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,20 +1,9 @@
 //! How long the parts of a flow take.
 
-use crate::histogram::{Bounds, Histogram};
+use crate::histogram::{Bounds, Histogram, WAITS};
 use amqp_core::Instant;
 use router_engine::exchange::Role;
 use std::time::Duration;
-
-/// For what a server or the network makes wait.
-const WAITS: Bounds = [
-    Duration::from_millis(1),
-    Duration::from_millis(5),
-    Duration::from_millis(25),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_millis(2500),
-    Duration::from_secs(10),
-];
 
 /// For how long flows last.
 const LIVES: Bounds = [

@@ -34,6 +34,7 @@ fn check(shape: Shape, version: Version, options: &[&str], share: Share) -> Resu
         Shape::Three => net.wait_for_servers(front, SERVICE, 0, 2)?,
         _ => net.wait_for_servers(front, SERVICE, 2, 1)?,
     }
+    [0, back].into_iter().try_for_each(|site| net.wait_for_servers(site, SERVICE, 2, 1))?;
     // The first requests find the connections to servers.
     h2load("http", entrance, "/warm", 100, options)?;
     servers.iter().for_each(Recorder::forget);

@@ -1,6 +1,7 @@
 //! What becomes of requests.
 
 use super::*;
+use crate::health::{Config, Ejections, Params};
 use std::sync::atomic::Ordering;
 use tokio::io::AsyncReadExt;
 
@@ -330,4 +331,50 @@ async fn an_event_is_answered_when_it_has_arrived() {
     assert_eq!(answer.status, 405);
     assert!(answer.body.contains("only POST is allowed"), "{}", answer.body);
     assert!(client.answer(false).await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_is_not_to_blame_for_uploads_that_break_off() {
+    let world = World::new();
+    let server = Server::new("one").await;
+    let ejections = Some(Ejections { failures: 2, time: PATIENCE });
+    let health = Config { params: Params { ejections, ..Params::default() }, ..Config::default() };
+    let connector = world.connect_with(&server, HttpConnectorParams { health, ..HttpConnectorParams::default() });
+    is_up(&connector, true).await;
+    let part =
+        [b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000\r\n\r\n".as_slice(), &[b'x'; 100_000]].concat();
+    for number in 1..=5 {
+        let mut client = world.client().await;
+        client.send(&part).await;
+        server.until(|server| server.heads() == number).await;
+        drop(client);
+        server.until(|server| server.left() == number).await;
+    }
+    assert_eq!(connector.service().health().expect("looked at").ejections(), 0);
+    assert_eq!(world.client().await.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_that_closes_connections_at_once_is_asked_a_few_times() {
+    let world = World::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("bound");
+    let (first, accepted) = (Arc::new(tokio::sync::Notify::new()), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let (told, counted) = (Arc::clone(&first), Arc::clone(&accepted));
+    tokio::spawn(async move {
+        // The first connection is there until there is a request.
+        let kept = listener.accept().await;
+        told.notified().await;
+        drop(kept);
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let connector = world.connect_at("closes", at, HttpConnectorParams::default());
+    is_up(&connector, true).await;
+    let mut client = world.client().await;
+    first.notify_one();
+    let answer = client.get("/").await;
+    assert!(matches!(answer.status, 502 | 503), "{answer:?}");
+    assert!(accepted.load(Ordering::Relaxed) < 50, "{accepted:?}");
 }

@@ -24,7 +24,7 @@ struct Heard {
     /// Heads, as they came.
     heads: Mutex<Vec<String>>,
     connections: Mutex<usize>,
-    /// Clients that have left while they were to wait.
+    /// Clients that have left while they were to wait, or within a request.
     left: Mutex<usize>,
     news: Notify,
     go_on: Notify,
@@ -52,6 +52,11 @@ impl Server {
 
     pub(super) fn requests(&self) -> Vec<String> {
         self.heard.requests.lock().clone()
+    }
+
+    /// Requests whose heads have come so far.
+    pub(super) fn heads(&self) -> usize {
+        self.heard.heads.lock().len()
     }
 
     pub(super) fn last_head(&self) -> String {
@@ -102,6 +107,7 @@ async fn converse(mut stream: TcpStream, name: &str, heard: &Heard) -> Option<()
     loop {
         let head = head(&mut stream, &mut buffer).await?;
         heard.heads.lock().push(head.clone());
+        heard.news.notify_waiters();
         let mut words = head.split(' ');
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         if head.contains("expect: 100-continue") {
@@ -111,7 +117,11 @@ async fn converse(mut stream: TcpStream, name: &str, heard: &Heard) -> Option<()
             stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nno\n").await.ok()?;
             return None;
         }
-        let body = body(&mut stream, &mut buffer, &head).await?;
+        let Some(body) = body(&mut stream, &mut buffer, &head).await else {
+            *heard.left.lock() += 1;
+            heard.news.notify_waiters();
+            return None;
+        };
         heard.requests.lock().push(format!("{method} {path} {}", String::from_utf8_lossy(&body)));
         heard.news.notify_waiters();
         answer(&mut stream, name, heard, (&method, &path), &body).await?;

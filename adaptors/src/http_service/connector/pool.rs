@@ -1,0 +1,372 @@
+//! Connections to a server: which takes a request, how they are opened, and their lives.
+
+use super::Shared;
+use super::dispatcher::Notice;
+use crate::clock;
+use crate::http_service::io::ServiceIo;
+use crate::http_service::responder::Responder;
+use crate::http_service::serve::Job;
+use crate::http_service::server::{run_http1, run_http2};
+use crate::http_service::{HttpConnectorParams, HttpVersion, setup};
+use crate::net::{self, KeepAlive};
+use crate::tcp::Member;
+use crate::transport::Transport;
+use amqp_core::performative::DeliveryState;
+use router_engine::Mailbox;
+use router_engine::port::local::Endpoint;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// How long looking a server up and connecting to it may take, TLS included.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connections to one server.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// Requests that wait for one connection.
+const WAITING_MAX: usize = 1024;
+
+/// A server that closes a connection sooner, although it was asked nothing, is as good as none.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+
+const STOPPING: &str = "the router is stopping";
+
+/// Why a connection comes to nothing, when nothing else is known.
+const FAILED: &str = "no connection could be made";
+
+/// How long a server's host may be silent, and leave data unacknowledged, before its connections are given up.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Requests side by side on one connection of HTTP/2; most servers take no more.
+pub(in crate::http_service) const STREAMS: usize = 100;
+
+/// Connections that may take requests.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// Of HTTP/1, that are idle: the one that was used last comes last.
+    idle: Vec<(u64, oneshot::Sender<Job>)>,
+    next: u64,
+    /// Of HTTP/2.
+    multiplexed: Vec<Multiplexed>,
+    /// Requests for a connection that is being opened: with HTTP/1 such as have claimed one.
+    waiting: VecDeque<Job>,
+    /// A connection is being opened that no request has claimed.
+    pub(super) connecting: bool,
+}
+
+#[derive(Debug)]
+struct Multiplexed {
+    responder: Arc<Responder>,
+    requests: mpsc::UnboundedSender<Job>,
+    load: Arc<AtomicUsize>,
+    /// As many as the server takes.
+    limit: Arc<AtomicUsize>,
+}
+
+/// A connection that is about to be, or is there: counted until this is dropped.
+struct Opening {
+    shared: Arc<Shared>,
+    /// No request has claimed it yet.
+    unclaimed: bool,
+    /// What is told when it comes to nothing.
+    notice: Option<String>,
+}
+
+/// A connection that is established, until this is dropped.
+struct Established {
+    shared: Arc<Shared>,
+    since: Instant,
+    useful: bool,
+}
+
+/// A request on a connection of HTTP/2, until it is dropped.
+#[derive(Debug)]
+pub(in crate::http_service) struct Load(Option<Arc<AtomicUsize>>);
+
+// === impl Shared ===
+
+impl Shared {
+    /// Whether nobody else has a connection to the server.
+    pub(in crate::http_service) fn is_last(&self) -> bool {
+        self.open.load(Ordering::Relaxed) <= 1 && !self.service.owner().is_draining()
+    }
+
+    /// A connection of HTTP/1 can take a request. Returns the number of the offer.
+    pub(in crate::http_service) fn offer(&self, taker: oneshot::Sender<Job>) -> u64 {
+        let pool = &mut *self.pool.lock();
+        pool.next += 1;
+        pool.idle.push((pool.next, taker));
+        pool.next
+    }
+
+    /// An offer is none any more.
+    pub(in crate::http_service) fn withdraw_offer(&self, number: u64) {
+        self.pool.lock().idle.retain(|(known, _)| *known != number);
+    }
+
+    /// Counts a request on a connection of HTTP/2, which was counted when it was given out.
+    pub(in crate::http_service) fn load_of(&self, responder: &Arc<Responder>) -> Load {
+        let pool = self.pool.lock();
+        let of = pool.multiplexed.iter().find(|multiplexed| Arc::ptr_eq(&multiplexed.responder, responder));
+        Load(of.map(|multiplexed| Arc::clone(&multiplexed.load)))
+    }
+
+    /// Gives a request to a connection.
+    pub(super) fn assign(self: &Arc<Self>, job: Job) {
+        match self.params.version {
+            HttpVersion::Http1 => self.assign_http1(job),
+            HttpVersion::Http2 => self.assign_http2(job),
+        }
+    }
+
+    fn assign_http1(self: &Arc<Self>, mut job: Job) {
+        loop {
+            let taker = {
+                let pool = &mut *self.pool.lock();
+                match pool.idle.pop() {
+                    Some((_, taker)) => taker,
+                    // A server may take one connection at a time.
+                    None if std::mem::take(&mut pool.connecting) => return pool.waiting.push_back(job),
+                    None => break,
+                }
+            };
+            match taker.send(job) {
+                Ok(()) => return,
+                // It has ended.
+                Err(returned) => job = returned,
+            }
+        }
+        self.connect(Some(job));
+    }
+
+    fn assign_http2(self: &Arc<Self>, mut job: Job) {
+        let connect = {
+            let pool = &mut *self.pool.lock();
+            loop {
+                let least = pool.multiplexed.iter().enumerate();
+                let least = least.min_by_key(|(_, multiplexed)| multiplexed.load.load(Ordering::Relaxed));
+                let Some((at, chosen)) =
+                    least.filter(|(_, m)| m.load.load(Ordering::Relaxed) < m.limit.load(Ordering::Relaxed))
+                else {
+                    break;
+                };
+                chosen.load.fetch_add(1, Ordering::Relaxed);
+                match chosen.requests.send(job) {
+                    Ok(()) => return,
+                    Err(error) => job = error.0,
+                }
+                pool.multiplexed.swap_remove(at);
+            }
+            if pool.waiting.len() >= WAITING_MAX {
+                return job.settle(DeliveryState::Released);
+            }
+            pool.waiting.push_back(job);
+            !std::mem::replace(&mut pool.connecting, true)
+        };
+        if connect {
+            self.connect(None);
+        }
+    }
+
+    /// Opens a connection, for a request or for those to come.
+    pub(super) fn connect(self: &Arc<Self>, job: Option<Job>) {
+        let mailbox = Arc::default();
+        let opening = Opening { shared: Arc::clone(self), unclaimed: job.is_none(), notice: Some(FAILED.to_owned()) };
+        let room = self.connections.fetch_add(1, Ordering::Relaxed) < CONNECTIONS_MAX;
+        let member = self.service.enter(&mailbox).filter(|_| room);
+        let Some(member) = member else {
+            return job.into_iter().for_each(|job| job.settle(DeliveryState::Released));
+        };
+        let seat = member.seat();
+        let shared = Arc::clone(self);
+        self.service.owner().run(seat, async move { shared.run_connection(mailbox, member, job, opening).await });
+    }
+
+    /// The life of a connection to the server.
+    async fn run_connection(
+        self: Arc<Self>,
+        mailbox: Arc<Mailbox>,
+        mut member: Member,
+        job: Option<Job>,
+        mut opening: Opening,
+    ) {
+        let begun = clock::now();
+        let opened = tokio::select! {
+            opened = self.open_transport() => opened,
+            () = self.service.owner().stopped() => Err(STOPPING.to_owned()),
+        };
+        let transport = match opened {
+            Ok(transport) => transport,
+            Err(text) => {
+                if text != STOPPING && (job.is_some() || opening.is_awaited()) {
+                    self.note_attempt(begun, Err(&text));
+                }
+                opening.notice = Some(text);
+                return job.into_iter().for_each(|job| job.settle(DeliveryState::Released));
+            }
+        };
+        let Some(responder) = self.join(&transport, mailbox).map(Arc::new) else {
+            return job.into_iter().for_each(|job| job.settle(DeliveryState::Released));
+        };
+        member.count();
+        let established = Established::new(&self);
+        opening.notice = None;
+        self.notify(Notice::Opened);
+        let io = ServiceIo::new(transport);
+        let counts = io.counts();
+        let useful = match self.params.version {
+            HttpVersion::Http1 => {
+                let job = job.or_else(|| opening.claim());
+                run_http1(&self, io, Arc::clone(&responder), job).await
+            }
+            HttpVersion::Http2 => {
+                let (requests, limit) = opening.publish(&responder);
+                run_http2(&self, io, Arc::clone(&responder), requests, &limit).await
+            }
+        };
+        member.note(counts.get(), false);
+        // The dispatcher, which is told next, looks for what is still under way.
+        drop(responder);
+        drop(established.useful(useful));
+    }
+
+    /// A connection of HTTP/2 takes no more requests.
+    pub(in crate::http_service) fn unpublish(&self, responder: &Arc<Responder>) {
+        self.pool.lock().multiplexed.retain(|known| !Arc::ptr_eq(&known.responder, responder));
+    }
+
+    fn join(&self, transport: &Transport<TcpStream>, mailbox: Arc<Mailbox>) -> Option<Responder> {
+        let local = transport.socket().local_addr().ok().map(|address| address.to_string());
+        let HttpConnectorParams { host, port, version, .. } = &self.params;
+        let identity = setup::identity(*version, true, format!("{host}:{port}"), local);
+        Responder::new(Endpoint::join_with(&self.router, identity, setup::open(*version), mailbox, clock::now()))
+    }
+
+    /// Opens the server socket. Otherwise why not.
+    async fn open_transport(&self) -> Result<Transport<TcpStream>, String> {
+        let HttpConnectorParams { host, port, version, .. } = &self.params;
+        let session =
+            self.session(Some(version.alpn())).map_err(|error| format!("Failed to create TLS session: {error}"))?;
+        let begun = clock::now();
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        let text = |error: &io::Error| net::io_text(error, "on connect", &format!("{host}:{port}"));
+        let connected = timeout_at(deadline, async {
+            let found = net::look_up_remote(host, self.port, None).await?;
+            net::connect_until(deadline, &found).await
+        });
+        let late = || Err(io::ErrorKind::TimedOut.into());
+        let stream = connected.await.unwrap_or_else(|_| late()).map_err(|error| text(&error))?;
+        let _ = KeepAlive { interval: SILENCE, probes: 3 }.apply(&stream);
+        net::limit_unacknowledged(&stream, SILENCE);
+        self.service.times().setup.observe(clock::now().since(begun));
+        let Some(session) = session else { return Ok(Transport::plain(stream)) };
+        let mut transport = Transport::tls(stream, session);
+        let secured = timeout_at(deadline, poll_fn(|cx| transport.poll_handshake(cx))).await;
+        match secured {
+            Err(_) => return Err("TLS connection failed: no handshake in time".to_owned()),
+            Ok(Err(error)) => return Err(format!("TLS connection failed: {error}")),
+            Ok(Ok(())) => {}
+        }
+        let agreed = transport.info().and_then(|info| info.alpn.clone());
+        if *version == HttpVersion::Http2 && agreed.as_deref() != Some(b"h2") {
+            return Err("the server does not agree to HTTP/2".to_owned());
+        }
+        Ok(transport)
+    }
+}
+
+// === impl Opening ===
+
+impl Opening {
+    /// A connection of HTTP/1 that was opened for no request has got one meanwhile.
+    fn claim(&mut self) -> Option<Job> {
+        let unclaimed = std::mem::take(&mut self.unclaimed);
+        let pool = &mut *self.shared.pool.lock();
+        pool.connecting &= !unclaimed;
+        pool.waiting.pop_front().filter(|_| unclaimed)
+    }
+
+    /// Whether a request waits for it.
+    fn is_awaited(&self) -> bool {
+        self.unclaimed && !self.shared.pool.lock().waiting.is_empty()
+    }
+
+    /// A connection of HTTP/2 can take requests, and gets those that have waited for it.
+    fn publish(&mut self, responder: &Arc<Responder>) -> (mpsc::UnboundedReceiver<Job>, Arc<AtomicUsize>) {
+        self.unclaimed = false;
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let limit = Arc::new(AtomicUsize::new(STREAMS));
+        let rest = {
+            let pool = &mut *self.shared.pool.lock();
+            pool.connecting = false;
+            let taken = pool.waiting.len().min(STREAMS);
+            let load = Arc::new(AtomicUsize::new(taken));
+            for job in pool.waiting.drain(..taken) {
+                let _ = requests.send(job);
+            }
+            let (responder, limit) = (Arc::clone(responder), Arc::clone(&limit));
+            pool.multiplexed.push(Multiplexed { responder, requests, load, limit });
+            std::mem::take(&mut pool.waiting)
+        };
+        rest.into_iter().for_each(|job| self.shared.elsewhere(job));
+        (receiver, limit)
+    }
+}
+
+impl Drop for Opening {
+    /// No connection comes for those that wait for it.
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(text) = self.notice.take() {
+            self.shared.notify(Notice::Failed(text));
+        }
+        if !self.unclaimed {
+            return;
+        }
+        let waiting = {
+            let pool = &mut *self.shared.pool.lock();
+            pool.connecting = false;
+            std::mem::take(&mut pool.waiting)
+        };
+        waiting.into_iter().for_each(|job| job.settle(DeliveryState::Released));
+    }
+}
+
+// === impl Established ===
+
+impl Established {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), since: Instant::now(), useful: false }
+    }
+
+    /// Whether it was `asked` anything.
+    fn useful(mut self, asked: bool) -> Self {
+        self.useful = asked || self.since.elapsed() >= SHORT_LIFE;
+        self
+    }
+}
+
+impl Drop for Established {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.notify(Notice::Lost { useful: self.useful });
+    }
+}
+
+// === impl Load ===
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(load) = &self.0 {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
