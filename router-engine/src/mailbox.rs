@@ -20,6 +20,8 @@ struct Inner {
     effects: Vec<Effect>,
     ready: Vec<u64>,
     waker: Option<Waker>,
+    /// The port sleeps: while it is at work, nothing that is posted needs to wake it.
+    parked: bool,
     /// The mark of the last batch that was posted, and of the last that was taken.
     posted: u32,
     taken: u32,
@@ -33,13 +35,13 @@ impl Mailbox {
     pub fn post(&self, effect: Effect) -> Option<Waker> {
         let mut inner = self.inner.lock();
         inner.effects.push(effect);
-        inner.waker.take()
+        inner.wake()
     }
 
     /// Adds a batch of effects, draining it, and returns the waker to call once no lock is held. [`Self::taken`] tells
-    /// `mark` when they have been taken.
+    /// `mark` when they have been taken. A port that sleeps may go on with that unless it `wakes`.
     #[must_use = "wake the port after releasing locks"]
-    pub(crate) fn post_all(&self, effects: &mut Vec<Effect>, mark: u32) -> Option<Waker> {
+    pub(crate) fn post_all(&self, effects: &mut Vec<Effect>, mark: u32, wakes: bool) -> Option<Waker> {
         let mut inner = self.inner.lock();
         inner.posted = mark;
         if inner.effects.is_empty() {
@@ -47,7 +49,7 @@ impl Mailbox {
         } else {
             inner.effects.append(effects);
         }
-        inner.waker.take()
+        if wakes { inner.wake() } else { None }
     }
 
     /// The mark of the last batch that the port has taken.
@@ -60,7 +62,7 @@ impl Mailbox {
     pub fn ready(&self, key: u64) -> Option<Waker> {
         let mut inner = self.inner.lock();
         inner.ready.push(key);
-        inner.waker.take()
+        inner.wake()
     }
 
     /// Answers [`Effect::Weigh`]: how many octets are held for the peer.
@@ -74,10 +76,12 @@ impl Mailbox {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Moves everything out by swapping with the given empty vectors. Returns whether there was anything.
+    /// Moves everything out by swapping with the given empty vectors. Returns whether there was anything. Whoever has begun to
+    /// take goes on until it can [`Self::park`].
     pub fn take(&self, effects: &mut Vec<Effect>, ready: &mut Vec<u64>) -> bool {
         let mut inner = self.inner.lock();
         inner.taken = inner.posted;
+        inner.parked = false;
         if effects.is_empty() {
             std::mem::swap(&mut inner.effects, effects);
         } else {
@@ -112,9 +116,19 @@ impl Mailbox {
         if !(inner.effects.is_empty() && inner.ready.is_empty()) {
             return false;
         }
+        inner.parked = true;
         if !inner.waker.as_ref().is_some_and(|w| w.will_wake(waker)) {
             inner.waker = Some(waker.clone());
         }
         true
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// The waker of a port that sleeps, once.
+    fn wake(&mut self) -> Option<Waker> {
+        if std::mem::take(&mut self.parked) { self.waker.clone() } else { None }
     }
 }

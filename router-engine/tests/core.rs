@@ -113,6 +113,7 @@ impl<'a> Peer<'a> {
             annotations: Annotations::default(),
             priority: 4,
             state: None,
+            unattended: false,
         })));
         self.accepted.drain(..).next().map(|a| a.id)
     }

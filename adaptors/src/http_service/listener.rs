@@ -13,6 +13,7 @@ use crate::net::{Closing, Inherited};
 use crate::runtime::Io;
 use crate::service_socket::{Place, ServiceSocket};
 use crate::sockets::Accepted;
+use crate::tasks::Steady;
 use crate::tcp::{Label, Member, Service, Strategy};
 use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
@@ -205,7 +206,7 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, .. }: Accepted) {
     let mailbox = Arc::default();
     let Some(member) = shared.service.join(&mailbox) else { return };
     let seat = member.seat();
-    shared.service.owner().run(seat, run(Arc::clone(shared), stream, peer, mailbox, member));
+    shared.service.owner().run(seat, Steady::new(run(Arc::clone(shared), stream, peer, mailbox, member)));
 }
 
 /// The life of a client's connection. The membership ends after all else.

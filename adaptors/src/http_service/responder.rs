@@ -240,7 +240,9 @@ impl Serving {
     /// that.
     pub(super) fn answer(&self, reply_to: &str, message: Bytes, request: Taken, waits: bool) {
         let inner = &mut *self.responder.inner.lock();
-        let token = inner.endpoint.send(inner.into, Payload::One(message), Envelope::to(reply_to));
+        let envelope = Envelope::to(reply_to);
+        let envelope = if waits { envelope } else { envelope.unattended() };
+        let token = inner.endpoint.send(inner.into, Payload::One(message), envelope);
         if waits {
             inner.answers.insert(token, Outstanding::Sent(request));
         } else {

@@ -18,9 +18,11 @@
 
 pub(crate) mod blocking;
 mod owner;
+mod steady;
 
 pub(crate) use owner::{Member, Seat, Stage};
 pub use owner::{Owner, Phase};
+pub(crate) use steady::Steady;
 
 use parking_lot::Mutex;
 use router_engine::log;

@@ -98,6 +98,7 @@ impl Peer {
             annotations: Default::default(),
             priority: 4,
             state: None,
+            unattended: false,
         })));
         self.effects().into_iter().find_map(|e| if let Effect::UpdateIn { state, .. } = e { state } else { None })
     }
@@ -258,6 +259,7 @@ fn the_client_sends_one_request_after_the_other() {
         annotations: Default::default(),
         priority: 4,
         state: None,
+        unattended: false,
     })));
     assert_eq!(pushes(peer.effects()).len(), 1, "the reply makes room for the next");
 }

@@ -132,6 +132,8 @@ pub struct Deliver {
     pub priority: u8,
     /// State carried on the transfer.
     pub state: Option<DeliveryState>,
+    /// Nobody waits to hear that it was accepted: that is told with whatever wakes the port next.
+    pub unattended: bool,
 }
 
 /// One thing that happened at a port. Applied in order.

@@ -365,6 +365,7 @@ impl Core {
             moved_from: None,
             credit_withheld: 0,
             credit_due: 0,
+            credit_queued: false,
             draining: false,
             peer_credit: 0,
             zero_credit_since: Some(self.now),

@@ -1,6 +1,7 @@
 //! Credit of incoming links (spec `amqp-endpoint.md` section 10).
 
 use super::Core;
+use super::connection::PeerKind;
 use super::deliveries::IncomingDelivery;
 use super::effect::Effect;
 use super::ids::LinkId;
@@ -27,18 +28,21 @@ impl Core {
         }
     }
 
-    /// Adds credit, to be granted at the end of the batch.
+    /// Adds credit, to be granted at the end of the batch. Another router has plenty: it gets more once it has used some of
+    /// it, as a frame for every message would cost as much as the message.
     pub(super) fn give_credit(&mut self, slot: Slot<Link>, credit: u32) {
         let link = &mut self.links[slot];
-        if link.credit_due == 0 {
+        link.credit_due += credit;
+        if !link.credit_queued && !link.has_plenty() {
+            link.credit_queued = true;
             self.due.links.push(slot);
         }
-        link.credit_due += credit;
     }
 
     pub(super) fn flush_credit(&mut self) {
         while let Some(slot) = self.due.links.pop() {
             let Some(link) = self.links.get_mut(slot) else { continue };
+            link.credit_queued = false;
             let credit = std::mem::take(&mut link.credit_due);
             let winds_down = self.withdrawal == Withdrawal::WindingDown;
             if link.retiring || winds_down && self.conns[link.conn].is_of_client() {
@@ -50,7 +54,13 @@ impl Core {
                 self.figures.totals.links_blocked -= u32::from(std::mem::take(&mut link.blocked));
                 link.draining = false;
                 let (conn, link) = (link.conn, link.id);
-                self.stage(conn, Effect::Credit { link, credit, drain: false });
+                let grant = Effect::Credit { link, credit, drain: false };
+                // Tasks of this process send without waiting for credit.
+                if self.conns[conn].params.kind == PeerKind::Amqp {
+                    self.stage(conn, grant);
+                } else {
+                    self.stage_quietly(conn, grant);
+                }
             }
         }
     }

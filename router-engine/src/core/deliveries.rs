@@ -36,6 +36,8 @@ pub(crate) struct IncomingDelivery {
     pub(crate) state: Option<DeliveryState>,
     /// A credit is owed to the link when the delivery is settled.
     pub(crate) credit_at_settlement: bool,
+    /// Nobody waits to hear that it was accepted.
+    pub(crate) unattended: bool,
     pub(crate) resend: Option<Box<Resend>>,
 }
 

@@ -72,6 +72,7 @@ impl Core {
             role,
             mailbox: Arc::clone(&mailbox),
             staged: Vec::new(),
+            wakes: false,
             peer: None,
             links: Vec::new(),
             opened_at: self.now,

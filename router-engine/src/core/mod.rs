@@ -425,6 +425,14 @@ impl Core {
 
     /// Stages an effect for the port of a connection.
     fn stage(&mut self, conn: Slot<Conn>, effect: Effect) {
+        self.stage_quietly(conn, effect);
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.wakes = true;
+        }
+    }
+
+    /// As [`Self::stage`], but the port need not wake for that. Bounded by what the port has done before.
+    fn stage_quietly(&mut self, conn: Slot<Conn>, effect: Effect) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         if c.staged.is_empty() {
             self.due.conns.push(conn);
@@ -440,7 +448,7 @@ impl Core {
         let mark = self.outgoing.last_number();
         while let Some(slot) = self.due.conns.pop() {
             if let Some(conn) = self.conns.get_mut(slot) {
-                self.due.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark));
+                self.due.wakers.extend(conn.mailbox.post_all(&mut conn.staged, mark, std::mem::take(&mut conn.wakes)));
             }
         }
     }

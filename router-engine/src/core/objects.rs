@@ -35,6 +35,8 @@ pub(crate) struct Conn {
     pub(crate) mailbox: Arc<Mailbox>,
     /// Effects of the running batch, posted to the mailbox at its end.
     pub(crate) staged: Vec<Effect>,
+    /// The port is to be woken for them.
+    pub(crate) wakes: bool,
     pub(crate) peer: Option<PeerOpen>,
     pub(crate) links: Vec<Slot<Link>>,
     pub(crate) opened_at: Instant,
@@ -165,8 +167,10 @@ pub(crate) struct Link {
     pub(crate) moved_from: Option<LinkId>,
     /// Credit to grant when the address gets a path.
     pub(crate) credit_withheld: u32,
-    /// Credit to grant at the end of the batch.
+    /// Credit to grant at the end of the batch, or later where the peer has plenty.
     pub(crate) credit_due: u32,
+    /// It is granted at the end of the batch.
+    pub(crate) credit_queued: bool,
     pub(crate) draining: bool,
     /// Credit as known from the peer's flow (outgoing), or that the peer was given and has not used (incoming).
     pub(crate) peer_credit: u32,
@@ -382,6 +386,13 @@ impl Link {
                 (self.undelivered + waiting, others - waiting)
             }
         }
+    }
+
+    /// Whether the sender on the link, another router, has so much credit that it does not miss more.
+    pub(crate) fn has_plenty(&self) -> bool {
+        matches!(self.kind, LinkKind::Data(_))
+            && self.direction == Direction::In
+            && u64::from(self.peer_credit) * 4 > u64::from(self.capacity) * 3
     }
 
     /// The sender on the link has used credit, or given it up.

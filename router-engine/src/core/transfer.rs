@@ -22,7 +22,7 @@ impl Core {
             self.on_service_message(conn, link, service, deliver);
             return;
         }
-        let Deliver { token, settled, payload, to, mut annotations, priority, state, .. } = deliver;
+        let Deliver { token, settled, payload, to, mut annotations, priority, state, unattended, .. } = deliver;
         let l = &mut self.links[link];
         l.counters.deliveries += 1;
         l.counters.presettled += u64::from(settled);
@@ -62,6 +62,7 @@ impl Core {
                 undecided: 0,
                 state: None,
                 credit_at_settlement: !early_credit,
+                unattended,
                 resend: None,
             });
             let l = &mut self.links[link];
@@ -196,7 +197,9 @@ impl Core {
         if !(presettled && complete) {
             let (conn, id) = (self.links[link].conn, self.links[link].id);
             let state = outcome.clone();
-            self.stage(conn, Effect::UpdateIn { link: id, token, state, settled: true, discard: true });
+            let awaited = !(delivery.unattended && complete && state == Some(DeliveryState::Accepted));
+            let update = Effect::UpdateIn { link: id, token, state, settled: true, discard: true };
+            if awaited { self.stage(conn, update) } else { self.stage_quietly(conn, update) }
         }
         self.count_incoming(slot, outcome.as_ref());
         if owed {

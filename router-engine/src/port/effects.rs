@@ -117,7 +117,7 @@ impl AmqpPort {
         None
     }
 
-    fn attach(&mut self, attach: AttachOut) {
+    pub(super) fn attach(&mut self, attach: AttachOut) {
         let AttachOut { link: id, name, direction, source, target, session: class, anonymous, .. } = attach;
         let ends = self.ends(Some(&source), Some(&target));
         let attached = self.session_for(class).and_then(|(session, owned)| {
@@ -182,7 +182,7 @@ impl AmqpPort {
     }
 
     /// The session for a link of a class, and whether it is the link's own.
-    fn session_for(&mut self, class: SessionClass) -> Option<(SessionKey, bool)> {
+    pub(super) fn session_for(&mut self, class: SessionClass) -> Option<(SessionKey, bool)> {
         if class == SessionClass::Streaming
             && let Some(session) = self.engine.begin_session()
         {
@@ -196,8 +196,24 @@ impl AmqpPort {
                 self.classes.push((class, session));
                 Some((session, false))
             }
-            // No channel is left: share with anybody.
-            None => self.classes.first().map(|(_, session)| (*session, false)),
+            // No channel is left.
+            None => self.shared_session(class).map(|session| (session, false)),
         }
+    }
+
+    /// A session for a link of a class that gets none. Streams stall each other, but nothing else; and nothing stalls what
+    /// routers tell each other, as long as there is anything else.
+    pub(super) fn shared_session(&mut self, class: SessionClass) -> Option<SessionKey> {
+        if class == SessionClass::Streaming {
+            for idx in self.links.indices() {
+                let Some(link) = self.links.get_mut(idx) else { continue };
+                if std::mem::take(&mut link.owns_session) {
+                    self.classes.push((class, link.session));
+                    return Some(link.session);
+                }
+            }
+        }
+        let other = self.classes.iter().find(|(class, _)| *class != SessionClass::Control);
+        other.or(self.classes.first()).map(|(_, session)| *session)
     }
 }

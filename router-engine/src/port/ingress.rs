@@ -254,6 +254,7 @@ impl AmqpPort {
             annotations,
             priority,
             state,
+            unattended: false,
         })));
     }
 

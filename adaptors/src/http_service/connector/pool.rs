@@ -9,6 +9,7 @@ use crate::http_service::serve::Job;
 use crate::http_service::server::{run_http1, run_http2};
 use crate::http_service::{HttpConnectorParams, HttpVersion, setup};
 use crate::net::{self, KeepAlive};
+use crate::tasks::Steady;
 use crate::tcp::Member;
 use crate::transport::Transport;
 use amqp_core::performative::DeliveryState;
@@ -186,7 +187,8 @@ impl Shared {
         };
         let seat = member.seat();
         let shared = Arc::clone(self);
-        self.service.owner().run(seat, async move { shared.run_connection(mailbox, member, job, opening).await });
+        let work = async move { shared.run_connection(mailbox, member, job, opening).await };
+        self.service.owner().run(seat, Steady::new(work));
     }
 
     /// The life of a connection to the server.

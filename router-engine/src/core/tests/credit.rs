@@ -1,12 +1,16 @@
 //! Credit of senders.
 
+use super::super::action::Direction;
 use super::super::effect::Effect;
 use super::super::ids::LinkId;
+use super::super::objects::LinkKind;
 use super::world::{Peer, router, stream};
 use crate::annotations::Annotations;
 use crate::core::Router;
+use crate::stream::Payload;
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
+use bytes::Bytes;
 
 /// Credit that a peer was granted on a link since the last look.
 fn granted(peer: &Peer<'_>, on: LinkId) -> u32 {
@@ -85,4 +89,30 @@ fn a_stream_of_a_client_brings_its_credit_back_at_its_end_however_long_it_lasts(
     assert_eq!(granted(&tx, link), 0);
     rx.answer(&push, DeliveryState::Accepted, true);
     assert_eq!(granted(&tx, link), 1);
+}
+
+#[test]
+fn a_router_gets_more_credit_once_it_has_used_some() {
+    let router = router();
+    let (mut b, mut rx) = (Peer::neighbour(&router, "far"), Peer::new(&router));
+    rx.receiver("q");
+    let links = b.links();
+    let (link, has) = router.with(|core| {
+        let mut links = links.iter().filter_map(|&id| core.links.find(id)).map(|slot| &core.links[slot]);
+        let data = links.find(|link| matches!(link.kind, LinkKind::Data(_)) && link.direction == Direction::In);
+        data.map(|link| (link.id, link.peer_credit)).expect("a link for messages")
+    });
+    assert!(has > 8, "{has}");
+    granted(&b, link);
+    let mut send = |b: &mut Peer<'_>| {
+        b.deliver(link, Some("q"), Payload::One(Bytes::from_static(b"m")), Annotations::default(), false);
+        let push = rx.push();
+        rx.answer(&push, DeliveryState::Accepted, true);
+        granted(b, link)
+    };
+    let quarter = has.div_ceil(4);
+    for _ in 1..quarter {
+        assert_eq!(send(&mut b), 0, "it has plenty");
+    }
+    assert_eq!(send(&mut b), quarter, "all at once");
 }

@@ -319,6 +319,7 @@ impl<'a> Peer<'a> {
             annotations,
             priority: 4,
             state: None,
+            unattended: false,
         })));
         self.accepted.drain(..).next().map(|a| a.id)
     }

@@ -14,7 +14,8 @@ pub enum Event {
     Oversized(Delivery, Excess),
     /// A stream that was named so has data, room, or its end.
     Ready(u64),
-    /// A sender has more credit, or none because it was asked to give it up.
+    /// A sender has more credit, or none because it was asked to give it up. More of it wakes nobody: it comes with what else
+    /// there is.
     Credit {
         /// The sender.
         link: LinkId,

@@ -21,6 +21,8 @@ pub struct Envelope {
     pub priority: u8,
     /// Annotation flags, see [`flags`].
     pub flags: u32,
+    /// Nobody waits to hear that it was accepted.
+    pub unattended: bool,
 }
 
 /// A stream on its way into the core. Dropped before its end, it is aborted.
@@ -40,7 +42,7 @@ pub struct SendStream {
 
 impl Default for Envelope {
     fn default() -> Self {
-        Self { to: None, settled: false, priority: DEFAULT_PRIORITY, flags: 0 }
+        Self { to: None, settled: false, priority: DEFAULT_PRIORITY, flags: 0, unattended: false }
     }
 }
 
@@ -75,12 +77,20 @@ impl Envelope {
         Self { flags: self.flags | flags::RESEND_RELEASED, ..self }
     }
 
+    /// Nobody waits to hear that it was accepted: [`super::Event::Update`] tells that with whatever comes next.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        Self { unattended: true, ..self }
+    }
+
     /// What tells the core of the message. The answers to it name `token`.
     #[must_use]
     pub fn deliver(self, link: LinkId, token: InToken, payload: Payload) -> Action {
-        let Self { to, settled, priority, flags } = self;
+        let Self { to, settled, priority, flags, unattended } = self;
         let annotations = Annotations { flags, ..Annotations::default() };
-        Action::Deliver(Box::new(Deliver { link, token, settled, payload, to, annotations, priority, state: None }))
+        let state = None;
+        let deliver = Deliver { link, token, settled, payload, to, annotations, priority, state, unattended };
+        Action::Deliver(Box::new(deliver))
     }
 }
 

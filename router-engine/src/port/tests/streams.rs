@@ -3,8 +3,11 @@
 use super::super::annotate::AnnotationEncoder;
 use super::super::*;
 use super::world::{World, message, params};
+use crate::LinkId;
 use crate::annotations::{Annotations, flags};
+use crate::core::action::Direction;
 use crate::core::connection::ConnectionRole;
+use crate::core::effect::{AttachOut, CutThrough, SessionClass};
 use crate::port::local::{self, Attach, Endpoint, Envelope, Identity};
 use crate::stream::{Finish, Payload, Pull, Stream, StreamLimits};
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
@@ -629,4 +632,40 @@ fn only_those_who_have_agreed_are_told_of_a_bare_end() {
             assert!(before.iter().all(|(more, state)| *more && state.is_none()), "{before:?}");
         }
     }
+}
+
+#[test]
+fn streams_that_get_no_session_share_one_of_a_stream() {
+    let mut world = World::new();
+    let at = world.join(params(ConnectionRole::InterRouter));
+    // Four sessions.
+    let open = Open { container_id: "narrow".into(), channel_max: Some(3), ..Open::default() };
+    world.at(at).engine.open(open);
+    world.run();
+    let port = &mut world.at(at).port;
+    let control = port.session_for(SessionClass::Control).expect("the first").0;
+    let mut session = |number: u32| {
+        port.attach(AttachOut {
+            link: LinkId::made_up(1000 + number),
+            name: format!("stream {number}"),
+            direction: Direction::Out,
+            source: Box::default(),
+            target: Box::default(),
+            session: SessionClass::Streaming,
+            anonymous: false,
+            cut_through: CutThrough::default(),
+            priority: 4,
+            gauge: None,
+        });
+        let idx = port.links.indices().into_iter().max().expect("attached");
+        let link = port.links.get(idx).expect("attached");
+        (link.session, link.owns_session)
+    };
+    let sessions: Vec<_> = (0..8).map(&mut session).collect();
+    assert!(sessions.iter().all(|(session, _)| *session != control), "{sessions:?}");
+    let own = sessions.iter().filter(|(_, owned)| *owned).count();
+    assert!((1..=3).contains(&own), "{sessions:?}");
+    let shared: Vec<_> = sessions.iter().filter(|(_, owned)| !*owned).map(|(session, _)| session).collect();
+    assert!(shared.windows(2).all(|pair| pair[0] == pair[1]) && shared.len() >= 5, "{sessions:?}");
+    assert_eq!(port.shared_session(SessionClass::AutoLink), Some(*shared[0]));
 }

@@ -143,3 +143,35 @@ fn a_parked_endpoint_is_woken_once() {
     }
     assert!(rx.poll_event(&mut cx).is_pending());
 }
+
+#[test]
+fn who_does_not_wait_for_acceptance_is_told_with_what_comes_next() {
+    let router = router();
+    let mut tx = Endpoint::join(&router, Identity::internal("part", CAPACITY), Default::default(), NOW);
+    let to = attach(&mut tx, Attach::sender("to", "q")).link;
+    let (mut rx, _) = linked(&router, Attach::receiver("of", "q"));
+    events(&mut tx);
+    let alarm = Arc::new(Alarm::default());
+    let waker = Waker::from(Arc::clone(&alarm));
+    let mut cx = Context::from_waker(&waker);
+    let mut settle = |tx: &mut Endpoint, envelope: Envelope, outcome| {
+        assert!(tx.poll_event(&mut cx).is_pending());
+        let token = tx.send(to, message("m"), envelope);
+        tx.submit(NOW);
+        let got = delivery(&mut rx);
+        rx.settle(got, outcome);
+        rx.submit(NOW);
+        token
+    };
+    let woken = || alarm.0.load(Ordering::Relaxed);
+    let quiet = settle(&mut tx, Envelope::default().unattended(), DeliveryState::Accepted);
+    assert_eq!(woken(), 0);
+    let told = events(&mut tx);
+    assert!(matches!(told[..], [Event::Update { token, settled: true, .. }, Event::Credit { .. }] if token == quiet));
+    settle(&mut tx, Envelope::default(), DeliveryState::Accepted);
+    assert_eq!(woken(), 1, "who waits is woken");
+    events(&mut tx);
+    settle(&mut tx, Envelope::default().unattended(), DeliveryState::Released);
+    assert_eq!(woken(), 2, "of anything else too");
+    assert_eq!(outcomes(&mut tx), [DeliveryState::Released]);
+}
