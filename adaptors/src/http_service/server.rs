@@ -6,7 +6,7 @@ use super::io::ServiceIo;
 use super::message::{Address, answer_head};
 use super::nursery::Jobs;
 use super::record::ServerRecord;
-use super::responder::{Responder, Serving};
+use super::responder::{Progress, Responder, Serving};
 use super::serve::{Asked, Job, Read, RequestBody};
 use super::tally::{Answered, Outcome, UnderWay};
 use super::tunnel::Tunnel;
@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -42,6 +42,9 @@ const IDLE_LIMIT: Duration = Duration::from_secs(60);
 /// How often a server of HTTP/2 is asked whether it is there, while it has requests; and how long it may take.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a server of HTTP/1 that has answered may read nothing of what is left of the request.
+const LINGER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long what was begun on a connection of HTTP/2 may take to end once that has ended.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -72,6 +75,8 @@ struct Upgrade {
     asked: Asked,
     response: Response<Incoming>,
     incoming: MessageBody,
+    /// What the reader of `incoming` is told through.
+    serving: Arc<Serving>,
 }
 
 /// What is to be known of the connection that a request goes by.
@@ -92,11 +97,11 @@ struct Begun {
 
 /// What drives a connection of HTTP/1, and the work on it.
 struct Driver {
+    /// None once it has ended.
     conn: Option<Pin<Box<Conn1>>>,
-    /// What is left of the connection when it has ended.
+    /// What is left of it then.
     rest: Option<http1::Parts<ServiceIo>>,
     responder: Arc<Responder>,
-    ended: bool,
 }
 
 /// The connection, or its owner, is to end.
@@ -126,7 +131,7 @@ pub(super) async fn run_http1(
         first.into_iter().for_each(|job| shared.again(job));
         return false;
     };
-    let mut driver = Driver { conn: Some(Box::pin(conn)), rest: None, responder: Arc::clone(&responder), ended: false };
+    let mut driver = Driver { conn: Some(Box::pin(conn)), rest: None, responder: Arc::clone(&responder) };
     let mut next = first;
     let (mut reused, mut useful) = (false, false);
     loop {
@@ -150,12 +155,13 @@ pub(super) async fn run_http1(
             break;
         }
         useful = true;
+        let progress = Arc::clone(&job.progress);
         let done = match driver.drive(carry_out(shared, &responder, job, &mut sender, Reach { local, reused })).await {
             Ok(done) => done,
             Err(Closed) => return useful,
         };
         match done {
-            Done::Kept if driver.until_ready(&mut sender).await => reused = true,
+            Done::Kept if driver.until_ready(shared, &mut sender, &progress).await => reused = true,
             Done::Kept => break,
             Done::Stale(job) => {
                 shared.afresh(*job);
@@ -195,20 +201,20 @@ async fn idle(shared: &Arc<Shared>, driver: &mut Driver) -> Option<Job> {
                 }
             })
             .await;
-        shared.withdraw_offer(number);
         if let Ok(Some(job)) = waited {
             return Some(job);
         }
+        shared.withdraw_offer(number);
         receiver.close();
         // It may have come in the meantime.
         if let Ok(job) = receiver.try_recv() {
-            if driver.ended || waited.is_err() {
-                shared.elsewhere(job);
-                return None;
+            if waited.is_ok() {
+                return Some(job);
             }
-            return Some(job);
+            shared.elsewhere(job);
+            return None;
         }
-        if waited.is_err() || driver.ended || !shared.is_last() {
+        if waited.is_err() || !shared.is_last() {
             return None;
         }
     }
@@ -220,52 +226,75 @@ impl Driver {
     /// Does work while the connection is served. A connection that ends leaves the work to find that out.
     async fn drive<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Closed> {
         let mut work = pin!(work);
-        poll_fn(|cx| {
-            if self.responder.poll_events(cx).is_ready() {
-                return Poll::Ready(Err(Closed));
-            }
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            let ended_before = self.ended;
-            self.poll_conn(cx);
-            if self.ended && !ended_before {
-                // Whatever waits for the connection alone is woken by it.
-                cx.waker().wake_by_ref();
-            }
-            work.as_mut().poll(cx).map(Ok)
-        })
-        .await
+        poll_fn(|cx| self.poll_work(cx, work.as_mut())).await
     }
 
     /// As [`Self::drive`], for work that is of no use once the connection has ended.
     async fn drive_while_open<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Closed> {
         let mut work = pin!(work);
-        poll_fn(|cx| {
-            if self.responder.poll_events(cx).is_ready() {
-                return Poll::Ready(Err(Closed));
-            }
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_conn(cx);
-            if self.ended { Poll::Ready(Err(Closed)) } else { work.as_mut().poll(cx).map(Ok) }
+        poll_fn(|cx| match self.poll_work(cx, work.as_mut()) {
+            Poll::Pending if self.has_ended() => Poll::Ready(Err(Closed)),
+            polled => polled,
         })
         .await
     }
 
-    /// Waits until the connection can take another request. False when it has ended.
-    async fn until_ready(&mut self, sender: &mut http1::SendRequest<RequestBody>) -> bool {
-        matches!(self.drive_while_open(poll_fn(|cx| sender.poll_ready(cx))).await, Ok(Ok(())))
+    fn poll_work<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Poll<Result<T, Closed>> {
+        if self.responder.poll_events(cx).is_ready() {
+            return Poll::Ready(Err(Closed));
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        if !self.has_ended() && self.poll_conn(cx).is_ready() {
+            // Whatever waits for the connection alone is woken by it.
+            cx.waker().wake_by_ref();
+        }
+        work.poll(cx).map(Ok)
     }
 
-    fn poll_conn(&mut self, cx: &mut Context<'_>) {
-        let Some(conn) = &mut self.conn else { return };
-        if conn.poll_without_shutdown(cx).is_ready() {
-            self.ended = true;
-            // A request that was handed over just as the connection ended would wait for as long as that lives.
-            self.rest = self.conn.take().map(|conn| Pin::into_inner(conn).into_parts());
-        }
+    /// Waits until the connection can take another request. False when it never will: it has ended, no more requests come, or
+    /// the server leaves the rest of the last one, which it has answered, unread.
+    async fn until_ready(
+        &mut self,
+        shared: &Shared,
+        sender: &mut http1::SendRequest<RequestBody>,
+        last: &Progress,
+    ) -> bool {
+        let ready = self.drive_while_open(async {
+            let mut ready = pin!(poll_fn(|cx| sender.poll_ready(cx)));
+            let mut draining = pin!(shared.draining());
+            loop {
+                let sent = last.sent();
+                tokio::select! {
+                    biased;
+                    ready = &mut ready => return ready.is_ok(),
+                    () = &mut draining => return false,
+                    () = sleep(LINGER_LIMIT) => {
+                        if last.sent() == sent {
+                            return false;
+                        }
+                    }
+                }
+            }
+        });
+        matches!(ready.await, Ok(true))
+    }
+
+    fn poll_conn(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        let Some(conn) = &mut self.conn else { return Poll::Ready(Ok(())) };
+        let ended = ready!(conn.poll_without_shutdown(cx));
+        // A request that was handed over just as the connection ended would wait for as long as that lives.
+        self.rest = self.conn.take().map(|conn| Pin::into_inner(conn).into_parts());
+        Poll::Ready(ended)
+    }
+
+    const fn has_ended(&self) -> bool {
+        self.conn.is_none()
     }
 
     fn into_parts(self) -> Option<http1::Parts<ServiceIo>> {
@@ -274,11 +303,7 @@ impl Driver {
 
     /// Whether the server has closed the connection meanwhile.
     async fn is_over(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.poll_conn(cx);
-            Poll::Ready(self.ended)
-        })
-        .await
+        poll_fn(|cx| Poll::Ready(self.poll_conn(cx).is_ready())).await
     }
 }
 
@@ -330,7 +355,7 @@ async fn carry_out(
     let granted = response.status() == StatusCode::SWITCHING_PROTOCOLS
         || (asked.method == Method::CONNECT && response.status().is_success());
     if let Some(incoming) = incoming.take_if(|_| granted) {
-        return Done::Tunnel(Box::new(Upgrade { job, asked, response, incoming }));
+        return Done::Tunnel(Box::new(Upgrade { job, asked, response, incoming, serving }));
     }
     if granted {
         // Nobody has asked for it.
@@ -340,14 +365,22 @@ async fn carry_out(
     if shared.target().answer(response, &asked, &serving, job.request, begun).await { Done::Kept } else { Done::Spent }
 }
 
-/// Reads the head of a request. Otherwise how that is to be settled.
+/// Reads the head of a request that somebody still waits for. Otherwise how that is to be settled.
 async fn begin(
     shared: &Arc<Shared>,
     job: &mut Job,
     serving: &Serving,
     local: Option<SocketAddr>,
 ) -> Result<Begun, DeliveryState> {
-    let (outcome, error) = match job.read(serving).await {
+    let read = tokio::select! {
+        biased;
+        () = poll_fn(|cx| serving.progress().poll_cancelled(cx)) => {
+            shared.target().tally.failed(Outcome::Cancelled);
+            return Err(DeliveryState::failed());
+        }
+        read = job.read(serving) => read,
+    };
+    let (outcome, error) = match read {
         Ok(read) => {
             let asked = Asked::of(&read.request);
             let annotations = job.request.delivery.annotations();
@@ -459,11 +492,15 @@ fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
 
 /// Copies between a server that has agreed to another protocol and its client.
 async fn tunnel(shared: &Arc<Shared>, mut driver: Driver, upgrade: Upgrade) {
-    let Upgrade { job, asked, response, incoming } = upgrade;
+    let Upgrade { job, asked, response, incoming, serving } = upgrade;
     // It ends as soon as what comes before the other protocol is done.
-    if let Some(conn) = &mut driver.conn
-        && poll_fn(|cx| conn.poll_without_shutdown(cx)).await.is_err()
-    {
+    let ended = poll_fn(|cx| {
+        if driver.responder.poll_events(cx).is_ready() || serving.progress().poll_cancelled(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        driver.poll_conn(cx).map(Some)
+    });
+    if !matches!(ended.await, Some(Ok(()))) {
         return job.settle(DeliveryState::failed());
     }
     let responder = Arc::clone(&driver.responder);
@@ -478,7 +515,6 @@ async fn tunnel(shared: &Arc<Shared>, mut driver: Driver, upgrade: Upgrade) {
         headers.insert(header::UPGRADE, protocol);
     }
     let head = answer_head(asked.dialect, &address, response.status(), &asked.path, &headers, 0);
-    let serving = responder.serve(&job.progress);
     let stream = serving.begin_answer(reply_to, head.freeze());
     let copying = Tunnel {
         io: &mut io,

@@ -3,6 +3,7 @@
 mod cases;
 mod multiplexed;
 mod server;
+mod servers;
 
 use super::{Aggregation, HttpConnector, HttpConnectorParams, HttpListener, HttpListenerParams, HttpVersion};
 use crate::tcp::tests::{eventually, free_port, io};
