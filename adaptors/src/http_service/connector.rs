@@ -46,7 +46,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub(super) use dispatcher::Registration;
-pub(super) use pool::{Load, STREAMS};
+pub(super) use pool::{Established, Lane, Load, Opening, STREAMS};
 
 /// Configuration of an httpConnector.
 #[derive(Debug, Clone, Default)]
@@ -96,9 +96,9 @@ pub(super) struct Shared {
     tls: Mutex<Option<TlsClient>>,
     target: Target,
     pool: Mutex<Pool>,
-    /// Connections that are established.
+    /// Connections that are established and take requests.
     open: AtomicUsize,
-    /// The same, and those that are being opened.
+    /// Connections that are established or being opened.
     connections: AtomicUsize,
     notices: mpsc::UnboundedSender<Notice>,
     cancels: Mutex<HashMap<OutId, Arc<Progress>>>,

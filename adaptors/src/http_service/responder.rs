@@ -226,7 +226,7 @@ impl Serving {
         &self.progress
     }
 
-    /// Takes a place until it is gone.
+    /// Holds a place until it is gone itself.
     pub(super) fn hold(&self, load: Load) {
         let _ = self.load.set(load);
     }

@@ -1,10 +1,10 @@
 //! One connection to a server: requests are carried out there, one after the other (HTTP/1) or side by side (HTTP/2).
 
 use super::body::MessageBody;
-use super::connector::{STREAMS, Shared};
+use super::connector::{Established, Lane, Load, Opening, STREAMS, Shared};
 use super::io::ServiceIo;
 use super::message::{Address, answer_head};
-use super::nursery::Jobs;
+use super::nursery::{Jobs, Nursery};
 use super::record::ServerRecord;
 use super::responder::{Progress, Responder, Serving};
 use super::serve::{Asked, Job, Read, RequestBody};
@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Octets in the head of an answer.
 const HEAD_MAX: usize = 64 * 1024;
@@ -45,6 +45,13 @@ const PING_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long a server of HTTP/1 that has answered may read nothing of what is left of the request.
 const LINGER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a server of HTTP/2 may take to tell how many requests it takes side by side. It is to say so first of all
+/// (RFC 9113 3.4); one that says nothing is taken for one that has no limit.
+const SETTINGS_LIMIT: Duration = Duration::from_secs(2);
+
+/// What hyper has for that number before the server has told, which fits in 32 bits.
+const UNTOLD: usize = usize::MAX - 1;
 
 /// How long what was begun on a connection of HTTP/2 may take to end once that has ended.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -110,13 +117,13 @@ struct Closed;
 // === HTTP/1 ===
 
 /// Carries requests out over a connection of HTTP/1, the first of which may be there, until it ends.
-/// Returns whether there was any.
 pub(super) async fn run_http1(
     shared: &Arc<Shared>,
     io: ServiceIo,
-    responder: Arc<Responder>,
+    responder: &Arc<Responder>,
     first: Option<Job>,
-) -> bool {
+    established: &mut Established,
+) {
     let local = io.local();
     let handshake = http1::Builder::new()
         .max_buf_size(HEAD_MAX)
@@ -128,12 +135,11 @@ pub(super) async fn run_http1(
         .handshake::<_, RequestBody>(io)
         .await;
     let Ok((mut sender, conn)) = handshake else {
-        first.into_iter().for_each(|job| shared.again(job));
-        return false;
+        return first.into_iter().for_each(|job| shared.again(job));
     };
-    let mut driver = Driver { conn: Some(Box::pin(conn)), rest: None, responder: Arc::clone(&responder) };
+    let mut driver = Driver { conn: Some(Box::pin(conn)), rest: None, responder: Arc::clone(responder) };
     let mut next = first;
-    let (mut reused, mut useful) = (false, false);
+    let mut reused = false;
     loop {
         let job = match next.take() {
             Some(job) => job,
@@ -154,36 +160,34 @@ pub(super) async fn run_http1(
             }
             break;
         }
-        useful = true;
+        established.note_asked();
         let progress = Arc::clone(&job.progress);
-        let done = match driver.drive(carry_out(shared, &responder, job, &mut sender, Reach { local, reused })).await {
+        let done = match driver.drive(carry_out(shared, responder, job, &mut sender, Reach { local, reused })).await {
             Ok(done) => done,
-            Err(Closed) => return useful,
+            Err(Closed) => return,
         };
         match done {
             Done::Kept if driver.until_ready(shared, &mut sender, &progress).await => reused = true,
             Done::Kept => break,
-            Done::Stale(job) => {
-                shared.afresh(*job);
-                return useful;
-            }
+            Done::Stale(job) => return shared.afresh(*job),
             // Whatever is still under way there is given up.
-            Done::Spent => return useful,
+            Done::Spent => return,
             Done::Unsent(job) => {
                 shared.again(*job);
                 break;
             }
             Done::Tunnel(upgrade) => {
                 drop(sender);
-                tunnel(shared, driver, *upgrade).await;
-                return useful;
+                established.retire();
+                return tunnel(shared, driver, *upgrade).await;
             }
         }
-    } // TLS of some servers waits for its end to be acknowledged.
+    }
+    established.retire();
+    // TLS of some servers waits for its end to be acknowledged.
     if let Some(parts) = driver.into_parts() {
         parts.io.finish().await;
     }
-    useful
 }
 
 /// Waits for a request. None when the connection ends, or was idle for long and others are there.
@@ -544,93 +548,152 @@ async fn tunnel(shared: &Arc<Shared>, mut driver: Driver, upgrade: Upgrade) {
 pub(super) async fn run_http2(
     shared: &Arc<Shared>,
     io: ServiceIo,
-    responder: Arc<Responder>,
-    mut requests: mpsc::UnboundedReceiver<Job>,
-    limit: &AtomicUsize,
-) -> bool {
-    let mut jobs = Jobs::default();
+    responder: &Arc<Responder>,
+    opening: &mut Opening,
+    established: &mut Established,
+) {
+    let jobs = Jobs::default();
     let local = io.local();
+    let (lane, mut requests) = opening.publish();
     let handshake = http2::Builder::new(jobs.nursery())
         .timer(TokioTimer)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_max_send_streams(UNTOLD)
         .max_header_list_size(HEAD_MAX as u32)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_LIMIT)
         .handshake::<_, RequestBody>(io)
         .await;
-    let Ok((sender, conn)) = handshake else {
-        shared.unpublish(&responder);
-        give_back(shared, &mut requests);
-        return false;
-    };
-    let mut conn = Box::pin(conn);
-    let mut draining = pin!(shared.draining());
-    let mut idle = pin!(sleep_until(Instant::now() + IDLE_LIMIT));
-    let under_way = Arc::<AtomicUsize>::default();
-    let mut useful = false;
-    let stopped = poll_fn(|cx| {
-        if responder.poll_events(cx).is_ready() {
-            return Poll::Ready(true);
+    let mut ended = None;
+    if let Ok((sender, conn)) = handshake {
+        let under_way = Arc::default();
+        let mut connection = Multiplexed { shared, responder, jobs, sender, conn, under_way, local };
+        if connection.run(&lane, &mut requests, opening, established).await == End::Orderly {
+            ended = Some(connection);
         }
-        let drains = draining.as_mut().poll(cx).is_ready();
-        while let Poll::Ready(Some(job)) = requests.poll_recv(cx) {
-            let (shared, responder, sender) = (Arc::clone(shared), Arc::clone(&responder), sender.clone());
-            let counted = Counted::new(&under_way);
-            useful = true;
-            jobs.nursery().spawn(async move {
-                carry_out_http2(&shared, &responder, job, sender, local).await;
-                drop(counted);
-            });
-        }
-        let mut ended = false;
+    }
+    shared.unpublish(&lane);
+    opening.abandon();
+    give_back(shared, &mut requests);
+    established.retire();
+    if let Some(connection) = ended {
+        connection.finish().await;
+    }
+}
+
+/// A connection of HTTP/2, and the work on it.
+struct Multiplexed<'a> {
+    shared: &'a Arc<Shared>,
+    responder: &'a Arc<Responder>,
+    jobs: Jobs,
+    sender: http2::SendRequest<RequestBody>,
+    conn: http2::Connection<ServiceIo, RequestBody, Nursery>,
+    /// Requests.
+    under_way: Arc<AtomicUsize>,
+    local: Option<SocketAddr>,
+}
+
+/// How a connection of HTTP/2 has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It takes nothing new; what is under way may go on.
+    Orderly,
+    /// All of it is to end.
+    Closed,
+}
+
+// === impl Multiplexed ===
+
+impl Multiplexed<'_> {
+    /// Carries requests out for as long as the connection takes new ones.
+    async fn run(
+        &mut self,
+        lane: &Arc<Lane>,
+        requests: &mut mpsc::UnboundedReceiver<(Job, Load)>,
+        opening: &mut Opening,
+        established: &mut Established,
+    ) -> End {
+        let shared = self.shared;
+        let mut draining = pin!(shared.draining());
+        let mut idle = pin!(sleep(IDLE_LIMIT));
+        let mut untold = pin!(sleep(SETTINGS_LIMIT));
+        poll_fn(|cx| {
+            if self.responder.poll_events(cx).is_ready() {
+                return Poll::Ready(End::Closed);
+            }
+            let drains = draining.as_mut().poll(cx).is_ready();
+            while let Poll::Ready(Some((job, load))) = requests.poll_recv(cx) {
+                established.note_asked();
+                self.begin(job, load);
+            }
+            if self.poll_conn(cx).is_ready() {
+                return Poll::Ready(End::Orderly);
+            }
+            match self.conn.current_max_send_streams() {
+                UNTOLD if untold.as_mut().poll(cx).is_pending() => {}
+                told => opening.admit(lane, told.min(STREAMS)),
+            }
+            if self.under_way.load(Ordering::Relaxed) > 0 {
+                idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
+                return Poll::Pending;
+            }
+            if drains {
+                return Poll::Ready(End::Orderly);
+            }
+            while idle.as_mut().poll(cx).is_ready() {
+                if !shared.is_last() {
+                    return Poll::Ready(End::Orderly);
+                }
+                idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn begin(&self, job: Job, load: Load) {
+        let (shared, responder) = (Arc::clone(self.shared), Arc::clone(self.responder));
+        let (sender, local, counted) = (self.sender.clone(), self.local, Counted::new(&self.under_way));
+        self.jobs.nursery().spawn(async move {
+            carry_out_http2(&shared, &responder, (job, load), sender, local).await;
+            drop(counted);
+        });
+    }
+
+    /// Serves the connection, and does what can be done. Ready when it takes nothing new.
+    fn poll_conn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let progress = jobs.poll(cx);
-            ended = ended || conn.as_mut().poll(cx).is_ready();
-            if ended || !progress {
-                break;
+            let progress = self.jobs.poll(cx);
+            if Pin::new(&mut self.conn).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if !progress {
+                return Poll::Pending;
             }
         }
-        if ended {
-            return Poll::Ready(false);
-        }
-        limit.store(conn.current_max_send_streams().min(STREAMS), Ordering::Relaxed);
-        if under_way.load(Ordering::Relaxed) > 0 {
-            idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
-            return Poll::Pending;
-        }
-        let idles = idle.as_mut().poll(cx).is_ready();
-        if idles && shared.is_last() {
-            idle.as_mut().reset(Instant::now() + IDLE_LIMIT);
-            cx.waker().wake_by_ref();
-        }
-        if drains || (idles && !shared.is_last()) { Poll::Ready(false) } else { Poll::Pending }
-    })
-    .await;
-    shared.unpublish(&responder);
-    give_back(shared, &mut requests);
-    if stopped {
-        return useful;
     }
-    // hyper closes the connection when nobody can send by it any more, and what is under way has ended: a server that
-    // takes nothing new goes on with that for as long as it likes.
-    drop((sender, conn));
-    let stopped = poll_fn(|cx| {
-        jobs.poll(cx);
-        if responder.poll_events(cx).is_ready() {
-            return Poll::Ready(true);
-        }
-        if under_way.load(Ordering::Relaxed) == 0 { Poll::Ready(false) } else { Poll::Pending }
-    })
-    .await;
-    if !stopped {
-        let closed = poll_fn(|cx| {
+
+    /// Goes on with what is under way: a server that takes nothing new may go on with that for as long as it likes.
+    async fn finish(self) {
+        let Self { responder, mut jobs, sender, conn, under_way, .. } = self;
+        // hyper closes the connection when nobody can send by it any more.
+        drop((sender, conn));
+        let end = poll_fn(|cx| {
             jobs.poll(cx);
-            if jobs.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            if responder.poll_events(cx).is_ready() {
+                return Poll::Ready(End::Closed);
+            }
+            if under_way.load(Ordering::Relaxed) == 0 { Poll::Ready(End::Orderly) } else { Poll::Pending }
         });
-        let _ = timeout(END_LIMIT, closed).await;
+        if end.await == End::Orderly {
+            let closed = poll_fn(|cx| {
+                jobs.poll(cx);
+                if jobs.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            });
+            let _ = timeout(END_LIMIT, closed).await;
+        }
     }
-    useful
 }
 
 /// A request that is under way, until this is dropped.
@@ -650,9 +713,9 @@ impl Drop for Counted {
 }
 
 /// Nothing of what waits has left for the server.
-fn give_back(shared: &Shared, requests: &mut mpsc::UnboundedReceiver<Job>) {
+fn give_back(shared: &Shared, requests: &mut mpsc::UnboundedReceiver<(Job, Load)>) {
     requests.close();
-    while let Ok(job) = requests.try_recv() {
+    while let Ok((job, _)) = requests.try_recv() {
         shared.again(job);
     }
 }
@@ -661,12 +724,12 @@ fn give_back(shared: &Shared, requests: &mut mpsc::UnboundedReceiver<Job>) {
 async fn carry_out_http2(
     shared: &Arc<Shared>,
     responder: &Arc<Responder>,
-    job: Job,
+    (job, load): (Job, Load),
     sender: http2::SendRequest<RequestBody>,
     local: Option<SocketAddr>,
 ) {
     let serving = responder.serve(&job.progress);
-    serving.hold(shared.load_of(responder));
+    serving.hold(load);
     match try_http2(shared, responder, &serving, job, sender, local).await {
         None => serving.progress().cancel(),
         Some(unsent) => shared.again(*unsent),

@@ -17,6 +17,7 @@ use router_engine::{LinkId, OutId};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -28,6 +29,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// Connections that a request may be refused by before it is released.
 const REFUSALS_MAX: u32 = 3;
 
+/// Events of the core, and notices, that are handled in one turn: what they want of the core goes in one batch.
+const BATCH: usize = 64;
+
 /// What connections tell the task that dispatches.
 #[derive(Debug)]
 pub(super) enum Notice {
@@ -37,8 +41,10 @@ pub(super) enum Notice {
     Afresh(Box<Job>),
     /// The server was reached.
     Opened,
-    /// A connection has ended; it was of use, or was no longer than it takes to say so.
+    /// A connection takes no more requests; it was of use, or was no longer than it takes to say so.
     Lost { useful: bool },
+    /// A connection has ended, with all that was under way there.
+    Ended,
     /// The server could not be reached.
     Failed(String),
 }
@@ -118,7 +124,7 @@ impl Dispatcher {
     /// Serves until the httpConnector is drained.
     pub(super) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        self.reach();
+        shared.have_one_coming();
         loop {
             let ended = tokio::select! {
                 ended = contained(self.dispatch()) => ended.is_some(),
@@ -139,18 +145,37 @@ impl Dispatcher {
 
     /// Takes requests and notices.
     async fn dispatch(&mut self) {
+        let shared = Arc::clone(&self.shared);
         loop {
+            let (retry, available) = (self.retry, self.available);
             tokio::select! {
-                event = poll_fn(|cx| self.endpoint.poll_event(cx)) => self.on_event(event),
-                Some(notice) = self.inbox.recv() => self.on_notice(notice),
-                () = at(self.retry) => {
+                () = poll_fn(|cx| self.poll_batch(cx)) => {}
+                () = at(retry) => {
                     self.retry = None;
-                    self.reach();
+                    shared.have_one_coming();
                 }
-                () = self.shared.availability_changes(self.available) => self.on_availability(),
+                () = shared.availability_changes(available) => self.on_availability(),
             }
             self.endpoint.submit(clock::now());
         }
+    }
+
+    /// Handles events and notices. Ready when there were any.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for handled in 0..BATCH {
+            let event = self.endpoint.poll_event(cx);
+            let notice = self.inbox.poll_recv(cx);
+            if event.is_pending() && !matches!(notice, Poll::Ready(Some(_))) {
+                return if handled > 0 { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if let Poll::Ready(event) = event {
+                self.on_event(event);
+            }
+            if let Poll::Ready(Some(notice)) = notice {
+                self.on_notice(notice);
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Takes no new requests.
@@ -196,14 +221,9 @@ impl Dispatcher {
             Notice::Afresh(job) => self.shared.connect(Some(*job)),
             Notice::Opened => self.on_reached(),
             Notice::Lost { useful } => self.on_lost(useful),
+            Notice::Ended => {}
             Notice::Failed(text) => self.on_failed(&text),
         }
-    }
-
-    /// Tries to have a connection.
-    fn reach(&self) {
-        self.shared.pool.lock().connecting = true;
-        self.shared.connect(None);
     }
 
     fn on_reached(&mut self) {
@@ -213,10 +233,25 @@ impl Dispatcher {
         }
         let links = [Attach::receiver("http.connector.out", &self.shared.params.address)];
         let [attached] = self.endpoint.attach(links, clock::now());
-        // An address that nobody may have is nothing to complain of: there will be no requests.
-        self.link = attached.ok().map(|attached| attached.link);
-        self.shared.set_status(true, "");
-        log!(LogModule::HttpAdaptor, Level::Info, "{} is reached", self.shared.describe());
+        match attached {
+            Ok(attached) => {
+                self.link = Some(attached.link);
+                self.shared.set_status(true, "");
+                log!(LogModule::HttpAdaptor, Level::Info, "{} is reached", self.shared.describe());
+            }
+            Err(error) => {
+                let text = error.description.as_deref().unwrap_or_else(|| error.condition.as_str());
+                self.on_down(&format!("the address is refused: {text}"));
+            }
+        }
+    }
+
+    /// There are no requests for the server.
+    fn on_down(&self, text: &str) {
+        let known = self.shared.set_status(false, text);
+        if known.message != text {
+            log!(LogModule::HttpAdaptor, Level::Warning, "{} cannot be reached: {text}", self.shared.describe());
+        }
     }
 
     /// Checks, or requests, have it that the server is to get requests now, or none.
@@ -242,7 +277,7 @@ impl Dispatcher {
             return;
         }
         match self.useless {
-            0 | 1 => self.reach(),
+            0 | 1 => self.shared.have_one_coming(),
             _ => self.on_failed("the server closes connections at once"),
         }
     }
@@ -253,10 +288,7 @@ impl Dispatcher {
             return;
         }
         self.leave();
-        let known = self.shared.set_status(false, text);
-        if known.message != text {
-            log!(LogModule::HttpAdaptor, Level::Warning, "{} cannot be reached: {text}", self.shared.describe());
-        }
+        self.on_down(text);
         self.pause = (self.pause + PAUSE_GROWS).min(PAUSE_MAX);
         self.retry = Some(Instant::now() + self.pause);
     }

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -55,46 +55,52 @@ pub(super) struct Pool {
     idle: Vec<(u64, oneshot::Sender<Job>)>,
     next: u64,
     /// Of HTTP/2.
-    multiplexed: Vec<Multiplexed>,
+    lanes: Vec<Arc<Lane>>,
     /// Requests for a connection that is being opened: with HTTP/1 such as have claimed one.
     waiting: VecDeque<Job>,
-    /// A connection is being opened that no request has claimed.
-    pub(super) connecting: bool,
+    /// A connection is being opened that no request has claimed; with HTTP/2, of which it is not known how many it takes.
+    connecting: bool,
 }
 
+/// A connection of HTTP/2 that takes requests.
 #[derive(Debug)]
-struct Multiplexed {
-    responder: Arc<Responder>,
-    requests: mpsc::UnboundedSender<Job>,
-    load: Arc<AtomicUsize>,
-    /// As many as the server takes.
-    limit: Arc<AtomicUsize>,
+pub(in crate::http_service) struct Lane {
+    requests: mpsc::UnboundedSender<(Job, Load)>,
+    /// Requests there.
+    load: AtomicUsize,
+    /// As many as the server takes; one before it has told.
+    limit: AtomicUsize,
+    /// A request has ended since that was looked at.
+    freed: AtomicBool,
 }
 
 /// A connection that is about to be, or is there: counted until this is dropped.
-struct Opening {
+pub(in crate::http_service) struct Opening {
     shared: Arc<Shared>,
-    /// No request has claimed it yet.
+    /// It is the one that [`Pool::connecting`] tells of.
     unclaimed: bool,
     /// What is told when it comes to nothing.
     notice: Option<String>,
 }
 
 /// A connection that is established, until this is dropped.
-struct Established {
+pub(in crate::http_service) struct Established {
     shared: Arc<Shared>,
     since: Instant,
-    useful: bool,
+    /// It was asked something.
+    asked: bool,
+    /// It may take requests, and counts among those that do.
+    open: bool,
 }
 
-/// A request on a connection of HTTP/2, until it is dropped.
+/// The place of a request on a connection of HTTP/2, until it is dropped.
 #[derive(Debug)]
-pub(in crate::http_service) struct Load(Option<Arc<AtomicUsize>>);
+pub(in crate::http_service) struct Load(Arc<Lane>);
 
 // === impl Shared ===
 
 impl Shared {
-    /// Whether nobody else has a connection to the server.
+    /// Whether nobody else has a connection to the server that takes requests.
     pub(in crate::http_service) fn is_last(&self) -> bool {
         self.open.load(Ordering::Relaxed) <= 1 && !self.service.owner().is_draining()
     }
@@ -107,16 +113,9 @@ impl Shared {
         pool.next
     }
 
-    /// An offer is none any more.
+    /// An offer that was not taken is none any more.
     pub(in crate::http_service) fn withdraw_offer(&self, number: u64) {
         self.pool.lock().idle.retain(|(known, _)| *known != number);
-    }
-
-    /// Counts a request on a connection of HTTP/2, which was counted when it was given out.
-    pub(in crate::http_service) fn load_of(&self, responder: &Arc<Responder>) -> Load {
-        let pool = self.pool.lock();
-        let of = pool.multiplexed.iter().find(|multiplexed| Arc::ptr_eq(&multiplexed.responder, responder));
-        Load(of.map(|multiplexed| Arc::clone(&multiplexed.load)))
     }
 
     /// Gives a request to a connection.
@@ -147,36 +146,30 @@ impl Shared {
         self.connect(Some(job));
     }
 
-    fn assign_http2(self: &Arc<Self>, mut job: Job) {
-        let connect = {
-            let pool = &mut *self.pool.lock();
-            loop {
-                let least = pool.multiplexed.iter().enumerate();
-                let least = least.min_by_key(|(_, multiplexed)| multiplexed.load.load(Ordering::Relaxed));
-                let Some((at, chosen)) =
-                    least.filter(|(_, m)| m.load.load(Ordering::Relaxed) < m.limit.load(Ordering::Relaxed))
-                else {
-                    break;
-                };
-                chosen.load.fetch_add(1, Ordering::Relaxed);
-                match chosen.requests.send(job) {
-                    Ok(()) => return,
-                    Err(error) => job = error.0,
-                }
-                pool.multiplexed.swap_remove(at);
-            }
-            if pool.waiting.len() >= WAITING_MAX {
-                return job.settle(DeliveryState::Released);
-            }
-            pool.waiting.push_back(job);
-            !std::mem::replace(&mut pool.connecting, true)
-        };
-        if connect {
+    fn assign_http2(self: &Arc<Self>, job: Job) {
+        let mut pool = self.pool.lock();
+        let Err(job) = pool.give(job) else { return };
+        if pool.waiting.len() >= WAITING_MAX {
+            drop(pool);
+            return job.settle(DeliveryState::Released);
+        }
+        pool.waiting.push_back(job);
+        let comes = std::mem::replace(&mut pool.connecting, true);
+        drop(pool);
+        if !comes {
             self.connect(None);
         }
     }
 
-    /// Opens a connection, for a request or for those to come.
+    /// Opens a connection that no request has claimed, unless one is being opened.
+    pub(super) fn have_one_coming(self: &Arc<Self>) {
+        let comes = std::mem::replace(&mut self.pool.lock().connecting, true);
+        if !comes {
+            self.connect(None);
+        }
+    }
+
+    /// Opens a connection, for a request or, when [`Pool::connecting`] was set for it, for those to come.
     pub(super) fn connect(self: &Arc<Self>, job: Option<Job>) {
         let mailbox = Arc::default();
         let opening = Opening { shared: Arc::clone(self), unclaimed: job.is_none(), notice: Some(FAILED.to_owned()) };
@@ -218,30 +211,28 @@ impl Shared {
             return job.into_iter().for_each(|job| job.settle(DeliveryState::Released));
         };
         member.count();
-        let established = Established::new(&self);
+        let mut established = Established::new(&self);
+        // Dropped before that, whatever happens: who is told of its end is to know whether another one comes.
+        let mut opening = opening;
         opening.notice = None;
         self.notify(Notice::Opened);
         let io = ServiceIo::new(transport);
         let counts = io.counts();
-        let useful = match self.params.version {
+        match self.params.version {
             HttpVersion::Http1 => {
                 let job = job.or_else(|| opening.claim());
-                run_http1(&self, io, Arc::clone(&responder), job).await
+                run_http1(&self, io, &responder, job, &mut established).await;
             }
-            HttpVersion::Http2 => {
-                let (requests, limit) = opening.publish(&responder);
-                run_http2(&self, io, Arc::clone(&responder), requests, &limit).await
-            }
-        };
+            HttpVersion::Http2 => run_http2(&self, io, &responder, &mut opening, &mut established).await,
+        }
         member.note(counts.get(), false);
         // The dispatcher, which is told next, looks for what is still under way.
         drop(responder);
-        drop(established.useful(useful));
     }
 
     /// A connection of HTTP/2 takes no more requests.
-    pub(in crate::http_service) fn unpublish(&self, responder: &Arc<Responder>) {
-        self.pool.lock().multiplexed.retain(|known| !Arc::ptr_eq(&known.responder, responder));
+    pub(in crate::http_service) fn unpublish(&self, lane: &Arc<Lane>) {
+        self.pool.lock().lanes.retain(|known| !Arc::ptr_eq(known, lane));
     }
 
     fn join(&self, transport: &Transport<TcpStream>, mailbox: Arc<Mailbox>) -> Option<Responder> {
@@ -284,15 +275,59 @@ impl Shared {
     }
 }
 
+// === impl Pool ===
+
+impl Pool {
+    /// Gives a request to the connection of HTTP/2 that has the fewest. Otherwise there is none with room.
+    fn give(&mut self, mut job: Job) -> Result<(), Job> {
+        loop {
+            let least = self.lanes.iter().enumerate().min_by_key(|(_, lane)| lane.load.load(Ordering::Relaxed));
+            let Some((at, lane)) = least.filter(|(_, lane)| lane.has_room()) else { return Err(job) };
+            match lane.give(job) {
+                Ok(()) => return Ok(()),
+                // It has ended.
+                Err(returned) => job = returned,
+            }
+            self.lanes.swap_remove(at);
+        }
+    }
+
+    /// Gives requests that wait to a connection of HTTP/2, as far as it has room.
+    fn feed(&mut self, lane: &Arc<Lane>) {
+        while lane.has_room()
+            && let Some(job) = self.waiting.pop_front()
+        {
+            if let Err(job) = lane.give(job) {
+                return self.waiting.push_front(job);
+            }
+        }
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    fn has_room(&self) -> bool {
+        self.load.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed)
+    }
+
+    fn give(self: &Arc<Self>, job: Job) -> Result<(), Job> {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        self.requests.send((job, Load(Arc::clone(self)))).map_err(|mpsc::error::SendError((job, _))| job)
+    }
+}
+
 // === impl Opening ===
 
 impl Opening {
     /// A connection of HTTP/1 that was opened for no request has got one meanwhile.
     fn claim(&mut self) -> Option<Job> {
-        let unclaimed = std::mem::take(&mut self.unclaimed);
+        if !std::mem::take(&mut self.unclaimed) {
+            return None;
+        }
         let pool = &mut *self.shared.pool.lock();
-        pool.connecting &= !unclaimed;
-        pool.waiting.pop_front().filter(|_| unclaimed)
+        pool.connecting = false;
+        pool.waiting.pop_front()
     }
 
     /// Whether a request waits for it.
@@ -300,36 +335,42 @@ impl Opening {
         self.unclaimed && !self.shared.pool.lock().waiting.is_empty()
     }
 
-    /// A connection of HTTP/2 can take requests, and gets those that have waited for it.
-    fn publish(&mut self, responder: &Arc<Responder>) -> (mpsc::UnboundedReceiver<Job>, Arc<AtomicUsize>) {
-        self.unclaimed = false;
+    /// A connection of HTTP/2 can take a request, and may get one of those that wait for it; [`Self::admit`] more.
+    pub(in crate::http_service) fn publish(&self) -> (Arc<Lane>, mpsc::UnboundedReceiver<(Job, Load)>) {
         let (requests, receiver) = mpsc::unbounded_channel();
-        let limit = Arc::new(AtomicUsize::new(STREAMS));
-        let rest = {
-            let pool = &mut *self.shared.pool.lock();
-            pool.connecting = false;
-            let taken = pool.waiting.len().min(STREAMS);
-            let load = Arc::new(AtomicUsize::new(taken));
-            for job in pool.waiting.drain(..taken) {
-                let _ = requests.send(job);
-            }
-            let (responder, limit) = (Arc::clone(responder), Arc::clone(&limit));
-            pool.multiplexed.push(Multiplexed { responder, requests, load, limit });
-            std::mem::take(&mut pool.waiting)
-        };
-        rest.into_iter().for_each(|job| self.shared.elsewhere(job));
-        (receiver, limit)
+        let (load, limit) = (AtomicUsize::new(0), AtomicUsize::new(1));
+        let lane = Arc::new(Lane { requests, load, limit, freed: AtomicBool::new(false) });
+        let pool = &mut *self.shared.pool.lock();
+        pool.feed(&lane);
+        pool.lanes.push(Arc::clone(&lane));
+        (lane, receiver)
     }
-}
 
-impl Drop for Opening {
-    /// No connection comes for those that wait for it.
-    fn drop(&mut self) {
-        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        if let Some(text) = self.notice.take() {
-            self.shared.notify(Notice::Failed(text));
+    /// The server takes so many requests there: those that wait get the places that are free. When they are too few for those
+    /// that have waited for this connection, another one is opened.
+    pub(in crate::http_service) fn admit(&mut self, lane: &Arc<Lane>, limit: usize) {
+        let grown = lane.limit.swap(limit, Ordering::Relaxed) < limit;
+        let freed = lane.freed.swap(false, Ordering::Relaxed);
+        let first = std::mem::take(&mut self.unclaimed);
+        if !(grown || freed || first) {
+            return;
         }
-        if !self.unclaimed {
+        let connects = {
+            let pool = &mut *self.shared.pool.lock();
+            pool.feed(lane);
+            if first {
+                pool.connecting = !pool.waiting.is_empty();
+            }
+            first && pool.connecting
+        };
+        if connects {
+            self.shared.connect(None);
+        }
+    }
+
+    /// Nothing more is to be had of this connection by those that have waited for it.
+    pub(in crate::http_service) fn abandon(&mut self) {
+        if !std::mem::take(&mut self.unclaimed) {
             return;
         }
         let waiting = {
@@ -337,7 +378,24 @@ impl Drop for Opening {
             pool.connecting = false;
             std::mem::take(&mut pool.waiting)
         };
-        waiting.into_iter().for_each(|job| job.settle(DeliveryState::Released));
+        let was_established = self.notice.is_none();
+        for job in waiting {
+            if was_established {
+                self.shared.again(job);
+            } else {
+                job.settle(DeliveryState::Released);
+            }
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.abandon();
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(text) = self.notice.take() {
+            self.shared.notify(Notice::Failed(text));
+        }
     }
 }
 
@@ -346,20 +404,27 @@ impl Drop for Opening {
 impl Established {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.open.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(shared), since: Instant::now(), useful: false }
+        Self { shared: Arc::clone(shared), since: Instant::now(), asked: false, open: true }
     }
 
-    /// Whether it was `asked` anything.
-    fn useful(mut self, asked: bool) -> Self {
-        self.useful = asked || self.since.elapsed() >= SHORT_LIFE;
-        self
+    /// It was asked something.
+    pub(in crate::http_service) const fn note_asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// It takes no more requests; what it has may go on for long.
+    pub(in crate::http_service) fn retire(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+            self.shared.notify(Notice::Lost { useful: self.asked || self.since.elapsed() >= SHORT_LIFE });
+        }
     }
 }
 
 impl Drop for Established {
     fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.notify(Notice::Lost { useful: self.useful });
+        self.retire();
+        self.shared.notify(Notice::Ended);
     }
 }
 
@@ -367,8 +432,7 @@ impl Drop for Established {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        if let Some(load) = &self.0 {
-            load.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.store(true, Ordering::Relaxed);
     }
 }
