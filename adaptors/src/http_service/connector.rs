@@ -3,13 +3,13 @@
 //! ```text
 //!  address --requests--> Dispatcher --Job--> idle connection (HTTP/1), connection with room (HTTP/2), or a new one
 //!                             ^                   |
-//!                             '---- Notice -------' opened, lost, failed; a request that it could not take
+//!                             '---- Notice -------' opened, lost, ended, failed; a request that it could not take
 //!
 //!  Down --connected--> Up: consumes the address --no connection, and none can be had--> Down
 //! ```
 //!
-//! While the server can be reached there is a connection, so that its end is noticed. An address without it is left: requests
-//! that were taken go on to their ends, new ones go elsewhere.
+//! While the server can be reached there is a connection that takes requests, so that its end is noticed. An address without it
+//! is left: requests that were taken go on to their ends, new ones go elsewhere.
 
 mod dispatcher;
 mod pool;

@@ -278,11 +278,12 @@ impl Shared {
 // === impl Pool ===
 
 impl Pool {
-    /// Gives a request to the connection of HTTP/2 that has the fewest. Otherwise there is none with room.
+    /// Gives a request to that connection of HTTP/2 with room that has the fewest. Otherwise there is none.
     fn give(&mut self, mut job: Job) -> Result<(), Job> {
         loop {
-            let least = self.lanes.iter().enumerate().min_by_key(|(_, lane)| lane.load.load(Ordering::Relaxed));
-            let Some((at, lane)) = least.filter(|(_, lane)| lane.has_room()) else { return Err(job) };
+            let with_room = self.lanes.iter().enumerate().filter(|(_, lane)| lane.has_room());
+            let least = with_room.min_by_key(|(_, lane)| lane.load.load(Ordering::Relaxed));
+            let Some((at, lane)) = least else { return Err(job) };
             match lane.give(job) {
                 Ok(()) => return Ok(()),
                 // It has ended.

@@ -2,9 +2,11 @@
 
 use super::*;
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, client};
 use hyper::{Request, Response};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -185,15 +187,25 @@ async fn a_server_that_loses_many_connections_is_reached_by_one() {
     assert_eq!(connector.service().opened(), MANY as u64 + 1);
 }
 
-/// Answers requests once they may go on, one at a time.
-async fn serve_one_by_one(stream: TcpStream, go_on: Arc<Notify>) {
-    let limited = h2::server::Builder::new().max_concurrent_streams(1).handshake::<_, Bytes>(stream);
+/// What holds requests.
+#[derive(Default)]
+struct Held {
+    /// So many.
+    heard: AtomicUsize,
+    /// Lets one be answered.
+    go_on: Notify,
+}
+
+/// Holds requests; takes so many at a time.
+async fn hold(stream: TcpStream, limit: u32, held: Arc<Held>) {
+    let limited = h2::server::Builder::new().max_concurrent_streams(limit).handshake::<_, Bytes>(stream);
     let Ok(mut server) = limited.await else { return };
     let mut answers = JoinSet::new();
     while let Some(Ok((_, mut respond))) = server.accept().await {
-        let go_on = Arc::clone(&go_on);
+        let held = Arc::clone(&held);
+        held.heard.fetch_add(1, Ordering::SeqCst);
         answers.spawn(async move {
-            go_on.notified().await;
+            held.go_on.notified().await;
             drop(respond.send_response(Response::new(()), true));
         });
     }
@@ -204,37 +216,42 @@ async fn a_server_that_takes_one_request_at_a_time_gets_no_more_by_one_connectio
     const MANY: usize = 5;
     let (listener, at) = listening().await;
     let (_world, connector, mut requests, _tasks) = multiplexed(at).await;
-    let (mut servers, go_on) = (JoinSet::new(), Arc::<Notify>::default());
+    let (mut servers, held) = (JoinSet::new(), Arc::<Held>::default());
     let responses: Vec<_> = (0..MANY).map(|_| requests.send_request(get("/"), true).expect("sent").0).collect();
     for _ in 0..MANY {
         let stream = accepted(&listener).await;
         // It has not told yet how many it takes.
         let heads = eventually(async || Some(heads(&stream).await).filter(|heads| *heads > 0)).await;
         assert_eq!(heads, 1);
-        servers.spawn(serve_one_by_one(stream, Arc::clone(&go_on)));
+        servers.spawn(hold(stream, 1, Arc::clone(&held)));
     }
     assert_eq!(connections(&connector), MANY as u64);
     for response in responses {
-        go_on.notify_one();
+        held.go_on.notify_one();
         assert_eq!(timeout(PATIENCE, response).await.expect("in time").expect("an answer").status(), 200);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_waits_gets_the_first_place_that_is_free() {
+async fn a_request_gets_the_first_place_that_is_free() {
+    const LIMIT: usize = 3;
     let (listener, at) = listening().await;
     let (_world, connector, mut requests, _tasks) = multiplexed(at).await;
-    let (mut servers, go_on) = (JoinSet::new(), Arc::<Notify>::default());
-    servers.spawn(serve_one_by_one(accepted(&listener).await, Arc::clone(&go_on)));
-    let responses: Vec<_> = (0..3).map(|_| requests.send_request(get("/"), true).expect("sent").0).collect();
-    // Of this one no more than one is given to it: it does not even begin.
+    let (mut servers, held) = (JoinSet::new(), Arc::<Held>::default());
+    servers.spawn(hold(accepted(&listener).await, LIMIT as u32, Arc::clone(&held)));
+    let mut send = || requests.send_request(get("/"), true).expect("sent").0;
+    // One of them is for the second connection, whose server does not even begin; one waits.
+    let mut responses: FuturesUnordered<_> = (0..LIMIT + 2).map(|_| send()).collect();
     let _second = accepted(&listener).await;
-    let mut left = futures_util::stream::FuturesUnordered::from_iter(responses);
-    for _ in 0..2 {
-        go_on.notify_one();
-        let answered = timeout(PATIENCE, futures_util::StreamExt::next(&mut left)).await.expect("in time");
+    for _ in 0..LIMIT + 1 {
+        held.go_on.notify_one();
+        let answered = timeout(PATIENCE, responses.next()).await.expect("in time");
         assert_eq!(answered.expect("one").expect("an answer").status(), 200);
     }
+    // The first connection has more than the second one then, but takes them.
+    let heard = held.heard.load(Ordering::SeqCst);
+    responses.extend((0..LIMIT).map(|_| send()));
+    eventually(async || (held.heard.load(Ordering::SeqCst) == heard + LIMIT).then_some(())).await;
     assert_eq!(connections(&connector), 2);
 }
 
@@ -257,4 +274,16 @@ async fn what_nobody_wants_any_more_is_not_sent() {
     let mut server = h2::server::handshake(stream).await.expect("HTTP/2");
     assert_eq!(asked(&mut server).await.0, "/first");
     assert_eq!(asked(&mut server).await.0, "/third");
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_is_told() {
+    // What another router is to consume.
+    let world = World::with("_topo/0/other", HttpListenerParams::default());
+    let (listener, at) = listening().await;
+    let connector = world.connect_at("server", at, HttpConnectorParams::default());
+    let _server = accepted(&listener).await;
+    let told = async || Some(connector.status()).filter(|(_, message)| !message.is_empty());
+    let (up, message) = eventually(told).await;
+    assert!(!up && message.starts_with("the address is refused: "), "{message}");
 }
