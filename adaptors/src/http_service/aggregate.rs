@@ -9,6 +9,7 @@ use amqp_core::performative::DeliveryState;
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::Response;
 use hyper::header::{self, HeaderValue};
+use router_engine::port::local::Delivery;
 use serde_json::{Map, Value};
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
@@ -18,6 +19,16 @@ const OCTETS_MAX: usize = 8 * 1024 * 1024;
 
 /// What an answer counts besides its fields and its body.
 const ELEMENT_COST: usize = 1024;
+
+/// What an answer counts that waits, and comes as a stream: of these much may be there unseen.
+const STREAM_COST: usize = 128 * 1024;
+
+/// How much waits to be put together.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    octets: usize,
+    too_much: bool,
+}
 
 /// Answers that have come.
 #[derive(Debug, Default)]
@@ -31,6 +42,35 @@ pub(super) struct Kept {
 struct Element {
     answer: Answer,
     body: BytesMut,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Takes an answer into account. False: that is too much, and so is the whole.
+    pub(super) fn add(&mut self, answer: &Delivery) -> bool {
+        let octets = self.octets + cost(answer);
+        if octets > OCTETS_MAX {
+            self.too_much = true;
+        } else {
+            self.octets = octets;
+        }
+        !self.too_much
+    }
+
+    /// An answer does not wait any more.
+    pub(super) fn take(&mut self, answer: &Delivery) {
+        self.octets = self.octets.saturating_sub(cost(answer));
+    }
+
+    /// Some answers are missing.
+    pub(super) const fn is_too_much(&self) -> bool {
+        self.too_much
+    }
+}
+
+fn cost(answer: &Delivery) -> usize {
+    answer.message().map_or(STREAM_COST, |chunks| ELEMENT_COST + chunks.iter().map(Bytes::len).sum::<usize>())
 }
 
 /// Reads an answer to its end, and settles it: its sender may wait for that before it settles the request.
@@ -58,7 +98,12 @@ pub(super) async fn keep(exchange: &mut Exchange, head: Head) -> Result<(), Fail
 /// Takes so many octets more into account.
 fn count(exchange: &mut Exchange, octets: usize) -> Result<(), Failure> {
     exchange.kept.octets += octets;
-    if exchange.kept.octets > OCTETS_MAX { Err(bad_answer("too much to be put together")) } else { Ok(()) }
+    if exchange.kept.octets > OCTETS_MAX { Err(too_much()) } else { Ok(()) }
+}
+
+/// What the client gets in place of answers of which some would be missing.
+pub(super) fn too_much() -> Failure {
+    bad_answer(&format!("more than {} MiB to be put together", OCTETS_MAX >> 20))
 }
 
 /// Makes one answer of those that have come; none when there are none.

@@ -7,7 +7,8 @@
 //! ```
 
 use super::HttpVersion;
-use super::message::{BodyForm, BodyReader, MessageError, Part};
+use super::limit::Limit;
+use super::message::{BodyForm, BodyReader, MessageError, Part, proper_trailers};
 use super::requester::Exchange;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -20,7 +21,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 /// Octets of a body that may be gathered to go in one message.
 pub(super) const WHOLE_MAX: usize = 32 * 1024;
@@ -73,14 +74,7 @@ pub(super) struct Inbound {
     /// It is one of several streams, which a peer may reset without an error to be seen.
     multiplexed: bool,
     /// It may be silent for a while only.
-    watch: Option<Silence>,
-}
-
-/// Looks for bodies that say nothing for long.
-#[derive(Debug)]
-struct Silence {
-    since: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
+    silence: Option<Limit>,
 }
 
 // === impl BodyError ===
@@ -96,13 +90,13 @@ impl BodyError {
 impl Inbound {
     /// Of a server, which may take its time.
     pub(super) const fn answer(body: Incoming, version: HttpVersion) -> Self {
-        Self { body, multiplexed: matches!(version, HttpVersion::Http2), watch: None }
+        Self { body, multiplexed: matches!(version, HttpVersion::Http2), silence: None }
     }
 
     /// Of a client. One of HTTP/1 that says nothing more keeps its connection for nothing.
     pub(super) fn request(body: Incoming, version: HttpVersion) -> Self {
-        let watch = (version == HttpVersion::Http1).then(|| Silence { since: Instant::now(), timer: None });
-        Self { watch, ..Self::answer(body, version) }
+        let silence = (version == HttpVersion::Http1).then(|| Limit::new(SILENCE_LIMIT));
+        Self { silence, ..Self::answer(body, version) }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
@@ -111,11 +105,16 @@ impl Inbound {
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => return self.watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(cx)),
+            Poll::Pending => {
+                let Some(silence) = &mut self.silence else { return Poll::Pending };
+                silence.begin();
+                return silence.poll(cx).map(|()| Some(Err(Broken)));
+            }
             Poll::Ready(frame) => frame,
         };
-        if let Some(watch) = &mut self.watch {
-            watch.since = Instant::now();
+        // It runs while the client is asked for more, not while that waits for its turn.
+        if let Some(silence) = &mut self.silence {
+            silence.end();
         }
         Poll::Ready(match frame {
             // A stream that was reset ends like this, too.
@@ -123,20 +122,6 @@ impl Inbound {
             None => None,
             Some(frame) => Some(frame.map_err(|_| Broken)),
         })
-    }
-}
-
-impl Silence {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        loop {
-            let until = self.since + SILENCE_LIMIT;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= until {
-                return Poll::Ready(Some(Err(Broken)));
-            }
-            timer.as_mut().reset(until);
-        }
     }
 }
 
@@ -172,7 +157,7 @@ pub(super) async fn gather(body: &mut Inbound, patience: Patience) -> Result<Gat
                         gathered.data.push(data);
                     }
                     Err(frame) => {
-                        gathered.trailers = frame.into_trailers().ok();
+                        gathered.trailers = frame.into_trailers().ok().and_then(proper_trailers);
                         gathered.complete = true;
                     }
                 },
@@ -249,7 +234,7 @@ pub(super) async fn pump(
             Some(Err(Broken)) => return Pumped::Broken,
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => full = push(data, &mut octets),
-                Err(frame) => break frame.into_trailers().ok(),
+                Err(frame) => break frame.into_trailers().ok().and_then(proper_trailers),
             },
         }
     };

@@ -3,7 +3,9 @@
 use super::HttpVersion;
 use super::body::Outgoing;
 use super::io::ServiceIo;
+use super::limit::Limit;
 use super::nursery::Jobs;
+use super::pace::{Pace, Paced, PacedBody, STALL_LIMIT};
 use super::requester::Requester;
 use super::respond::{Agreed, Client};
 use super::tunnel::Tunnel;
@@ -48,7 +50,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_LIMIT: Duration = Duration::from_secs(20);
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, Infallible>> + Send>>;
+type Answering<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
 /// Serves a client until either side has enough; `draining` is ready when nothing new is to begin. Hands the socket back
 /// where that is not closed yet.
@@ -59,11 +61,23 @@ pub(super) async fn serve(client: Arc<Client>, io: ServiceIo, jobs: Jobs, draini
     }
 }
 
-fn answering(client: &Arc<Client>) -> impl Fn(Request<Incoming>) -> Answering + Send + 'static {
+fn answering(client: &Arc<Client>) -> impl Fn(Request<Incoming>) -> Answering<Outgoing> + Send + 'static {
     let client = Arc::clone(client);
     move |request| {
         let client = Arc::clone(&client);
         Box::pin(async move { Ok(client.respond(request).await) })
+    }
+}
+
+/// The same, with answers that are looked after.
+fn answering_paced(
+    client: &Arc<Client>,
+    pace: &Pace,
+) -> impl Fn(Request<Incoming>) -> Answering<PacedBody<Outgoing>> + Send + 'static {
+    let (client, pace) = (Arc::clone(client), pace.clone());
+    move |request| {
+        let (client, pace) = (Arc::clone(&client), pace.clone());
+        Box::pin(async move { Ok(client.respond(request).await.map(|body| pace.body(body))) })
     }
 }
 
@@ -95,10 +109,14 @@ async fn serve_http1(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, drainin
     let agreed = client.agreed.lock().take();
     match (ended, agreed) {
         (Some(Ok(())), Some(agreed)) => {
-            let _ = tunnel(&client.requester, io.unframed(read_buf), agreed).await;
+            let _ = tunnel(&client, io.unframed(read_buf), agreed).await;
         }
         // It was told to end at once; a good end would be that of an answer that is under way.
         (None, _) => io.reset(),
+        (Some(_), _) if io.is_stalled() => {
+            client.note_stalled();
+            io.reset();
+        }
         // A good end of the connection would be that of the answer.
         (Some(Err(error)), _) if error.is_user() => io.reset(),
         _ => {
@@ -109,8 +127,9 @@ async fn serve_http1(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, drainin
 }
 
 async fn serve_http2(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, draining: impl Future<Output = ()>) {
+    let pace = Pace::default();
     let mut conn = pin!(
-        http2::Builder::new(jobs.nursery())
+        http2::Builder::new(Paced { nursery: jobs.nursery(), pace: pace.clone() })
             .timer(TokioTimer)
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(HEAD_MAX as u32)
@@ -122,11 +141,14 @@ async fn serve_http2(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, drainin
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
             .auto_date_header(false)
-            .serve_connection(io, service_fn(answering(&client)))
+            .serve_connection(io, service_fn(answering_paced(&client, &pace)))
     );
     let mut draining = pin!(draining);
     let mut idle = pin!(sleep_until(Instant::now() + IDLE_LIMIT));
     let mut drains = false;
+    // What hyper has given away whole waits for its client, too.
+    let mut ending = Limit::new(STALL_LIMIT);
+    let mut told = false;
     poll_fn(|cx| {
         if client.requester.poll_events(cx).is_ready() {
             return Poll::Ready(());
@@ -139,7 +161,21 @@ async fn serve_http2(client: Arc<Client>, io: ServiceIo, mut jobs: Jobs, drainin
             drains = true;
             conn.as_mut().graceful_shutdown();
         }
-        turn(cx, &client.requester, &mut jobs, |cx| conn.as_mut().poll(cx)).map(drop)
+        let over = turn(cx, &client.requester, &mut jobs, |cx| conn.as_mut().poll(cx)).map(drop);
+        if pace.has_given_up() && !told {
+            told = true;
+            client.note_stalled();
+        }
+        if drains && idles && over.is_pending() {
+            ending.begin();
+            if ending.poll(cx).is_ready() {
+                client.note_stalled();
+                return Poll::Ready(());
+            }
+        } else {
+            ending.end();
+        }
+        over
     })
     .await;
 }
@@ -163,7 +199,8 @@ fn turn<T>(
 }
 
 /// Copies between a client and the server that has agreed to another protocol. What breaks off there is reset here.
-async fn tunnel(requester: &Arc<Requester>, mut io: ServiceIo, agreed: Agreed) -> Option<()> {
+async fn tunnel(client: &Client, mut io: ServiceIo, agreed: Agreed) -> Option<()> {
+    let requester = &client.requester;
     let Agreed { mut exchange, incoming, delivery, stream } = agreed;
     let side = exchange.request_side();
     let ended = {
@@ -186,6 +223,9 @@ async fn tunnel(requester: &Arc<Requester>, mut io: ServiceIo, agreed: Agreed) -
         io.reset();
         return None;
     };
+    if io.is_stalled() {
+        client.note_stalled();
+    }
     let outcome = if ended.is_ok() { DeliveryState::Accepted } else { DeliveryState::failed() };
     if ended.is_ok() {
         exchange.end_well(delivery);

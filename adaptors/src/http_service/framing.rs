@@ -51,6 +51,8 @@ pub(super) struct Framing {
     /// Of the line that is being read, without its end.
     line: Vec<u8>,
     head: Head,
+    /// Heads that are complete.
+    heads: u64,
 }
 
 /// What the fields of a head say so far.
@@ -75,7 +77,7 @@ struct Refused;
 
 impl Default for Framing {
     fn default() -> Self {
-        Self { state: State::Head, line: Vec::new(), head: Head::default() }
+        Self { state: State::Head, line: Vec::new(), head: Head::default(), heads: 0 }
     }
 }
 
@@ -100,6 +102,11 @@ impl Framing {
     /// Whether a head has begun and is not complete.
     pub(super) fn is_within_head(&self) -> bool {
         self.state == State::Head && (self.head.begun || !self.line.is_empty())
+    }
+
+    /// Heads that were complete so far.
+    pub(super) const fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// Takes some octets, at least one.
@@ -144,7 +151,10 @@ impl Framing {
     fn on_line(&mut self, line: &[u8]) -> Result<(), Refused> {
         self.state = match self.state {
             State::Head if line.is_empty() && !self.head.begun => State::Head,
-            State::Head if line.is_empty() => std::mem::take(&mut self.head).body()?,
+            State::Head if line.is_empty() => {
+                self.heads += 1;
+                std::mem::take(&mut self.head).body()?
+            }
             State::Head => {
                 self.head.line(line)?;
                 State::Head

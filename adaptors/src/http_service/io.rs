@@ -1,12 +1,14 @@
 //! The socket of an HTTP connection, as hyper reads and writes it, with what a service counts and watches.
 
 use super::framing::{Framing, Verdict};
+use super::limit::Limit;
+use super::pace::STALL_LIMIT;
 use crate::tls::PeerEnd;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 /// How long a peer may take to read what it was sent last, and to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -38,8 +40,13 @@ pub(super) struct ServiceIo {
     counts: Arc<Counts>,
     /// Of a client of HTTP/1: how its requests are framed.
     framing: Option<Box<Framing>>,
-    /// Runs while a head is coming.
-    head: Option<Pin<Box<Sleep>>>,
+    /// Runs while a head is coming, which is the one after so many.
+    head: Limit,
+    heads: u64,
+    /// Runs while something waits for a client that takes nothing.
+    stall: Option<Limit>,
+    /// It has taken nothing for too long.
+    stalled: bool,
     /// What a client has said is of no use: it is read no more.
     refused: bool,
 }
@@ -57,12 +64,32 @@ impl Counts {
 
 impl ServiceIo {
     pub(super) fn new(transport: Transport<TcpStream>) -> Self {
-        Self { transport, rest: Bytes::new(), counts: Arc::default(), framing: None, head: None, refused: false }
+        Self {
+            transport,
+            rest: Bytes::new(),
+            counts: Arc::default(),
+            framing: None,
+            head: Limit::new(HEAD_LIMIT),
+            heads: 0,
+            stall: None,
+            stalled: false,
+            refused: false,
+        }
     }
 
     /// Of a client whose requests are looked at before hyper gets them.
     pub(super) fn framed(transport: Transport<TcpStream>) -> Self {
         Self { framing: Some(Box::default()), ..Self::new(transport) }
+    }
+
+    /// The peer has to take what it is sent, after [`STALL_LIMIT`] at the latest.
+    pub(super) fn limited(self) -> Self {
+        Self { stall: Some(Limit::new(STALL_LIMIT)), ..self }
+    }
+
+    /// Whether the peer has failed to.
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stalled
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {
@@ -77,7 +104,7 @@ impl ServiceIo {
     /// Goes on with another protocol, which begins with what hyper has read ahead.
     pub(super) fn unframed(mut self, ahead: Bytes) -> Self {
         self.framing = None;
-        self.head = None;
+        self.head.end();
         if !ahead.is_empty() {
             self.rest =
                 if self.rest.is_empty() { ahead } else { [ahead, std::mem::take(&mut self.rest)].concat().into() };
@@ -103,13 +130,32 @@ impl ServiceIo {
 
     /// Takes octets to send; returns how many.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.transport.poll_write(cx, slices)).map_err(TransportError::into_io)?;
+        let Poll::Ready(written) = self.transport.poll_write(cx, slices).map_err(TransportError::into_io)? else {
+            return self.poll_stalled(cx).map(Err);
+        };
+        self.stall.iter_mut().for_each(Limit::end);
         self.counts.written.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
     pub(super) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_flush(cx).map_err(TransportError::into_io)
+        match self.transport.poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                self.stall.iter_mut().for_each(Limit::end);
+                Poll::Ready(flushed.map_err(TransportError::into_io))
+            }
+            Poll::Pending => self.poll_stalled(cx).map(Err),
+        }
+    }
+
+    /// Nothing can be sent: for too long?
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(stall) = &mut self.stall else { return Poll::Pending };
+        stall.begin();
+        stall.poll(cx).map(|()| {
+            self.stalled = true;
+            io::ErrorKind::TimedOut.into()
+        })
     }
 
     pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -169,23 +215,21 @@ impl ServiceIo {
 
     /// Nothing has come: is it too late for what is missing of a head?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(head) = &mut self.head else { return Poll::Pending };
-        ready!(head.as_mut().poll(cx));
-        self.head = None;
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.head.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Begins or ends the time that a head may take.
     fn watch_head(&mut self, cx: &mut Context<'_>) {
-        let within = !self.refused && self.framing.as_ref().is_some_and(|framing| framing.is_within_head());
-        if !within {
-            self.head = None;
-        } else if self.head.is_none() {
-            let mut limit = Box::pin(sleep(HEAD_LIMIT));
-            // It has not passed yet; whoever waits is to be woken when it has.
-            let _ = limit.as_mut().poll(cx);
-            self.head = Some(limit);
+        let Some(framing) = self.framing.as_ref().filter(|framing| !self.refused && framing.is_within_head()) else {
+            return self.head.end();
+        };
+        // What ends a head may begin the next one.
+        if std::mem::replace(&mut self.heads, framing.heads()) != framing.heads() {
+            self.head.end();
         }
+        self.head.begin();
+        // It has not passed yet; whoever waits is to be woken when it has.
+        let _ = self.head.poll(cx);
     }
 }
 

@@ -3,13 +3,14 @@
 use super::client::serve;
 use super::io::ServiceIo;
 use super::nursery::Jobs;
+use super::pace::STALL_LIMIT;
 use super::record::Records;
 use super::requester::Requester;
 use super::respond::Client;
 use super::tally::{Counters, Direction, Tally};
 use super::{Aggregation, HttpVersion, setup};
 use crate::clock;
-use crate::net::{Closing, Inherited};
+use crate::net::{self, Closing, Inherited, KeepAlive};
 use crate::runtime::Io;
 use crate::service_socket::{Place, ServiceSocket};
 use crate::sockets::Accepted;
@@ -33,6 +34,9 @@ use tokio::time::timeout;
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+
+/// When TCP asks a silent client whether it is there.
+const KEEP_ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(60), probes: 3 };
 
 /// Configuration of an httpListener.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +102,7 @@ impl HttpListener {
             backlog: *backlog,
             module: LogModule::HttpAdaptor,
         };
-        let inherited = Inherited { closing: Closing::Orderly, keep_alive: None };
+        let inherited = Inherited { closing: Closing::Orderly, keep_alive: Some(KEEP_ALIVE) };
         log!(LogModule::HttpAdaptor, Level::Info, "Configured httpListener for {address}, {host}:{port}");
         let shared = Shared {
             router: Arc::clone(io.router()),
@@ -179,6 +183,13 @@ impl Shared {
         }
     }
 
+    /// A client takes nothing of an answer, which is given up.
+    pub(super) fn note_stalled(&self, peer: SocketAddr) {
+        let (name, seconds) = (&self.params.name, STALL_LIMIT.as_secs());
+        let text = format!("client {peer} has taken nothing of its answer for {seconds} seconds");
+        log!(LogModule::HttpAdaptor, Level::Info, "Listener {name}: {text}");
+    }
+
     /// Ready when somebody serves the address.
     pub(super) async fn reachable(&self) {
         self.socket.reachable().await;
@@ -203,6 +214,8 @@ fn accept(shared: &Arc<Shared>, Accepted { stream, peer, .. }: Accepted) {
     if BUDGET.refuses() {
         return;
     }
+    // No earlier than what is given up here: to the kernel a peer without room for more acknowledges nothing.
+    net::limit_unacknowledged(&stream, STALL_LIMIT);
     let mailbox = Arc::default();
     let Some(member) = shared.service.join(&mailbox) else { return };
     let seat = member.seat();
@@ -231,6 +244,7 @@ async fn run(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mailbox: 
         tally: Tally::new(&shared.counters, &peer.ip().to_string()),
         agreed: Mutex::new(None),
         place: Arc::clone(&shared),
+        peer,
         patience: shared.router.stream_retry(),
         records: Records::new(&shared.router, listener, peer, *version),
     };
@@ -238,6 +252,7 @@ async fn run(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mailbox: 
         HttpVersion::Http1 => ServiceIo::framed(transport),
         HttpVersion::Http2 => ServiceIo::new(transport),
     };
+    let io = io.limited();
     let counts = io.counts();
     serve(Arc::new(client), io, jobs, shared.service.owner().draining()).await;
     member.note(counts.get(), false);

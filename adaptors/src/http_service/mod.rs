@@ -20,9 +20,11 @@ mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod io;
+mod limit;
 mod listener;
 mod message;
 mod nursery;
+mod pace;
 mod record;
 mod requester;
 mod respond;

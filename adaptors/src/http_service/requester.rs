@@ -9,7 +9,7 @@
 //! Every exchange has a reply address to itself while it lasts: answers of the HTTP/2 form do not tell whose they are. One
 //! that has ended well is used again.
 
-use super::aggregate::Kept;
+use super::aggregate::{Kept, Waiting};
 use super::body::{AnswerError, BodyError};
 use crate::clock;
 use amqp_core::performative::DeliveryState;
@@ -29,7 +29,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Answers that wait to be seen in one exchange. More are refused.
+/// Answers that wait to be seen in an exchange that has one. More are refused.
 const ANSWERS_MAX: usize = 64;
 
 /// Reply addresses that are kept for the next exchanges of a connection.
@@ -91,6 +91,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     answers: VecDeque<Delivery>,
+    /// Where the answers of all servers become one: how much waits in `answers`.
+    waiting: Option<Waiting>,
     /// What became of the request.
     outcome: Option<DeliveryState>,
     /// Somebody has had its answer; more goes nowhere.
@@ -117,15 +119,28 @@ pub(super) struct Exchange {
     token: Option<InToken>,
     message: Option<InId>,
     ended_well: bool,
-    /// Its answer has told whose it is.
-    numbered: bool,
+    /// Its answers tell whose they are; none while there was none.
+    numbered: Option<bool>,
+    /// The server has broken its answer off.
+    broken: bool,
     /// Parts of an answer that is put together once all have come.
     pub(super) kept: Kept,
     at_end: Option<AtEnd>,
 }
 
-/// Is told the octets of the bodies of request and answer once both are known.
-struct AtEnd(Box<dyn FnOnce((u64, u64)) + Send + Sync>);
+/// Is told how an exchange has ended, with the octets of the bodies of request and answer.
+struct AtEnd(Box<dyn FnOnce(End, (u64, u64)) + Send + Sync>);
+
+/// How an exchange has ended whose answer is a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client was given all of the answer.
+    Whole,
+    /// The server has broken its answer off.
+    Broken,
+    /// The client wants no more of it.
+    Left,
+}
 
 impl fmt::Debug for AtEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +161,19 @@ pub(super) enum Turn {
     Outcome(DeliveryState),
     /// The client has broken its request off.
     Broken,
+    /// There are more answers to be put together than can be kept.
+    TooMuch,
+}
+
+/// Which answers an exchange is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// What becomes of the request is enough.
+    Nothing,
+    /// The first one.
+    One,
+    /// Those of all servers.
+    All,
 }
 
 /// No more exchanges can be had.
@@ -196,14 +224,15 @@ impl Requester {
         self.inner.lock().flush();
     }
 
-    /// Begins an exchange; `answered`: with an address for answers.
+    /// Begins an exchange.
     ///
     /// # Errors
     /// When the core refuses another address.
-    pub(super) fn open(self: &Arc<Self>, answered: bool) -> Result<Exchange, Refused> {
+    pub(super) fn open(self: &Arc<Self>, wants: Wants) -> Result<Exchange, Refused> {
         let inner = &mut *self.inner.lock();
-        let reply = if answered { Some(inner.reply().ok_or(Refused)?) } else { None };
-        let shared = Arc::<Shared>::default();
+        let reply = if wants == Wants::Nothing { None } else { Some(inner.reply().ok_or(Refused)?) };
+        let waiting = (wants == Wants::All).then(Waiting::default);
+        let shared = Arc::new(Shared { state: Mutex::new(State { waiting, ..State::default() }), ..Shared::default() });
         let key = inner.exchanges.insert(Arc::clone(&shared));
         if let Some(reply) = &reply {
             inner.replies.insert(reply.link, key);
@@ -220,7 +249,8 @@ impl Requester {
             token: None,
             message: None,
             ended_well: false,
-            numbered: false,
+            numbered: None,
+            broken: false,
             kept: Kept::default(),
             at_end: None,
         })
@@ -296,8 +326,12 @@ impl Inner {
         let Some(exchange) = exchange else { return self.refuse(delivery) };
         let full = {
             let state = &mut *exchange.state.lock();
-            let full = state.over || state.answers.len() >= ANSWERS_MAX;
-            if full {
+            let full = match &mut state.waiting {
+                Some(waiting) => !waiting.add(&delivery),
+                None => state.answers.len() >= ANSWERS_MAX,
+            };
+            if state.over || full {
+                state.answer_waker.take().into_iter().for_each(Waker::wake);
                 Some(delivery)
             } else {
                 state.answers.push_back(delivery);
@@ -321,7 +355,7 @@ impl Inner {
         let Some(reply) = exchange.reply.take() else { return };
         self.replies.remove(&reply.link);
         // What is still to come there would be taken for the next one's, where answers do not tell whose they are.
-        if exchange.ended_well && exchange.numbered && self.spare.len() < SPARE_REPLIES {
+        if exchange.ended_well && exchange.numbered == Some(true) && self.spare.len() < SPARE_REPLIES {
             self.spare.push(reply);
         } else {
             self.endpoint.detach(reply.link, None);
@@ -415,7 +449,15 @@ impl Exchange {
     /// The next thing that happens.
     pub(super) fn poll_turn(&self, cx: &Context<'_>) -> Poll<Turn> {
         let state = &mut *self.shared.state.lock();
+        if let Some(waiting) = &state.waiting
+            && waiting.is_too_much()
+        {
+            return Poll::Ready(Turn::TooMuch);
+        }
         if let Some(answer) = state.answers.pop_front() {
+            if let Some(waiting) = &mut state.waiting {
+                waiting.take(&answer);
+            }
             return Poll::Ready(Turn::Answer(answer));
         }
         if let Some(outcome) = state.outcome.take() {
@@ -456,9 +498,9 @@ impl Exchange {
         self.shared.state.lock().over = true;
     }
 
-    /// An answer was the one of that number, which tells that answers do.
-    pub(super) const fn note_number(&mut self) {
-        self.numbered = true;
+    /// An answer has come, with the number of this exchange or without any.
+    pub(super) fn note_number(&mut self, numbered: bool) {
+        self.numbered = Some(numbered && self.numbered != Some(false));
     }
 
     /// The request has its outcome, and nothing more is to come.
@@ -467,13 +509,14 @@ impl Exchange {
         self.shared.state.lock().over = true;
     }
 
-    /// Has that told of the octets of the bodies of request and answer, when the exchange ends.
-    pub(super) fn on_end(&mut self, tell: impl FnOnce((u64, u64)) + Send + Sync + 'static) {
+    /// Has that told how the exchange has ended, with the octets of the bodies of request and answer.
+    pub(super) fn on_end(&mut self, tell: impl FnOnce(End, (u64, u64)) + Send + Sync + 'static) {
         self.at_end = Some(AtEnd(Box::new(tell)));
     }
 
     /// The rest of the answer does not come.
-    pub(super) fn break_off(&self, error: &BodyError) -> AnswerError {
+    pub(super) fn break_off(&mut self, error: &BodyError) -> AnswerError {
+        self.broken = true;
         let reset = match error {
             BodyError::Aborted(_) => h2::Reason::CANCEL,
             BodyError::Malformed(_) => h2::Reason::PROTOCOL_ERROR,
@@ -498,10 +541,17 @@ impl Drop for Exchange {
             let state = &mut *self.shared.state.lock();
             state.over = true;
             state.room_waker.take().into_iter().for_each(Waker::wake);
+            // What nobody has looked at may have no number.
+            self.numbered = self.numbered.filter(|_| state.answers.is_empty());
             state.answers.clear();
         }
         let octets = self.octets();
-        self.at_end.take().into_iter().for_each(|AtEnd(tell)| tell(octets));
+        let end = match (self.ended_well, self.broken) {
+            (true, _) => End::Whole,
+            (false, true) => End::Broken,
+            (false, false) => End::Left,
+        };
+        self.at_end.take().into_iter().for_each(|AtEnd(tell)| tell(end, octets));
         let requester = Arc::clone(&self.requester);
         requester.inner.lock().end(self);
     }

@@ -16,10 +16,10 @@ use super::message::{
 };
 use super::nursery::Nursery;
 use super::record::{Records, RequestRecord};
-use super::requester::{Exchange, RequestSide, Requester, Turn};
+use super::requester::{End, Exchange, RequestSide, Requester, Turn, Wants};
 use super::serve::is_bodiless;
 use super::server::text_headers;
-use super::tally::{Answered, Outcome, Tally};
+use super::tally::{Answered, Open, Outcome, Tally};
 use super::{Aggregation, HttpVersion};
 use crate::clock;
 use amqp_core::Instant;
@@ -33,6 +33,7 @@ use router_engine::port::local::{Delivery, SendStream};
 use router_engine::stream::Pull;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -73,6 +74,7 @@ pub(super) struct Client {
     pub(super) records: Records,
     /// The listener.
     pub(super) place: Arc<Shared>,
+    pub(super) peer: SocketAddr,
     /// For how long a request waits for a server that is not there.
     pub(super) patience: Duration,
 }
@@ -86,12 +88,14 @@ pub(super) struct Agreed {
 }
 
 /// A request on its way.
-struct Outbound {
+struct Outbound<'a> {
     parts: http::request::Parts,
     /// The protocol that is asked for.
     upgrade: Option<String>,
     begun: Instant,
     record: RequestRecord,
+    /// Goes with an answer that comes as a stream.
+    open: &'a mut Option<Open>,
 }
 
 /// Why a client gets an answer of the router's own.
@@ -120,18 +124,25 @@ impl Failure {
 impl Client {
     /// Answers a request.
     pub(super) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Outgoing> {
-        let _under_way = self.tally.begin();
+        let mut open = Some(self.tally.open());
         let method = request.method().clone();
         let begun = clock::now();
-        match self.answer(request, begun).await {
+        match self.answer(request, begun, &mut open).await {
             Ok(response) => response,
             Err(Failure { status, text, outcome }) => {
-                self.tally.failed(outcome);
                 let (bytes_in, bytes_out, latency) = (0, text.len() as u64, clock::now().since(begun));
-                self.tally.answered(&Answered { method: &method, status, site: None, bytes_in, bytes_out, latency });
+                if let Some(open) = &mut open {
+                    open.failed(outcome);
+                    open.answered(&Answered { method: &method, status, site: None, bytes_in, bytes_out, latency });
+                }
                 self.own_answer(status, text, &method)
             }
         }
+    }
+
+    /// The client takes nothing of an answer, which is given up.
+    pub(super) fn note_stalled(&self) {
+        self.place.note_stalled(self.peer);
     }
 
     /// An answer of the router's own.
@@ -156,13 +167,14 @@ impl Client {
         self: &Arc<Self>,
         request: Request<Incoming>,
         begun: Instant,
+        open: &mut Option<Open>,
     ) -> Result<Response<Outgoing>, Failure> {
         let (parts, body) = request.into_parts();
         if self.event_channel && parts.method != Method::POST {
             let text = "Invalid method for event channel httpListener, only POST is allowed.";
             return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, Outcome::Refused, text));
         }
-        let mut outbound = self.prepare(parts, &body, begun)?;
+        let mut outbound = self.prepare(parts, &body, begun, open)?;
         let answered = self.carry(&mut outbound, body).await;
         if let Err(failure) = &answered {
             outbound.record.failed(&failure.text);
@@ -171,7 +183,11 @@ impl Client {
     }
 
     /// Carries a request into the network, and its answer back.
-    async fn carry(self: &Arc<Self>, outbound: &mut Outbound, body: Incoming) -> Result<Response<Outgoing>, Failure> {
+    async fn carry(
+        self: &Arc<Self>,
+        outbound: &mut Outbound<'_>,
+        body: Incoming,
+    ) -> Result<Response<Outgoing>, Failure> {
         self.place.await_server(self.patience).await;
         let mut body = Inbound::request(body, self.version);
         if outbound.upgrade.is_some() || outbound.parts.method == Method::CONNECT {
@@ -209,7 +225,7 @@ impl Client {
     /// Sends a request that is there as a whole, and again if its server fails and that does no harm.
     async fn exchange_whole(
         self: &Arc<Self>,
-        outbound: &Outbound,
+        outbound: &mut Outbound<'_>,
         gathered: &Gathered,
         form: BodyForm,
     ) -> Result<Response<Outgoing>, Failure> {
@@ -239,7 +255,7 @@ impl Client {
     }
 
     /// Waits until somebody serves the address, who may have come back by then. False when that takes too long.
-    async fn awaits_server(&self, outbound: &Outbound, pause: Duration) -> bool {
+    async fn awaits_server(&self, outbound: &Outbound<'_>, pause: Duration) -> bool {
         let left = self.patience.saturating_sub(clock::now().since(outbound.begun));
         if left.is_zero() {
             return false;
@@ -255,10 +271,15 @@ impl Client {
 
     fn open(&self) -> Result<Exchange, Failure> {
         let refused = |_| Failure::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::Unreachable, "the router is stopping");
-        self.requester.open(!self.event_channel).map_err(refused)
+        let wants = match (self.event_channel, self.aggregation) {
+            (true, _) => Wants::Nothing,
+            (false, Some(_)) => Wants::All,
+            (false, None) => Wants::One,
+        };
+        self.requester.open(wants).map_err(refused)
     }
 
-    fn head(&self, outbound: &Outbound, exchange: &Exchange, body: usize) -> bytes::BytesMut {
+    fn head(&self, outbound: &Outbound<'_>, exchange: &Exchange, body: usize) -> bytes::BytesMut {
         let address = Address {
             to: &self.address,
             reply_to: exchange.reply_to(),
@@ -271,7 +292,13 @@ impl Client {
     }
 
     /// Makes the request what its server may get.
-    fn prepare(&self, mut parts: http::request::Parts, body: &Incoming, begun: Instant) -> Result<Outbound, Failure> {
+    fn prepare<'a>(
+        &self,
+        mut parts: http::request::Parts,
+        body: &Incoming,
+        begun: Instant,
+        open: &'a mut Option<Open>,
+    ) -> Result<Outbound<'a>, Failure> {
         let bad = |text: &str| Failure::new(StatusCode::BAD_REQUEST, Outcome::Refused, text);
         let upgrade = upgrade_of(&parts, body);
         if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
@@ -311,7 +338,7 @@ impl Client {
             }
         }
         let record = self.records.request(&parts);
-        Ok(Outbound { parts, upgrade, begun, record })
+        Ok(Outbound { parts, upgrade, begun, record, open })
     }
 
     /// Waits for the head of the answer; or for what becomes of the request without one.
@@ -330,6 +357,7 @@ impl Client {
                 }
                 Turn::Outcome(outcome) => return Ok(Err(outcome)),
                 Turn::Broken => return Err(broken_request()),
+                Turn::TooMuch => return Err(aggregate::too_much()),
                 Turn::Answer(delivery) => {
                     let head = read_answer(exchange, delivery).await?;
                     match head.answer.id {
@@ -337,8 +365,7 @@ impl Client {
                             exchange.settle(head.delivery, DeliveryState::Released);
                             continue;
                         }
-                        Some(_) => exchange.note_number(),
-                        None => {}
+                        number => exchange.note_number(number.is_some()),
                     }
                     match head.answer.status {
                         StatusCode::CONTINUE => exchange.want_body(),
@@ -358,7 +385,7 @@ impl Client {
     /// The request has an outcome, and no answer.
     async fn on_outcome(
         &self,
-        outbound: &Outbound,
+        outbound: &mut Outbound<'_>,
         mut exchange: Exchange,
         outcome: &DeliveryState,
     ) -> Result<Response<Outgoing>, Failure> {
@@ -370,7 +397,7 @@ impl Client {
                     *response.status_mut() = StatusCode::NO_CONTENT;
                     response
                 });
-                self.count(outbound, response.status(), None, &exchange);
+                Self::count(outbound, response.status(), None, &exchange);
                 exchange.settled();
                 return Ok(response);
             }
@@ -391,7 +418,7 @@ impl Client {
     /// Hands an answer to the client.
     async fn deliver(
         self: &Arc<Self>,
-        outbound: &Outbound,
+        outbound: &mut Outbound<'_>,
         mut exchange: Exchange,
         head: Head,
     ) -> Result<Response<Outgoing>, Failure> {
@@ -410,7 +437,7 @@ impl Client {
         }
         let outgoing = if bodiless {
             exchange.end_well(delivery);
-            self.count(outbound, status, site.as_deref(), &exchange);
+            Self::count(outbound, status, site.as_deref(), &exchange);
             Outgoing::Empty
         } else if body.is_whole() {
             let (data, trailers) = body.take_whole().map_err(|error| bad_answer(&error.to_string()))?;
@@ -423,17 +450,30 @@ impl Client {
                 self.announce(&mut headers, trailers);
             }
             exchange.end_well(delivery);
-            self.count(outbound, status, site.as_deref(), &exchange);
+            Self::count(outbound, status, site.as_deref(), &exchange);
             Outgoing::Whole { data, trailers }
         } else {
-            let (client, method, begun) = (Arc::clone(self), outbound.parts.method.clone(), outbound.begun);
-            let record = outbound.record.clone();
-            exchange.on_end(move |octets| {
+            let (method, begun, record) = (outbound.parts.method.clone(), outbound.begun, outbound.record.clone());
+            let mut open = outbound.open.take();
+            exchange.on_end(move |end, octets| {
                 let (bytes_in, bytes_out) = octets;
                 let latency = clock::now().since(begun);
                 let (method, site) = (&method, site.as_deref());
-                client.tally.answered(&Answered { method, status, site, bytes_in, bytes_out, latency });
-                record.answered(status, octets, latency);
+                let Some(open) = &mut open else { return };
+                match end {
+                    End::Whole => {
+                        open.answered(&Answered { method, status, site, bytes_in, bytes_out, latency });
+                        record.answered(status, octets, latency);
+                    }
+                    End::Broken => {
+                        open.failed(Outcome::ServerFailed);
+                        record.failed("the server has broken its answer off");
+                    }
+                    End::Left => {
+                        open.failed(Outcome::Cancelled);
+                        record.failed("the client has left before its answer was complete");
+                    }
+                }
             });
             Outgoing::stream(body, delivery, exchange, length)
         };
@@ -442,11 +482,14 @@ impl Client {
         Ok(response)
     }
 
-    fn count(&self, outbound: &Outbound, status: StatusCode, site: Option<&str>, exchange: &Exchange) {
+    /// The client has its answer.
+    fn count(outbound: &mut Outbound<'_>, status: StatusCode, site: Option<&str>, exchange: &Exchange) {
         let octets = exchange.octets();
         let latency = clock::now().since(outbound.begun);
         let (method, (bytes_in, bytes_out)) = (&outbound.parts.method, octets);
-        self.tally.answered(&Answered { method, status, site, bytes_in, bytes_out, latency });
+        if let Some(open) = outbound.open {
+            open.answered(&Answered { method, status, site, bytes_in, bytes_out, latency });
+        }
         outbound.record.answered(status, octets, latency);
     }
 
@@ -461,7 +504,7 @@ impl Client {
     }
 
     /// Asks for another protocol.
-    async fn tunnel(self: &Arc<Self>, outbound: &Outbound) -> Result<Response<Outgoing>, Failure> {
+    async fn tunnel(self: &Arc<Self>, outbound: &mut Outbound<'_>) -> Result<Response<Outgoing>, Failure> {
         let mut exchange = self.open()?;
         let head = self.head(outbound, &exchange, 0).freeze();
         let stream = exchange.send_stream(head);
@@ -492,7 +535,7 @@ impl Client {
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, protocol);
         }
-        self.count(outbound, status, site.as_deref(), &exchange);
+        Self::count(outbound, status, site.as_deref(), &exchange);
         *self.agreed.lock() = Some(Agreed { exchange, incoming: body, delivery, stream });
         let mut response = Response::new(Outgoing::Empty);
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
@@ -514,9 +557,20 @@ fn upgrade_of(parts: &http::request::Parts, body: &Incoming) -> Option<String> {
         && parts.headers.get_all(header::CONNECTION).iter().any(|value| {
             value.to_str().is_ok_and(|value| value.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade")))
         });
-    let protocol = parts.headers.get(header::UPGRADE).filter(|_| asks && body.is_end_stream())?;
-    // HTTP/2 over this connection is what TLS and prior knowledge are for.
-    protocol.to_str().ok().filter(|protocol| !protocol.trim().eq_ignore_ascii_case("h2c")).map(str::to_owned)
+    if !asks || !body.is_end_stream() {
+        return None;
+    }
+    let given = parts.headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    protocols(given)
+}
+
+/// Protocols of lists, as one list; none where there are none. HTTP/2 over the connection is not among them: that is what
+/// TLS and prior knowledge are for.
+pub(super) fn protocols<'a>(lists: impl Iterator<Item = &'a str>) -> Option<String> {
+    let all = lists.flat_map(|list| list.split(',')).map(str::trim);
+    let is_http2 = |protocol: &str| protocol.split('/').next().is_some_and(|name| name.eq_ignore_ascii_case("h2c"));
+    let kept: Vec<&str> = all.filter(|protocol| !protocol.is_empty() && !is_http2(protocol)).collect();
+    (!kept.is_empty()).then(|| kept.join(", "))
 }
 
 /// Reads the head of an answer.

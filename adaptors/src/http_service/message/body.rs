@@ -3,7 +3,7 @@
 use super::chunked::{self, Dechunker};
 use super::decode::trailers;
 use super::encode::footer;
-use super::{Dialect, HEAD_MAX, MessageError, strip_hop_by_hop};
+use super::{Dialect, HEAD_MAX, MessageError, proper_trailers};
 use amqp_core::codec::format::{self as f, descriptor as d};
 use amqp_core::codec::{self, DecodeError, Reader};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -171,14 +171,13 @@ impl BodyReader {
         chunks: &mut VecDeque<Bytes>,
         complete: bool,
     ) -> Result<Option<Part>, MessageError> {
-        let part = self.next_part(chunks, complete)?;
-        Ok(part.map(|part| match part {
-            Part::Data(data) => Part::Data(data),
-            Part::Trailers(mut trailers) => {
-                strip_hop_by_hop(&mut trailers);
-                Part::Trailers(trailers)
-            }
-        }))
+        match self.next_part(chunks, complete)? {
+            Some(Part::Trailers(trailers)) => match proper_trailers(trailers) {
+                Some(trailers) => Ok(Some(Part::Trailers(trailers))),
+                None => self.next_part(chunks, complete),
+            },
+            part => Ok(part),
+        }
     }
 
     fn next_part(&mut self, chunks: &mut VecDeque<Bytes>, complete: bool) -> Result<Option<Part>, MessageError> {

@@ -64,8 +64,10 @@ const SITE_MAX: usize = 256;
 pub(super) const HEAD_MAX: usize = 256 * 1024;
 
 /// Fields that concern one connection only (RFC 9110 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 5] = [
+const HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
+    // Of RFC 7540 3.2.1.
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::TRANSFER_ENCODING,
@@ -93,6 +95,47 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     } else {
         headers.remove(header::TE);
     }
+}
+
+/// Fields that a message has before its body or not at all (RFC 9110 6.5.1): those of framing, routing, request modifiers,
+/// authentication, control of answers, and the form of the body; beside those that concern one connection only.
+const NO_TRAILERS: [HeaderName; 29] = [
+    header::AGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::EXPECT,
+    header::EXPIRES,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::RETRY_AFTER,
+    header::SET_COOKIE,
+    header::TE,
+    header::TRAILER,
+    header::VARY,
+    header::WWW_AUTHENTICATE,
+];
+
+/// The trailers that may go on, if there are any.
+pub(super) fn proper_trailers(mut trailers: HeaderMap) -> Option<HeaderMap> {
+    strip_hop_by_hop(&mut trailers);
+    NO_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
+    (!trailers.is_empty()).then_some(trailers)
 }
 
 /// Fields without which a message is another one, whatever `Connection` says.

@@ -1,6 +1,7 @@
 //! Services of HTTP/1 between real sockets, with a server that does as it is told.
 
 mod cases;
+mod clients;
 mod multiplexed;
 mod server;
 mod servers;

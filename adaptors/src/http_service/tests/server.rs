@@ -164,6 +164,22 @@ async fn answer(
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n").await.ok()?;
             return None;
         }
+        "/stall" => {
+            let go_on = heard.go_on.notified();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n").await.ok()?;
+            let mut octet = [0];
+            tokio::select! {
+                () = go_on => {}
+                _ = stream.read(&mut octet) => {}
+            }
+            return None;
+        }
+        "/trailers" => {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n0\r\n";
+            stream.write_all(head.as_bytes()).await.ok()?;
+            stream.write_all(b"content-length: 9\r\nset-cookie: a=b\r\nhost: h\r\nx-sum: 3\r\n\r\n").await.ok()?;
+            return Some(());
+        }
         "/until-closed" => {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nto the end").await.ok()?;
             return None;
