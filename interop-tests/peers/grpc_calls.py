@@ -7,11 +7,11 @@ have seen of it: the octets of the request and of the answer, each message with 
     python grpc_calls.py call localhost:50051 [--ca FILE]
 """
 
-import argparse
 import queue
-from concurrent import futures
 
 import grpc
+
+import grpc_main
 
 SERVICE = "calls.Calls"
 PREFIX = 5
@@ -50,22 +50,13 @@ def refuse(request, context):
     context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
 
 
-def serve(args):
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=20))
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {
-        "Echo": grpc.unary_unary_rpc_method_handler(echo),
-        "Repeat": grpc.unary_stream_rpc_method_handler(repeat),
-        "Total": grpc.stream_unary_rpc_method_handler(total),
-        "Chat": grpc.stream_stream_rpc_method_handler(chat),
-        "Refuse": grpc.unary_unary_rpc_method_handler(refuse),
-    })])
-    if args.certificate:
-        files = [open(name, "rb").read() for name in (args.key, args.certificate)]
-        server.add_secure_port(args.address, grpc.ssl_server_credentials([tuple(files)]))
-    else:
-        server.add_insecure_port(args.address)
-    server.start()
-    server.wait_for_termination()
+METHODS = {
+    "Echo": grpc.unary_unary_rpc_method_handler(echo),
+    "Repeat": grpc.unary_stream_rpc_method_handler(repeat),
+    "Total": grpc.stream_unary_rpc_method_handler(total),
+    "Chat": grpc.stream_stream_rpc_method_handler(chat),
+    "Refuse": grpc.unary_unary_rpc_method_handler(refuse),
+}
 
 
 # --- client
@@ -78,13 +69,8 @@ def tell(requests, answers):
     print("call", framed(requests), framed(answers))
 
 
-def call(args):
-    if args.ca:
-        credentials = grpc.ssl_channel_credentials(open(args.ca, "rb").read())
-        channel = grpc.secure_channel(args.address, credentials)
-    else:
-        channel = grpc.insecure_channel(args.address)
-    with channel:
+def call(connect):
+    with connect() as channel:
         single(channel)
         streams(channel)
         concurrent(channel)
@@ -150,16 +136,5 @@ def ended_early(channel):
     single(channel)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role", choices=["serve", "call"])
-    parser.add_argument("address")
-    parser.add_argument("--certificate")
-    parser.add_argument("--key")
-    parser.add_argument("--ca")
-    args = parser.parse_args()
-    {"serve": serve, "call": call}[args.role](args)
-
-
 if __name__ == "__main__":
-    main()
+    grpc_main.main(__doc__, SERVICE, METHODS, call)

@@ -4,11 +4,11 @@
     python grpc_endings.py call localhost:50051 [--ca FILE]
 """
 
-import argparse
 import threading
-from concurrent import futures
 
 import grpc
+
+import grpc_main
 
 SERVICE = "endings.Endings"
 LIMIT = 60
@@ -85,27 +85,18 @@ class Endings:
             return b"yes" if self.changed.wait_for(lambda: request.decode() in names, LIMIT / 2) else b"no"
 
 
-def serve(args):
-    endings = Endings()
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=30))
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {
-        "Greet": grpc.unary_unary_rpc_method_handler(endings.greet),
-        "Wait": grpc.unary_unary_rpc_method_handler(endings.wait),
-        "Trickle": grpc.unary_stream_rpc_method_handler(endings.trickle),
-        "Listen": grpc.stream_unary_rpc_method_handler(endings.listen),
-        "Chat": grpc.stream_stream_rpc_method_handler(endings.chat),
-        "Fail": grpc.unary_stream_rpc_method_handler(endings.fail),
-        "Refuse": grpc.unary_unary_rpc_method_handler(endings.refuse),
-        "Begun": grpc.unary_unary_rpc_method_handler(lambda request, _: endings.told(endings.begun, request)),
-        "Ended": grpc.unary_unary_rpc_method_handler(lambda request, _: endings.told(endings.ended, request)),
-    })])
-    if args.certificate:
-        files = [open(name, "rb").read() for name in (args.key, args.certificate)]
-        server.add_secure_port(args.address, grpc.ssl_server_credentials([tuple(files)]))
-    else:
-        server.add_insecure_port(args.address)
-    server.start()
-    server.wait_for_termination()
+ENDINGS = Endings()
+METHODS = {
+    "Greet": grpc.unary_unary_rpc_method_handler(ENDINGS.greet),
+    "Wait": grpc.unary_unary_rpc_method_handler(ENDINGS.wait),
+    "Trickle": grpc.unary_stream_rpc_method_handler(ENDINGS.trickle),
+    "Listen": grpc.stream_unary_rpc_method_handler(ENDINGS.listen),
+    "Chat": grpc.stream_stream_rpc_method_handler(ENDINGS.chat),
+    "Fail": grpc.unary_stream_rpc_method_handler(ENDINGS.fail),
+    "Refuse": grpc.unary_unary_rpc_method_handler(ENDINGS.refuse),
+    "Begun": grpc.unary_unary_rpc_method_handler(lambda request, _: ENDINGS.told(ENDINGS.begun, request)),
+    "Ended": grpc.unary_unary_rpc_method_handler(lambda request, _: ENDINGS.told(ENDINGS.ended, request)),
+}
 
 
 # --- client
@@ -198,13 +189,7 @@ class Client:
             assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
 
 
-def call(args):
-    def connect():
-        if args.ca:
-            credentials = grpc.ssl_channel_credentials(open(args.ca, "rb").read())
-            return grpc.secure_channel(args.address, credentials)
-        return grpc.insecure_channel(args.address)
-
+def call(connect):
     with connect() as channel:
         client = Client(channel)
         client.greeted()
@@ -223,16 +208,5 @@ def call(args):
     print("all calls have ended as they should")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role", choices=["serve", "call"])
-    parser.add_argument("address")
-    parser.add_argument("--certificate")
-    parser.add_argument("--key")
-    parser.add_argument("--ca")
-    args = parser.parse_args()
-    {"serve": serve, "call": call}[args.role](args)
-
-
 if __name__ == "__main__":
-    main()
+    grpc_main.main(__doc__, SERVICE, METHODS, call)

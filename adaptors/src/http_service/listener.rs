@@ -25,8 +25,9 @@ use router_engine::log::{Level, LogModule};
 use router_engine::memory::BUDGET;
 use router_engine::port::local::Endpoint;
 use router_engine::{Mailbox, Router};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -254,8 +255,13 @@ async fn run(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, mailbox: 
     };
     let io = io.limited();
     let counts = io.counts();
-    serve(Arc::new(client), io, jobs, shared.service.owner().draining()).await;
-    member.note(counts.get(), false);
+    let mut serving = pin!(serve(Arc::new(client), io, jobs, shared.service.owner().draining()));
+    poll_fn(|cx| {
+        let served = serving.as_mut().poll(cx);
+        member.note(counts.get(), false);
+        served
+    })
+    .await;
 }
 
 /// Does the TLS handshake, where there is TLS. None when it fails.

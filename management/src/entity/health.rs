@@ -1,11 +1,12 @@
 //! The health of servers, in the attributes of their connectors.
 
-use super::column::Column;
+use super::column::{self, Column};
 use crate::attributes::Attributes;
 use crate::error::RouterError;
 use crate::schema::Attribute;
 use crate::schema::attribute::{number, one_of, text};
 use adaptors::health::{Checks, Config, Ejections, Params, View};
+use adaptors::tcp::Service;
 use std::time::Duration;
 
 pub(super) const CHECK_INTERVAL: Attribute =
@@ -72,8 +73,13 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const PATH_MAX: usize = 1000;
 
 /// Live attributes.
-pub(super) const COLUMNS: &[Column<View>] =
+const COLUMNS: &[Column<View>] =
     &[(STATUS.name, |view| view.status.name().into()), (REASON.name, |view| view.reason.as_str().into())];
+
+/// Live attributes of a connector.
+pub(super) fn shown(service: &Service) -> Attributes {
+    column::shown(COLUMNS, &service.health().map(|health| health.view()).unwrap_or_default())
+}
 
 /// How it is told whether the server is well.
 pub(super) fn config(a: &Attributes) -> Result<Config, RouterError> {

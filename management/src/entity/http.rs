@@ -2,11 +2,12 @@
 
 use super::column::{Column, counter};
 use crate::attributes::Attributes;
-use crate::error::RouterError;
+use crate::config::EntityConfig;
 use crate::schema::Attribute;
 use crate::schema::attribute::{flag, gauge, one_of, text};
 use adaptors::http_service::{Aggregation, HttpVersion};
 use adaptors::tcp::Service;
+use router_engine::log::{Level, LogModule};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -65,7 +66,18 @@ pub(super) fn event_channel(a: &Attributes) -> bool {
     a.flag(EVENT_CHANNEL.name) && version(a) == HttpVersion::Http1
 }
 
-/// The schema requires neither address nor port, but sockets do.
-pub(super) fn needed(a: &Attributes, name: &str) -> Result<String, RouterError> {
-    a.owned(name).ok_or_else(|| RouterError::python(format!("KeyError: ('{name}',)")).of_attributes())
+/// What is given and does nothing, and why.
+pub(super) fn ignored(a: &Attributes) -> Vec<(&'static str, &'static str)> {
+    let given =
+        [(AGGREGATION.name, a.text(AGGREGATION.name).is_some()), (EVENT_CHANNEL.name, a.flag(EVENT_CHANNEL.name))];
+    let without_effect = |given: &(_, bool)| given.1 && version(a) == HttpVersion::Http2;
+    given.into_iter().filter(without_effect).map(|(name, _)| (name, "is of HTTP1 only")).collect()
+}
+
+/// Tells what is given and does nothing.
+pub(super) fn warn_of_ignored(entity: &EntityConfig) {
+    for (name, why) in ignored(&entity.attributes) {
+        let (kind, of) = (entity.ty.short(), entity.name());
+        router_engine::log!(LogModule::HttpAdaptor, Level::Warning, "{kind} {of}: '{name}' {why}, it has no effect");
+    }
 }

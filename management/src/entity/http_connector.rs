@@ -3,7 +3,7 @@
 use super::column::{self, Column};
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, health, http, ssl_profile};
+use super::{EntityKind, EntityType, health, http, service, ssl_profile};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -65,6 +65,7 @@ impl EntityKind for Kind {
         Ok(Needs {
             entities: &[("sslProfile", EntityType::SslProfile)],
             tls: Some(TlsRole::client(Consumer::Tcp)),
+            ignored: http::ignored(a),
             ..Needs::default()
         })
     }
@@ -90,9 +91,8 @@ impl EntityKind for Kind {
         let service = open.adaptor.service();
         let mut counters: Attributes = column::shown(http::COLUMNS, service);
         counters.remove(http::RETRIED.name);
-        let health = service.health().map(|health| health.view()).unwrap_or_default();
         let live = counters.into_iter().chain(column::shown(REACHED, &open.adaptor.status()));
-        live.chain(column::shown(health::COLUMNS, &health)).collect()
+        live.chain(health::shown(service)).collect()
     }
 }
 
@@ -105,6 +105,7 @@ impl TlsUser for HttpConnector {
 fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut params = params(a)?;
+    http::warn_of_ignored(entity);
     params.tls = ssl_profile::used(runtime, a)?;
     let engine = runtime.engine()?;
     params.address = engine.service_address(&params.address);
@@ -123,9 +124,9 @@ fn params(a: &Attributes) -> Result<HttpConnectorParams, RouterError> {
     }
     Ok(HttpConnectorParams {
         name: a.string("name"),
-        address: http::needed(a, "address")?,
+        address: service::needed(a, "address")?,
         host: a.string("host"),
-        port: http::needed(a, "port")?,
+        port: service::needed(a, "port")?,
         version,
         tls: None,
         verify_hostname: a.flag("verifyHostname"),

@@ -3,13 +3,13 @@
 use super::column::{self, LISTENING};
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, http, ssl_profile};
+use super::{EntityKind, EntityType, http, service, ssl_profile};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
-use crate::schema::attribute::{flag, number, one_of, port, text};
+use crate::schema::attribute::{flag, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::http_service::{HttpListener, HttpListenerParams};
 use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
@@ -25,7 +25,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         text("host", "The address to listen on.").or_text("0.0.0.0").create(),
         text("address", "The service address.").create(),
         port("port", "A port number or service name.").create(),
-        number("backlog", "Connections that may wait to be taken; 0 is what the system allows.").or_number(0).create(),
+        service::BACKLOG,
         http::SITE_ID,
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
@@ -52,6 +52,7 @@ impl EntityKind for Kind {
             entities: &[("sslProfile", EntityType::SslProfile)],
             tls: Some(TlsRole::server(Consumer::Tcp, a.flag("authenticatePeer"))),
             listens: true,
+            ignored: http::ignored(a),
             ..Needs::default()
         })
     }
@@ -88,6 +89,7 @@ impl TlsUser for HttpListener {
 fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut params = params(a)?;
+    http::warn_of_ignored(entity);
     params.tls = ssl_profile::used(runtime, a)?;
     let engine = runtime.engine()?;
     params.address = engine.service_address(&params.address);
@@ -101,11 +103,10 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
 fn params(a: &Attributes) -> Result<HttpListenerParams, RouterError> {
     Ok(HttpListenerParams {
         name: a.string("name"),
-        address: http::needed(a, "address")?,
+        address: service::needed(a, "address")?,
         host: a.string("host"),
-        port: http::needed(a, "port")?,
-        // Out of range is the system's limit, for which zero stands.
-        backlog: a.number("backlog").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+        port: service::needed(a, "port")?,
+        backlog: service::backlog(a),
         version: http::version(a),
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
@@ -120,6 +121,7 @@ mod tests {
     use super::*;
     use crate::entity::testing::completed;
     use adaptors::http_service::{Aggregation, HttpVersion};
+    use amqp_core::Value;
 
     #[test]
     fn it_has_an_address_and_a_port() {
@@ -131,22 +133,24 @@ mod tests {
 
     #[test]
     fn what_concerns_http1_only_is_nothing_to_http2() {
-        let given = |version: &str| {
+        let given = |version: Value| {
             let attributes = [
                 ("address", "a".into()),
                 ("port", "1".into()),
-                ("protocolVersion", version.into()),
+                ("protocolVersion", version),
                 ("aggregation", "json".into()),
                 ("eventChannel", true.into()),
             ];
             params(&completed(EntityType::HttpListener, &attributes)).expect("valid")
         };
-        let (first, second) = (given("HTTP1"), given("HTTP2"));
+        let (first, second) = (given("HTTP1".into()), given("HTTP2".into()));
         assert_eq!(
             (first.version, first.aggregation, first.event_channel),
             (HttpVersion::Http1, Some(Aggregation::Json), true)
         );
         assert_eq!((second.version, second.aggregation, second.event_channel), (HttpVersion::Http2, None, false));
         assert_eq!(first.host, "0.0.0.0");
+        // A number is that of a word, as of any enumeration, not that of a version.
+        assert_eq!(given(1.into()).version, HttpVersion::Http2);
     }
 }

@@ -8,6 +8,8 @@ use crate::schema::attribute::{gauge, map, one_of, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::http_service::{Direction, RequestInfo};
 use amqp_core::value::Map;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "httpRequestInfo",
@@ -69,6 +71,49 @@ impl EntityKind for Kind {
         let Ok(engine) = runtime.engine() else { return Vec::new() };
         let services = engine.io.all_services();
         let rows = services.iter().filter_map(|service| service.http()).flat_map(|(_, counters)| counters.rows());
-        rows.map(|row| column::shown(COLUMNS, &row)).collect()
+        merged(rows).values().map(|row| column::shown(COLUMNS, row)).collect()
+    }
+}
+
+/// By what they are identified by: several listeners or connectors of one address, or former ones, count together.
+fn merged(rows: impl Iterator<Item = RequestInfo>) -> BTreeMap<String, RequestInfo> {
+    let mut merged = BTreeMap::new();
+    for row in rows {
+        match merged.entry(label(&row)) {
+            Entry::Vacant(vacant) => drop(vacant.insert(row)),
+            Entry::Occupied(mut known) => known.get_mut().add(row),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn listeners_of_one_address_count_together() {
+        let row = |host: &str, requests, latency, details: &[(&str, u64)]| RequestInfo {
+            address: "a".to_owned(),
+            host: host.to_owned(),
+            site: None,
+            direction: Direction::In,
+            requests,
+            bytes_in: 1,
+            bytes_out: 2,
+            max_latency: Duration::from_millis(latency),
+            details: details.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        };
+        let rows = [
+            row("h", 3, 7, &[("GET:200", 3)]),
+            row("i", 1, 1, &[("GET:200", 1)]),
+            row("h", 5, 4, &[("GET:200", 4), ("PUT:404", 1)]),
+        ];
+        let merged = merged(rows.into_iter());
+        assert_eq!(merged.keys().collect::<Vec<_>>(), ["i_h_a", "i_i_a"]);
+        let mut sum = row("h", 8, 7, &[("GET:200", 7), ("PUT:404", 1)]);
+        (sum.bytes_in, sum.bytes_out) = (2, 4);
+        assert_eq!(merged["i_h_a"], sum);
     }
 }

@@ -98,6 +98,7 @@ impl EntityKind for Kind {
             files: if root { &[("httpRootDir", FileKind::Directory)] } else { &[] },
             tls: Some(TlsRole::server(Consumer::Amqp, demands_certificate(a))),
             listens: true,
+            ..Needs::default()
         })
     }
 

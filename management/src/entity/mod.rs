@@ -41,6 +41,7 @@ mod proxy_profile;
 mod refusal;
 pub(crate) mod router;
 pub(crate) mod router_metrics;
+mod service;
 mod site;
 pub(crate) mod ssl_profile;
 pub(crate) mod table;

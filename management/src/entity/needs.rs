@@ -14,6 +14,8 @@ pub(crate) struct Needs {
     pub(crate) tls: Option<TlsRole>,
     /// It listens at `host` and `port`.
     pub(crate) listens: bool,
+    /// What is given and does nothing, and why.
+    pub(crate) ignored: Vec<(&'static str, &'static str)>,
 }
 
 /// What has to be there by the name of a file.

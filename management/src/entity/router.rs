@@ -82,7 +82,9 @@ pub(super) static DEF: EntityDef = EntityDef {
         .within(0, 60_000)
         .or_number(2000)
         .create(),
-        flag("dropTcpConnections", "Cut TCP flows when their listener or connector is deleted.").or_flag(true).create(),
+        flag("dropTcpConnections", "Cut the connections of a service when its listener or connector is deleted.")
+            .or_flag(true)
+            .create(),
     ],
     ..EntityDef::CONFIGURATION
 };

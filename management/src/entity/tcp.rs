@@ -2,7 +2,6 @@
 
 use super::column::{Column, counter};
 use crate::attributes::Attributes;
-use crate::error::RouterError;
 use crate::schema::Attribute;
 use crate::schema::attribute::{gauge, number};
 use adaptors::net::KeepAlive;
@@ -58,9 +57,4 @@ pub(super) fn keep_alive(a: &Attributes) -> Option<KeepAlive> {
     let interval = a.seconds(KEEP_ALIVE.name);
     let probes = u32::try_from(a.count(KEEP_ALIVE_PROBES.name)).unwrap_or(KeepAlive::PROBES_MAX);
     (!interval.is_zero()).then_some(KeepAlive { interval, probes })
-}
-
-/// The schema does not require a port, but sockets do.
-pub(super) fn port(a: &Attributes) -> Result<String, RouterError> {
-    a.owned("port").ok_or_else(|| RouterError::python("KeyError: ('port',)").of_attributes())
 }

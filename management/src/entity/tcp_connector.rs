@@ -2,7 +2,7 @@
 
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, column, health, ssl_profile, tcp};
+use super::{EntityKind, EntityType, column, health, service, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -85,8 +85,7 @@ impl EntityKind for Kind {
             return Attributes::new();
         };
         let service = open.adaptor.service();
-        let health = service.health().map(|health| health.view()).unwrap_or_default();
-        column::shown(tcp::COLUMNS, service).into_iter().chain(column::shown(health::COLUMNS, &health)).collect()
+        column::shown(tcp::COLUMNS, service).into_iter().chain(health::shown(service)).collect()
     }
 }
 
@@ -110,7 +109,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
 
 /// The parameters, without what depends on other entities.
 fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
-    let port = tcp::port(a)?;
+    let port = service::needed(a, "port")?;
     let address = a.owned("address");
     Ok(TcpConnectorParams {
         name: a.string("name"),

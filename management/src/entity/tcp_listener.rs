@@ -4,13 +4,13 @@ use super::column::{self, LISTENING};
 use super::listener_address::Assigned;
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, ssl_profile, tcp};
+use super::{EntityKind, EntityType, service, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
 use crate::runtime::objects::{Running, TlsUser};
-use crate::schema::attribute::{flag, gauge, number, one_of, port, text};
+use crate::schema::attribute::{flag, gauge, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::observe::Mode;
 use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
@@ -26,7 +26,7 @@ pub(super) static DEF: EntityDef = EntityDef {
     attributes: &[
         text("address", "The service address.").create(),
         text("host", "The address to listen on; all when empty.").or_text("").create(),
-        number("backlog", "Connections that may wait to be taken; 0 is what the system allows.").or_number(0).create(),
+        service::BACKLOG,
         port("port", "A port number or service name.").create(),
         one_of("multiAddressStrategy", &["none", "priority", "weighted"], "How to choose among several addresses.")
             .or_text("none")
@@ -129,7 +129,7 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         Some("weighted") => Strategy::Weighted,
         _ => Strategy::None,
     };
-    let port = tcp::port(a)?;
+    let port = service::needed(a, "port")?;
     if a.text("address").is_some() != (strategy == Strategy::None) {
         let text = "Exactly one of the 'address' or 'multiAddressStrategy' field must be set";
         return Err(RouterError::configuration(text).of_attributes());
@@ -140,8 +140,7 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         strategy,
         host: a.string("host"),
         port,
-        // Out of range is the system's limit, for which zero stands.
-        backlog: a.number("backlog").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+        backlog: service::backlog(a),
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
         observer: observer(a),

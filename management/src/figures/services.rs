@@ -1,4 +1,4 @@
-//! What tcpListeners and tcpConnectors carry, with whom, and how long that takes.
+//! What listeners and connectors of services carry, with whom, and how long that takes.
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Figure, Label, Sink, Value, figure, tell as tell_rows, whole};
@@ -13,14 +13,14 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
     figure(
         Gauge,
         "skrouter_service_up",
-        "Whether a tcpListener listens (which it does while its address can be reached), or a tcpConnector takes \
-         connections.",
+        "Whether a tcpListener or httpListener listens (which it does while its address can be reached), or a \
+         tcpConnector takes connections, or the server of an httpConnector can be reached.",
         |service| whole(service.is_up().into()),
     ),
     figure(
         Gauge,
         "skrouter_service_healthy",
-        "Whether the server of a tcpConnector is offered, by its health checks and ejections; of those that have any.",
+        "Whether the server of a connector is offered, by its health checks and ejections; of those that have any.",
         |service| service.health().and_then(|health| whole(health.is_available().into())),
     ),
     figure(Counter, "skrouter_service_health_checks_total", "Health checks of a server.", |service| {
@@ -41,50 +41,51 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
     figure(
         Gauge,
         "skrouter_service_connections",
-        "TCP connections of a tcpListener or tcpConnector that are open now.",
+        "Connections of clients to a listener, or to the server of a connector, that are open now.",
         |service| whole(service.flows_opened().saturating_sub(service.closed())),
     ),
-    figure(Counter, "skrouter_service_connections_opened_total", "TCP connections that were opened.", |service| {
+    figure(Counter, "skrouter_service_connections_opened_total", "Connections that were opened.", |service| {
         whole(service.flows_opened())
     }),
-    figure(Counter, "skrouter_service_connections_closed_total", "TCP connections that have ended.", |service| {
+    figure(Counter, "skrouter_service_connections_closed_total", "Connections that have ended.", |service| {
         whole(service.closed())
     }),
     figure(
         Counter,
         "skrouter_service_connections_timed_out_total",
-        "TCP connections that were cut as they had carried nothing for too long.",
+        "Connections of a tcpListener or tcpConnector that were cut as they had carried nothing for too long.",
         |service| whole(service.timed_out()),
     ),
     figure(
         Counter,
         "skrouter_service_received_bytes_total",
-        "Bytes from the clients of a tcpListener or the servers of a tcpConnector.",
+        "Bytes from the clients of a listener or the servers of a connector.",
         |service| whole(service.read()),
     ),
     figure(
         Counter,
         "skrouter_service_sent_bytes_total",
-        "Bytes to the clients of a tcpListener or the servers of a tcpConnector.",
+        "Bytes to the clients of a listener or the servers of a connector.",
         |service| whole(service.written()),
     ),
     figure(
         Histogram,
         "skrouter_service_connection_setup_seconds",
-        "Of a tcpListener, the time from accepting a client until its server was connected; of a tcpConnector, what TCP \
+        "Of a tcpListener, the time from accepting a client until its server was connected; of a connector, what TCP \
          took to connect to the server.",
         |service| service.times().setup.snapshot().map(Value::Times),
     ),
     figure(
         Histogram,
         "skrouter_service_first_byte_seconds",
-        "The time from the first byte of a client until the first of the answer; not of servers that speak first.",
+        "Of TCP services, the time from the first byte of a client until the first of the answer; not of servers that \
+         speak first.",
         |service| service.times().first_octet.snapshot().map(Value::Times),
     ),
     figure(
         Histogram,
         "skrouter_service_connection_duration_seconds",
-        "How long TCP connections have lasted that are over.",
+        "How long connections have lasted that are over.",
         |service| service.times().duration.snapshot().map(Value::Times),
     ),
 ];
@@ -93,14 +94,14 @@ const PEERS: &[Figure<Arc<Peer>>] = &[
     figure(
         Gauge,
         "skrouter_service_peer_connections",
-        "TCP connections that are open now, by the router at their other end; at most 64 routers of a service are told \
-         apart, and 10000 pairs of all services, the rest is other. The name is empty where the router is not known.",
+        "Connections that are open now, by the router at their other end; at most 64 routers of a service are told \
+         apart, and 10000 pairs of all services, the rest is other. The name is empty where the router is not known, and of HTTP services.",
         |peer| whole(peer.opened().saturating_sub(peer.closed())),
     ),
     figure(
         Counter,
         "skrouter_service_peer_connections_opened_total",
-        "TCP connections that were opened, by the router at their other end; counted once that is known, or at their end.",
+        "Connections that were opened, by the router at their other end; counted once that is known, or at their end.",
         |peer| whole(peer.opened()),
     ),
     figure(

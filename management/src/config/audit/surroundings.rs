@@ -53,6 +53,10 @@ impl File<'_> {
             self.audit_references(index, &needs, report);
             self.audit_files(index, &needs, report);
             self.audit_tls(index, &needs, report);
+            for (attribute, why) in &needs.ignored {
+                let text = format!("{}: '{attribute}' {why}, it has no effect", entity.ty.short());
+                report.note(self.line_of(index, attribute), text, Some("leave it out".to_owned()));
+            }
             if needs.listens {
                 self.audit_socket(index, &mut sockets, report);
             }

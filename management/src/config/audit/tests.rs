@@ -143,3 +143,18 @@ mod certificates {
         assert!(damaged[0].starts_with("6: sslProfile: certFile "), "{damaged:?}");
     }
 }
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let http = |version: &str| {
+        format!(
+            "httpConnector {{\n address: a\n port: 1\n protocolVersion: {version}\n aggregation: json\n eventChannel: yes\n}}\n"
+        )
+    };
+    let expected = [
+        "note 8: httpConnector: 'aggregation' is of HTTP1 only, it has no effect",
+        "note 9: httpConnector: 'eventChannel' is of HTTP1 only, it has no effect",
+    ];
+    assert_eq!(found(&format!("router {{\n id: A\n}}\n{}", http("HTTP2")), false), expected);
+    assert!(found(&format!("router {{\n id: A\n}}\n{}", http("HTTP1")), false).is_empty());
+}
