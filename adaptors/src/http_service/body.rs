@@ -19,6 +19,8 @@ use router_engine::stream::{Pressure, Pull, Reader};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
@@ -51,8 +53,9 @@ const GATHER_LIMIT: Duration = Duration::from_secs(1);
 /// connection was asked for it.
 const TURNS: usize = 2;
 
-/// How long the body of a request of HTTP/1 may be silent.
+/// How long the body of a request may be silent, of HTTP/1 and of HTTP/2.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const STREAM_SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a body is waited for before it goes as a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub(super) struct Inbound {
     multiplexed: bool,
     /// It may be silent for a while only.
     silence: Option<Limit>,
+    /// Then it may be silent.
+    answered: Option<Arc<AtomicBool>>,
 }
 
 // === impl BodyError ===
@@ -90,13 +95,21 @@ impl BodyError {
 impl Inbound {
     /// Of a server, which may take its time.
     pub(super) const fn answer(body: Incoming, version: HttpVersion) -> Self {
-        Self { body, multiplexed: matches!(version, HttpVersion::Http2), silence: None }
+        Self { body, multiplexed: matches!(version, HttpVersion::Http2), silence: None, answered: None }
     }
 
-    /// Of a client. One of HTTP/1 that says nothing more keeps its connection for nothing.
+    /// Of a client. One that says nothing more keeps its connection or stream, and its server, for nothing.
     pub(super) fn request(body: Incoming, version: HttpVersion) -> Self {
-        let silence = (version == HttpVersion::Http1).then(|| Limit::new(SILENCE_LIMIT));
-        Self { silence, ..Self::answer(body, version) }
+        let limit = match version {
+            HttpVersion::Http1 => SILENCE_LIMIT,
+            HttpVersion::Http2 => STREAM_SILENCE_LIMIT,
+        };
+        Self { silence: Some(Limit::new(limit)), ..Self::answer(body, version) }
+    }
+
+    /// With HTTP/2 both sides may talk as they like, once the answer has begun.
+    pub(super) fn note_answered_by(&mut self, answered: &Arc<AtomicBool>) {
+        self.answered = self.multiplexed.then(|| Arc::clone(answered));
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
@@ -106,6 +119,9 @@ impl Inbound {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => {
+                if self.answered.as_ref().is_some_and(|answered| answered.load(Ordering::Relaxed)) {
+                    self.silence = None;
+                }
                 let Some(silence) = &mut self.silence else { return Poll::Pending };
                 silence.begin();
                 return silence.poll(cx).map(|()| Some(Err(Broken)));

@@ -36,6 +36,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{sleep, timeout, timeout_at};
@@ -213,9 +214,14 @@ impl Client {
             let head = self.head(outbound, &exchange, 0).freeze();
             let stream = exchange.send_stream(head);
             let sending = Sending { form, own: false };
+            let answered = Arc::default();
+            body.note_answered_by(&answered);
             self.nursery.spawn(send_body(gathered, body, sending, stream, exchange.request_side(), expects));
             return match self.head_of(&mut exchange).await? {
-                Ok(head) => self.deliver(outbound, exchange, head).await,
+                Ok(head) => {
+                    answered.store(true, Ordering::Relaxed);
+                    self.deliver(outbound, exchange, head).await
+                }
                 Err(outcome) => self.on_outcome(outbound, exchange, &outcome).await,
             };
         }

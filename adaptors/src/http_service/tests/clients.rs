@@ -1,9 +1,15 @@
 //! What clients do that is no use to anybody, and what is counted of them.
 
+use super::super::body::{Broken, Inbound, STREAM_SILENCE_LIMIT};
 use super::super::io::ServiceIo;
 use super::super::pace::{Pace, Paced, STALL_LIMIT};
 use super::super::tally::{Answered, Counters, Direction, HOSTS_MAX, Outcome, Tally};
-use super::super::{nursery::Jobs, respond::protocols};
+use super::super::{
+    nursery::Jobs,
+    requester::{Requester, Wants},
+    respond::protocols,
+    setup,
+};
 use super::*;
 use crate::transport::Transport;
 use bytes::Bytes;
@@ -13,11 +19,12 @@ use hyper::body::{Body, Frame};
 use hyper::rt::Write;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use router_engine::port::local::Endpoint;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -124,14 +131,18 @@ impl Body for Pieces {
 
 /// Serves HTTP/2, with an answer of so many pieces for each request.
 async fn serve(stream: DuplexStream, pieces: usize, pace: Pace) {
-    let mut jobs = Jobs::default();
+    let jobs = Jobs::default();
     let paced = Paced { nursery: jobs.nursery(), pace: pace.clone() };
     let answer = service_fn(move |_: Request<hyper::body::Incoming>| {
         let body = pace.clone().body(Pieces(pieces));
         async move { Ok::<_, Infallible>(Response::new(body)) }
     });
-    let io = hyper_io(stream);
-    let mut conn = pin!(http2::Builder::new(paced).serve_connection(io, answer));
+    run(jobs, http2::Builder::new(paced).serve_connection(hyper_io(stream), answer)).await;
+}
+
+/// A connection, and the work on it.
+async fn run<T>(mut jobs: Jobs, conn: impl Future<Output = T>) {
+    let mut conn = pin!(conn);
     poll_fn(|cx| {
         loop {
             jobs.poll(cx);
@@ -179,6 +190,48 @@ async fn an_answer_of_http2_whose_window_stays_closed_is_reset() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_http2_whose_server_is_silent_is_not() {
     assert!(!is_reset(2, STALL_LIMIT * 3).await);
+}
+
+/// How long the body of a request is waited for that does not go on; no end, if its answer has begun.
+async fn silence(answered: bool) -> Option<Duration> {
+    let (near, far) = duplex(1 << 20);
+    let begun = Instant::now();
+    let heard = Arc::<parking_lot::Mutex<Option<Duration>>>::default();
+    let listening = Arc::clone(&heard);
+    let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let heard = Arc::clone(&listening);
+        async move {
+            let mut body = Inbound::request(request.into_body(), HttpVersion::Http2);
+            body.note_answered_by(&Arc::new(AtomicBool::new(answered)));
+            let frame = poll_fn(|cx| body.poll_frame(cx)).await;
+            assert!(matches!(frame, Some(Ok(_))), "the first piece");
+            let frame = poll_fn(|cx| body.poll_frame(cx)).await;
+            assert!(matches!(frame, Some(Err(Broken))), "and no other");
+            *heard.lock() = Some(begun.elapsed());
+            Ok::<_, Infallible>(Response::new(Pieces(0)))
+        }
+    });
+    let jobs = Jobs::default();
+    let paced = Paced { nursery: jobs.nursery(), pace: Pace::default() };
+    let conn = http2::Builder::new(paced).serve_connection(hyper_io(far), answer);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(run(jobs, conn));
+    let (requests, connection) = client::handshake(near).await.expect("HTTP/2");
+    tasks.spawn(async move { connection.await.unwrap_or_default() });
+    let mut requests = requests.ready().await.expect("ready");
+    let request = Request::builder().method("POST").uri("http://h/").body(()).expect("a request");
+    let (_response, mut body) = requests.send_request(request, false).expect("sent");
+    body.send_data(Bytes::from_static(b"begun"), false).expect("sent");
+    sleep(STREAM_SILENCE_LIMIT * 3).await;
+    let heard = heard.lock().take();
+    heard
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_of_http2_that_does_not_go_on_is_given_up_unless_its_answer_has_begun() {
+    let waited = silence(false).await.expect("given up");
+    assert!((STREAM_SILENCE_LIMIT..STREAM_SILENCE_LIMIT * 2).contains(&waited), "{waited:?}");
+    assert_eq!(silence(true).await, None);
 }
 
 /// A socket for hyper.
@@ -323,6 +376,44 @@ async fn of_many_answers_none_is_lost() {
     server.go_on();
     let answer = client.answer(false).await.expect("an answer");
     assert_eq!((answer.status, answer.body.matches("\":status\"").count()), (200, SERVERS));
+}
+
+#[tokio::test]
+async fn too_much_to_be_put_together_is_an_error() {
+    let params = HttpListenerParams { aggregation: Some(Aggregation::Json), ..Default::default() };
+    let world = World::with("multicast/svc", params);
+    let server = Server::new("one").await;
+    let params = || HttpConnectorParams { aggregates: true, ..Default::default() };
+    let connectors: Vec<_> = (0..10).map(|_| world.connect_with(&server, params())).collect();
+    for connector in &connectors {
+        is_up(connector, true).await;
+    }
+    let mut client = world.client().await;
+    let answer = client.post("/echo", &"x".repeat(1 << 20)).await;
+    assert_eq!((answer.status, answer.body.as_str()), (502, "bad answer: more than 8 MiB to be put together\n"));
+}
+
+/// Only where every answer has told whose it is, nothing that comes late can be taken for another's.
+#[tokio::test]
+async fn an_address_for_answers_is_used_again_only_if_all_were_numbered() {
+    let world = World::new();
+    let version = HttpVersion::Http1;
+    let identity = setup::identity(version, false, "h".to_owned(), None);
+    let endpoint =
+        Endpoint::join_with(&world.router, identity, setup::open(version), Arc::default(), crate::clock::now());
+    let requester = Arc::new(Requester::new(endpoint, "svc").expect("an address"));
+    let exchange = |numbers: &[bool]| {
+        let mut exchange = requester.open(Wants::One).expect("open");
+        numbers.iter().for_each(|numbered| exchange.note_number(*numbered));
+        exchange.settled();
+        exchange.reply_to().expect("an address").to_owned()
+    };
+    let first = exchange(&[true, true]);
+    assert_eq!(exchange(&[true, false]), first);
+    let second = exchange(&[false, true]);
+    let third = exchange(&[]);
+    let fourth = exchange(&[true]);
+    assert!(first != second && second != third && third != fourth, "{first} {second} {third} {fourth}");
 }
 
 #[tokio::test]
