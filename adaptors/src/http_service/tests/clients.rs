@@ -371,10 +371,17 @@ async fn of_many_answers_none_is_lost() {
         is_up(connector, true).await;
     }
     let mut client = world.client().await;
-    client.send(b"GET /wait HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    client.send(b"GET /in-turn HTTP/1.1\r\nhost: h\r\n\r\n").await;
     server.until(|server| server.requests().len() == SERVERS).await;
     server.go_on();
-    let answer = client.answer(false).await.expect("an answer");
+    server.until(|server| server.requests().len() == SERVERS * 2 - 1).await;
+    let mut answering = pin!(client.answer(false));
+    let answer = loop {
+        server.go_on();
+        if let Ok(answer) = timeout(Duration::from_millis(20), answering.as_mut()).await {
+            break answer.expect("an answer");
+        }
+    };
     assert_eq!((answer.status, answer.body.matches("\":status\"").count()), (200, SERVERS));
 }
 

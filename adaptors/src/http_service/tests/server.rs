@@ -174,6 +174,23 @@ async fn answer(
             }
             return None;
         }
+        // The first answer begins, the others come, and then the first one ends.
+        "/in-turn" => {
+            let go_on = heard.go_on.notified();
+            let is_first = heard.requests.lock().len() == 1;
+            if is_first {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n1\r\n").await.ok()?;
+                go_on.await;
+                heard.go_on.notified().await;
+                stream.write_all(b"0\r\n\r\n").await.ok()?;
+                return Some(());
+            }
+            go_on.await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n2").await.ok()?;
+            heard.requests.lock().push("answered".to_owned());
+            heard.news.notify_waiters();
+            return Some(());
+        }
         "/trailers" => {
             let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n0\r\n";
             stream.write_all(head.as_bytes()).await.ok()?;
