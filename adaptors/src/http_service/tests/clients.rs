@@ -223,8 +223,7 @@ async fn silence(answered: bool) -> Option<Duration> {
     let (_response, mut body) = requests.send_request(request, false).expect("sent");
     body.send_data(Bytes::from_static(b"begun"), false).expect("sent");
     sleep(STREAM_SILENCE_LIMIT * 3).await;
-    let heard = heard.lock().take();
-    heard
+    heard.lock().take()
 }
 
 #[tokio::test(start_paused = true)]
