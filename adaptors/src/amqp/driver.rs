@@ -218,7 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
             }
             let give_up = *self.give_up.get_or_insert(now + LAST_WORDS);
             if write == Progress::Blocked && now < give_up {
-                return if self.sleep(cx) { Round::Sleep } else { Round::Again };
+                let sleeps = self.port.park(cx.waker()) && self.sleep(cx);
+                return if sleeps { Round::Sleep } else { Round::Again };
             }
             return Round::End(error.map_or(Ending::Closed, Ending::Protocol));
         }

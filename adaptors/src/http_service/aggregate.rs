@@ -21,7 +21,7 @@ const OCTETS_MAX: usize = 8 * 1024 * 1024;
 const ELEMENT_COST: usize = 1024;
 
 /// What an answer counts that waits, and comes as a stream: of these much may be there unseen.
-const STREAM_COST: usize = 64 * 1024;
+const STREAM_COST: usize = 16 * 1024;
 
 /// How much waits to be put together.
 #[derive(Debug, Default)]

@@ -98,13 +98,14 @@ impl Inbound {
         Self { body, multiplexed: matches!(version, HttpVersion::Http2), silence: None, answered: None }
     }
 
-    /// Of a client. One that says nothing more keeps its connection or stream, and its server, for nothing.
+    /// Of a client. One that says nothing more keeps its connection or stream, and its server, for nothing; but calls of HTTP/2
+    /// that do not tell how long they are may be quiet for as long as they like.
     pub(super) fn request(body: Incoming, version: HttpVersion) -> Self {
         let limit = match version {
-            HttpVersion::Http1 => SILENCE_LIMIT,
-            HttpVersion::Http2 => STREAM_SILENCE_LIMIT,
+            HttpVersion::Http1 => Some(SILENCE_LIMIT),
+            HttpVersion::Http2 => body.size_hint().exact().map(|_| STREAM_SILENCE_LIMIT),
         };
-        Self { silence: Some(Limit::new(limit)), ..Self::answer(body, version) }
+        Self { silence: limit.map(Limit::new), ..Self::answer(body, version) }
     }
 
     /// With HTTP/2 both sides may talk as they like, once the answer has begun.
@@ -117,7 +118,7 @@ impl Inbound {
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+        let frame = match self.poll_body(cx) {
             Poll::Pending => {
                 if self.answered.as_ref().is_some_and(|answered| answered.load(Ordering::Relaxed)) {
                     self.silence = None;
@@ -132,7 +133,12 @@ impl Inbound {
         if let Some(silence) = &mut self.silence {
             silence.end();
         }
-        Poll::Ready(match frame {
+        Poll::Ready(frame)
+    }
+
+    /// As [`Self::poll_frame`], for who does not wait for long.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             // A stream that was reset ends like this, too.
             None if self.multiplexed && !self.body.is_end_stream() => Some(Err(Broken)),
             None => None,
@@ -164,7 +170,7 @@ pub(super) async fn gather(body: &mut Inbound, patience: Patience) -> Result<Gat
                 gathered.complete = true;
                 break;
             }
-            match body.poll_frame(cx) {
+            match body.poll_body(cx) {
                 Poll::Ready(None) => gathered.complete = true,
                 Poll::Ready(Some(Err(broken))) => return Poll::Ready(Err(broken)),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -365,6 +371,8 @@ pub(super) struct OutgoingStream {
     delivery: Option<Delivery>,
     exchange: Exchange,
     length: Length,
+    /// The client needs no more of it, and may not ask for its end.
+    given: bool,
 }
 
 /// How much is still to come of a body that has said so.
@@ -381,7 +389,7 @@ impl Outgoing {
 
     pub(super) fn stream(body: MessageBody, delivery: Delivery, exchange: Exchange, length: Option<u64>) -> Self {
         let (delivery, length) = (Some(delivery), Length(length));
-        Self::Stream(Box::new(OutgoingStream { body, delivery, exchange, length }))
+        Self::Stream(Box::new(OutgoingStream { body, delivery, exchange, length, given: false }))
     }
 }
 
@@ -390,6 +398,11 @@ impl Outgoing {
 impl Length {
     pub(super) const fn new(octets: Option<u64>) -> Self {
         Self(octets)
+    }
+
+    /// Whether all that was announced has come.
+    fn is_reached(self) -> bool {
+        self.0 == Some(0)
     }
 
     /// Takes a part of the body, or its end.
@@ -412,6 +425,10 @@ impl Length {
 }
 
 impl OutgoingStream {
+    fn end_well(&mut self) {
+        self.delivery.take().into_iter().for_each(|delivery| self.exchange.end_well(delivery));
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         if self.delivery.is_none() {
             return Poll::Ready(None);
@@ -421,11 +438,16 @@ impl OutgoingStream {
         Poll::Ready(match self.length.take(part) {
             Ok(Some(Part::Data(data))) => {
                 self.exchange.count_answer(data.len());
+                self.given = self.length.is_reached();
                 Some(Ok(Frame::data(data)))
             }
-            Ok(Some(Part::Trailers(trailers))) => Some(Ok(Frame::trailers(trailers))),
+            // They are the end.
+            Ok(Some(Part::Trailers(trailers))) => {
+                self.end_well();
+                Some(Ok(Frame::trailers(trailers)))
+            }
             Ok(None) => {
-                self.delivery.take().into_iter().for_each(|delivery| self.exchange.end_well(delivery));
+                self.end_well();
                 None
             }
             Err(error) => {
@@ -433,6 +455,14 @@ impl OutgoingStream {
                 Some(Err(self.exchange.break_off(&error)))
             }
         })
+    }
+}
+
+impl Drop for OutgoingStream {
+    fn drop(&mut self) {
+        if self.given {
+            self.end_well();
+        }
     }
 }
 

@@ -48,7 +48,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 
 /// How often an HTTP/2 client is asked whether it is there, and how long it may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(60);
-const PING_LIMIT: Duration = Duration::from_secs(20);
+const PING_LIMIT: Duration = Duration::from_secs(120);
 
 type Answering<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 

@@ -115,7 +115,7 @@ impl Inner {
             Event::Update { token, state, settled }
                 if settled || state.as_ref().is_some_and(DeliveryState::is_terminal) =>
             {
-                self.on_outcome(token);
+                self.on_outcome(token, state.as_ref());
             }
             Event::Ready(key) => {
                 let Some(progress) = self.requests.get((key >> 1) as usize) else { return };
@@ -130,8 +130,11 @@ impl Inner {
             _ => {}
         }
     }
-    fn on_outcome(&mut self, token: InToken) {
+
+    fn on_outcome(&mut self, token: InToken, state: Option<&DeliveryState>) {
         match self.answers.remove(&token) {
+            // Who has all that was announced may not wait for the end.
+            Some(Outstanding::Sending(_)) if state == Some(&DeliveryState::Accepted) => {}
             Some(Outstanding::Sending(progress)) => progress.cancel(),
             Some(Outstanding::Sent(request)) => request.settle(DeliveryState::Accepted),
             None => {}

@@ -252,6 +252,14 @@ impl Driver {
         sender: &mut http1::SendRequest<RequestBody>,
         last: &Progress,
     ) -> bool {
+        // Usually it takes one turn of the connection.
+        let at_once = poll_fn(|cx| {
+            let polled = self.poll_work(cx, pin!(poll_fn(|cx| sender.poll_ready(cx))));
+            Poll::Ready(matches!(polled, Poll::Ready(Ok(Ok(())))))
+        });
+        if at_once.await {
+            return true;
+        }
         let ready = self.drive_while_open(async {
             let mut ready = pin!(poll_fn(|cx| sender.poll_ready(cx)));
             let mut draining = pin!(shared.draining());

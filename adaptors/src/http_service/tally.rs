@@ -125,7 +125,7 @@ pub(super) struct Tally {
     counters: Arc<Counters>,
     name: Arc<str>,
     /// Looked up once; none beyond the bound.
-    host: OnceLock<Option<Arc<Host>>>,
+    host: Arc<OnceLock<Option<Arc<Host>>>>,
 }
 
 /// A request of a client that is under way. Dropped before its end is told, its client has left.
@@ -310,7 +310,7 @@ fn method_index(method: &Method) -> u8 {
 
 impl Tally {
     pub(super) fn new(counters: &Arc<Counters>, host: &str) -> Self {
-        Self { counters: Arc::clone(counters), name: host.into(), host: OnceLock::new() }
+        Self { counters: Arc::clone(counters), name: host.into(), host: Arc::default() }
     }
 
     /// A request of a client begins.

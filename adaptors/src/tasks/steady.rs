@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
+use tokio::task::coop::has_budget_remaining;
 
-/// How often work is done again at once before others have their turn.
-const TURNS: usize = 8;
+/// How often work is done at once before others have their turn: what a request needs.
+const TURNS: usize = 4;
 
 /// Nobody is at it.
 const IDLE: u8 = 0;
@@ -26,6 +27,13 @@ pin_project! {
         work: F,
         state: Arc<State>,
         waker: Waker,
+    }
+
+    impl<F> PinnedDrop for Steady<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // Wakers that others still have keep nothing of the task.
+            drop(this.state.task.take());
+        }
     }
 }
 
@@ -59,6 +67,9 @@ impl<F: Future> Future for Steady<F> {
             }
             if this.state.phase.compare_exchange(BUSY, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 return Poll::Pending;
+            }
+            if !has_budget_remaining() {
+                break;
             }
         }
         // It stays woken until its turn comes.
@@ -99,7 +110,7 @@ mod tests {
         let (task, mut turns) = (Arc::<Count>::default(), 0);
         let mut work = std::pin::pin!(Steady::new(poll_fn(|cx| {
             turns += 1;
-            if turns == 5 {
+            if turns == TURNS {
                 return Poll::Ready(());
             }
             cx.waker().wake_by_ref();

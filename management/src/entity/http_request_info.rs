@@ -75,11 +75,15 @@ impl EntityKind for Kind {
     }
 }
 
-/// By what they are identified by: several listeners or connectors of one address, or former ones, count together.
-fn merged(rows: impl Iterator<Item = RequestInfo>) -> BTreeMap<String, RequestInfo> {
+/// What rows that count together have in common: their label, and what that is made of, as names may contain what is between
+/// them.
+type Key = (String, String, Option<String>);
+
+/// Several listeners or connectors of one address, or former ones, count together.
+fn merged(rows: impl Iterator<Item = RequestInfo>) -> BTreeMap<Key, RequestInfo> {
     let mut merged = BTreeMap::new();
     for row in rows {
-        match merged.entry(label(&row)) {
+        match merged.entry((label(&row), row.address.clone(), row.site.clone())) {
             Entry::Vacant(vacant) => drop(vacant.insert(row)),
             Entry::Occupied(mut known) => known.get_mut().add(row),
         }
@@ -109,11 +113,14 @@ mod tests {
             row("h", 3, 7, &[("GET:200", 3)]),
             row("i", 1, 1, &[("GET:200", 1)]),
             row("h", 5, 4, &[("GET:200", 4), ("PUT:404", 1)]),
+            RequestInfo { address: "a_b".to_owned(), ..row("i", 1, 1, &[]) },
         ];
+        let apart = [row("i_a", 1, 1, &[]), RequestInfo { address: "a_a".to_owned(), ..row("i", 1, 1, &[]) }];
+        assert_eq!(merged(apart.into_iter()).len(), 2, "of one label, but not of one host");
         let merged = merged(rows.into_iter());
-        assert_eq!(merged.keys().collect::<Vec<_>>(), ["i_h_a", "i_i_a"]);
+        assert_eq!(merged.keys().map(|(label, ..)| label).collect::<Vec<_>>(), ["i_h_a", "i_i_a", "i_i_a_b"]);
         let mut sum = row("h", 8, 7, &[("GET:200", 7), ("PUT:404", 1)]);
         (sum.bytes_in, sum.bytes_out) = (2, 4);
-        assert_eq!(merged["i_h_a"], sum);
+        assert_eq!(merged.values().next(), Some(&sum));
     }
 }

@@ -204,16 +204,27 @@ impl AmqpPort {
     /// A session for a link of a class that gets none. Streams stall each other, but nothing else; and nothing stalls what
     /// routers tell each other, as long as there is anything else.
     pub(super) fn shared_session(&mut self, class: SessionClass) -> Option<SessionKey> {
-        if class == SessionClass::Streaming {
-            for idx in self.links.indices() {
-                let Some(link) = self.links.get_mut(idx) else { continue };
-                if std::mem::take(&mut link.owns_session) {
-                    self.classes.push((class, link.session));
-                    return Some(link.session);
-                }
-            }
+        if class == SessionClass::Streaming
+            && let Some(session) = self.take_stream_session()
+        {
+            self.classes.push((class, session));
+            return Some(session);
         }
-        let other = self.classes.iter().find(|(class, _)| *class != SessionClass::Control);
-        other.or(self.classes.first()).map(|(_, session)| *session)
+        let rank = |class: &SessionClass| match class {
+            SessionClass::Control => 2,
+            SessionClass::Core => 1,
+            _ => 0,
+        };
+        self.classes.iter().min_by_key(|(class, _)| rank(class)).map(|(_, session)| *session)
+    }
+
+    /// The session of a stream, which is no longer its own: one where nothing is stuck, if there is any.
+    fn take_stream_session(&mut self) -> Option<SessionKey> {
+        let own: Vec<u32> = self.links.indices();
+        let own = own.into_iter().filter(|&idx| self.links.get(idx).is_some_and(|link| link.owns_session));
+        let widest = own.max_by_key(|&idx| self.links.get(idx).map(|link| self.engine.session_window(link.session)))?;
+        let link = self.links.get_mut(widest)?;
+        link.owns_session = false;
+        Some(link.session)
     }
 }

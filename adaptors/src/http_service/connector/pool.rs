@@ -42,8 +42,10 @@ const STOPPING: &str = "the router is stopping";
 /// Why a connection comes to nothing, when nothing else is known.
 const FAILED: &str = "no connection could be made";
 
-/// How long a server's host may be silent, and leave data unacknowledged, before its connections are given up.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long a server's host may be silent, and how long what it was sent may wait: once it reads no more, its host
+/// acknowledges nothing either. Asked for [`PROBES`] times within that, a host is not given up for one packet that was lost.
+const SILENCE: Duration = Duration::from_secs(60);
+const PROBES: u32 = 4;
 
 /// Requests side by side on one connection of HTTP/2; most servers take no more.
 pub(in crate::http_service) const STREAMS: usize = 100;
@@ -256,7 +258,7 @@ impl Shared {
         });
         let late = || Err(io::ErrorKind::TimedOut.into());
         let stream = connected.await.unwrap_or_else(|_| late()).map_err(|error| text(&error))?;
-        let _ = KeepAlive { interval: SILENCE, probes: 3 }.apply(&stream);
+        let _ = KeepAlive { interval: SILENCE / PROBES, probes: PROBES }.apply(&stream);
         net::limit_unacknowledged(&stream, SILENCE);
         self.service.times().setup.observe(clock::now().since(begun));
         let Some(session) = session else { return Ok(Transport::plain(stream)) };
@@ -348,7 +350,7 @@ impl Opening {
     }
 
     /// The server takes so many requests there: those that wait get the places that are free. When they are too few for those
-    /// that have waited for this connection, another one is opened.
+    /// that have waited for this connection, another one is opened; unless it takes none, and would take none there either.
     pub(in crate::http_service) fn admit(&mut self, lane: &Arc<Lane>, limit: usize) {
         let grown = lane.limit.swap(limit, Ordering::Relaxed) < limit;
         let freed = lane.freed.swap(false, Ordering::Relaxed);
@@ -356,14 +358,16 @@ impl Opening {
         if !(grown || freed || first) {
             return;
         }
-        let connects = {
+        let (connects, unwanted) = {
             let pool = &mut *self.shared.pool.lock();
             pool.feed(lane);
+            let unwanted = if first && limit == 0 { std::mem::take(&mut pool.waiting) } else { VecDeque::new() };
             if first {
                 pool.connecting = !pool.waiting.is_empty();
             }
-            first && pool.connecting
+            (first && pool.connecting, unwanted)
         };
+        unwanted.into_iter().for_each(|job| job.settle(DeliveryState::Released));
         if connects {
             self.shared.connect(None);
         }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How often a server of HTTP/2 is asked whether it is there, while it has requests; and how long it may take.
 const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_LIMIT: Duration = Duration::from_secs(20);
+const PING_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a server of HTTP/2 may take to tell how many requests it takes side by side. It is to say so first of all
 /// (RFC 9113 3.4); one that says nothing is taken for one that has no limit.
@@ -159,12 +159,12 @@ impl Multiplexed<'_> {
 
     /// Serves the connection, and does what can be done. Ready when it takes nothing new.
     fn poll_conn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.jobs.poll(cx);
         loop {
-            let progress = self.jobs.poll(cx);
             if Pin::new(&mut self.conn).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if !progress {
+            if !self.jobs.poll(cx) {
                 return Poll::Pending;
             }
         }

@@ -192,8 +192,9 @@ async fn an_answer_of_http2_whose_server_is_silent_is_not() {
     assert!(!is_reset(2, STALL_LIMIT * 3).await);
 }
 
-/// How long the body of a request is waited for that does not go on; no end, if its answer has begun.
-async fn silence(answered: bool) -> Option<Duration> {
+/// How long the body of a request is waited for that does not go on; no end, if its answer has begun, or it has not told how
+/// long it is.
+async fn silence(announced: bool, answered: bool) -> Option<Duration> {
     let (near, far) = duplex(1 << 20);
     let begun = Instant::now();
     let heard = Arc::<parking_lot::Mutex<Option<Duration>>>::default();
@@ -219,7 +220,10 @@ async fn silence(answered: bool) -> Option<Duration> {
     let (requests, connection) = client::handshake(near).await.expect("HTTP/2");
     tasks.spawn(async move { connection.await.unwrap_or_default() });
     let mut requests = requests.ready().await.expect("ready");
-    let request = Request::builder().method("POST").uri("http://h/").body(()).expect("a request");
+    let mut request = Request::builder().method("POST").uri("http://h/").body(()).expect("a request");
+    if announced {
+        request.headers_mut().insert("content-length", 1000.into());
+    }
     let (_response, mut body) = requests.send_request(request, false).expect("sent");
     body.send_data(Bytes::from_static(b"begun"), false).expect("sent");
     sleep(STREAM_SILENCE_LIMIT * 3).await;
@@ -228,9 +232,10 @@ async fn silence(answered: bool) -> Option<Duration> {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_of_http2_that_does_not_go_on_is_given_up_unless_its_answer_has_begun() {
-    let waited = silence(false).await.expect("given up");
+    let waited = silence(true, false).await.expect("given up");
     assert!((STREAM_SILENCE_LIMIT..STREAM_SILENCE_LIMIT * 2).contains(&waited), "{waited:?}");
-    assert_eq!(silence(true).await, None);
+    assert_eq!(silence(true, true).await, None);
+    assert_eq!(silence(false, false).await, None, "a call may last");
 }
 
 /// A socket for hyper.
@@ -504,4 +509,21 @@ fn trailers_that_may_not_be_are_left_out() {
     assert_eq!(super::super::message::proper_trailers(map(&bad)), None);
     let mixed = [&bad[..], &["grpc-status", "x"]].concat();
     assert_eq!(super::super::message::proper_trailers(map(&mixed)), Some(map(&["grpc-status", "x"])));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_given_whole_counts_as_such() {
+    let world = World::new();
+    let server = Server::new("one").await;
+    let connector = world.connect(&server);
+    is_up(&connector, true).await;
+    let mut client = world.client().await;
+    for (n, path) in ["/large", "/large-chunks", "/large"].into_iter().enumerate() {
+        assert_eq!(client.get(path).await.body.len(), 100_000, "{path}");
+        eventually(async || (counted(&world) == (n as u64 + 1, 0, 0, 0)).then_some(())).await;
+    }
+    let (_, servers) = connector.service().http().expect("of HTTP");
+    let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    assert_eq!((count(&servers.failures.cancelled), count(&servers.failures.server_failed)), (0, 0));
+    assert_eq!(server.connections(), 1);
 }

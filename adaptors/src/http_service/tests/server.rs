@@ -154,6 +154,19 @@ async fn answer(
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf").await.ok()?;
             return None;
         }
+        "/large" | "/large-chunks" => {
+            // Too large for one message, so it goes as a stream.
+            let data = "x".repeat(100_000);
+            let (framing, first, last) = match path {
+                "/large" => ("content-length: 100000", "", ""),
+                _ => ("transfer-encoding: chunked\r\ntrailer: x-sum", "186a0\r\n", "\r\n0\r\nx-sum: 3\r\n\r\n"),
+            };
+            stream
+                .write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{first}{data}{last}").as_bytes())
+                .await
+                .ok()?;
+            return Some(());
+        }
         "/chunks" => {
             let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n";
             stream.write_all(chunks.as_bytes()).await.ok()?;
