@@ -37,6 +37,16 @@ impl Binary {
         Ok(found.ok_or_else(|| Skip("UPSTREAM_SKROUTERD not set".to_owned()))?)
     }
 
+    /// A C router that has HTTP services, of the 2.x line or 3.0: `UPSTREAM_HTTP_SKROUTERD`, with `UPSTREAM_HTTP_ARGS` and
+    /// `UPSTREAM_HTTP_PYTHONPATH`.
+    ///
+    /// # Errors
+    /// [`Skip`] if that is not set.
+    pub fn upstream_with_http() -> Result<Self> {
+        let found = Self::from_environment("upstream", "UPSTREAM_HTTP_SKROUTERD", "UPSTREAM_HTTP");
+        Ok(found.ok_or_else(|| Skip("UPSTREAM_HTTP_SKROUTERD not set".to_owned()))?)
+    }
+
     fn from_environment(name: &'static str, program: &str, prefix: &str) -> Option<Self> {
         let program = std::env::var_os(program).filter(|value| !value.is_empty())?;
         let arguments = std::env::var(format!("{prefix}_ARGS")).unwrap_or_default();

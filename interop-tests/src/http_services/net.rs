@@ -34,6 +34,10 @@ pub enum Shape {
     EdgeClients,
     /// Two, and an edge router of the first that has the servers.
     EdgeServers,
+    /// This router with the clients, and a C router with the servers.
+    CServers,
+    /// The other way round.
+    CClients,
 }
 
 /// Running routers. An edge router comes last.
@@ -68,12 +72,14 @@ impl Net {
     /// # Errors
     /// A router does not start, or they do not find each other.
     pub fn start(shape: Shape) -> Result<Self> {
-        let count = match shape {
-            Shape::One => 1,
-            Shape::Three => 3,
-            _ => 2,
+        let line = match shape {
+            Shape::One => LineBuilder::ours(1)?,
+            Shape::Three => LineBuilder::ours(3)?,
+            Shape::CServers => LineBuilder::new([Binary::ours()?, Binary::upstream_with_http()?]),
+            Shape::CClients => LineBuilder::new([Binary::upstream_with_http()?, Binary::ours()?]),
+            Shape::Two | Shape::EdgeClients | Shape::EdgeServers => LineBuilder::ours(2)?,
         };
-        let line = LineBuilder::ours(count)?.distribution(MULTICAST, "multicast").start()?;
+        let line = line.distribution(MULTICAST, "multicast").start()?;
         let mut net = Self { shape, edge: None, line, ports: Vec::new(), entities: 0 };
         if matches!(shape, Shape::EdgeClients | Shape::EdgeServers) {
             net.add_edge()?;
@@ -103,7 +109,7 @@ impl Net {
     /// The router that has the clients.
     pub fn front(&self) -> usize {
         match self.shape {
-            Shape::One | Shape::Two | Shape::EdgeServers => 0,
+            Shape::One | Shape::Two | Shape::EdgeServers | Shape::CServers | Shape::CClients => 0,
             Shape::Three => 1,
             Shape::EdgeClients => 2,
         }
@@ -113,7 +119,7 @@ impl Net {
     pub fn back(&self) -> usize {
         match self.shape {
             Shape::One => 0,
-            Shape::Two | Shape::EdgeClients => 1,
+            Shape::Two | Shape::EdgeClients | Shape::CServers | Shape::CClients => 1,
             Shape::Three | Shape::EdgeServers => 2,
         }
     }

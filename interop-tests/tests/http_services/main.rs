@@ -10,6 +10,7 @@ use interop_tests::http_services::{Net, Shape, Version};
 
 mod attributes;
 mod balancing;
+mod beside_c;
 mod curl;
 mod failures;
 mod grpc;
