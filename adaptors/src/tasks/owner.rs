@@ -137,6 +137,11 @@ impl Owner {
         }
     }
 
+    /// What it is called where somebody is told of it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) const fn stage(&self) -> Stage {
         self.stage
     }

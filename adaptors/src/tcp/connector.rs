@@ -4,6 +4,7 @@
 use super::ending::arm;
 use super::flow::Flow;
 use super::idle::IdleLimits;
+use super::limits::ServiceLimits;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Label, Member, Service, closed_or};
@@ -73,6 +74,8 @@ pub struct TcpConnectorParams {
     pub process_id: Option<String>,
     /// For how long flows may carry nothing.
     pub idle: IdleLimits,
+    /// How much it takes.
+    pub limits: ServiceLimits,
     /// Servers are probed.
     pub keep_alive: Option<KeepAlive>,
     /// Servers are told of their clients in a header of the PROXY protocol.
@@ -155,7 +158,7 @@ impl TcpConnector {
         let record = record::connector(io.router(), &params);
         let label = Label { role: Role::Responder, name: params.name.clone(), address: params.address.clone() };
         let owner = io.service(format!("tcpConnector {}", params.name));
-        let service = io.services().begin(label, owner, record, params.idle);
+        let service = io.services().begin(label, owner, record, params.idle, params.limits);
         let name = format!("tcpConnector {}: server {}:{}", params.name, params.host, params.port);
         let health = Health::new(params.health.params, Subject { module: LogModule::TcpAdaptor, name });
         if let Some(health) = &health {

@@ -58,8 +58,9 @@ fn tls_facts(info: &SessionInfo) -> TlsFacts {
 // === impl Flow ===
 
 impl Flow {
-    pub(super) fn new(mut exchange: Exchange, socket: Socket, member: Member) -> Self {
+    pub(super) fn new(mut exchange: Exchange, mut socket: Socket, member: Member) -> Self {
         member.record.count(&mut exchange);
+        socket.throttle = member.throttle();
         Self { exchange, socket, ending: Ending::None, member }
     }
 

@@ -5,6 +5,7 @@ use super::ending::hang_up;
 use super::flow::Flow;
 use super::idle::IdleLimits;
 use super::introduction::introduce;
+use super::limits::ServiceLimits;
 use super::record::{self, FlowRecord};
 use super::report;
 use super::service::{Label, Member, Service, told_to_close};
@@ -54,6 +55,8 @@ pub struct TcpListenerParams {
     pub observer: Option<Mode>,
     /// For how long flows may carry nothing.
     pub idle: IdleLimits,
+    /// How much it takes.
+    pub limits: ServiceLimits,
     /// Clients are probed.
     pub keep_alive: Option<KeepAlive>,
     /// Clients come by way of a proxy, which begins with a header of the PROXY protocol.
@@ -91,7 +94,7 @@ impl TcpListener {
         let tls = params.tls.as_ref().map(|profile| load(profile, &params)).transpose()?;
         let label = Label { role: Role::Requester, name: params.name.clone(), address: params.address.clone() };
         let owner = io.service(format!("tcpListener {}", params.name));
-        let service = io.services().begin(label, owner, None, params.idle);
+        let service = io.services().begin(label, owner, None, params.idle, params.limits);
         let place = Place {
             name: params.name.clone(),
             host: params.host.clone(),

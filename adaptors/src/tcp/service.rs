@@ -1,6 +1,7 @@
 //! What the flows of one tcpListener or tcpConnector share.
 
 use super::idle::{IdleFlows, IdleLimits, Watch};
+use super::limits::{Excess, Limiter, Place, ServiceLimits, Throttle};
 use super::peers::{Peer, Peers, Room};
 use super::record::FlowRecord;
 use super::timing::{Stopwatch, Times};
@@ -11,6 +12,8 @@ use crate::tasks::{self, Owner, Seat};
 use amqp_core::Instant;
 use parking_lot::Mutex;
 use router_engine::exchange::{Origin, Role};
+use router_engine::log;
+use router_engine::log::{Level, LogModule};
 use router_engine::vanflow::Record;
 use router_engine::{Effect, Mailbox};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,6 +54,8 @@ pub struct Service {
     record: Option<Record>,
     /// Those that may be idle for so long only.
     idle: Option<Arc<IdleFlows>>,
+    /// What keeps it within its limits, where it has any.
+    limiter: Option<Arc<Limiter>>,
     /// Of a connector whose server is looked at.
     health: OnceLock<Arc<Health>>,
     /// Of an httpListener or httpConnector.
@@ -97,6 +102,7 @@ pub(crate) struct Member {
     idle: Option<Watch>,
     /// What is recorded of the flow.
     pub(crate) record: FlowRecord,
+    _place: Option<Place>,
     task: tasks::Member,
 }
 
@@ -107,7 +113,8 @@ impl Service {
         let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
         let (exists, up, idle) = (AtomicBool::new(true), AtomicBool::new(false), IdleFlows::new(limits));
         let (peers, times, health) = (Peers::new(room), Times::new(), OnceLock::new());
-        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, health, http: None }
+        let (limiter, http) = (None, None);
+        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, limiter, health, http }
     }
 
     /// Which one it is.
@@ -179,6 +186,11 @@ impl Service {
         self.timed_out.load(Ordering::Relaxed)
     }
 
+    /// What keeps it within its limits, where it has any.
+    pub const fn limiter(&self) -> Option<&Arc<Limiter>> {
+        self.limiter.as_ref()
+    }
+
     /// Counts a flow. The record of a connector shows none before the first, and then the dispatcher too.
     pub(crate) fn count_opened(&self) {
         let before = self.opened.fetch_add(1, Ordering::Relaxed);
@@ -215,6 +227,10 @@ impl Service {
 
     /// As [`Self::join`], for what may not come to be a flow: it counts as none yet.
     pub(crate) fn enter(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Option<Member> {
+        let place = match &self.limiter {
+            Some(limiter) => Some(self.admit(limiter)?),
+            None => None,
+        };
         // First: whoever watches goes when no flow is left and none may begin.
         let idle = self.idle.as_ref().map(|flows| flows.enter(mailbox));
         let task = self.owner.join("flow", mailbox)?;
@@ -228,8 +244,26 @@ impl Service {
             added: (0, 0),
             idle,
             record: FlowRecord::default(),
+            _place: place,
             task,
         })
+    }
+
+    /// Takes one more connection. `None` when that is one too many, which is told now and then.
+    fn admit(&self, limiter: &Arc<Limiter>) -> Option<Place> {
+        let now = clock::now();
+        let excess = limiter.admit(now).map_err(|excess| {
+            if limiter.is_told(now) {
+                let limit = match excess {
+                    Excess::Connections => "maxConnections",
+                    Excess::Rate => "maxConnectionsPerSecond",
+                };
+                let (owner, refused) = (self.owner.name(), limiter.refused(excess));
+                let text = "connections are refused, as there are more than its";
+                log!(LogModule::TcpAdaptor, Level::Warning, "{owner}: {text} {limit} ({refused} so far)");
+            }
+        });
+        excess.ok()
     }
 
     /// Lets no more flows begin; with `drop_connections` also cuts those that live.
@@ -251,9 +285,11 @@ impl Services {
         label: Label,
         owner: Arc<Owner>,
         record: Option<Record>,
-        limits: IdleLimits,
+        idle: IdleLimits,
+        limits: ServiceLimits,
     ) -> Arc<Service> {
-        self.add(Service::new(label, owner, record, limits, Arc::clone(&self.room)))
+        let service = Service::new(label, owner, record, idle, Arc::clone(&self.room));
+        self.add(Service { limiter: Limiter::new(limits), ..service })
     }
 
     /// A new service whose requests are carried one by one.
@@ -303,6 +339,11 @@ impl Member {
     /// For [`Owner::run`].
     pub(crate) const fn seat(&self) -> Seat {
         self.task.seat()
+    }
+
+    /// Keeps the connection to the octets of its service, where those are limited.
+    pub(crate) fn throttle(&self) -> Option<Box<Throttle>> {
+        self.service.limiter.as_ref()?.throttle().map(Box::new)
     }
 
     /// Notes at which router the other end of the flow is. Where that is told again, another one may have taken its place.

@@ -1,5 +1,6 @@
 //! The socket of a flow, as an exchange sees it: what the kernel and TLS tell becomes ends and failures.
 
+use super::limits::Throttle;
 use super::tap::Tap;
 use crate::net;
 use crate::tls::PeerEnd;
@@ -10,7 +11,7 @@ use router_engine::exchange::{self, Read, Role, WriteError};
 use router_engine::log::{Level, LogModule};
 use router_engine::stream::Finish;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
 /// The socket of a flow.
@@ -27,6 +28,8 @@ pub(super) struct Socket {
     failure: Option<(&'static str, String)>,
     /// Watches a client's flow.
     pub(super) tap: Tap,
+    /// Octets of the service are limited.
+    pub(super) throttle: Option<Box<Throttle>>,
 }
 
 /// The condition of a flow whose TLS has failed.
@@ -61,12 +64,18 @@ pub(super) const fn side(role: Role) -> &'static str {
 
 impl Socket {
     pub(super) const fn new(transport: Transport<TcpStream>, conn: ConnId, role: Role) -> Self {
-        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None, tap: Tap::none() }
+        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None, tap: Tap::none(), throttle: None }
     }
 
     /// Condition and description of its first failure.
     pub(super) const fn take_failure(&mut self) -> Option<(&'static str, String)> {
         self.failure.take()
+    }
+
+    fn note_octets(&mut self, octets: usize) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.note(octets);
+        }
     }
 
     fn note_failure(&mut self, error: &TransportError) {
@@ -128,9 +137,13 @@ impl Socket {
 
 impl exchange::Transport for Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll(cx));
+        }
         self.transport.poll_read(cx).map(|read| match read {
             Ok(Some(data)) => {
                 self.tap.read(&data);
+                self.note_octets(data.len());
                 Read::Data(data)
             }
             Ok(None) => self.end_of_input(),
@@ -142,9 +155,13 @@ impl exchange::Transport for Socket {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, WriteError>> {
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll(cx));
+        }
         match self.transport.poll_write(cx, slices) {
             Poll::Ready(Ok(count)) => {
                 self.tap.written(slices, count);
+                self.note_octets(count);
                 Poll::Ready(Ok(count))
             }
             other => other.map_err(|error| self.on_write_error(&error)),

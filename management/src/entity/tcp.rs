@@ -5,7 +5,7 @@ use crate::attributes::Attributes;
 use crate::schema::Attribute;
 use crate::schema::attribute::{gauge, number};
 use adaptors::net::KeepAlive;
-use adaptors::tcp::{IdleLimits, Service};
+use adaptors::tcp::{IdleLimits, Service, ServiceLimits};
 use std::sync::Arc;
 
 /// Live attributes of either.
@@ -15,9 +15,28 @@ pub(super) const COLUMNS: &[Column<Arc<Service>>] = &[
     ("connectionsOpened", |service| counter(service.opened())),
     ("connectionsClosed", |service| counter(service.closed())),
     ("connectionsTimedOut", |service| counter(service.timed_out())),
+    ("connectionsRefused", |service| counter(service.limiter().map_or(0, |limiter| limiter.all_refused()))),
 ];
 
 pub(super) const TIMED_OUT: Attribute = gauge("connectionsTimedOut", "Connections cut as they had carried nothing.");
+
+pub(super) const REFUSED: Attribute =
+    gauge("connectionsRefused", "Connections refused as there were more than may be at a time, or a second.");
+
+pub(super) const MAX_CONNECTIONS: Attribute =
+    number("maxConnections", "Connections at a time; 0 as many as come.").natural().or_number(0).create();
+
+pub(super) const MAX_CONNECTION_RATE: Attribute =
+    number("maxConnectionsPerSecond", "New connections a second, as many of them at once; 0 as many as come.")
+        .natural()
+        .or_number(0)
+        .create();
+
+pub(super) const MAX_OCTET_RATE: Attribute =
+    number("maxOctetsPerSecond", "Octets a second, of all connections in both directions; 0 as many as there are.")
+        .natural()
+        .or_number(0)
+        .create();
 
 pub(super) const IDLE_TIMEOUT: Attribute =
     number("idleTimeoutSeconds", "Connections are cut that have carried nothing for so long; 0 never.")
@@ -50,6 +69,16 @@ pub(super) const PROXY_PROTOCOL: &str = "proxyProtocol";
 pub(super) fn idle_limits(a: &Attributes) -> IdleLimits {
     let limit = |name| Some(a.seconds(name)).filter(|limit| !limit.is_zero());
     IdleLimits { idle: limit(IDLE_TIMEOUT.name), half_closed: limit(HALF_CLOSED_TIMEOUT.name) }
+}
+
+/// How much the service takes.
+pub(super) fn limits(a: &Attributes) -> ServiceLimits {
+    let limit = |attribute: &Attribute| Some(a.count(attribute.name)).filter(|limit| *limit > 0);
+    ServiceLimits {
+        connections: limit(&MAX_CONNECTIONS),
+        connection_rate: limit(&MAX_CONNECTION_RATE),
+        octet_rate: limit(&MAX_OCTET_RATE),
+    }
 }
 
 /// Whether, and how, TCP probes the peer.

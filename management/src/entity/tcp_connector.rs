@@ -33,10 +33,14 @@ pub(super) static DEF: EntityDef = EntityDef {
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("verifyHostname", "The name in the server's certificate must be its host.").or_flag(true).create(),
         tcp::TIMED_OUT,
+        tcp::REFUSED,
         tcp::IDLE_TIMEOUT,
         tcp::HALF_CLOSED_TIMEOUT,
         tcp::KEEP_ALIVE,
         tcp::KEEP_ALIVE_PROBES,
+        tcp::MAX_CONNECTIONS,
+        tcp::MAX_CONNECTION_RATE,
+        tcp::MAX_OCTET_RATE,
         one_of(tcp::PROXY_PROTOCOL, &["none", "send"], "Whether the server gets a PROXY protocol header first.")
             .or_text("none")
             .create(),
@@ -120,6 +124,7 @@ fn params(a: &Attributes) -> Result<TcpConnectorParams, RouterError> {
         verify_hostname: a.flag("verifyHostname"),
         process_id: a.owned("processId"),
         idle: tcp::idle_limits(a),
+        limits: tcp::limits(a),
         keep_alive: tcp::keep_alive(a),
         proxy_protocol: a.text(tcp::PROXY_PROTOCOL) == Some("send"),
         health: health::config(a)?,

@@ -46,10 +46,14 @@ pub(super) static DEF: EntityDef = EntityDef {
             .create()
             .update(),
         tcp::TIMED_OUT,
+        tcp::REFUSED,
         tcp::IDLE_TIMEOUT,
         tcp::HALF_CLOSED_TIMEOUT,
         tcp::KEEP_ALIVE,
         tcp::KEEP_ALIVE_PROBES,
+        tcp::MAX_CONNECTIONS,
+        tcp::MAX_CONNECTION_RATE,
+        tcp::MAX_OCTET_RATE,
         one_of(tcp::PROXY_PROTOCOL, &["none", "accept"], "Whether connections begin with a PROXY protocol header.")
             .or_text("none")
             .create(),
@@ -145,6 +149,7 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         authenticate_peer: a.flag("authenticatePeer"),
         observer: observer(a),
         idle: tcp::idle_limits(a),
+        limits: tcp::limits(a),
         keep_alive: tcp::keep_alive(a),
         proxy_protocol: a.text(tcp::PROXY_PROTOCOL) == Some("accept"),
     })

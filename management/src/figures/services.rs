@@ -58,6 +58,12 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
     ),
     figure(
         Counter,
+        "skrouter_service_connections_refused_total",
+        "Connections that were refused as the service had more than it takes at a time, or a second.",
+        |service| whole(service.limiter().map_or(0, |limiter| limiter.all_refused())),
+    ),
+    figure(
+        Counter,
         "skrouter_service_received_bytes_total",
         "Bytes from the clients of a listener or the servers of a connector.",
         |service| whole(service.read()),
