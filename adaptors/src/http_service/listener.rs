@@ -15,8 +15,8 @@ use crate::runtime::Io;
 use crate::service_socket::{Place, ServiceSocket};
 use crate::sockets::Accepted;
 use crate::tasks::Steady;
-use crate::tcp::{Label, Member, Service, Strategy};
-use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
+use crate::tcp::{Label, Member, Service, Strategy, stranger};
+use crate::tls::{AllowedClients, Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::Transport;
 use parking_lot::Mutex;
 use router_engine::exchange::Role;
@@ -58,6 +58,8 @@ pub struct HttpListenerParams {
     pub tls: Option<TlsProfile>,
     /// Clients must present a certificate.
     pub authenticate_peer: bool,
+    /// The only clients that may use the service.
+    pub allowed_clients: Option<AllowedClients>,
     /// The answers of all servers become one.
     pub aggregation: Option<Aggregation>,
     /// Requests are events: they are answered when they have arrived.
@@ -288,6 +290,11 @@ async fn secure(shared: &Shared, stream: TcpStream, peer: SocketAddr) -> Option<
             failed(format!("no handshake within {} seconds", HANDSHAKE_LIMIT.as_secs()));
             return None;
         }
+    }
+    if let Some(name) = stranger(&shared.params.allowed_clients, &transport) {
+        shared.service.count_stranger();
+        failed(format!("{name} may not use the service: it is not among allowedClients"));
+        return None;
     }
     let agreed = transport.info().and_then(|info| info.alpn.clone());
     // Who does not negotiate is taken to know.

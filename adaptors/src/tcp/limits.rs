@@ -32,7 +32,7 @@ pub struct ServiceLimits {
 
 /// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excess {
+pub(super) enum Excess {
     /// There are as many as there may be.
     Connections,
     /// Too many have come in too short a time.
@@ -41,7 +41,7 @@ pub enum Excess {
 
 /// Keeps a service within its limits.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     limits: ServiceLimits,
     live: AtomicU64,
     refused: [AtomicU64; 2],
@@ -64,11 +64,11 @@ struct Pace {
 
 /// A place among the connections of a service, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Limiter>);
+pub(super) struct Place(Arc<Limiter>);
 
 /// Keeps one connection to the octets of its service.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub(super) struct Throttle {
     limiter: Arc<Limiter>,
     until: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -98,7 +98,7 @@ impl Pace {
 
 impl Limiter {
     /// None when there is no limit.
-    pub(crate) fn new(limits: ServiceLimits) -> Option<Arc<Self>> {
+    pub(super) fn new(limits: ServiceLimits) -> Option<Arc<Self>> {
         if limits == ServiceLimits::default() {
             return None;
         }
@@ -114,12 +114,12 @@ impl Limiter {
     }
 
     /// Connections that were refused for that.
-    pub fn refused(&self, excess: Excess) -> u64 {
+    pub(super) fn refused(&self, excess: Excess) -> u64 {
         self.refused[excess as usize].load(Ordering::Relaxed)
     }
 
     /// Connections that were refused.
-    pub fn all_refused(&self) -> u64 {
+    pub(super) fn all_refused(&self) -> u64 {
         self.refused(Excess::Connections) + self.refused(Excess::Rate)
     }
 
@@ -127,7 +127,7 @@ impl Limiter {
     ///
     /// # Errors
     /// Which limit was reached; that is counted.
-    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Place, Excess> {
+    pub(super) fn admit(self: &Arc<Self>, now: Instant) -> Result<Place, Excess> {
         let place = Place(Arc::clone(self));
         let live = self.live.fetch_add(1, Ordering::Relaxed);
         let excess = if self.limits.connections.is_some_and(|most| live >= most) {
@@ -152,7 +152,7 @@ impl Limiter {
     }
 
     /// Whether it is to be told that a connection was refused: now and then, for all that were.
-    pub(crate) fn is_told(&self, now: Instant) -> bool {
+    pub(super) fn is_told(&self, now: Instant) -> bool {
         let silent_until = &mut *self.silent_until.lock();
         let is_told = now >= *silent_until;
         if is_told {
@@ -162,8 +162,12 @@ impl Limiter {
     }
 
     /// For a connection, where octets are limited.
-    pub(crate) fn throttle(self: &Arc<Self>) -> Option<Throttle> {
-        self.octets.as_ref().map(|_| Throttle { limiter: Arc::clone(self), until: Instant::from_micros(0), sleep: None })
+    pub(super) fn throttle(self: &Arc<Self>) -> Option<Throttle> {
+        self.octets.as_ref().map(|_| Throttle {
+            limiter: Arc::clone(self),
+            until: Instant::from_micros(0),
+            sleep: None,
+        })
     }
 }
 
@@ -177,7 +181,7 @@ impl Drop for Place {
 
 impl Throttle {
     /// Ready when the connection may go on.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = clock::now();
         if now >= self.until {
             return Poll::Ready(());
@@ -187,7 +191,7 @@ impl Throttle {
     }
 
     /// So many octets were carried: each connection waits for what it has taken, so that none wakes the others.
-    pub(crate) fn note(&mut self, octets: usize) {
+    pub(super) fn note(&mut self, octets: usize) {
         if let Some(pace) = &self.limiter.octets {
             self.until = pace.lock().note(octets as u64, clock::now());
             self.sleep = None;
@@ -197,7 +201,12 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{active, client, connector, eventually, params, router};
+    use super::super::{TcpListener, TcpListenerParams};
     use super::*;
+    use crate::tcp::tests::free_port;
+    use std::time::Instant as Clock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const fn at(micros: u64) -> Instant {
         Instant::from_micros(10 * SECOND + micros)
@@ -228,11 +237,11 @@ mod tests {
     #[test]
     fn so_many_new_connections_a_second() {
         let limiter = limiter(ServiceLimits { connection_rate: Some(5), ..ServiceLimits::default() });
-        let taken = |from, to| (from..to).filter(|ms| limiter.admit(at(ms * 1000)).is_ok()).count();
+        let taken = |from: u64, to| (from..to).filter(|ms| limiter.admit(at(ms * 1000)).is_ok()).count();
         assert_eq!(taken(0, 1), 1);
         // A burst of a second's, and then one every fifth of a second.
         assert_eq!((0..20).filter(|_| limiter.admit(at(1000)).is_ok()).count(), 4);
-        assert_eq!(taken(1001, 3001), 10);
+        assert_eq!(taken(2, 2002), 10);
         assert_eq!(limiter.live.load(Ordering::Relaxed), 0, "those that were refused take no place");
     }
 
@@ -254,5 +263,61 @@ mod tests {
         }
         let rate = carried / 10;
         assert!((1_000_000..1_130_000).contains(&rate), "{rate}");
+    }
+
+    /// A limited listener, its port, and a server.
+    async fn service(limits: ServiceLimits) -> (TcpListener, u16, tokio::net::TcpListener, crate::tcp::TcpConnector) {
+        let router = router();
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a server");
+        let connector = connector(&router, server.local_addr().expect("bound"));
+        let port = free_port();
+        let listener = active(TcpListenerParams { limits, ..params(port) }, &router);
+        (listener, port, server, connector)
+    }
+
+    #[tokio::test]
+    async fn clients_beyond_the_limit_are_reset_and_counted() {
+        let limits = ServiceLimits { connections: Some(1), ..ServiceLimits::default() };
+        let (listener, port, server, _connector) = service(limits).await;
+        let mut first = client(port).await;
+        let (mut far, _) = server.accept().await.expect("connected");
+        let refused = || listener.service().refused();
+        for n in 1..=3 {
+            let mut more = client(port).await;
+            assert!(matches!(more.read(&mut [0]).await, Ok(0) | Err(_)));
+            assert_eq!(refused(), n);
+        }
+        far.write_all(b"x").await.expect("sent");
+        first.read_exact(&mut [0]).await.expect("the first goes on");
+        drop((first, far));
+        eventually(async || (listener.service().closed() == 1).then_some(())).await;
+        let mut next = client(port).await;
+        let (mut far, _) = server.accept().await.expect("connected");
+        far.write_all(b"y").await.expect("sent");
+        next.read_exact(&mut [0]).await.expect("there is room again");
+        assert_eq!(refused(), 3);
+    }
+
+    #[tokio::test]
+    async fn octets_take_the_time_that_the_rate_allows() {
+        let limits = ServiceLimits { octet_rate: Some(2_000_000), ..ServiceLimits::default() };
+        let (_listener, port, server, _connector) = service(limits).await;
+        let mut near = client(port).await;
+        let (mut far, _) = server.accept().await.expect("connected");
+        let begun = Clock::now();
+        let data = vec![7; 600_000];
+        let sent = data.clone();
+        let sending = tokio::spawn(async move {
+            near.write_all(&sent).await.expect("sent");
+            let mut back = vec![0; 600_000];
+            near.read_exact(&mut back).await.expect("received");
+            back
+        });
+        let mut got = vec![0; 600_000];
+        far.read_exact(&mut got).await.expect("received");
+        far.write_all(&got).await.expect("sent");
+        assert!(sending.await.expect("no panic") == data);
+        // 1.2 MB at 2 MB/s, but for what may be ahead.
+        assert!(begun.elapsed() >= Duration::from_millis(350), "{:?}", begun.elapsed());
     }
 }

@@ -18,7 +18,7 @@ use crate::observe::Mode;
 use crate::runtime::Io;
 use crate::service_socket::{Place, ServiceSocket};
 use crate::sockets::Accepted;
-use crate::tls::{Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
+use crate::tls::{AllowedClients, Consumer, ServerOptions, TlsConfigError, TlsProfile, TlsServer, TlsUpdate};
 use crate::transport::{Transport, TransportError};
 use parking_lot::Mutex;
 use router_engine::core::ids::ConnId;
@@ -53,6 +53,8 @@ pub struct TcpListenerParams {
     pub authenticate_peer: bool,
     /// What flows are watched for, if for anything.
     pub observer: Option<Mode>,
+    /// The only clients that may use the service.
+    pub allowed_clients: Option<AllowedClients>,
     /// For how long flows may carry nothing.
     pub idle: IdleLimits,
     /// How much it takes.
@@ -312,7 +314,17 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, mut clie
         () = tokio::time::sleep(HANDSHAKE_LIMIT) => Handshake::TimedOut,
     };
     match done {
-        Handshake::Done(Ok(())) => begin(&shared, client, transport),
+        Handshake::Done(Ok(())) => match stranger(&shared.params.allowed_clients, &transport) {
+            None => begin(&shared, client, transport),
+            Some(name) => {
+                hang_up(transport.socket());
+                shared.service.count_stranger();
+                client.member.record.fail(TLS_FAILED, "the client may not use the service");
+                let id = number(&shared, client);
+                let text = "may not use the service: it is not among allowedClients";
+                router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = id, "{name} {text}");
+            }
+        },
         Handshake::Done(Err(error)) => {
             hang_up(transport.socket());
             log_failed_handshake(&shared, client, &error);
@@ -327,6 +339,12 @@ async fn secure(shared: Arc<Shared>, tls: TlsServer, stream: TcpStream, mut clie
             router_engine::log!(LogModule::TcpAdaptor, Level::Warning, conn = id, "{text} {limit} seconds");
         }
     }
+}
+
+/// What a client is called that may not use a service.
+pub(crate) fn stranger(allowed: &Option<AllowedClients>, transport: &Transport<TcpStream>) -> Option<String> {
+    let certificate = transport.info().and_then(|info| info.peer_certificate.as_ref());
+    allowed.as_ref()?.check(certificate).err()
 }
 
 /// How a TLS handshake ended.

@@ -49,6 +49,8 @@ pub struct Service {
     opened: AtomicU64,
     closed: AtomicU64,
     timed_out: AtomicU64,
+    /// Clients that may not use it.
+    strangers: AtomicU64,
     owner: Arc<Owner>,
     /// Of a tcpConnector. It lives as long as the last of its flows.
     record: Option<Record>,
@@ -110,11 +112,27 @@ pub(crate) struct Member {
 
 impl Service {
     fn new(label: Label, owner: Arc<Owner>, record: Option<Record>, limits: IdleLimits, room: Arc<Room>) -> Self {
-        let [opened, closed, timed_out] = [const { AtomicU64::new(0) }; 3];
+        let [opened, closed, timed_out, strangers] = [const { AtomicU64::new(0) }; 4];
         let (exists, up, idle) = (AtomicBool::new(true), AtomicBool::new(false), IdleFlows::new(limits));
         let (peers, times, health) = (Peers::new(room), Times::new(), OnceLock::new());
         let (limiter, http) = (None, None);
-        Self { label, exists, up, peers, times, opened, closed, timed_out, owner, record, idle, limiter, health, http }
+        Self {
+            label,
+            exists,
+            up,
+            peers,
+            times,
+            opened,
+            closed,
+            timed_out,
+            strangers,
+            owner,
+            record,
+            idle,
+            limiter,
+            health,
+            http,
+        }
     }
 
     /// Which one it is.
@@ -186,9 +204,15 @@ impl Service {
         self.timed_out.load(Ordering::Relaxed)
     }
 
-    /// What keeps it within its limits, where it has any.
-    pub const fn limiter(&self) -> Option<&Arc<Limiter>> {
-        self.limiter.as_ref()
+    /// Connections that were refused: of clients that may not use it, and those beyond its limits.
+    pub fn refused(&self) -> u64 {
+        let beyond = self.limiter.as_ref().map_or(0, |limiter| limiter.all_refused());
+        self.strangers.load(Ordering::Relaxed) + beyond
+    }
+
+    /// A client has come that may not use the service.
+    pub(crate) fn count_stranger(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a flow. The record of a connector shows none before the first, and then the dispatcher too.
@@ -342,7 +366,7 @@ impl Member {
     }
 
     /// Keeps the connection to the octets of its service, where those are limited.
-    pub(crate) fn throttle(&self) -> Option<Box<Throttle>> {
+    pub(super) fn throttle(&self) -> Option<Box<Throttle>> {
         self.service.limiter.as_ref()?.throttle().map(Box::new)
     }
 

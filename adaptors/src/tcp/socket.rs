@@ -64,7 +64,16 @@ pub(super) const fn side(role: Role) -> &'static str {
 
 impl Socket {
     pub(super) const fn new(transport: Transport<TcpStream>, conn: ConnId, role: Role) -> Self {
-        Self { transport, conn, role, doubtful: false, half_closed: false, failure: None, tap: Tap::none(), throttle: None }
+        Self {
+            transport,
+            conn,
+            role,
+            doubtful: false,
+            half_closed: false,
+            failure: None,
+            tap: Tap::none(),
+            throttle: None,
+        }
     }
 
     /// Condition and description of its first failure.

@@ -7,6 +7,7 @@
 mod anchors;
 mod certificate;
 mod chain;
+mod clients;
 mod constraints;
 mod control;
 mod error;
@@ -36,6 +37,7 @@ mod update;
 mod verify;
 mod window;
 
+pub use clients::AllowedClients;
 pub use error::TlsError;
 pub use expiry::certificate_expiries;
 pub use handshake::SessionInfo;

@@ -1,10 +1,11 @@
 //! What attributes of listeners and connectors do.
 
+use std::net::TcpStream;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::apps::require;
-use interop_tests::harness::{finish, output_of, run};
+use interop_tests::harness::{Port, eventually, finish, output_of, run};
 use interop_tests::http_services::{MULTICAST, Net, Shape, Version};
 use interop_tests::raw_http::{Recorder, http1};
 
@@ -47,6 +48,44 @@ fn authenticated_clients() {
             ensure!(!refused.status.success(), "a stranger was let in");
             command.arg("--cert").arg(&files.certificate).arg("--key").arg(&files.key);
             ensure!(output_of(&mut command, &[])? == b"/asked");
+        }
+        Ok(())
+    });
+}
+
+/// Only clients with one of the names are let in; the others are counted. A tcpListener does the same.
+#[test]
+fn clients_by_name() {
+    run(|| {
+        let curl = require("curl")?;
+        for kind in ["httpListener", "tcpListener"] {
+            let (mut net, server) = (Net::start(Shape::One)?, Recorder::start("server")?);
+            net.serve(Version::Http1, server.address())?;
+            let mut management = net.management(0)?;
+            let server_port = server.address().port().to_string();
+            let at = [("host", "127.0.0.1"), ("port", &*server_port), ("address", "web-tcp")];
+            management.create("tcpConnector", "web-tcp", &at)?;
+            for (allowed, is_let_in) in [("nobody; somebody", false), ("nobody; localhost", true)] {
+                let port = Port::reserve()?;
+                let number = port.number().to_string();
+                let address = if kind == "tcpListener" { "web-tcp" } else { "web" };
+                let own =
+                    [("host", "127.0.0.1"), ("port", &*number), ("address", address), ("allowedClients", allowed)];
+                let strict = [&TLS[..], &own, &[("authenticatePeer", "yes")]].concat();
+                let name = format!("{kind}-{is_let_in}");
+                management.create(kind, &name, &strict)?;
+                eventually("it listens", || Ok(TcpStream::connect(port.address()).map(drop)?))?;
+                let files = net.certificates();
+                let mut command = Command::new(&curl);
+                command.args(["--silent", "--show-error", "--fail", "--max-time", "30", "--cacert"]).arg(&files.ca);
+                command.arg("--cert").arg(&files.certificate).arg("--key").arg(&files.key);
+                command.arg(format!("https://localhost:{number}/asked"));
+                let ended = finish(&mut command, &[], std::time::Duration::from_secs(40))?;
+                ensure!(ended.status.success() == is_let_in, "{kind} {allowed}: {ended:?}");
+                let rows = management.query(kind)?;
+                let row = rows.iter().find(|row| row["name"].as_str() == Some(&name)).context("the listener")?;
+                ensure!(row["connectionsRefused"].as_u64() == Some(u64::from(!is_let_in)), "{row:?}");
+            }
         }
         Ok(())
     });

@@ -3,7 +3,7 @@
 use super::column::{self, LISTENING};
 use super::needs::{Needs, TlsRole};
 use super::refusal::Refusal;
-use super::{EntityKind, EntityType, http, service, ssl_profile};
+use super::{EntityKind, EntityType, http, service, ssl_profile, tcp};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
@@ -29,10 +29,12 @@ pub(super) static DEF: EntityDef = EntityDef {
         http::SITE_ID,
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
+        service::ALLOWED_CLIENTS,
         http::PROTOCOL_VERSION,
         http::AGGREGATION,
         http::EVENT_CHANNEL,
         http::OPENED,
+        tcp::REFUSED,
         http::CLOSED,
         http::UNDER_WAY,
         http::RETRIED,
@@ -75,8 +77,9 @@ impl EntityKind for Kind {
         let Some(open) = runtime.objects.get::<Running<HttpListener>>(entity.identity()) else {
             return Attributes::new();
         };
-        let counters = column::shown(http::COLUMNS, open.adaptor.service());
-        counters.into_iter().chain(column::shown(LISTENING, &open.adaptor.status())).collect()
+        let service = open.adaptor.service();
+        let counters = [http::COLUMNS, &[tcp::REFUSED_COLUMN]].map(|columns| column::shown(columns, service));
+        counters.into_iter().flatten().chain(column::shown(LISTENING, &open.adaptor.status())).collect()
     }
 }
 
@@ -110,6 +113,7 @@ fn params(a: &Attributes) -> Result<HttpListenerParams, RouterError> {
         version: http::version(a),
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
+        allowed_clients: service::allowed_clients(a)?,
         aggregation: http::aggregation(a),
         event_channel: http::event_channel(a),
         site: a.owned("siteId"),

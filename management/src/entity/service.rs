@@ -3,10 +3,31 @@
 use crate::attributes::Attributes;
 use crate::error::RouterError;
 use crate::schema::Attribute;
-use crate::schema::attribute::number;
+use crate::schema::attribute::{number, text};
+use adaptors::tls::AllowedClients;
 
 pub(super) const BACKLOG: Attribute =
     number("backlog", "Connections that may wait to be taken; 0 is what the system allows.").or_number(0).create();
+
+pub(super) const ALLOWED_CLIENTS: Attribute = text(
+    "allowedClients",
+    "The only clients that may use the service, by a name in their certificates, with semicolons between them; none means all.",
+)
+.or_text("")
+.create();
+
+/// The clients that may use a listener.
+///
+/// # Errors
+/// When nothing tells who a client is.
+pub(super) fn allowed_clients(a: &Attributes) -> Result<Option<AllowedClients>, RouterError> {
+    let allowed = a.text(ALLOWED_CLIENTS.name).and_then(AllowedClients::parse);
+    if allowed.is_some() && !(a.flag("authenticatePeer") && a.text("sslProfile").is_some()) {
+        let text = "allowedClients needs an sslProfile and authenticatePeer, which tell who a client is";
+        return Err(RouterError::configuration(text).of_attributes());
+    }
+    Ok(allowed)
+}
 
 /// Out of range is the system's limit, for which zero stands.
 pub(super) fn backlog(a: &Attributes) -> u32 {

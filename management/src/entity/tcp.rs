@@ -15,13 +15,15 @@ pub(super) const COLUMNS: &[Column<Arc<Service>>] = &[
     ("connectionsOpened", |service| counter(service.opened())),
     ("connectionsClosed", |service| counter(service.closed())),
     ("connectionsTimedOut", |service| counter(service.timed_out())),
-    ("connectionsRefused", |service| counter(service.limiter().map_or(0, |limiter| limiter.all_refused()))),
+    REFUSED_COLUMN,
 ];
+
+pub(super) const REFUSED_COLUMN: Column<Arc<Service>> = (REFUSED.name, |service| counter(service.refused()));
 
 pub(super) const TIMED_OUT: Attribute = gauge("connectionsTimedOut", "Connections cut as they had carried nothing.");
 
 pub(super) const REFUSED: Attribute =
-    gauge("connectionsRefused", "Connections refused as there were more than may be at a time, or a second.");
+    gauge("connectionsRefused", "Connections refused: of clients that may not use the service, and beyond its limits.");
 
 pub(super) const MAX_CONNECTIONS: Attribute =
     number("maxConnections", "Connections at a time; 0 as many as come.").natural().or_number(0).create();

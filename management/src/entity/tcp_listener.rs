@@ -39,6 +39,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         gauge("bytesOut", "Octets to clients, but for the last of each open connection."),
         text("sslProfile", "The name of the sslProfile to use; none means no TLS.").create(),
         flag("authenticatePeer", "Refuse clients without a certificate.").or_flag(false).create(),
+        service::ALLOWED_CLIENTS,
         one_of("operStatus", &["up", "down"], "Whether connections are taken now."),
         text("connectionMsg", "Why listening failed."),
         one_of("observer", &["none", "auto", "http1", "http2"], "Which protocol to watch for in the flows.")
@@ -147,6 +148,7 @@ fn params(a: &Attributes) -> Result<TcpListenerParams, RouterError> {
         backlog: service::backlog(a),
         tls: None,
         authenticate_peer: a.flag("authenticatePeer"),
+        allowed_clients: service::allowed_clients(a)?,
         observer: observer(a),
         idle: tcp::idle_limits(a),
         limits: tcp::limits(a),
@@ -205,6 +207,27 @@ mod tests {
         assert_eq!(chosen(&[port.clone(), address]), Strategy::None);
         assert_eq!(chosen(&[port.clone(), strategy("priority")]), Strategy::Priority);
         assert_eq!(chosen(&[port, strategy("weighted")]), Strategy::Weighted);
+    }
+
+    #[test]
+    fn how_much_it_takes_and_of_whom_is_up_to_the_operator() {
+        let given = |more: &[(&'static str, Value)]| {
+            let required = [("port", "1".into()), ("address", "a".into())];
+            made(&required.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>())
+        };
+        let limits = [("maxConnections", 5.into()), ("maxOctetsPerSecond", 1_000_000.into())];
+        let limited = given(&limits).expect("valid").limits;
+        assert_eq!(
+            (limited.connections, limited.connection_rate, limited.octet_rate),
+            (Some(5), None, Some(1_000_000))
+        );
+        assert_eq!(given(&[]).expect("valid").limits, Default::default());
+        let clients = ("allowedClients", Value::from("a; b"));
+        let [profile, peer] = [("sslProfile", "p".into()), ("authenticatePeer", true.into())];
+        let unknown =
+            "Configuration: allowedClients needs an sslProfile and authenticatePeer, which tell who a client is";
+        assert_eq!(given(&[clients.clone(), profile.clone()]).err(), Some(unknown.to_owned()));
+        assert!(given(&[clients, profile, peer]).expect("valid").allowed_clients.is_some());
     }
 
     #[test]

@@ -59,8 +59,8 @@ const SERVICES: &[Figure<Arc<Service>>] = &[
     figure(
         Counter,
         "skrouter_service_connections_refused_total",
-        "Connections that were refused as the service had more than it takes at a time, or a second.",
-        |service| whole(service.limiter().map_or(0, |limiter| limiter.all_refused())),
+        "Connections that were refused: of clients that may not use the service, and beyond its limits.",
+        |service| whole(service.refused()),
     ),
     figure(
         Counter,

@@ -126,6 +126,7 @@ const EXTENSIONS: &[(EntityType, &[&str])] = &[
     (EntityType::Listener, &["livenessInterval", "livenessMultiplier", "page", "operStatus", "connectionMsg"]),
     (EntityType::Connector, &["livenessInterval", "livenessMultiplier"]),
     (EntityType::TcpListener, SERVICE_EXTENSIONS),
+    (EntityType::TcpListener, &["allowedClients"]),
     (EntityType::TcpConnector, SERVICE_EXTENSIONS),
     (EntityType::TcpConnector, HEALTH_EXTENSIONS),
 ];
@@ -136,6 +137,10 @@ const SERVICE_EXTENSIONS: &[&str] = &[
     "halfClosedTimeoutSeconds",
     "keepAliveSeconds",
     "keepAliveProbes",
+    "maxConnections",
+    "maxConnectionsPerSecond",
+    "maxOctetsPerSecond",
+    "connectionsRefused",
     "proxyProtocol",
 ];
 

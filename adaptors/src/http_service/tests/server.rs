@@ -128,6 +128,27 @@ async fn converse(mut stream: TcpStream, name: &str, heard: &Heard) -> Option<()
     }
 }
 
+/// An answer that is always the same, and whether the connection goes on.
+fn fixed(path: &str) -> Option<(String, bool)> {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n";
+    // Too large for one message, so it goes as a stream.
+    let large = "x".repeat(100_000);
+    Some(match path {
+        "/half" => ("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf".to_owned(), false),
+        "/large" => (format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{large}"), true),
+        "/large-chunks" => (format!("{chunked}trailer: x-sum\r\n\r\n186a0\r\n{large}\r\n0\r\nx-sum: 3\r\n\r\n"), true),
+        "/chunks" => (format!("{chunked}trailer: x-sum\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nx-sum: 3\r\n\r\n"), true),
+        "/cut" => (format!("{chunked}\r\n2\r\nab\r\n"), false),
+        "/trailers" => {
+            let trailers = "content-length: 9\r\nset-cookie: a=b\r\nhost: h\r\nx-sum: 3\r\n\r\n";
+            (format!("{chunked}trailer: x-sum\r\n\r\n2\r\nab\r\n0\r\n{trailers}"), true)
+        }
+        "/until-closed" => ("HTTP/1.0 200 OK\r\n\r\nto the end".to_owned(), false),
+        "/none" => ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), true),
+        _ => return None,
+    })
+}
+
 async fn answer(
     stream: &mut TcpStream,
     name: &str,
@@ -135,6 +156,10 @@ async fn answer(
     (method, path): (&str, &str),
     body: &[u8],
 ) -> Option<()> {
+    if let Some((octets, goes_on)) = fixed(path) {
+        stream.write_all(octets.as_bytes()).await.ok()?;
+        return goes_on.then_some(());
+    }
     let text = match path {
         "/die" => return None,
         "/wait" => {
@@ -149,33 +174,6 @@ async fn answer(
                 }
             }
             name.to_owned()
-        }
-        "/half" => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf").await.ok()?;
-            return None;
-        }
-        "/large" | "/large-chunks" => {
-            // Too large for one message, so it goes as a stream.
-            let data = "x".repeat(100_000);
-            let (framing, first, last) = match path {
-                "/large" => ("content-length: 100000", "", ""),
-                _ => ("transfer-encoding: chunked\r\ntrailer: x-sum", "186a0\r\n", "\r\n0\r\nx-sum: 3\r\n\r\n"),
-            };
-            stream
-                .write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{first}{data}{last}").as_bytes())
-                .await
-                .ok()?;
-            return Some(());
-        }
-        "/chunks" => {
-            let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n";
-            stream.write_all(chunks.as_bytes()).await.ok()?;
-            stream.write_all(b"1\r\nc\r\n0\r\nx-sum: 3\r\n\r\n").await.ok()?;
-            return Some(());
-        }
-        "/cut" => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n").await.ok()?;
-            return None;
         }
         "/stall" => {
             let go_on = heard.go_on.notified();
@@ -204,16 +202,6 @@ async fn answer(
             heard.news.notify_waiters();
             return Some(());
         }
-        "/trailers" => {
-            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n0\r\n";
-            stream.write_all(head.as_bytes()).await.ok()?;
-            stream.write_all(b"content-length: 9\r\nset-cookie: a=b\r\nhost: h\r\nx-sum: 3\r\n\r\n").await.ok()?;
-            return Some(());
-        }
-        "/until-closed" => {
-            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nto the end").await.ok()?;
-            return None;
-        }
         "/echo" => String::from_utf8_lossy(body).into_owned(),
         "/switch" => {
             stream
@@ -224,10 +212,6 @@ async fn answer(
             tokio::io::copy(&mut read, &mut write).await.ok()?;
             write.shutdown().await.ok()?;
             return None;
-        }
-        "/none" => {
-            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.ok()?;
-            return Some(());
         }
         _ => name.to_owned(),
     };
