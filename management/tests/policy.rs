@@ -4,7 +4,7 @@ mod common;
 
 use amqp_core::Value;
 use amqp_core::value::Map;
-use common::{Client, join, start, status};
+use common::{Client, start, status};
 use management::agent::Agent;
 use management::config::{BootPlan, parse};
 use management::log::logger;
@@ -147,11 +147,4 @@ async fn the_router_does_not_start_with_rules_that_make_no_sense() {
     let folder = Folder::with("broken", "[[");
     let error = BootPlan::new(parse(&folder.config(), false).expect("valid")).expect_err("no JSON").to_string();
     assert!(error.contains("Exception: Cannot load configuration file") && error.contains("rules.json"), "{error}");
-}
-
-#[tokio::test]
-async fn the_log_tells_what_policy_does_not_do() {
-    let _running = join(&Handle::current(), ENABLED);
-    let told = |entry: &management::log::Entry| entry.text.starts_with("Of vhost policy only allowAdminStatusUpdate");
-    assert!(logger().recent(0).iter().any(told));
 }

@@ -125,6 +125,7 @@ impl Amqp {
         owner: &Owner,
     ) {
         let Upgraded { protocol, peer, local, tls } = upgraded;
+        let Some(_counted) = self.io.router().policy_totals().accept(peer.ip()) else { return };
         let conn = self.conn_params(peer, local, tls.as_ref().map(|(_, tls)| tls.ordinal()));
         let registration = Registration::new(&self.io, conn.clone());
         let id = registration.id();
@@ -340,6 +341,7 @@ fn log_expired(conn: ConnId) {
 /// The life of an accepted connection.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let amqp = &shared.service;
+    let Some(_counted) = amqp.io.router().policy_totals().accept(peer.ip()) else { return };
     amqp.params.endpoint.prepare(&stream);
     let ordinal = shared.tls().as_ref().map(TlsServer::ordinal);
     let conn = amqp.conn_params(peer, stream.local_addr().ok(), ordinal);

@@ -65,6 +65,8 @@ pub struct Connection {
     pub(super) dirty_sessions: Vec<u32>,
     pub(super) dirty_links: Vec<LinkKey>,
     serial: u32,
+    /// What our attaches of links on which we receive tell; zero is no limit.
+    pub(super) max_message_size: u64,
 }
 
 /// Which of the frames that begin and end a connection were exchanged.
@@ -121,6 +123,7 @@ impl Connection {
             dirty_sessions: Vec::new(),
             dirty_links: Vec::new(),
             serial: 0,
+            max_message_size: 0,
         };
         connection.start_layer();
         connection
@@ -218,6 +221,17 @@ impl Connection {
     /// The octets to write.
     pub const fn output(&mut self) -> &mut Output {
         &mut self.wire.output
+    }
+
+    /// From now on sessions begin with this incoming-window, frames.
+    pub const fn set_session_window(&mut self, frames: u32) {
+        self.config.session_window = frames;
+    }
+
+    /// From now on links on which we receive are attached with this max-message-size, octets; zero is no limit. It is told,
+    /// not enforced.
+    pub const fn set_max_message_size(&mut self, octets: u64) {
+        self.max_message_size = octets;
     }
 
     /// Where the connection is in its life.

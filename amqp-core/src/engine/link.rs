@@ -65,8 +65,6 @@ pub struct AttachAnswer {
     pub source: Option<Box<Source>>,
     /// The target; absent is null.
     pub target: Option<Box<Target>>,
-    /// The max-message-size in octets; zero is no limit.
-    pub max_message_size: u64,
 }
 
 /// A link to attach.
@@ -113,7 +111,7 @@ impl Connection {
             return None;
         }
         let link = self.new_link(slot, name, sender)?;
-        let answer = AttachAnswer { source: params.source, target: params.target, max_message_size: 0 };
+        let answer = AttachAnswer { source: params.source, target: params.target };
         self.send_attach(link, answer, params.snd_settle_mode);
         self.links.get(link as usize).map(|l| l.key)
     }
@@ -239,7 +237,7 @@ impl Connection {
             unsettled: None,
             incomplete_unsettled: false,
             initial_delivery_count: Some(0),
-            max_message_size: Some(answer.max_message_size),
+            max_message_size: Some(if l.sender { 0 } else { self.max_message_size }),
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
             properties: None,

@@ -5,11 +5,11 @@ use super::column::{self, Column, counter};
 use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
-use crate::runtime::{Runtime, now};
+use crate::runtime::Runtime;
 use crate::schema::attribute::{flag, gauge, number, path, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use router_engine::log::{Level, LogModule};
-use router_engine::policy::Policy;
+use router_engine::policy::{Policy, TotalFigures};
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "policy",
@@ -18,7 +18,6 @@ pub(super) static DEF: EntityDef = EntityDef {
     origin: Origin::Configured { rank: 3 },
     description: "Policy of the router as a whole.",
     attributes: &[
-        // Limits are not enforced yet: the first is logged, the second is not read.
         number("maxConnections", "Client connections at a time.").natural().or_number(65535).create(),
         number("maxMessageSize", "Octets in the largest message; 0 is no limit.").natural().or_number(0).create(),
         flag("enableVhostPolicy", "Apply the rules of vhosts.").or_flag(false).create(),
@@ -35,14 +34,14 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
-/// Live attributes, of the number of open connections. Policy refuses and counts nothing yet.
-const COLUMNS: &[Column<u64>] = &[
-    ("connectionsProcessed", |connections| counter(*connections)),
-    ("connectionsDenied", |_| counter(0)),
-    ("connectionsCurrent", |connections| counter(*connections)),
-    ("linksDenied", |_| counter(0)),
-    ("maxMessageSizeDenied", |_| counter(0)),
-    ("totalDenials", |_| counter(0)),
+/// Live attributes.
+const COLUMNS: &[Column<TotalFigures>] = &[
+    ("connectionsProcessed", |totals| counter(totals.processed)),
+    ("connectionsDenied", |totals| counter(totals.refused)),
+    ("connectionsCurrent", |totals| counter(totals.current)),
+    ("linksDenied", |totals| counter(totals.links_denied)),
+    ("maxMessageSizeDenied", |totals| counter(totals.messages_denied)),
+    ("totalDenials", |totals| counter(totals.denials)),
 ];
 
 /// See the module documentation.
@@ -55,18 +54,23 @@ impl EntityKind for Kind {
         log_policy(a);
         let [enabled, patterns] = ["enableVhostPolicy", "enableVhostNamePatterns"].map(|name| a.flag(name));
         let policy = Policy::new(enabled, patterns, a.string("defaultVhost"));
-        runtime.engine()?.router.change_policy(|current| *current = policy);
+        let policy = policy.with_max_message_size(a.count("maxMessageSize"));
+        let router = &runtime.engine()?.router;
+        router.change_policy(|current| *current = policy);
+        router.policy_totals().limit_connections(a.count("maxConnections"));
         Ok(())
     }
 
     fn live(&self, runtime: &Runtime, _: &EntityConfig) -> Attributes {
-        column::shown(COLUMNS, &runtime.router().map_or(0, |router| router.router_row(now()).connections as u64))
+        let totals = runtime.router().map(|router| router.policy_totals().figures());
+        column::shown(COLUMNS, &totals.unwrap_or_default())
     }
 }
 
 fn log_policy(a: &Attributes) {
     let say = |level, text: &str| router_engine::log!(LogModule::Policy, level, "{text}");
     let policy_enabled = a.flag("enableVhostPolicy");
+    say(Level::Debug, "Policy Initialized");
     say(
         Level::Info,
         &format!(
@@ -79,11 +83,4 @@ fn log_policy(a: &Attributes) {
     );
     let vhost = a.text("defaultVhost").unwrap_or_default();
     say(Level::Info, &format!("Policy fallback defaultVhost is defined: '{vhost}'"));
-    if policy_enabled {
-        say(
-            Level::Error,
-            "Of vhost policy only allowAdminStatusUpdate is enforced yet: connections, sessions, links and messages are \
-             neither refused nor limited",
-        );
-    }
 }

@@ -2,12 +2,14 @@
 
 use super::EntityKind;
 use super::column::{self, Column, counter};
-use super::vhost::Known;
 use crate::attributes::Attributes;
 use crate::runtime::Runtime;
 use crate::schema::attribute::{gauge, map, text};
 use crate::schema::{EntityDef, Identity, Origin};
+use amqp_core::Value;
 use amqp_core::value::Map;
+use router_engine::policy::VhostFigures;
+use std::collections::BTreeMap;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "vhostStats",
@@ -29,26 +31,31 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::OPERATIONAL
 };
 
-/// Of the name of a vhost. As with the policy, nothing is counted yet.
-const COLUMNS: &[Column<String>] = &[
-    ("hostname", |name| name.as_str().into()),
-    ("connectionsApproved", |_| counter(0)),
-    ("connectionsDenied", |_| counter(0)),
-    ("connectionsCurrent", |_| counter(0)),
-    ("perUserState", |_| Map::new().into()),
-    ("perHostState", |_| Map::new().into()),
-    ("sessionDenied", |_| counter(0)),
-    ("senderDenied", |_| counter(0)),
-    ("receiverDenied", |_| counter(0)),
-    ("maxMessageSizeDenied", |_| counter(0)),
+/// Live attributes.
+const COLUMNS: &[Column<VhostFigures>] = &[
+    ("hostname", |vhost| vhost.name.as_str().into()),
+    ("connectionsApproved", |vhost| counter(vhost.approved)),
+    ("connectionsDenied", |vhost| counter(vhost.refused)),
+    ("connectionsCurrent", |vhost| counter(vhost.current)),
+    ("perUserState", |vhost| connections(&vhost.by_user)),
+    ("perHostState", |vhost| connections(&vhost.by_host)),
+    ("sessionDenied", |vhost| counter(vhost.sessions_denied)),
+    ("senderDenied", |vhost| counter(vhost.senders_denied)),
+    ("receiverDenied", |vhost| counter(vhost.receivers_denied)),
+    ("maxMessageSizeDenied", |vhost| counter(vhost.messages_denied)),
 ];
+
+fn connections(by: &BTreeMap<String, Vec<String>>) -> Value {
+    let list = |peers: &Vec<String>| Value::List(peers.iter().map(|peer| peer.as_str().into()).collect());
+    Map(by.iter().map(|(key, peers)| (key.as_str().into(), list(peers))).collect()).into()
+}
 
 /// See the module documentation.
 pub(super) struct Kind;
 
 impl EntityKind for Kind {
     fn instances(&self, runtime: &Runtime) -> Vec<Attributes> {
-        let known = runtime.objects.get::<Known>("");
-        known.into_iter().flat_map(|known| &known.0).map(|name| column::shown(COLUMNS, name)).collect()
+        let vhosts = runtime.router().map(|router| router.vhost_figures()).unwrap_or_default();
+        vhosts.iter().map(|vhost| column::shown(COLUMNS, vhost)).collect()
     }
 }

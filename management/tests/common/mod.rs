@@ -49,9 +49,11 @@ impl Client {
             hostname: Some(hostname),
             user: None,
             remote_host: None,
+            peer: "127.0.0.1:1",
+            number: 0,
         };
-        let open =
-            PeerOpen { hostname: Some(hostname.to_owned()), policy: router.decide(&asked), ..Default::default() };
+        let policy = router.admit(&asked).decision();
+        let open = PeerOpen { hostname: Some(hostname.to_owned()), policy, ..Default::default() };
         Self::open_to(router, open, "$management")
     }
 

@@ -67,7 +67,7 @@ pub use withdraw::UnderWay;
 
 use crate::Mailbox;
 use crate::mesh::Mesh;
-use crate::policy::{Asked, Decision, Policy};
+use crate::policy::{self, Admission, Asked, Policy, VhostFigures};
 use crate::rng::{SecretRng, Seed};
 use crate::vanflow::Registry;
 use action::{Action, InToken};
@@ -175,6 +175,7 @@ pub struct Router {
     core: Mutex<Core>,
     /// Has a lock of its own: who opens a connection does not hold up routing meanwhile.
     policy: RwLock<Policy>,
+    policy_totals: Arc<policy::Totals>,
     records: OnceLock<Arc<Registry>>,
     traffic: traffic::Traffic,
     id: String,
@@ -202,6 +203,7 @@ impl Router {
         Self {
             core: Mutex::new(Core::new(config, seed, instance, now)),
             policy: RwLock::default(),
+            policy_totals: Arc::default(),
             records: OnceLock::new(),
             traffic: traffic::Traffic::default(),
             id,
@@ -245,10 +247,23 @@ impl Router {
         change(&mut self.policy.write())
     }
 
-    /// What policy says of a connection.
+    /// Has policy let a connection in, or not.
     #[must_use]
-    pub fn decide(&self, asked: &Asked<'_>) -> Decision {
-        self.policy.read().decide(asked)
+    pub fn admit(&self, asked: &Asked<'_>) -> Admission {
+        self.policy.read().admit(asked)
+    }
+
+    /// What policy counts of the router as a whole.
+    #[must_use]
+    pub const fn policy_totals(&self) -> &Arc<policy::Totals> {
+        &self.policy_totals
+    }
+
+    /// What policy has counted of each vhost that there is or was.
+    #[must_use]
+    pub fn vhost_figures(&self) -> Vec<VhostFigures> {
+        let stats = self.policy.read().stats().to_vec();
+        stats.iter().map(|stats| stats.figures()).collect()
     }
 
     /// Registers a connection before its first byte, and gives it a number.

@@ -1,7 +1,9 @@
-//! The settings of a connection whose peer has opened (spec `security-and-policy.md` 10.4, 10.7).
+//! What policy says of a connection whose peer has opened (spec `security-and-policy.md` 10.4, 10.7).
 
-use super::rules::CONNECTOR_GROUP;
-use super::{Policy, Settings, Vhost};
+use super::report;
+use super::rules::{CONNECTOR_GROUP, Group};
+use super::stats::{Comer, Exceeded, Place, VhostStats};
+use super::{Kept, Policy, Settings};
 use crate::core::connection::ConnectionRole;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,10 @@ pub struct Asked<'a> {
     pub user: Option<&'a str>,
     /// Where the peer connects from.
     pub remote_host: Option<IpAddr>,
+    /// How operators know the peer.
+    pub peer: &'a str,
+    /// The number of the connection, for the log.
+    pub number: u32,
 }
 
 /// What policy says of a connection.
@@ -31,11 +37,11 @@ pub enum Decision {
     Unrestricted,
     /// It may do this.
     Granted(Arc<Settings>),
-    /// It should not be there.
+    /// It may not be there.
     Refused(Refusal),
 }
 
-/// Why a connection should not be there.
+/// Why a connection may not be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// There are no rules for its vhost.
@@ -44,8 +50,38 @@ pub enum Refusal {
     UnknownUser,
     /// The user may not connect from there.
     RemoteHost,
+    /// There are too many connections already.
+    TooMany(Exceeded),
     /// The configured vhost of a connector has no settings for connectors.
     NoConnectorGroup,
+}
+
+/// What becomes of a connection.
+#[derive(Debug)]
+pub enum Admission {
+    /// Policy does not concern it.
+    Unrestricted,
+    /// It has a place.
+    Granted(Box<Grant>),
+    /// It has to go.
+    Refused(Refusal),
+}
+
+/// What a connection may do. The connection is counted for as long as this lives.
+#[derive(Debug)]
+pub struct Grant {
+    settings: Arc<Settings>,
+    max_message_size: Option<u64>,
+    stats: Arc<VhostStats>,
+    /// Connections of connectors have none.
+    _place: Option<Place>,
+}
+
+/// A group of a vhost that applies.
+struct Applies<'a> {
+    vhost: &'a Kept,
+    name: &'a str,
+    group: &'a Group,
 }
 
 // === impl Decision ===
@@ -57,55 +93,153 @@ impl Decision {
         match self {
             Self::Unrestricted => true,
             Self::Granted(settings) => settings.allow_admin_status_update,
-            // Whoever should not be there may not send others away.
+            // Whoever may not be there may not send others away.
             Self::Refused(_) => false,
         }
+    }
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// The same, to be kept.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match self {
+            Self::Unrestricted => Decision::Unrestricted,
+            Self::Granted(grant) => Decision::Granted(Arc::clone(&grant.settings)),
+            Self::Refused(refusal) => Decision::Refused(*refusal),
+        }
+    }
+}
+
+// === impl Grant ===
+
+impl Grant {
+    /// What it may do.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Octets in the largest message, if that is limited.
+    #[must_use]
+    pub const fn max_message_size(&self) -> Option<u64> {
+        self.max_message_size
+    }
+
+    /// What is counted of its vhost.
+    #[must_use]
+    pub fn stats(&self) -> &VhostStats {
+        &self.stats
+    }
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// The name of the user; empty is none.
+    pub(super) fn user_name(&self) -> &str {
+        self.user.unwrap_or_default()
+    }
+
+    /// The name that the vhost is chosen by.
+    pub(super) fn vhost_name(&self) -> &str {
+        let hostname = if self.initiator { None } else { self.hostname };
+        self.policy_vhost.or(hostname).unwrap_or_default()
+    }
+
+    /// Where the peer connects from, as text.
+    pub(super) fn host_name(&self) -> String {
+        self.remote_host.map(|host| host.to_string()).unwrap_or_default()
     }
 }
 
 // === impl Policy ===
 
 impl Policy {
-    /// What the rules say of a connection.
+    /// Lets a connection in or not, and says so in the log.
     #[must_use]
-    pub fn decide(&self, asked: &Asked<'_>) -> Decision {
+    pub fn admit(&self, asked: &Asked<'_>) -> Admission {
         let result = match (self.enabled, asked.initiator) {
-            (false, _) => return Decision::Unrestricted,
-            (true, true) => self.decide_connector(asked),
-            (true, false) => self.decide_listener(asked),
+            (false, _) => return Admission::Unrestricted,
+            (true, true) => self.admit_to_connector(asked),
+            (true, false) => self.admit_to_listener(asked),
         };
         match result {
-            Ok(Some(settings)) => Decision::Granted(settings),
-            Ok(None) => Decision::Unrestricted,
-            Err(refusal) => Decision::Refused(refusal),
+            Ok(Some(grant)) => Admission::Granted(Box::new(grant)),
+            Ok(None) => Admission::Unrestricted,
+            Err(refusal) => Admission::Refused(refusal),
         }
     }
 
-    fn decide_listener(&self, asked: &Asked<'_>) -> Result<Option<Arc<Settings>>, Refusal> {
+    fn admit_to_listener(&self, asked: &Asked<'_>) -> Result<Option<Grant>, Refusal> {
         if asked.role.is_inter_router() {
             return Ok(None);
         }
-        let name = asked.policy_vhost.or(asked.hostname).unwrap_or_default();
-        let vhost = self.vhost_for(name).ok_or(Refusal::NoVhost)?;
-        let group = vhost.group_of(asked.user).ok_or(Refusal::UnknownUser)?;
-        if !group.admits(asked.remote_host) {
-            return Err(Refusal::RemoteHost);
+        let vhost = self.vhost_for(asked).ok_or(Refusal::NoVhost).inspect_err(|refusal| {
+            report::refused(asked, asked.vhost_name(), *refusal);
+        })?;
+        let granted = self.grant(asked, vhost);
+        if let Err(refusal) = granted {
+            report::refused(asked, vhost.rules.name(), refusal);
         }
-        Ok(Some(Arc::clone(&group.settings)))
+        granted.map(Some)
     }
 
-    fn decide_connector(&self, asked: &Asked<'_>) -> Result<Option<Arc<Settings>>, Refusal> {
-        let is_policed = asked.role.is_policed_as_connector();
-        let Some(name) = asked.policy_vhost.filter(|name| is_policed && !name.is_empty()) else { return Ok(None) };
-        let vhost = self.vhost_for(name).ok_or(Refusal::NoVhost)?;
-        let group = vhost.group(CONNECTOR_GROUP).ok_or(Refusal::NoConnectorGroup)?;
-        Ok(Some(Arc::clone(&group.settings)))
+    fn grant(&self, asked: &Asked<'_>, vhost: &Kept) -> Result<Grant, Refusal> {
+        let refuse = |refusal| {
+            vhost.stats.refuse();
+            refusal
+        };
+        let found = vhost.rules.group_of(asked.user).ok_or(Refusal::UnknownUser).map_err(refuse)?;
+        let applies = Applies { vhost, name: found.0, group: found.1 };
+        if !applies.group.admits(asked.remote_host) {
+            return Err(refuse(Refusal::RemoteHost));
+        }
+        let host = asked.host_name();
+        let comer = Comer { user: asked.user_name(), host: &host, peer: asked.peer };
+        let limits = applies.group.limits(vhost.rules.limits());
+        let place = vhost.stats.enter(comer, limits).map_err(Refusal::TooMany)?;
+        report::granted(asked, applies.name);
+        Ok(self.granted(&applies, Some(place)))
+    }
+
+    fn admit_to_connector(&self, asked: &Asked<'_>) -> Result<Option<Grant>, Refusal> {
+        let is_policed = asked.role.is_policed_as_connector() && !asked.vhost_name().is_empty();
+        if !is_policed {
+            return Ok(None);
+        }
+        let applies = self.vhost_for(asked).ok_or(Refusal::NoVhost).and_then(|vhost| {
+            let group = vhost.rules.group(CONNECTOR_GROUP).ok_or(Refusal::NoConnectorGroup)?;
+            Ok(Applies { vhost, name: CONNECTOR_GROUP, group })
+        });
+        match applies {
+            Ok(applies) => Ok(Some(self.granted(&applies, None))),
+            Err(refusal) => {
+                report::no_connector_settings(asked);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn granted(&self, applies: &Applies<'_>, place: Option<Place>) -> Grant {
+        let settings = Arc::clone(&applies.group.settings);
+        let configured = settings.max_message_size.or(applies.vhost.rules.max_message_size());
+        let max_message_size = Some(configured.unwrap_or(self.max_message_size)).filter(|&max| max > 0);
+        Grant { settings, max_message_size, stats: Arc::clone(&applies.vhost.stats), _place: place }
     }
 
     /// The vhost that a name stands for, else the default one.
-    fn vhost_for(&self, name: &str) -> Option<&Vhost> {
+    fn vhost_for(&self, asked: &Asked<'_>) -> Option<&Kept> {
+        let name = asked.vhost_name();
         let named = self.literal(name).and_then(|name| self.owner(name));
-        named.or_else(|| self.vhosts.get(&self.default_vhost).filter(|_| !self.default_vhost.is_empty()))
+        let vhost =
+            named.or_else(|| self.vhosts.get(&self.default_vhost).filter(|_| !self.default_vhost.is_empty()))?;
+        if vhost.rules.name() != name {
+            report::other_vhost(asked, vhost.rules.name());
+        }
+        Some(vhost)
     }
 
     /// The configured name that covers a name that a peer asks for.
@@ -113,14 +247,16 @@ impl Policy {
         match &self.patterns {
             // The empty name has no tokens for a pattern to match, but may be there as such.
             Some(patterns) if !name.is_empty() || self.owner(name).is_none() => {
-                patterns.best_match(name).map(String::as_str)
+                let pattern = patterns.best_match(name).map(String::as_str);
+                report::pattern(name, pattern);
+                pattern
             }
             _ => Some(name),
         }
     }
 
     /// The vhost of that name or alias.
-    fn owner(&self, name: &str) -> Option<&Vhost> {
+    fn owner(&self, name: &str) -> Option<&Kept> {
         self.vhosts.get(self.aliases.get(name).map_or(name, String::as_str))
     }
 }

@@ -1,22 +1,30 @@
 //! Vhost policy (spec `security-and-policy.md` 10): who may do what over an AMQP connection.
 //!
-//! Pure rules and decisions: whoever reads configuration makes a [`Vhost`] of each rule set, with the hosts in it already
-//! looked up, and the port asks for a [`Decision`] once, when the peer's open has come.
+//! Rules and decisions: whoever reads configuration makes a [`Vhost`] of each rule set, with the hosts in it already
+//! looked up. The port asks once, when the peer's open has come; by the [`Grant`] that it gets it checks sessions, links
+//! and messages, and counts in [`Totals`] and [`VhostStats`] what it denies.
 //!
 //! ```text
-//!  configuration --Vhost--> Policy --Decision--> port --with the open--> core, management
+//!  configuration --Vhost--> Policy --Admission--> port --Decision, with the open--> core, management
+//!                             '--- VhostStats <-----'
 //! ```
 
+mod address;
 mod decision;
+mod report;
 mod rules;
+mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{Asked, Decision, Refusal};
-pub use rules::{Group, HostRange, RuleError, Settings, Vhost};
+pub use address::{AddressError, AddressRules};
+pub use decision::{Admission, Asked, Decision, Grant, Refusal};
+pub use rules::{ConnectionLimits, Group, HostRange, RuleError, Settings, Vhost};
+pub use stats::{Counted, Denied, Exceeded, TotalFigures, Totals, VhostFigures, VhostStats};
 
 use crate::address::pattern::PatternTree;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The rule sets of all vhosts, and how one of them is chosen.
 #[derive(Debug, Default)]
@@ -27,9 +35,20 @@ pub struct Policy {
     default_vhost: String,
     /// The names of vhosts and their aliases by what they match, where they are patterns.
     patterns: Option<PatternTree<String>>,
-    vhosts: HashMap<String, Vhost>,
+    /// Octets in the largest message where no vhost says it; zero is any.
+    max_message_size: u64,
+    vhosts: HashMap<String, Kept>,
     /// Names of vhosts by alias.
     aliases: HashMap<String, String>,
+    /// Of the vhosts that there are or were, in the order in which they came.
+    stats: Vec<Arc<VhostStats>>,
+}
+
+/// The rules of a vhost, and what is counted of it.
+#[derive(Debug)]
+struct Kept {
+    rules: Vhost,
+    stats: Arc<VhostStats>,
 }
 
 // === impl Policy ===
@@ -40,6 +59,18 @@ impl Policy {
     pub fn new(enabled: bool, patterns: bool, default_vhost: String) -> Self {
         let patterns = patterns.then(PatternTree::default);
         Self { enabled, default_vhost, patterns, ..Self::default() }
+    }
+
+    /// How many octets the largest message may have where no vhost says it; zero is any.
+    #[must_use]
+    pub fn with_max_message_size(self, max_message_size: u64) -> Self {
+        Self { max_message_size, ..self }
+    }
+
+    /// What was counted of each vhost, those without rules now among them.
+    #[must_use]
+    pub fn stats(&self) -> &[Arc<VhostStats>] {
+        &self.stats
     }
 
     /// Puts a vhost in its place, or adds it. False: it replaced one of that name.
@@ -53,8 +84,18 @@ impl Policy {
         for alias in vhost.aliases() {
             self.aliases.insert(alias.clone(), vhost.name().to_owned());
         }
-        self.vhosts.insert(vhost.name().to_owned(), vhost);
+        let stats = self.stats_of(vhost.name());
+        self.vhosts.insert(vhost.name().to_owned(), Kept { rules: vhost, stats });
         Ok(old.is_none())
+    }
+
+    fn stats_of(&mut self, name: &str) -> Arc<VhostStats> {
+        if let Some(known) = self.stats.iter().find(|stats| stats.name() == name) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(VhostStats::new(name.to_owned()));
+        self.stats.push(Arc::clone(&new));
+        new
     }
 
     /// Removes a vhost and its aliases, if it is there.
@@ -66,7 +107,7 @@ impl Policy {
     }
 
     fn forget(&mut self, name: &str) -> Option<Vhost> {
-        let old = self.vhosts.remove(name)?;
+        let old = self.vhosts.remove(name)?.rules;
         old.aliases().iter().for_each(|alias| drop(self.aliases.remove(alias)));
         Some(old)
     }
@@ -92,7 +133,7 @@ impl Policy {
     fn replace_patterns(&mut self, vhost: &Vhost) -> Result<(), RuleError> {
         let Some(patterns) = &mut self.patterns else { return Ok(()) };
         let old = self.vhosts.get(vhost.name());
-        let old_names = || old.into_iter().flat_map(Vhost::names);
+        let old_names = || old.into_iter().flat_map(|old| old.rules.names());
         old_names().for_each(|name| drop(patterns.remove(name)));
         for (added, name) in vhost.names().enumerate() {
             if patterns.insert(name, name.to_owned()).is_err() {

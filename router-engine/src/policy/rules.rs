@@ -1,5 +1,6 @@
 //! What an operator says about one vhost.
 
+use super::address::AddressRules;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -15,10 +16,43 @@ pub(super) const CONNECTOR_GROUP: &str = "$connector";
 pub(super) const ANY_USER: &str = "*";
 
 /// What the connections of a group may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// Octets in the largest frame, where it is not what their listener says.
+    pub max_frame_size: Option<u32>,
+    /// Octets under way to the router in one session, where it is not what their listener says.
+    pub max_session_window: Option<u32>,
+    /// Sessions on one connection, where it is not what their listener says.
+    pub max_sessions: Option<u32>,
+    /// Links on one connection by which the peer sends.
+    pub max_senders: Option<u32>,
+    /// Links on one connection by which the peer receives.
+    pub max_receivers: Option<u32>,
+    /// Octets in the largest message, zero for any; `None` is what the vhost says, or else the router's policy.
+    pub max_message_size: Option<u64>,
+    /// Have the router make up addresses to receive from.
+    pub allow_dynamic_source: bool,
+    /// Send on links without an address.
+    pub allow_anonymous_sender: bool,
+    /// Send messages with the user id of somebody else.
+    pub allow_user_id_proxy: bool,
     /// Have management cut connections.
     pub allow_admin_status_update: bool,
+    /// Receive from these addresses.
+    pub sources: AddressRules,
+    /// Send to these addresses.
+    pub targets: AddressRules,
+}
+
+/// How many connections there may be at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In the vhost.
+    pub total: u32,
+    /// Of one user in the vhost.
+    pub per_user: u32,
+    /// From one host in the vhost.
+    pub per_host: u32,
 }
 
 /// Hosts that users may connect from.
@@ -31,12 +65,16 @@ pub enum HostRange {
 }
 
 /// A group of users of a vhost.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Group {
     /// Their names; a group without users has the one that is empty.
     pub users: Vec<String>,
     /// Where they may connect from: nowhere, when there is none.
     pub remote_hosts: Vec<HostRange>,
+    /// Connections at a time of one of them, where it is not what the vhost says.
+    pub max_connections_per_user: Option<u32>,
+    /// Connections at a time from one of their hosts, where it is not what the vhost says.
+    pub max_connections_per_host: Option<u32>,
     /// What they may do.
     pub settings: Arc<Settings>,
 }
@@ -47,6 +85,8 @@ pub struct Vhost {
     name: String,
     aliases: Vec<String>,
     allow_unknown_user: bool,
+    limits: ConnectionLimits,
+    max_message_size: Option<u64>,
     groups: HashMap<String, Group>,
     group_of: HashMap<String, String>,
 }
@@ -130,6 +170,36 @@ pub enum RuleError {
     },
 }
 
+// === impl Settings ===
+
+impl Default for Settings {
+    /// What applies where nothing is configured.
+    fn default() -> Self {
+        Self {
+            max_frame_size: None,
+            max_session_window: None,
+            max_sessions: None,
+            max_senders: None,
+            max_receivers: None,
+            max_message_size: None,
+            allow_dynamic_source: false,
+            allow_anonymous_sender: false,
+            allow_user_id_proxy: false,
+            allow_admin_status_update: true,
+            sources: AddressRules::default(),
+            targets: AddressRules::default(),
+        }
+    }
+}
+
+// === impl ConnectionLimits ===
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 65535, per_user: 65535, per_host: 65535 }
+    }
+}
+
 // === impl HostRange ===
 
 impl HostRange {
@@ -161,6 +231,15 @@ impl Group {
     pub(super) fn admits(&self, host: Option<IpAddr>) -> bool {
         self.remote_hosts.iter().any(|range| range.contains(host))
     }
+
+    /// The limits of a vhost, as they apply to the group.
+    pub(super) fn limits(&self, of_vhost: ConnectionLimits) -> ConnectionLimits {
+        ConnectionLimits {
+            per_user: self.max_connections_per_user.unwrap_or(of_vhost.per_user),
+            per_host: self.max_connections_per_host.unwrap_or(of_vhost.per_host),
+            ..of_vhost
+        }
+    }
 }
 
 // === impl Vhost ===
@@ -182,7 +261,29 @@ impl Vhost {
         if allow_unknown_user && !groups.contains_key(DEFAULT_GROUP) {
             return Err(RuleError::NoDefaultGroup { vhost: name });
         }
-        Ok(Self { name, aliases, allow_unknown_user, groups, group_of })
+        let limits = ConnectionLimits::default();
+        Ok(Self { name, aliases, allow_unknown_user, limits, max_message_size: None, groups, group_of })
+    }
+
+    /// How many connections there may be at a time.
+    #[must_use]
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Octets in the largest message of groups that say nothing of it, zero for any; `None` is what the router's policy
+    /// says.
+    #[must_use]
+    pub fn with_max_message_size(self, max_message_size: Option<u64>) -> Self {
+        Self { max_message_size, ..self }
+    }
+
+    pub(super) const fn limits(&self) -> ConnectionLimits {
+        self.limits
+    }
+
+    pub(super) const fn max_message_size(&self) -> Option<u64> {
+        self.max_message_size
     }
 
     /// Its name, or pattern.
@@ -205,11 +306,12 @@ impl Vhost {
         self.groups.get(name)
     }
 
-    /// The group of a user; `None` is one without a name.
-    pub(super) fn group_of(&self, user: Option<&str>) -> Option<&Group> {
+    /// The name of a user's group, and the group; `None` is a user without a name.
+    pub(super) fn group_of(&self, user: Option<&str>) -> Option<(&str, &Group)> {
         let by_name = user.and_then(|user| self.group_of.get(user));
         let named = by_name.or_else(|| self.group_of.get(ANY_USER)).map(String::as_str);
-        self.group(named.or(self.allow_unknown_user.then_some(DEFAULT_GROUP))?)
+        let name = named.or(self.allow_unknown_user.then_some(DEFAULT_GROUP))?;
+        Some((name, self.group(name)?))
     }
 }
 

@@ -5,9 +5,10 @@ use super::egress::discard;
 use super::ingress::lose_current;
 use super::link::{PortLink, notified};
 use super::params::PortError;
+use super::policed::Check;
 use super::stalls::Stalls;
 use crate::core::action::{Action, Direction};
-use crate::core::effect::{AttachOut, AttachReply, Effect, SessionClass};
+use crate::core::effect::{AttachOut, AttachReply, CutThrough, Effect, SessionClass};
 use crate::core::ids::LinkId;
 use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, SessionKey};
 use amqp_core::performative::{Error, Role};
@@ -82,6 +83,7 @@ impl AmqpPort {
     fn attach_reply(&mut self, reply: AttachReply) -> Option<u32> {
         let idx = reply.token;
         let ends = self.ends(reply.source.as_deref(), reply.target.as_deref());
+        let check = self.check_of(reply.cut_through, reply.anonymous);
         let link = self.links.get_mut(idx)?;
         link.ends = ends;
         let key = link.key;
@@ -89,6 +91,7 @@ impl AmqpPort {
         link.priority = reply.priority;
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = reply.anonymous;
+            incoming.check = check;
             incoming.cut_through = reply.cut_through;
             incoming.resend_released = reply.resend_released;
         }
@@ -96,12 +99,13 @@ impl AmqpPort {
             out.gauge = reply.gauge;
         }
         let (gone, early) = (link.gone, link.out().is_some_and(|out| out.early_credit));
-        self.engine
-            .answer_attach(key, AttachAnswer { source: reply.source, target: reply.target, max_message_size: 0 });
+        self.engine.answer_attach(key, AttachAnswer { source: reply.source, target: reply.target });
         match reply.link {
             Err(error) => {
                 self.engine.detach(key, Some(error));
-                self.links.remove(idx);
+                if let Some(mut link) = self.links.remove(idx) {
+                    Self::release_place(&mut self.policed, &mut link);
+                }
             }
             Ok(id) => {
                 self.links.name(idx, id);
@@ -136,6 +140,7 @@ impl AmqpPort {
             self.actions.push(Action::Detached { link: id, error, unsent: Vec::new() });
             return;
         };
+        let check = self.check_of(attach.cut_through, anonymous);
         let mut link = PortLink::new(key, session, direction);
         link.id = Some(id);
         link.ends = ends;
@@ -144,6 +149,7 @@ impl AmqpPort {
         link.annotations = self.params.conn.links.carries_annotations(self.params.conn.role, direction);
         if let Some(incoming) = link.incoming() {
             incoming.anonymous = anonymous;
+            incoming.check = check;
             incoming.cut_through = attach.cut_through;
         }
         if let Some(out) = link.out() {
@@ -153,10 +159,17 @@ impl AmqpPort {
         self.links.insert(link);
     }
 
+    /// What is to be seen to on messages of an incoming link. Those that are never cut through end in the core.
+    fn check_of(&self, cut_through: CutThrough, anonymous: bool) -> Check {
+        let serves = cut_through == CutThrough::Never;
+        self.policed.as_ref().map_or(Check::Nothing, |policed| policed.check(serves, anonymous))
+    }
+
     fn detach(&mut self, id: LinkId, error: Option<Box<Error>>) {
         let Some(idx) = self.links.by_id(id) else { return };
         let Some(mut link) = self.links.remove(idx) else { return };
         self.engine.detach(link.key, error);
+        Self::release_place(&mut self.policed, &mut link);
         lose_current(&mut link);
         self.lose_queue(&mut link);
         self.link_gone(&link);

@@ -12,6 +12,7 @@ use super::params::PortError;
 use super::report;
 use super::wide;
 use crate::core::action::{Action, AttachRequest, Direction, Side};
+use crate::policy::Admission;
 use amqp_core::Instant;
 use amqp_core::engine::{Event, LinkKey, Status, Update};
 use amqp_core::performative::{Attach, Error, Open, Role};
@@ -42,10 +43,11 @@ impl AmqpPort {
             Event::Attach { link, attach } => self.on_attach(link, *attach),
             Event::Attached { link, attach } => self.on_attached(link, *attach),
             Event::Detached { link, error } => self.on_detached(link, error),
-            Event::Begun(_) => {}
+            Event::Begun(session) => self.on_begun(session),
             Event::Ended { session, links, .. } => {
                 links.iter().for_each(|link| report::aborted(link, "session"));
                 self.classes.retain(|(_, s)| *s != session);
+                self.forget_session(session);
             }
             Event::Auth(credentials) => self.auth = Some(credentials),
             Event::RemoteOpen(open) => self.on_open(open),
@@ -65,7 +67,14 @@ impl AmqpPort {
     fn on_open(&mut self, open: Box<Open>) {
         self.handshake = None;
         let mut peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
-        peer.policy = self.router.decide(&asked(&self.params, &peer));
+        let admission = self.router.admit(&asked(&self.params, &peer, self.handle.id));
+        let mut our_open = our_open(&self.params, self.router.id(), self.handle.id);
+        peer.policy = admission.decision();
+        match admission {
+            Admission::Unrestricted => {}
+            Admission::Granted(grant) => self.police(grant, &peer, &mut our_open),
+            Admission::Refused(_) => return self.refuse_peer(our_open),
+        }
         report::opened(self.handle.id, &self.params.conn, &peer);
         if let Some(agreed) = liveness::agreed(&self.params, &peer.properties) {
             self.engine.watch(agreed);
@@ -81,14 +90,19 @@ impl AmqpPort {
             self.open_peer = Some(self.router.open_peer(peer, role));
         }
         if !self.params.conn.initiator {
-            self.engine.open(our_open(&self.params, self.router.id(), self.handle.id));
+            self.engine.open(our_open);
         }
     }
 
     fn on_attach(&mut self, key: LinkKey, attach: Attach) {
         let Some(session) = self.engine.link_session(key) else { return };
         let direction = if attach.role == Role::Sender { Direction::In } else { Direction::Out };
-        let token = self.links.insert(PortLink::new(key, session, direction));
+        if !self.admits_link(key, direction, &attach) {
+            return;
+        }
+        let mut link = PortLink::new(key, session, direction);
+        link.counted = self.policed.is_some();
+        let token = self.links.insert(link);
         self.actions.push(Action::Attach(Box::new(AttachRequest {
             token,
             settle_on_send: attach.snd_settle_mode == Some(1),
@@ -112,6 +126,7 @@ impl AmqpPort {
     fn on_detached(&mut self, key: LinkKey, error: Option<Box<Error>>) {
         let Some(idx) = self.links.by_key(key) else { return };
         let Some(link) = self.links.get_mut(idx) else { return };
+        Self::release_place(&mut self.policed, link);
         let Some(id) = link.id else {
             // The core's answer is still to come.
             link.gone = true;
@@ -172,6 +187,9 @@ impl AmqpPort {
         if std::mem::replace(&mut self.core_closed, true) {
             return;
         }
+        if let Some(policed) = &self.policed {
+            policed.report_closed();
+        }
         for idx in self.links.indices() {
             let Some(mut link) = self.links.remove(idx) else { continue };
             report::aborted(self.engine.link_name(link.key).unwrap_or_default(), "connection");
@@ -190,6 +208,8 @@ impl AmqpPort {
         if self.remote.is_some() {
             report::closed(self.handle.id, self.params.conn.role);
         }
+        // Its place is free, whenever the transport ends.
+        self.policed = None;
         self.actions.push(Action::Closed);
     }
 }

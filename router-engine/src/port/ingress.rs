@@ -10,6 +10,7 @@
 
 use super::limits::{CONTROL_MAX, HOLD_MAX, SECTIONS_MAX, UNBOUNDED_STREAM};
 use super::link::{End, Head, Held, InLink, IncomingDelivery, Phase, PortLink};
+use super::policed::{Check, Policed};
 use super::report;
 use super::weight;
 use super::wide;
@@ -23,7 +24,7 @@ use crate::stream::{CHUNK_COST, Notify, Payload, Pressure, Stream, StreamLimits}
 use amqp_core::Instant;
 use amqp_core::engine::{DeliveryKey, Incoming};
 use amqp_core::message::{Depth, PropertiesView, ScanResult, SectionMap, SectionScanner, header};
-use amqp_core::performative::DeliveryState;
+use amqp_core::performative::{DeliveryState, Error};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -31,6 +32,20 @@ use std::sync::Arc;
 struct Refusal {
     condition: &'static str,
     description: String,
+}
+
+/// How the first sections of a message are looked at.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    /// All of the message is there.
+    complete: bool,
+    /// Its link has no address.
+    anonymous: bool,
+    /// Router annotations count.
+    annotated: bool,
+    logged: MessageFields,
+    /// Its user id, and where it goes, is checked.
+    policed: Option<&'a Policed>,
 }
 
 /// What looking at the first sections came to: nothing yet while they are incomplete.
@@ -48,10 +63,17 @@ impl AmqpPort {
             return;
         };
         let (id, annotated) = (*id, *annotations);
+        let policed = if link.check == Check::Nothing { None } else { self.policed.as_deref() };
+        let octets = frame.payload.len();
         if frame.first && !frame.more && !frame.aborted {
             // The usual case, which touches no state but the delivery's own.
+            if policed.is_some_and(|policed| policed.is_oversize(octets as u64)) {
+                return self.refuse_oversize(idx, id, frame.delivery, frame.settled);
+            }
+            let policed = policed.filter(|_| link.check == Check::All);
+            let reading = Reading { complete: true, anonymous: link.anonymous, annotated, logged, policed };
             let chunks = [frame.payload];
-            let scanned = scan_head(&mut SectionScanner::default(), &chunks, true, link.anonymous, annotated, logged);
+            let scanned = scan_head(&mut SectionScanner::default(), &chunks, &reading);
             if scanned.is_ok() {
                 self.log_message(idx, Direction::In, &chunks);
             }
@@ -77,13 +99,20 @@ impl AmqpPort {
                 state: frame.state,
                 finish,
                 phase: Phase::Held(Held::default()),
+                received: 0,
+                oversize: false,
                 verdict: None,
             }));
         } else if let Some(current) = &mut link.current {
             current.settled |= frame.settled;
             current.finish = finish;
         }
-        let octets = frame.payload.len();
+        if let (Some(policed), Some(current)) = (policed, &mut link.current) {
+            current.received = current.received.saturating_add(octets as u64);
+            if !current.oversize && policed.is_oversize(current.received) {
+                self.discard_oversize(idx, id);
+            }
+        }
         self.on_piece(idx, id, frame.payload, frame.more, frame.aborted, now);
         self.arrived(octets + CHUNK_COST);
     }
@@ -95,6 +124,9 @@ impl AmqpPort {
         else {
             return;
         };
+        let policed = if link.check == Check::All { self.policed.as_deref() } else { None };
+        let (complete, anonymous, annotated) = (!more, link.anonymous, *annotations);
+        let reading = Reading { complete, anonymous, annotated, logged, policed };
         let Some(current) = &mut link.current else { return };
         match &mut current.phase {
             _ if aborted => self.end_piece(idx, true),
@@ -104,7 +136,7 @@ impl AmqpPort {
                     held.chunks.push(payload);
                 }
                 if held.head.is_none() {
-                    match scan_head(&mut held.scanner, &held.chunks, !more, link.anonymous, *annotations, logged) {
+                    match scan_head(&mut held.scanner, &held.chunks, &reading) {
                         Ok(head) => held.head = head,
                         Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
@@ -118,7 +150,7 @@ impl AmqpPort {
                     }
                     Some(_) if !more => self.deliver_held(idx, id),
                     Some(head) => {
-                        let flagged = *annotations && head.annotations.flags & flags::STREAMING != 0;
+                        let flagged = annotated && head.annotations.flags & flags::STREAMING != 0;
                         if cuts_through(when, flagged, octets) {
                             self.start_stream(idx, id, now);
                         }
@@ -200,7 +232,10 @@ impl AmqpPort {
     /// The last frame of a delivery of several frames.
     fn end_piece(&mut self, idx: u32, aborted: bool) {
         let Some(current) = self.take_current(idx) else { return };
-        let IncomingDelivery { delivery, presettled, settled, finish, phase, verdict, .. } = *current;
+        let IncomingDelivery { delivery, presettled, settled, finish, phase, oversize, verdict, .. } = *current;
+        if oversize {
+            return self.end_oversize(idx, delivery, settled || aborted);
+        }
         match phase {
             Phase::Held(_) => {
                 // Nobody knew of it: only the credit it used is to be given back.
@@ -289,6 +324,48 @@ impl AmqpPort {
         self.actions.push(Action::Refused { link: id });
     }
 
+    /// Refuses a complete message for its size, and with it the connection.
+    fn refuse_oversize(&mut self, idx: u32, link: LinkId, delivery: DeliveryKey, settled: bool) {
+        if let Some(policed) = &self.policed {
+            policed.deny_size(link);
+        }
+        self.actions.push(Action::Refused { link });
+        self.end_oversize(idx, delivery, settled);
+    }
+
+    /// The delivery in progress is too large: what was forwarded of it is aborted, what is still to come goes nowhere.
+    fn discard_oversize(&mut self, idx: u32, link: LinkId) {
+        if let Some(policed) = &self.policed {
+            policed.deny_size(link);
+        }
+        let Some(current) = self.links.get_mut(idx).and_then(PortLink::incoming).and_then(|l| l.current.as_mut())
+        else {
+            return;
+        };
+        current.oversize = true;
+        match std::mem::replace(&mut current.phase, Phase::Discarded) {
+            Phase::Held(_) => self.actions.push(Action::Refused { link }),
+            Phase::Streaming { stream, id, .. } => {
+                stream.abort();
+                self.actions.extend(id.map(|delivery| Action::Complete { delivery, aborted: true }));
+            }
+            Phase::Discarded => {}
+        }
+    }
+
+    /// All of a message that is too large has come. Nothing more is taken from its sender.
+    fn end_oversize(&mut self, idx: u32, delivery: DeliveryKey, settled: bool) {
+        const TEXT: &str = "Message size exceeded";
+        if !settled {
+            let state = rejected(refusal("amqp:link:message-size-exceeded", TEXT));
+            self.engine.update_in(delivery, Some(state), true);
+        }
+        if let Some(link) = self.links.get(idx) {
+            self.engine.detach(link.key, None);
+        }
+        self.close(Some(Box::new(Error::new("amqp:connection:forced", TEXT))), false);
+    }
+
     /// State or settlement for the delivery in progress. False when it is not in progress.
     pub(super) fn update_current(
         &mut self,
@@ -361,20 +438,20 @@ pub(super) const fn unpack(token: u64) -> InId {
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
-fn scan_head(
-    scanner: &mut SectionScanner,
-    chunks: &[Bytes],
-    complete: bool,
-    anonymous: bool,
-    annotated: bool,
-    logged: MessageFields,
-) -> Look {
-    let depth = logged.depth(if anonymous { Depth::Properties } else { Depth::RouterAnnotations });
+fn scan_head(scanner: &mut SectionScanner, chunks: &[Bytes], reading: &Reading<'_>) -> Look {
+    let Reading { complete, anonymous, annotated, logged, policed } = *reading;
+    let has_properties = anonymous || policed.is_some();
+    let depth = logged.depth(if has_properties { Depth::Properties } else { Depth::RouterAnnotations });
     let map = match scanner.scan(chunks, complete, depth) {
         ScanResult::Ok(map) => map,
         ScanResult::Incomplete => return Ok(None),
         ScanResult::Invalid(_) => return Err(invalid_message()),
     };
+    if let Some(policed) = policed
+        && !policed.admits_user_id(user_id(&map, chunks).as_deref())
+    {
+        return Err(refusal("amqp:unauthorized-access", "user_id proxy violation"));
+    }
     let annotations = match map.router_annotations.filter(|_| annotated) {
         None => Annotations::default(),
         Some(section) => match Annotations::parse(&section.value(chunks)) {
@@ -386,10 +463,15 @@ fn scan_head(
     if anonymous && to.is_none() {
         return Err(refusal("amqp:precondition-failed", "Routing failure: no address present"));
     }
+    if let (Some(policed), Some(to)) = (policed, &to)
+        && !policed.admits_target(to)
+    {
+        return Err(refusal("amqp:unauthorized-access", "policy violation on target"));
+    }
     // The header is not needed for anything but the priority: one that is damaged has none.
     let header = match map.header {
         Some(header) => Some(header),
-        None if anonymous || !logged.is_empty() => None,
+        None if has_properties || !logged.is_empty() => None,
         None => match scanner.scan(chunks, complete, Depth::Header) {
             ScanResult::Ok(map) => map.header,
             ScanResult::Incomplete => return Ok(None),
@@ -405,6 +487,12 @@ fn properties_to(map: &SectionMap, chunks: &[Bytes]) -> Option<Bytes> {
     let value = map.properties?.value(chunks);
     let to = PropertiesView::new(&value).to()?;
     Some(value.slice_ref(to.as_bytes()))
+}
+
+fn user_id(map: &SectionMap, chunks: &[Bytes]) -> Option<Bytes> {
+    let value = map.properties?.value(chunks);
+    let id = PropertiesView::new(&value).user_id()?;
+    Some(value.slice_ref(id))
 }
 
 fn refusal(condition: &'static str, description: impl ToString) -> Refusal {

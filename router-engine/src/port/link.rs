@@ -1,6 +1,7 @@
 //! What a port keeps of a link.
 
 use super::message_log::Ends;
+use super::policed::Check;
 use super::weight::Scale;
 use crate::annotations::Annotations;
 use crate::core::LinkGauge;
@@ -31,6 +32,8 @@ pub(super) struct PortLink {
     pub(super) owns_session: bool,
     /// The peer detached before the core had answered its attach.
     pub(super) gone: bool,
+    /// Policy counts it among the peer's links.
+    pub(super) counted: bool,
     /// Router annotations are read or written.
     pub(super) annotations: bool,
     /// Rank among outgoing links, 0..=9; higher ones are served first.
@@ -53,6 +56,8 @@ pub(super) enum End {
 #[derive(Debug, Default)]
 pub(super) struct InLink {
     pub(super) anonymous: bool,
+    /// What policy wants to be seen to on messages.
+    pub(super) check: Check,
     pub(super) cut_through: CutThrough,
     /// A delivery of which more frames are due.
     pub(super) current: Option<Box<IncomingDelivery>>,
@@ -80,6 +85,10 @@ pub(super) struct IncomingDelivery {
     /// How it ends, once its last frame has come.
     pub(super) finish: Finish,
     pub(super) phase: Phase,
+    /// Octets that have come, where policy limits them.
+    pub(super) received: u64,
+    /// They are too many: the connection ends when the rest has come.
+    pub(super) oversize: bool,
     /// What to tell the sender, with settlement, after the last frame.
     pub(super) verdict: Option<Option<DeliveryState>>,
 }
@@ -200,6 +209,7 @@ impl PortLink {
             session,
             owns_session: false,
             gone: false,
+            counted: false,
             annotations: false,
             priority: 4,
             ends: None,
@@ -207,6 +217,14 @@ impl PortLink {
                 Direction::In => End::In(InLink::default()),
                 Direction::Out => End::Out(OutLink::default()),
             },
+        }
+    }
+
+    /// Which way messages go.
+    pub(super) const fn direction(&self) -> Direction {
+        match self.end {
+            End::In(_) => Direction::In,
+            End::Out(_) => Direction::Out,
         }
     }
 

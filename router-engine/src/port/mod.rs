@@ -23,6 +23,7 @@ pub mod local;
 mod message_log;
 mod open;
 mod params;
+mod policed;
 mod report;
 mod stalls;
 mod weight;
@@ -49,6 +50,7 @@ use amqp_core::performative::{Error, Open};
 use annotate::AnnotationEncoder;
 use bytes::Bytes;
 use link::Links;
+use policed::Policed;
 use stalls::Stalls;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,6 +73,8 @@ pub struct AmqpPort {
     auth: Option<PlainCredentials>,
     /// The connection is to another router of this network, and open.
     open_peer: Option<OpenPeer>,
+    /// Policy restricts what the peer may do, from its open on.
+    policed: Option<Box<Policed>>,
     /// Why the connection ended.
     error: Option<PortError>,
     /// The core was told that the connection is gone.
@@ -129,6 +133,7 @@ impl AmqpPort {
             remote: None,
             auth: None,
             open_peer: None,
+            policed: None,
             error: None,
             core_closed: false,
             now,
@@ -287,10 +292,10 @@ impl AmqpPort {
         self.remote.as_ref().map(|open| open.container_id.as_str())
     }
 
-    /// Whether both opens are exchanged.
+    /// Whether both opens are exchanged, and the peer was let in.
     #[must_use]
     pub fn opened(&self) -> bool {
-        self.engine.is_open()
+        self.engine.is_open() && self.remote.is_some()
     }
 
     /// The peer's open once it has come, for failover lists.

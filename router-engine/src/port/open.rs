@@ -36,8 +36,13 @@ const WINDOW_OTHER: u32 = 134_217_728;
 
 /// The incoming-window of sessions, frames (spec `amqp-endpoint.md` 5.3).
 pub(super) fn session_window(params: &PortParams) -> u32 {
+    session_window_of(params, params.max_frame_size)
+}
+
+/// The same with frames of another size.
+pub(super) fn session_window_of(params: &PortParams, max_frame_size: u32) -> u32 {
     let octets = if params.conn.role.is_client() { WINDOW_NORMAL } else { WINDOW_OTHER };
-    params.session_window.unwrap_or(octets / params.max_frame_size.max(1)).max(2)
+    params.session_window.unwrap_or(octets / max_frame_size.max(1)).max(2)
 }
 
 /// Our open.
@@ -149,7 +154,7 @@ pub(super) fn peer_open(
 }
 
 /// What policy is asked about a connection.
-pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen) -> Asked<'a> {
+pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen, conn_id: ConnId) -> Asked<'a> {
     let conn = &params.conn;
     Asked {
         initiator: conn.initiator,
@@ -159,5 +164,7 @@ pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen) -> Asked<'a>
         user: peer.user.as_deref(),
         // Only of a peer that came to a listener is it an address.
         remote_host: conn.facts.host.parse().ok().map(|address: SocketAddr| address.ip()),
+        peer: &conn.facts.host,
+        number: conn_id.number,
     }
 }

@@ -189,7 +189,7 @@ impl Client {
                 // The router attaches links of its own only to routers and containers that ask for it.
                 ledger.faults.push(format!("client {} was attached a link", self.index));
                 if let Some(engine) = &mut self.engine {
-                    engine.answer_attach(link, AttachAnswer { source: None, target: None, max_message_size: 0 });
+                    engine.answer_attach(link, AttachAnswer { source: None, target: None });
                 }
             }
             Event::Transfer(transfer) => self.on_transfer(transfer, ledger, now),

@@ -121,11 +121,7 @@ impl Pair {
             match &event {
                 Event::RemoteOpen(_) => self.server.open(container("server")),
                 Event::Attach { link, attach } if self.answer => {
-                    let answer = AttachAnswer {
-                        source: attach.source.clone(),
-                        target: attach.target.clone(),
-                        max_message_size: 0,
-                    };
+                    let answer = AttachAnswer { source: attach.source.clone(), target: attach.target.clone() };
                     self.server.answer_attach(*link, answer);
                 }
                 Event::Transfer(t) if t.first => {

@@ -1,13 +1,13 @@
 //! User groups of a vhost. `vhostUserGroupSettings` describes their settings; no entity is of that type.
 
 use super::hosts;
-use super::rules::{MAX_CONNECTIONS, check_number, items};
+use super::rules::{self, MAX_CONNECTIONS, items, saturated};
 use crate::notation::Plain;
 use crate::schema::attribute::{flag, number, text};
 use crate::schema::{EntityDef, Origin};
 use amqp_core::Value;
 use router_engine::log::{Level, LogModule};
-use router_engine::policy::{Group, Settings};
+use router_engine::policy::{AddressRules, Group, HostRange, Settings};
 use std::sync::Arc;
 
 pub(in crate::entity) static SETTINGS: EntityDef = EntityDef {
@@ -37,9 +37,6 @@ pub(in crate::entity) static SETTINGS: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
-/// Stands for the name of the user in addresses.
-const USER: &str = "${user}";
-
 /// A group as it is read: for error texts.
 struct Reader<'a> {
     vhost: &'a str,
@@ -48,14 +45,13 @@ struct Reader<'a> {
     settings: Settings,
 }
 
-/// Reads and checks the settings of a group. Of those that nothing comes of yet, only what is wrong matters.
+/// Reads the settings of a group.
 pub(super) fn read(vhost: &str, name: &str, settings: &Value) -> Result<Group, String> {
     let settings = settings.as_map().ok_or_else(|| {
         format!("Policy vhost '{vhost}' user group '{name}' must be a map but is '{}'.", Plain(settings))
     })?;
-    let defaults = Settings { allow_admin_status_update: true };
-    let group = Group { users: vec![String::new()], remote_hosts: Vec::new(), settings: Arc::new(defaults) };
-    let mut reader = Reader { vhost, name, group, settings: defaults };
+    let group = Group { users: vec![String::new()], ..Group::default() };
+    let mut reader = Reader { vhost, name, group, settings: Settings::default() };
     for (key, value) in settings.iter() {
         reader.setting(&Plain(key).to_string(), value)?;
     }
@@ -70,6 +66,11 @@ pub(super) fn read(vhost: &str, name: &str, settings: &Value) -> Result<Group, S
     Ok(Group { settings: Arc::new(reader.settings), ..reader.group })
 }
 
+/// What a number says that stands for no limit where it is zero.
+fn limit(number: u64) -> Option<u32> {
+    Some(saturated(number)).filter(|&limit| limit > 0)
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
@@ -77,14 +78,22 @@ impl Reader<'_> {
         match key {
             "users" => self.group.users = self.users(value)?,
             "remoteHosts" => self.group.remote_hosts = self.hosts(value)?,
+            "maxConnectionsPerUser" => self.group.max_connections_per_user = Some(self.connections(key, value)?),
+            "maxConnectionsPerHost" => self.group.max_connections_per_host = Some(self.connections(key, value)?),
+            "maxFrameSize" => self.settings.max_frame_size = limit(self.number(key, value, None)?),
+            "maxSessionWindow" => self.settings.max_session_window = limit(self.number(key, value, None)?),
+            "maxSessions" => self.settings.max_sessions = limit(self.number(key, value, None)?),
+            "maxSenders" => self.settings.max_senders = limit(self.number(key, value, None)?),
+            "maxReceivers" => self.settings.max_receivers = limit(self.number(key, value, None)?),
+            "maxMessageSize" => self.settings.max_message_size = Some(self.number(key, value, None)?),
             "allowAdminStatusUpdate" => self.settings.allow_admin_status_update = self.flag(key, value)?,
-            "allowDynamicSource" | "allowAnonymousSender" | "allowUserIdProxy" => drop(self.flag(key, value)?),
-            "sources" | "targets" => self.addresses(key, value, false)?,
-            "sourcePattern" | "targetPattern" => self.addresses(key, value, true)?,
-            "maxConnectionsPerHost" | "maxConnectionsPerUser" => self.number(key, value, Some(MAX_CONNECTIONS))?,
-            "maxFrameSize" | "maxMessageSize" | "maxSessionWindow" | "maxSessions" | "maxSenders" | "maxReceivers" => {
-                self.number(key, value, None)?;
-            }
+            "allowDynamicSource" => self.settings.allow_dynamic_source = self.flag(key, value)?,
+            "allowAnonymousSender" => self.settings.allow_anonymous_sender = self.flag(key, value)?,
+            "allowUserIdProxy" => self.settings.allow_user_id_proxy = self.flag(key, value)?,
+            "sources" => self.settings.sources = self.addresses(key, value, AddressRules::literals())?,
+            "targets" => self.settings.targets = self.addresses(key, value, AddressRules::literals())?,
+            "sourcePattern" => self.settings.sources = self.addresses(key, value, AddressRules::patterns())?,
+            "targetPattern" => self.settings.targets = self.addresses(key, value, AddressRules::patterns())?,
             _ => router_engine::log!(LogModule::Policy, Level::Warning, "{} is ignored.", self.option(key)),
         }
         Ok(())
@@ -94,8 +103,12 @@ impl Reader<'_> {
         format!("Policy vhost '{}' user group '{}' option '{key}'", self.vhost, self.name)
     }
 
-    fn number(&self, key: &str, value: &Value, max: Option<i64>) -> Result<(), String> {
-        check_number(value, max).map_err(|e| format!("{} has error '{e}'.", self.option(key)))
+    fn number(&self, key: &str, value: &Value, max: Option<u64>) -> Result<u64, String> {
+        rules::number(value, max).map_err(|e| format!("{} has error '{e}'.", self.option(key)))
+    }
+
+    fn connections(&self, key: &str, value: &Value) -> Result<u32, String> {
+        self.number(key, value, Some(MAX_CONNECTIONS)).map(saturated)
     }
 
     fn flag(&self, key: &str, value: &Value) -> Result<bool, String> {
@@ -131,7 +144,7 @@ impl Reader<'_> {
         Ok(users)
     }
 
-    fn hosts(&self, value: &Value) -> Result<Vec<router_engine::policy::HostRange>, String> {
+    fn hosts(&self, value: &Value) -> Result<Vec<HostRange>, String> {
         let key = "remoteHosts";
         let range = |item: &String| {
             let because = |why| format!("{} connectionOption '{item}' failed to translate: '{why}'.", self.option(key));
@@ -140,19 +153,13 @@ impl Reader<'_> {
         self.list(key, value)?.iter().map(range).collect()
     }
 
-    /// Nothing comes of them but complaints.
-    fn addresses(&self, key: &str, value: &Value, are_patterns: bool) -> Result<(), String> {
-        for item in self.list(key, value)? {
-            let about =
-                || format!("Policy vhost '{}' user group '{}' policy key '{key}' item '{item}'", self.vhost, self.name);
-            if item.matches(USER).count() > 1 {
-                return Err(format!("{} contains multiple user substitution tokens", about()));
-            }
-            let inside = item.contains(USER) && !item.starts_with(USER) && !item.ends_with(USER);
-            if are_patterns && inside {
-                return Err(format!("{} may contain match pattern '{USER}' as a prefix or a suffix only.", about()));
-            }
+    fn addresses(&self, key: &str, value: &Value, mut rules: AddressRules) -> Result<AddressRules, String> {
+        for item in self.list(key, value)?.iter().flat_map(|item| items(item)) {
+            rules.add(&item).map_err(|error| {
+                let (vhost, group) = (self.vhost, self.name);
+                format!("Policy vhost '{vhost}' user group '{group}' policy key '{key}' item '{item}' {error}")
+            })?;
         }
-        Ok(())
+        Ok(rules)
     }
 }

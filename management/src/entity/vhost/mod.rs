@@ -11,7 +11,6 @@ use super::EntityKind;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
-use crate::runtime::objects::Object;
 use crate::schema::attribute::{flag, map, number, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use router_engine::log::{Level, LogModule};
@@ -43,12 +42,6 @@ pub(super) static DEF: EntityDef = EntityDef {
     ..EntityDef::CONFIGURATION
 };
 
-/// Names of vhosts there are or were, in the order in which they came: their statistics stay.
-#[derive(Default)]
-pub(super) struct Known(pub(super) Vec<String>);
-
-impl Object for Known {}
-
 /// See the module documentation.
 pub(super) struct Kind;
 
@@ -76,10 +69,5 @@ fn put(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> 
     let is_new = runtime.engine()?.router.change_policy(|policy| policy.put(rules));
     let done = if is_new.map_err(|error| RouterError::policy(error.to_string()))? { "Created" } else { "Updated" };
     router_engine::log!(LogModule::Policy, Level::Info, "{done} policy rules for vhost {name}");
-    let mut known = runtime.objects.remove::<Known>("").unwrap_or_default();
-    if !known.0.contains(&name) {
-        known.0.push(name);
-    }
-    runtime.objects.insert("", known);
     Ok(())
 }

@@ -34,8 +34,10 @@ fn may_update(entity: &EntityConfig, user: &str, remote_host: &str) -> bool {
         hostname: Some("v"),
         user: Some(user),
         remote_host: remote_host.parse().ok(),
+        peer: "",
+        number: 0,
     };
-    policy.decide(&asked).allows_admin_status_update()
+    policy.admit(&asked).decision().allows_admin_status_update()
 }
 
 fn list(items: &[&str]) -> Value {

@@ -7,5 +7,6 @@ mod flow;
 mod fuzz;
 mod messages;
 mod opening;
+mod policy;
 mod streams;
 mod world;

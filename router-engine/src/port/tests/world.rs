@@ -51,6 +51,11 @@ fn carry(from: &mut Output, max: usize) -> Bytes {
     octets.into()
 }
 
+/// All that waits to be written.
+pub(super) fn taken(from: &mut Output) -> Bytes {
+    carry(from, usize::MAX)
+}
+
 impl World {
     pub(super) fn new() -> Self {
         let now = Instant::from_micros(1);

@@ -1,3 +1,6 @@
+mod addresses;
+mod connections;
+
 use super::*;
 use crate::core::connection::ConnectionRole;
 use std::net::IpAddr;
@@ -7,8 +10,13 @@ fn group(users: &[&str], remote_hosts: Vec<HostRange>, allow: bool) -> Group {
     Group {
         users: users.iter().map(|&user| user.to_owned()).collect(),
         remote_hosts,
-        settings: Arc::new(Settings { allow_admin_status_update: allow }),
+        settings: Arc::new(settings(allow)),
+        ..Group::default()
     }
+}
+
+fn settings(allow: bool) -> Settings {
+    Settings { allow_admin_status_update: allow, ..Settings::default() }
 }
 
 /// A vhost that lets everybody in, with a group for users in none.
@@ -26,6 +34,13 @@ fn policy(patterns: bool, vhosts: Vec<Vhost>) -> Policy {
     policy
 }
 
+impl Policy {
+    /// What is decided of a connection that comes and goes.
+    fn decide(&self, asked: &Asked<'_>) -> Decision {
+        self.admit(asked).decision()
+    }
+}
+
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -37,6 +52,8 @@ const NOBODY: Asked<'_> = Asked {
     hostname: None,
     user: None,
     remote_host: None,
+    peer: "1.2.3.4:5",
+    number: 1,
 };
 
 fn on<'a>(hostname: &'a str) -> Asked<'a> {
@@ -44,7 +61,7 @@ fn on<'a>(hostname: &'a str) -> Asked<'a> {
 }
 
 fn granted(allow: bool) -> Decision {
-    Decision::Granted(Arc::new(Settings { allow_admin_status_update: allow }))
+    Decision::Granted(Arc::new(settings(allow)))
 }
 
 #[test]
