@@ -3,12 +3,15 @@
 mod common;
 
 use amqp_core::Value;
+use amqp_core::message::Message;
 use amqp_core::value::Map;
-use common::{Client, start, status};
+use common::{Client, field, start, status};
 use management::agent::Agent;
 use management::config::{BootPlan, parse};
 use management::log::logger;
 use management::runtime::Runtime;
+use router_engine::core::connection::ConnectionRole;
+use router_engine::policy::{Asked, Decision, Denied};
 use router_engine::stream::Payload;
 use std::path::PathBuf;
 use tokio::runtime::Handle;
@@ -147,4 +150,62 @@ async fn the_router_does_not_start_with_rules_that_make_no_sense() {
     let folder = Folder::with("broken", "[[");
     let error = BootPlan::new(parse(&folder.config(), false).expect("valid")).expect_err("no JSON").to_string();
     assert!(error.contains("Exception: Cannot load configuration file") && error.contains("rules.json"), "{error}");
+}
+
+/// An entity as it is shown.
+async fn shown(client: &mut Client, ty: &str, name: &str) -> Message {
+    let reply = client.request("READ", ty, name, Map::new()).await;
+    assert_eq!(status(&reply), 200, "{reply:?}");
+    reply
+}
+
+fn numbers<const N: usize>(reply: &Message, names: [&str; N]) -> [i64; N] {
+    names.map(|name| field(reply, name).as_i64().unwrap_or_else(|| panic!("{name} of {reply:?}")))
+}
+
+#[tokio::test]
+async fn statistics_tell_of_connections() {
+    let limited = vhost("v", true).replacen("hostname: v\n", "hostname: v\n maxConnectionsPerUser: 1\n", 1);
+    let router = start(&Handle::current(), &format!("{ENABLED}{limited}"));
+    let mut client = Client::attach(&router);
+    let asked = Asked {
+        initiator: false,
+        role: ConnectionRole::Normal,
+        policy_vhost: None,
+        hostname: Some("v"),
+        user: Some("alice"),
+        remote_host: "10.0.0.1".parse().ok(),
+        peer: "10.0.0.1:55",
+        number: 9,
+    };
+    let held = router.admit(&asked);
+    assert!(matches!(router.admit(&asked).decision(), Decision::Refused(_)));
+    let names = ["connectionsApproved", "connectionsDenied", "connectionsCurrent"];
+    let stats = shown(&mut client, "vhostStats", "vhostStats/v").await;
+    assert_eq!(numbers(&stats, names), [1, 1, 1]);
+    let peers = || Value::List(vec!["10.0.0.1:55".into()]);
+    assert_eq!(field(&stats, "perUserState"), &Map::new().with("alice", peers()).into());
+    assert_eq!(field(&stats, "perHostState"), &Map::new().with("10.0.0.1", peers()).into());
+    drop(held);
+    assert_eq!(status(&client.request("DELETE", "vhost", "vhost/v", Map::new()).await), 204);
+    let stats = shown(&mut client, "vhostStats", "vhostStats/v").await;
+    assert_eq!(numbers(&stats, names), [1, 1, 0]);
+    assert_eq!(field(&stats, "perUserState"), &Map::new().into());
+}
+
+#[tokio::test]
+async fn the_policy_counts_and_limits_sockets() {
+    let config = "router {\n id: R\n}\npolicy {\n maxConnections: 1\n}\n";
+    let router = start(&Handle::current(), config);
+    let mut client = Client::attach(&router);
+    let host = "10.0.0.1".parse().expect("an address");
+    let held = router.policy_totals().accept(host);
+    assert!(router.policy_totals().accept(host).is_none());
+    router.policy_totals().count(Denied::Sender);
+    let names = ["connectionsProcessed", "connectionsDenied", "connectionsCurrent", "linksDenied", "totalDenials"];
+    assert_eq!(numbers(&shown(&mut client, "policy", "policy/None").await, names), [2, 1, 1, 1, 2]);
+    drop(held);
+    let wanted = "Policy configured maxConnections: 1, policyDir: '',access rules enabled: 'false', use hostname \
+                  patterns: 'false'";
+    assert!(logger().recent(0).iter().any(|entry| entry.text == wanted));
 }

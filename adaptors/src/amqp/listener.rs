@@ -479,6 +479,38 @@ pub(crate) mod tests {
         }
     }
 
+    /// A connection to the listener, if it is let in: then the listener has sent something.
+    async fn let_in(address: SocketAddr) -> Option<TcpStream> {
+        let sasl = *b"AMQP\x03\x01\x00\x00";
+        let mut client = TcpStream::connect(address).await.expect("accepted");
+        // It may be closed already.
+        client.write_all(&sasl).await.ok()?;
+        let mut header = [0; 8];
+        client.read_exact(&mut header).await.ok()?;
+        assert_eq!(header, sasl);
+        Some(client)
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_of_policy_are_closed_unheard() {
+        let io = io();
+        let totals = Arc::clone(io.router().policy_totals());
+        totals.limit_connections(2);
+        let listener = Listener::create(params("0".to_owned()), &io).expect("no TLS");
+        listener.activate().expect("listens");
+        let address = listener.bound()[0];
+        let held = [let_in(address).await, let_in(address).await];
+        assert!(held.iter().all(Option::is_some));
+        assert!(let_in(address).await.is_none());
+        let figures = totals.figures();
+        assert_eq!((figures.processed, figures.refused, figures.current, figures.denials), (3, 1, 2, 1));
+        drop(held);
+        // Their ends are noticed at some time.
+        let again = async { while let_in(address).await.is_none() {} };
+        tokio::time::timeout(Duration::from_secs(30), again).await.expect("let in again");
+        listener.delete();
+    }
+
     #[tokio::test]
     async fn a_task_that_panics_leaves_no_secured_connection_behind() {
         let listener = Listener::create(params("0".to_owned()), &io()).expect("no TLS");

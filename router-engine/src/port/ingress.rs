@@ -73,7 +73,7 @@ impl AmqpPort {
             let policed = policed.filter(|_| link.check == Check::All);
             let reading = Reading { complete: true, anonymous: link.anonymous, annotated, logged, policed };
             let chunks = [frame.payload];
-            let scanned = scan_head(&mut SectionScanner::default(), &chunks, &reading);
+            let scanned = scan_head(&mut SectionScanner::default(), &chunks, reading);
             if scanned.is_ok() {
                 self.log_message(idx, Direction::In, &chunks);
             }
@@ -136,7 +136,7 @@ impl AmqpPort {
                     held.chunks.push(payload);
                 }
                 if held.head.is_none() {
-                    match scan_head(&mut held.scanner, &held.chunks, &reading) {
+                    match scan_head(&mut held.scanner, &held.chunks, reading) {
                         Ok(head) => held.head = head,
                         Err(refusal) => return self.refuse_current(idx, id, more, refusal),
                     }
@@ -363,7 +363,7 @@ impl AmqpPort {
         if let Some(link) = self.links.get(idx) {
             self.engine.detach(link.key, None);
         }
-        self.close(Some(Box::new(Error::new("amqp:connection:forced", TEXT))), false);
+        self.dismiss(Box::new(Error::new("amqp:connection:forced", TEXT)));
     }
 
     /// State or settlement for the delivery in progress. False when it is not in progress.
@@ -438,8 +438,8 @@ pub(super) const fn unpack(token: u64) -> InId {
 }
 
 /// Looks at the first sections as far as routing needs them (spec `amqp-endpoint.md` 11, steps 4 to 10).
-fn scan_head(scanner: &mut SectionScanner, chunks: &[Bytes], reading: &Reading<'_>) -> Look {
-    let Reading { complete, anonymous, annotated, logged, policed } = *reading;
+fn scan_head(scanner: &mut SectionScanner, chunks: &[Bytes], reading: Reading<'_>) -> Look {
+    let Reading { complete, anonymous, annotated, logged, policed } = reading;
     let has_properties = anonymous || policed.is_some();
     let depth = logged.depth(if has_properties { Depth::Properties } else { Depth::RouterAnnotations });
     let map = match scanner.scan(chunks, complete, depth) {

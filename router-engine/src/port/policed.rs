@@ -308,10 +308,19 @@ impl AmqpPort {
 
     /// The peer may not be there: it hears so after our open.
     pub(super) fn refuse_peer(&mut self, our_open: Open) {
-        if !self.params.conn.initiator {
-            self.engine.open(our_open);
+        let error = Box::new(Error::new(LIMIT, "connection disallowed by local policy"));
+        if self.params.conn.initiator {
+            // The connector shows why it has no connection.
+            return self.close(Some(error), false);
         }
-        self.close(Some(Box::new(Error::new(LIMIT, "connection disallowed by local policy"))), false);
+        self.engine.open(our_open);
+        self.dismiss(error);
+    }
+
+    /// Closes the connection for a reason that the log knows already.
+    pub(super) fn dismiss(&mut self, error: Box<Error>) {
+        self.engine.close(Some(error));
+        self.close_core();
     }
 
     /// The peer has begun a session, which is ended again if that is one too many.

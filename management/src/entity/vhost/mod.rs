@@ -63,7 +63,7 @@ impl EntityKind for Kind {
     }
 }
 
-fn put(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
+fn put(runtime: &Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
     let rules = rules::read(&entity.attributes)?;
     let name = rules.name().to_owned();
     let is_new = runtime.engine()?.router.change_policy(|policy| policy.put(rules));

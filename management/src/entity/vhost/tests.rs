@@ -4,7 +4,7 @@ use crate::schema::{EntityType, validate};
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::ConnectionRole;
-use router_engine::policy::{Asked, Policy};
+use router_engine::policy::{AddressRules, Admission, Asked, Decision, Policy, Refusal, Settings};
 
 fn entity(given: &[(&'static str, Value)]) -> EntityConfig {
     let ty = EntityType::Vhost;
@@ -23,11 +23,15 @@ fn refused(entity: &EntityConfig) -> String {
     rules::read(&entity.attributes).expect_err("must be refused").to_string()
 }
 
-/// Whether a user who comes from a host may set `adminStatus`.
-fn may_update(entity: &EntityConfig, user: &str, remote_host: &str) -> bool {
+fn policy_of(entity: &EntityConfig) -> Policy {
     let mut policy = Policy::new(true, false, String::new());
     policy.put(rules::read(&entity.attributes).expect("accepted")).expect("the only vhost");
-    let asked = Asked {
+    policy
+}
+
+/// What becomes of a user who comes from a host.
+fn admit(policy: &Policy, user: &str, remote_host: &str) -> Admission {
+    policy.admit(&Asked {
         initiator: false,
         role: ConnectionRole::Normal,
         policy_vhost: None,
@@ -36,8 +40,12 @@ fn may_update(entity: &EntityConfig, user: &str, remote_host: &str) -> bool {
         remote_host: remote_host.parse().ok(),
         peer: "",
         number: 0,
-    };
-    policy.admit(&asked).decision().allows_admin_status_update()
+    })
+}
+
+/// Whether a user who comes from a host may set `adminStatus`.
+fn may_update(entity: &EntityConfig, user: &str, remote_host: &str) -> bool {
+    admit(&policy_of(entity), user, remote_host).decision().allows_admin_status_update()
 }
 
 fn list(items: &[&str]) -> Value {
@@ -174,4 +182,90 @@ fn hosts_that_make_no_sense() {
     }
     let text = refused(&with_group(Map::new().with("remoteHosts", "")));
     assert!(text.contains("connectionOption '' failed to translate: 'HostStruct: '' failed to resolve: '"), "{text}");
+}
+
+fn addresses(mut rules: AddressRules, items: &[&str]) -> AddressRules {
+    items.iter().for_each(|item| rules.add(item).expect("makes sense"));
+    rules
+}
+
+fn granted(settings: Map) -> (Settings, Option<u64>) {
+    let entity = with_group(settings.with("users", "*").with("remoteHosts", "*"));
+    match admit(&policy_of(&entity), "u", "::1") {
+        Admission::Granted(grant) => (grant.settings().clone(), grant.max_message_size()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn settings_are_what_is_written() {
+    assert_eq!(granted(Map::new()), (Settings::default(), None));
+    let all = Map::new()
+        .with("maxFrameSize", 600)
+        .with("maxSessionWindow", "6000")
+        .with("maxSessions", 3)
+        .with("maxSenders", 4)
+        .with("maxReceivers", 5_000_000_000_i64)
+        .with("maxMessageSize", 7)
+        .with("allowDynamicSource", true)
+        .with("allowAnonymousSender", "true")
+        .with("allowUserIdProxy", true)
+        .with("allowAdminStatusUpdate", false)
+        .with("sources", " a,b.* ,, ${user}")
+        .with("targets", list(&["c", "d, e"]));
+    let settings = Settings {
+        max_frame_size: Some(600),
+        max_session_window: Some(6000),
+        max_sessions: Some(3),
+        max_senders: Some(4),
+        max_receivers: Some(u32::MAX),
+        max_message_size: Some(7),
+        allow_dynamic_source: true,
+        allow_anonymous_sender: true,
+        allow_user_id_proxy: true,
+        allow_admin_status_update: false,
+        sources: addresses(AddressRules::literals(), &["a", "b.*", "${user}"]),
+        targets: addresses(AddressRules::literals(), &["c", "d", "e"]),
+    };
+    assert_eq!(granted(all), (settings, Some(7)));
+    let patterns = Map::new().with("sourcePattern", "a/*").with("targetPattern", list(&["${user}/#"]));
+    let settings = Settings {
+        sources: addresses(AddressRules::patterns(), &["a/*"]),
+        targets: addresses(AddressRules::patterns(), &["${user}/#"]),
+        ..Settings::default()
+    };
+    assert_eq!(granted(patterns), (settings, None));
+}
+
+#[test]
+fn numbers_of_nothing_are_no_limits() {
+    let keys = ["maxFrameSize", "maxSessionWindow", "maxSessions", "maxSenders", "maxReceivers"];
+    let none = keys.iter().fold(Map::new(), |map, &key| map.with(key, 0));
+    assert_eq!(granted(none), (Settings::default(), None));
+}
+
+#[test]
+fn limits_of_connections_and_messages_are_read() {
+    let settings = |more: Map| {
+        let group = more.with("users", "*").with("remoteHosts", "*");
+        entity(&[
+            ("maxConnections", 3.into()),
+            ("maxConnectionsPerUser", 1.into()),
+            ("maxConnectionsPerHost", 2.into()),
+            ("groups", Map::new().with("g", group).into()),
+        ])
+    };
+    let is_full =
+        |policy: &Policy, user| matches!(admit(policy, user, "::1").decision(), Decision::Refused(Refusal::TooMany(_)));
+    let policy = policy_of(&settings(Map::new()));
+    let first = admit(&policy, "a", "::1");
+    assert!(is_full(&policy, "a") && !is_full(&policy, "b"));
+    let second = admit(&policy, "b", "::1");
+    assert!(is_full(&policy, "c"));
+    drop((first, second));
+    let policy = policy_of(&settings(Map::new().with("maxConnectionsPerUser", 3).with("maxConnectionsPerHost", 9)));
+    let held: Vec<_> = (0..3).map(|_| admit(&policy, "a", "::1")).collect();
+    assert!(is_full(&policy, "b"));
+    drop(held);
+    assert!(!is_full(&policy, "b"));
 }
