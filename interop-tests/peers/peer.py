@@ -5,12 +5,13 @@ import sys
 
 import distribution
 import manage
+import policy
 import settlement
 import transfer
 
 THEMES = {
     theme.__name__: theme
-    for module in (transfer, settlement, distribution, manage)
+    for module in (transfer, settlement, distribution, manage, policy)
     for theme in module.THEMES
 }
 

@@ -46,6 +46,7 @@ chapters! {
     from_the_c_router "docs/src/from-the-c-router.md",
     services "docs/src/services.md",
     operating "docs/src/operating.md",
+    policy "docs/src/policy.md",
     metrics "docs/src/metrics.md",
     troubleshooting "docs/src/troubleshooting.md",
     limits "docs/src/limits.md",

@@ -75,7 +75,8 @@ pub fn require(peer: Peer) -> Result<()> {
     }
 }
 
-fn proton() -> Result<ProcessPeer> {
+/// Proton's client. Ends the test if it is not installed.
+pub fn proton() -> Result<ProcessPeer> {
     let reason = "there is no Python with python-qpid-proton: set INTEROP_PYTHON or run `make peers`";
     skip_unless(ProcessPeer::proton(), reason)
 }
