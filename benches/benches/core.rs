@@ -60,6 +60,7 @@ fn unsettled(c: &mut Criterion) {
                     annotations: Annotations::default(),
                     priority: 4,
                     state: None,
+                    unattended: false,
                 }))
             }));
             router.submit(sender.id, &mut actions, &mut accepted, NOW);
