@@ -282,7 +282,7 @@ async fn a_check_of_a_password_holds_nobody_up() {
         let plain = || vec!["PLAIN".to_owned()];
         let sasl = SaslParams::Server { require: true, mechanisms: plain(), external_identity: None };
         let (_, serving) = drive_with(&server, near, params(false, sasl, Duration::ZERO), Arc::default(), Some(users));
-        let (username, password) = (Some("u".to_owned()), Some("p".to_owned()));
+        let (username, password) = (Some("u".to_owned()), Some("p".into()));
         let sasl = SaslParams::Client { mechanisms: Some(plain()), username, password, external: false };
         let opened = Arc::new(AtomicBool::new(false));
         let (_, calling) = drive(&client, far, params(true, sasl, Duration::ZERO), Arc::clone(&opened));

@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(super::users(&source, &mut |_| ()).expect("readable").len(), 2);
         let users = SaslConfig::load(Some(folder.to_str().expect("text")), "test").users();
         let is_known = |user: &str, password: &str| {
-            let (username, password) = (user.to_owned(), password.to_owned());
+            let (username, password) = (user.to_owned(), password.into());
             users.check(&PlainCredentials { authzid: String::new(), username, password })
         };
         assert!(is_known("test@realm", "secret") && is_known("other@realm", "two words"));

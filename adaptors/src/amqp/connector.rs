@@ -6,13 +6,14 @@
 use super::driver::{Driver, Ending, LAST_WORDS, transport_failure};
 use super::failover::{FailoverList, Target};
 use super::listener::tls_info;
-use super::params::{ConnectorParams, DataConnections};
+use super::params::{Authenticator, ConnectorParams, DataConnections};
 use super::records::{LinkRecord, OpenLink};
 use super::registration::Registration;
 use crate::clock;
 use crate::net::{self, io_text};
 use crate::random;
 use crate::runtime::{Io, signalled};
+use crate::sasl::Login;
 use crate::start::START_LIMIT;
 use crate::tasks::{Owner, contained};
 use crate::tls::{ClientOptions, Consumer, TlsClient, TlsConfigError, TlsProfile, TlsUpdate};
@@ -504,7 +505,7 @@ async fn run(
             shared.on_opened(&slot, port, id, &address, &encrypted);
         })
     };
-    let mut driver = Driver::new(transport, port, id).with_on_opened(on_opened);
+    let mut driver = Driver::new(transport, port, id).with_authenticator(params.login()).with_on_opened(on_opened);
     if *slot.ended.borrow() {
         shared.io.router().close_connection(id, None, false);
     }
@@ -537,6 +538,12 @@ impl ConnectorParams {
         let mut params = self.endpoint.port_params(conn, sasl);
         params.open.hostname = Some(target.host.clone());
         params
+    }
+
+    /// The user to log in as.
+    fn login(&self) -> Option<Arc<dyn Authenticator>> {
+        let (username, password) = self.sasl_username.clone().zip(self.sasl_password.clone())?;
+        Some(Arc::new(Login { username, password }))
     }
 }
 

@@ -12,13 +12,12 @@
 
 use crate::clock;
 use crate::net::io_text;
-use crate::tasks::blocking::PASSWORD_CHECKS;
 use crate::transport::{Transport, TransportError};
 use amqp_core::Instant;
 use router_engine::core::ids::ConnId;
 use router_engine::emit;
 use router_engine::log::{self, Level, LogModule};
-use router_engine::port::{AmqpPort, PlainCredentials, PortError, PortState};
+use router_engine::port::{AmqpPort, PortError, PortState};
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -26,9 +25,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
+use super::authentication::Authentication;
 use super::params::Authenticator;
 use super::round_trip::Probe;
 
@@ -41,12 +40,6 @@ const MAX_SLICES: usize = 64;
 
 /// How long a peer has to take the last frames.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Passwords that are checked at a time: each check may hold a whole database.
-static CHECKS: Semaphore = Semaphore::const_new(4);
-
-/// Whether credentials turned out good.
-type Check = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Called once when both opens were exchanged.
 pub type OnOpened = Box<dyn FnOnce(&AmqpPort) + Send>;
@@ -122,9 +115,7 @@ pub struct Driver<S> {
     give_up: Option<Instant>,
     /// The router-wide trace setting that the port follows.
     trace_epoch: u32,
-    authenticator: Option<Arc<dyn Authenticator>>,
-    /// The peer's credentials are being checked.
-    check: Option<Check>,
+    authentication: Authentication,
     on_opened: Option<OnOpened>,
 }
 
@@ -165,16 +156,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
             input_open: true,
             give_up: None,
             trace_epoch: 0,
-            authenticator: None,
-            check: None,
+            authentication: Authentication::default(),
             on_opened: None,
         }
     }
 
-    /// Who checks passwords of this connection's peer.
+    /// Who checks what this connection's peer says of itself, or answers what it asks of us.
     #[must_use]
     pub fn with_authenticator(mut self, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
-        self.authenticator = authenticator;
+        self.authentication = Authentication::new(authenticator);
         self
     }
 
@@ -270,16 +260,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
         Ok(Progress::Idle)
     }
 
-    /// Has the peer's credentials checked. True when that made the port do something.
+    /// Has answered what the port asks. True when that made the port do something.
     fn authenticate(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        if let Some(credentials) = self.port.take_auth_request() {
-            self.check = Some(Box::pin(check(self.authenticator.clone(), credentials)));
-        }
-        let Some(check) = &mut self.check else { return false };
-        let Poll::Ready(ok) = check.as_mut().poll(cx) else { return false };
-        self.check = None;
-        self.port.auth_result(ok);
-        self.port.turn(now)
+        self.authentication.poll(cx, &mut self.port) && self.port.turn(now)
     }
 
     fn after_turn(&mut self) {
@@ -343,18 +326,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
         }
         true
     }
-}
-
-/// Checks credentials on a thread that may wait.
-async fn check(authenticator: Option<Arc<dyn Authenticator>>, credentials: PlainCredentials) -> bool {
-    let Some(authenticator) = authenticator else { return false };
-    let Ok(permit) = CHECKS.acquire().await else { return false };
-    let check = move || {
-        // Held until the check is over, even if its connection is gone before.
-        let _permit = permit;
-        authenticator.check(&credentials)
-    };
-    PASSWORD_CHECKS.run(check).await.unwrap_or(false)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Future for Driver<S> {

@@ -1,5 +1,6 @@
 //! AMQP connections: listeners, connectors, and the driver of each connection.
 
+mod authentication;
 mod connector;
 mod driver;
 mod failover;

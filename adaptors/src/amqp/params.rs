@@ -1,19 +1,27 @@
 //! Parameters of AMQP listeners and connectors.
 
 use crate::net::{Family, limit_unacknowledged};
+use crate::sasl::Exchange;
 use crate::tls::TlsProfile;
 use amqp_core::Value;
 use amqp_core::value::Map;
 use router_engine::core::connection::{ConnFacts, ConnParams, ConnectionRole, LinkPolicy, TrunkParams};
-use router_engine::port::{Liveness, MessageFields, OpenParams, PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{
+    Liveness, Mechanism, MessageFields, OpenParams, PlainCredentials, PortParams, SaslParams, Secret,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Checks user names and passwords.
+/// Knows users and their passwords, or the one user that a client is.
 pub trait Authenticator: Send + Sync {
     /// Whether the credentials are good. Called on a thread that may wait for files.
     fn check(&self, credentials: &PlainCredentials) -> bool;
+
+    /// Begins an exchange of a mechanism with several messages, if there is such a mechanism.
+    fn begin(&self, _mechanism: Mechanism) -> Option<Box<dyn Exchange>> {
+        None
+    }
 }
 
 /// What listeners and connectors have in common.
@@ -76,7 +84,7 @@ pub struct ListenerParams {
     pub handshake_timeout: Option<Duration>,
     /// The list for the open property `failover-server-list`.
     pub failover_list: Option<Value>,
-    /// Who checks passwords; without, PLAIN fails.
+    /// Who checks passwords; without, SCRAM and PLAIN fail.
     pub authenticator: Option<Arc<dyn Authenticator>>,
 }
 
@@ -89,10 +97,10 @@ pub struct ConnectorParams {
     pub verify_hostname: bool,
     /// The only SASL mechanisms to use.
     pub mechanisms: Option<Vec<String>>,
-    /// User name for PLAIN.
+    /// User name for SCRAM and PLAIN.
     pub sasl_username: Option<String>,
-    /// Password for PLAIN, resolved.
-    pub sasl_password: Option<String>,
+    /// Password for SCRAM and PLAIN, resolved.
+    pub sasl_password: Option<Secret>,
     /// Data connections beside the control connection (role inter-router only).
     pub data_connections: DataConnections,
     /// It goes through a proxy.

@@ -2,20 +2,22 @@
 //! users (spec `security-and-policy.md` 7.3, 7.4), read without the Cyrus library.
 
 mod cyrus;
+mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod sasldb;
+mod scram;
 
+pub use exchange::{Exchange, Login};
 pub use sasldb::SaslDb;
 
 use crate::amqp::Authenticator;
 use router_engine::log;
 use router_engine::log::{Level, LogModule};
-use router_engine::port::PlainCredentials;
+use router_engine::port::{Mechanism, PlainCredentials};
+use scram::{Hash, ScramServer, equal};
 use std::path::Path;
-
-/// Mechanisms that this router can do as a server.
-const KNOWN: [&str; 3] = ["EXTERNAL", "PLAIN", "ANONYMOUS"];
+use zeroize::Zeroizing;
 
 /// What a Cyrus configuration file says, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +72,12 @@ impl SaslConfig {
     #[must_use]
     pub fn mechanisms(&self, listed: Option<&[String]>) -> Vec<String> {
         let admitted = |name: &str| listed.is_none_or(|list| list.iter().any(|m| m.eq_ignore_ascii_case(name)));
-        let configured: Vec<&str> = match &self.mechanisms {
-            Some(list) => list.iter().map(String::as_str).collect(),
-            None => KNOWN.to_vec(),
+        let known = |name: &String| Mechanism::parse(name);
+        let configured: Vec<Mechanism> = match &self.mechanisms {
+            Some(list) => list.iter().filter_map(known).collect(),
+            None => Mechanism::ALL.to_vec(),
         };
-        configured.into_iter().filter(|m| KNOWN.contains(m) && admitted(m)).map(str::to_owned).collect()
+        configured.into_iter().map(Mechanism::name).filter(|name| admitted(name)).map(str::to_owned).collect()
     }
 
     /// The users.
@@ -86,20 +89,28 @@ impl SaslConfig {
 
 impl Authenticator for SaslDb {
     fn check(&self, credentials: &PlainCredentials) -> bool {
-        let (user, realm) = match credentials.username.rsplit_once('@') {
-            Some((user, realm)) => (user, realm.to_owned()),
-            None => (credentials.username.as_str(), host_name()),
-        };
-        match self.password(user, &realm) {
-            Some(password) => !password.is_empty() && equal(&password, credentials.password.as_bytes()),
+        match self.password_of(&credentials.username) {
+            Some(password) => !password.is_empty() && equal(&password, credentials.password.expose().as_bytes()),
             None => false,
         }
     }
+
+    fn begin(&self, mechanism: Mechanism) -> Option<Box<dyn Exchange>> {
+        let users = self.clone();
+        let passwords = Box::new(move |name: &str| users.password_of(name));
+        Some(Box::new(ScramServer::new(Hash::of(mechanism)?, passwords)))
+    }
 }
 
-/// Compares in time that does not depend on where the difference is.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+impl SaslDb {
+    /// The password of who is called `user@realm`, or `user` in the realm of this host.
+    fn password_of(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let (user, realm) = match name.rsplit_once('@') {
+            Some((user, realm)) => (user, realm.to_owned()),
+            None => (name, host_name()),
+        };
+        self.password(user, &realm)
+    }
 }
 
 fn host_name() -> String {
@@ -121,7 +132,7 @@ mod tests {
         assert_eq!(config.mechanisms(None), ["ANONYMOUS", "EXTERNAL", "PLAIN"]);
         let listed = ["plain".to_owned(), "ANONYMOUS".to_owned()];
         assert_eq!(config.mechanisms(Some(&listed)), ["ANONYMOUS", "PLAIN"]);
-        assert_eq!(SaslConfig::parse("").0.mechanisms(None), KNOWN);
+        assert_eq!(SaslConfig::parse("").0.mechanisms(None), Mechanism::ALL.map(Mechanism::name));
         assert_eq!(SaslConfig::load(Some("/no/such"), "x").database, "/etc/sasldb2");
     }
 }

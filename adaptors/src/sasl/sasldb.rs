@@ -9,11 +9,15 @@ use router_engine::log;
 use router_engine::log::{Level, LogModule};
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Magic number of a hash database, on its first page.
 const HASH_MAGIC: u32 = 0x0006_1561;
+/// Magic numbers of GDBM databases, of 32 and 64 bits, old and new, at the very beginning.
+const GDBM_MAGIC: RangeInclusive<u32> = 0x1357_9acd..=0x1357_9ad1;
 /// A larger file is not a sasldb.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
@@ -59,21 +63,32 @@ impl SaslDb {
     }
 
     /// The password of a user of a realm.
-    pub(super) fn password(&self, user: &str, realm: &str) -> Option<Vec<u8>> {
+    pub(super) fn password(&self, user: &str, realm: &str) -> Option<Zeroizing<Vec<u8>>> {
         let read = fs::metadata(&self.path)
             .and_then(|m| if m.len() > MAX_FILE { Ok(Vec::new()) } else { fs::read(&self.path) });
         let file = match read {
-            Ok(file) => file,
+            Ok(file) => Zeroizing::new(file),
             Err(error) => {
                 log!(LogModule::Server, Level::Error, "Unable to read sasldb {}: {error}", self.path);
                 return None;
             }
         };
         let Some(found) = find(&file, key(user, realm).as_bytes()) else {
-            log!(LogModule::Server, Level::Error, "{} is not a Berkeley DB hash database", self.path);
+            log!(LogModule::Server, Level::Error, "{} {}", self.path, what_else(&file));
             return None;
         };
-        found.map(<[u8]>::to_vec)
+        found.map(|password| Zeroizing::new(password.to_vec()))
+    }
+}
+
+/// What a file is that is no database of ours, and what to do about it.
+fn what_else(file: &[u8]) -> &'static str {
+    let magic = [false, true].into_iter().filter_map(|swapped| number32(file, 0, swapped));
+    if magic.into_iter().any(|magic| GDBM_MAGIC.contains(&magic)) {
+        "is a GDBM database, which is not supported: make a Berkeley DB one of the same users, with the saslpasswd2 of a \
+         system whose Cyrus SASL uses those, such as Debian"
+    } else {
+        "is not a Berkeley DB hash database"
     }
 }
 
@@ -164,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn other_databases_are_named() {
+        for gdbm in [0x1357_9acd_u32.to_le_bytes(), 0x1357_9acf_u32.to_be_bytes()] {
+            assert_eq!(find(&gdbm, b"x"), None);
+            assert!(what_else(&gdbm).contains("GDBM"));
+        }
+        assert_eq!(what_else(b"SQLite format 3"), "is not a Berkeley DB hash database");
+        assert_eq!(what_else(b""), "is not a Berkeley DB hash database");
+    }
+
+    #[test]
     fn reads_what_the_library_writes() {
         let path = std::env::temp_dir().join(format!("sasldb-{}", std::process::id()));
         let child = Command::new("saslpasswd2")
@@ -179,7 +204,7 @@ mod tests {
             return;
         }
         let db = SaslDb::new(path.to_str().unwrap());
-        assert_eq!(db.password("test", "domain.com").as_deref(), Some(&b"password"[..]));
+        assert_eq!(db.password("test", "domain.com").as_ref().map(|p| p.as_slice()), Some(&b"password"[..]));
         assert_eq!(db.password("test", "elsewhere"), None);
         std::fs::remove_file(path).unwrap();
     }

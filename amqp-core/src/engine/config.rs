@@ -1,5 +1,6 @@
 //! How an engine is told to behave.
 
+use crate::sasl::Secret;
 use std::time::Duration;
 
 /// Parameters of a connection.
@@ -24,7 +25,7 @@ pub enum SaslConfig {
     Server {
         /// Drop peers that do not authenticate.
         require: bool,
-        /// Mechanisms to offer out of ANONYMOUS, PLAIN and EXTERNAL, in order.
+        /// The mechanisms to offer, in order, as far as they are known ([`crate::sasl::Mechanism`]).
         mechanisms: Vec<String>,
         /// Who the peer is by the layer below; EXTERNAL is offered only with it.
         external_identity: Option<String>,
@@ -33,10 +34,10 @@ pub enum SaslConfig {
     Client {
         /// The only mechanisms to use; `None` is all.
         mechanisms: Option<Vec<String>>,
-        /// For PLAIN.
+        /// For SCRAM and PLAIN.
         username: Option<String>,
-        /// For PLAIN.
-        password: Option<String>,
+        /// For SCRAM and PLAIN.
+        password: Option<Secret>,
         /// EXTERNAL can be used.
         external: bool,
         /// The hostname to name in sasl-init.

@@ -52,6 +52,14 @@ pub enum Violation {
         /// The mechanism selected, or `none`.
         mechanism: String,
     },
+    /// A SASL client found fault with what the server said.
+    #[error("{detail} (Authentication failed [mech={mechanism}])")]
+    ServerUnauthentic {
+        /// What was wrong.
+        detail: String,
+        /// The mechanism selected.
+        mechanism: String,
+    },
     /// A frame header is wrong: size, data offset or type.
     #[error("malformed frame")]
     MalformedFrame,
@@ -146,7 +154,9 @@ impl Violation {
             | Self::HandleAboveMax { .. }
             | Self::CloseTimeout => "amqp:connection:framing-error",
             Self::SkippedAuthentication => "amqp:connection:policy-error",
-            Self::ClientUnauthorized { .. } | Self::AuthenticationFailed { .. } => "amqp:unauthorized-access",
+            Self::ClientUnauthorized { .. } | Self::AuthenticationFailed { .. } | Self::ServerUnauthentic { .. } => {
+                "amqp:unauthorized-access"
+            }
             Self::Decode(_) => "amqp:decode-error",
             Self::IdleTimeout | Self::Liveness(_) => "amqp:resource-limit-exceeded",
             Self::Unexpected(_) | Self::NoSuchChannel(_) | Self::ChannelInUse(_) => "amqp:not-allowed",

@@ -3,16 +3,16 @@
 use super::error::Violation;
 use super::ids::{DeliveryKey, LinkKey, SessionKey};
 use crate::performative::{Attach, DeliveryState, Error, Open};
-use crate::sasl::PlainCredentials;
+use crate::sasl::AuthRequest;
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// One thing that happened on a connection, given by [`super::Connection::poll_event`].
 #[derive(Debug)]
 pub enum Event {
-    /// A client wants to log in with a password; to be answered by [`super::Connection::auth_result`].
-    /// Nothing more is read until then.
-    Auth(PlainCredentials),
+    /// A question of authentication; to be answered by [`super::Connection::auth_result`]. Nothing more is read until
+    /// then.
+    Auth(AuthRequest),
     /// The peer's open. A server must answer with [`super::Connection::open`] (or close); nothing
     /// more is read until then.
     RemoteOpen(Box<Open>),

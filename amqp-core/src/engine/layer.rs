@@ -15,7 +15,7 @@ use super::limits::MAX_SASL_FRAME_IN;
 use crate::frame::{FrameType, HEADER_LEN, Preface};
 use crate::sasl::client::{ClientStep, SaslClient};
 use crate::sasl::server::{SaslServer, ServerStep};
-use crate::sasl::{SaslCode, SaslFrame};
+use crate::sasl::{AuthReply, SaslCode, SaslFrame};
 
 /// Which layer speaks.
 #[derive(Debug)]
@@ -52,7 +52,11 @@ impl Layer {
     }
 
     pub(super) fn waits_for_caller(&self) -> bool {
-        matches!(self, Self::SaslServer(sasl) if sasl.is_verifying())
+        match self {
+            Self::SaslServer(sasl) => sasl.is_working(),
+            Self::SaslClient(sasl) => sasl.is_working(),
+            Self::Header | Self::Amqp => false,
+        }
     }
 }
 
@@ -65,13 +69,20 @@ impl Connection {
     }
 
     /// Answers [`Event::Auth`].
-    pub fn auth_result(&mut self, ok: bool) {
-        let Layer::SaslServer(sasl) = &mut self.layer else { return };
-        let step = sasl.verified(ok);
-        if let Err(violation) = self.sasl_server_step(step) {
-            let event = self.fail(violation);
-            self.events.push_back(event);
-        }
+    pub fn auth_result(&mut self, reply: AuthReply) {
+        let event = match &mut self.layer {
+            Layer::SaslServer(sasl) if sasl.is_working() => {
+                let step = sasl.answered(reply);
+                self.sasl_server_step(step)
+            }
+            Layer::SaslClient(sasl) if sasl.is_working() => {
+                let step = sasl.answered(reply);
+                self.sasl_client_step(step)
+            }
+            _ => return,
+        };
+        let event = event.unwrap_or_else(|violation| Some(self.fail(violation)));
+        self.events.extend(event);
     }
 
     /// Writes the first octets of a client.
@@ -107,7 +118,7 @@ impl Connection {
             }
             Layer::SaslClient(sasl) => {
                 let step = sasl.on_frame(frame);
-                self.sasl_client_step(step).map(|()| Step::Again)
+                Ok(self.sasl_client_step(step)?.map_or(Step::Again, Step::Event))
             }
             Layer::Header | Layer::Amqp => Ok(Step::Again),
         }
@@ -178,9 +189,9 @@ impl Connection {
     fn sasl_server_step(&mut self, step: ServerStep) -> Result<Option<Event>, Violation> {
         match step {
             ServerStep::Send(frame) => self.wire.sasl(&frame),
-            ServerStep::Verify(credentials) => return Ok(Some(Event::Auth(credentials))),
-            ServerStep::Accept { mechanism, user } => {
-                self.wire.sasl(&SaslFrame::Outcome { code: SaslCode::Ok as u8, additional_data: None });
+            ServerStep::Ask(request) => return Ok(Some(Event::Auth(request))),
+            ServerStep::Accept { mechanism, user, last } => {
+                self.wire.sasl(&SaslFrame::Outcome { code: SaslCode::Ok as u8, additional_data: last });
                 self.sasl_done(mechanism, user);
             }
             ServerStep::Reject { mechanism, detail } => {
@@ -192,19 +203,25 @@ impl Connection {
         Ok(None)
     }
 
-    fn sasl_client_step(&mut self, step: ClientStep) -> Result<(), Violation> {
+    fn sasl_client_step(&mut self, step: ClientStep) -> Result<Option<Event>, Violation> {
         match step {
             ClientStep::Send(frame) => self.wire.sasl(&frame),
+            ClientStep::Ask(request) => return Ok(Some(Event::Auth(request))),
             ClientStep::Done { mechanism, user } => {
                 self.sasl_done(mechanism, Some(user));
                 self.send_header();
                 // Pipelined: the peer's header is not waited for.
                 self.send_waiting_open();
             }
-            ClientStep::Failed { mechanism } => return Err(Violation::AuthenticationFailed { mechanism }),
+            ClientStep::Failed { mechanism, detail: None } => {
+                return Err(Violation::AuthenticationFailed { mechanism });
+            }
+            ClientStep::Failed { mechanism, detail: Some(detail) } => {
+                return Err(Violation::ServerUnauthentic { detail, mechanism });
+            }
             ClientStep::Unexpected(name) => return Err(Violation::Unexpected(name)),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn sasl_done(&mut self, mechanism: String, user: Option<String>) {

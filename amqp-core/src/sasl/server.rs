@@ -1,7 +1,12 @@
-//! The server's side of a SASL exchange: ANONYMOUS (RFC 4505), PLAIN (RFC 4616) and EXTERNAL
-//! (RFC 4422, appendix A); spec `amqp-endpoint.md` 1.3.
+//! The server's side of a SASL exchange (spec `amqp-endpoint.md` 1.3). Passwords and messages of SCRAM are the
+//! caller's business.
+//!
+//! ```text
+//!   Init --init--> Working(m) --message--> Exchange(m) --response--> Working(m) ...
+//!     '--init without response--> Response(m) --response--> Working(m) --accepted, refused--> Over
+//! ```
 
-use super::{PlainCredentials, SaslFrame};
+use super::{AuthReply, AuthRequest, Mechanism, PlainCredentials, SaslFrame};
 use crate::value::Symbol;
 use bytes::Bytes;
 
@@ -10,14 +15,16 @@ use bytes::Bytes;
 pub enum ServerStep {
     /// Send a frame and go on.
     Send(SaslFrame),
-    /// Have a password checked and call [`SaslServer::verified`].
-    Verify(PlainCredentials),
+    /// Find out and call [`SaslServer::answered`].
+    Ask(AuthRequest),
     /// Send the outcome "ok".
     Accept {
         /// The mechanism used.
         mechanism: String,
         /// The user; `anonymous` with ANONYMOUS.
         user: Option<String>,
+        /// What the outcome carries.
+        last: Option<Bytes>,
     },
     /// Send the outcome "auth" and end the connection.
     Reject {
@@ -44,32 +51,11 @@ enum State {
     Init,
     /// An empty challenge was sent because the init had no initial response.
     Response(Mechanism),
-    /// The caller checks a password of this user.
-    Verifying(String),
+    /// The caller is asked.
+    Working(Mechanism),
+    /// A challenge of the caller's was sent.
+    Exchange(Mechanism),
     Over,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mechanism {
-    Anonymous,
-    Plain,
-    External,
-}
-
-// === impl Mechanism ===
-
-impl Mechanism {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Anonymous => "ANONYMOUS",
-            Self::Plain => "PLAIN",
-            Self::External => "EXTERNAL",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Anonymous, Self::Plain, Self::External].into_iter().find(|m| m.name() == name)
-    }
 }
 
 // === impl SaslServer ===
@@ -84,8 +70,8 @@ impl SaslServer {
             .filter_map(|name| Mechanism::parse(name))
             .filter(|m| match m {
                 Mechanism::Anonymous => !require,
-                Mechanism::Plain => true,
                 Mechanism::External => identity.is_some(),
+                _ => true,
             })
             .collect();
         Self { offered, identity, state: State::Init }
@@ -97,10 +83,10 @@ impl SaslServer {
         SaslFrame::Mechanisms(self.offered.iter().map(|m| Symbol::from_static(m.name())).collect())
     }
 
-    /// A password is being checked; no frame may come.
+    /// The caller is asked; no frame may come.
     #[must_use]
-    pub const fn is_verifying(&self) -> bool {
-        matches!(self.state, State::Verifying(_))
+    pub const fn is_working(&self) -> bool {
+        matches!(self.state, State::Working(_))
     }
 
     /// Takes a frame from the client.
@@ -114,15 +100,18 @@ impl SaslServer {
                     };
                 };
                 match initial_response {
-                    Some(response) => self.on_response(known, &response),
-                    None if known == Mechanism::Anonymous => self.on_response(known, &Bytes::new()),
+                    Some(response) => self.on_response(known, response),
+                    None if known == Mechanism::Anonymous => self.on_response(known, Bytes::new()),
                     None => {
                         self.state = State::Response(known);
                         ServerStep::Send(SaslFrame::Challenge(Bytes::new()))
                     }
                 }
             }
-            (State::Response(mechanism), SaslFrame::Response(response)) => self.on_response(mechanism, &response),
+            (State::Response(mechanism), SaslFrame::Response(response)) => self.on_response(mechanism, response),
+            (State::Exchange(mechanism), SaslFrame::Response(message)) => {
+                self.ask(mechanism, AuthRequest::Exchange { mechanism, begins: false, message })
+            }
             (_, SaslFrame::Mechanisms(_)) => ServerStep::Unexpected("sasl-mechanisms"),
             (_, SaslFrame::Init { .. }) => ServerStep::Unexpected("sasl-init"),
             (_, SaslFrame::Challenge(_)) => ServerStep::Unexpected("sasl-challenge"),
@@ -131,31 +120,44 @@ impl SaslServer {
         }
     }
 
-    /// Takes the answer to [`ServerStep::Verify`].
-    pub fn verified(&mut self, ok: bool) -> ServerStep {
-        let mechanism = Mechanism::Plain.name().to_owned();
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Verifying(user) if ok => ServerStep::Accept { mechanism, user: Some(user) },
-            _ => ServerStep::Reject { mechanism, detail: "authentication failure".to_owned() },
+    /// Takes the answer to [`ServerStep::Ask`].
+    pub fn answered(&mut self, reply: AuthReply) -> ServerStep {
+        let State::Working(known) = std::mem::replace(&mut self.state, State::Over) else {
+            return ServerStep::Reject { mechanism: "none".to_owned(), detail: "nothing was asked".to_owned() };
+        };
+        let mechanism = known.name().to_owned();
+        match reply {
+            AuthReply::Message(message) => {
+                self.state = State::Exchange(known);
+                ServerStep::Send(SaslFrame::Challenge(message))
+            }
+            AuthReply::Accepted { user, last } => ServerStep::Accept { mechanism, user: Some(user), last },
+            AuthReply::Refused { detail } => ServerStep::Reject { mechanism, detail },
         }
     }
 
-    fn on_response(&mut self, mechanism: Mechanism, response: &Bytes) -> ServerStep {
+    fn ask(&mut self, mechanism: Mechanism, request: AuthRequest) -> ServerStep {
+        self.state = State::Working(mechanism);
+        ServerStep::Ask(request)
+    }
+
+    fn on_response(&mut self, mechanism: Mechanism, response: Bytes) -> ServerStep {
         let name = mechanism.name().to_owned();
+        let accept = |mechanism, user: &str| ServerStep::Accept { mechanism, user: Some(user.to_owned()), last: None };
         match mechanism {
-            Mechanism::Anonymous => ServerStep::Accept { mechanism: name, user: Some("anonymous".to_owned()) },
+            Mechanism::Anonymous => accept(name, "anonymous"),
             // Whomever the client asks to act as: it is known by its certificate.
             Mechanism::External => match &self.identity {
-                Some(identity) => ServerStep::Accept { mechanism: name, user: Some(identity.clone()) },
+                Some(identity) => accept(name, identity),
                 None => ServerStep::Reject { mechanism: name, detail: "not authorized".to_owned() },
             },
-            Mechanism::Plain => match PlainCredentials::parse(response) {
-                Some(credentials) => {
-                    self.state = State::Verifying(credentials.username.clone());
-                    ServerStep::Verify(credentials)
-                }
+            Mechanism::Plain => match PlainCredentials::parse(&response) {
+                Some(credentials) => self.ask(mechanism, AuthRequest::Password(credentials)),
                 None => ServerStep::Reject { mechanism: name, detail: "bad protocol / cancel".to_owned() },
             },
+            Mechanism::ScramSha512 | Mechanism::ScramSha256 | Mechanism::ScramSha1 => {
+                self.ask(mechanism, AuthRequest::Exchange { mechanism, begins: true, message: response })
+            }
         }
     }
 }
@@ -165,7 +167,7 @@ mod tests {
     use super::*;
 
     fn server(require: bool, identity: Option<&str>) -> SaslServer {
-        let mechanisms = ["PLAIN", "EXTERNAL", "SCRAM-SHA-1", "ANONYMOUS"].map(str::to_owned);
+        let mechanisms = ["PLAIN", "EXTERNAL", "DIGEST-MD5", "SCRAM-SHA-256", "ANONYMOUS"].map(str::to_owned);
         SaslServer::new(&mechanisms, identity.map(str::to_owned), require)
     }
 
@@ -183,13 +185,13 @@ mod tests {
 
     #[test]
     fn offers_what_is_possible() {
-        assert_eq!(offered(&server(false, None)), ["PLAIN", "ANONYMOUS"]);
-        assert_eq!(offered(&server(true, Some("CN=x"))), ["PLAIN", "EXTERNAL"]);
+        assert_eq!(offered(&server(false, None)), ["PLAIN", "SCRAM-SHA-256", "ANONYMOUS"]);
+        assert_eq!(offered(&server(true, Some("CN=x"))), ["PLAIN", "EXTERNAL", "SCRAM-SHA-256"]);
     }
 
     #[test]
     fn anonymous_without_initial_response() {
-        let accepted = ServerStep::Accept { mechanism: "ANONYMOUS".into(), user: Some("anonymous".into()) };
+        let accepted = ServerStep::Accept { mechanism: "ANONYMOUS".into(), user: Some("anonymous".into()), last: None };
         assert_eq!(server(false, None).on_frame(init("ANONYMOUS", None)), accepted);
         assert_eq!(server(false, None).on_frame(init("ANONYMOUS", Some(b"trace"))), accepted);
     }
@@ -206,11 +208,13 @@ mod tests {
         let mut sasl = server(true, None);
         assert_eq!(sasl.on_frame(init("PLAIN", None)), ServerStep::Send(SaslFrame::Challenge(Bytes::new())));
         let step = sasl.on_frame(SaslFrame::Response(Bytes::from_static(b"\0me@here\0secret")));
-        let ServerStep::Verify(credentials) = step else { panic!("{step:?}") };
-        assert_eq!((&*credentials.username, &*credentials.password), ("me@here", "secret"));
-        assert!(sasl.is_verifying());
-        assert_eq!(sasl.verified(true), ServerStep::Accept { mechanism: "PLAIN".into(), user: Some("me@here".into()) });
-        assert!(matches!(sasl.verified(true), ServerStep::Reject { .. }));
+        let ServerStep::Ask(AuthRequest::Password(credentials)) = step else { panic!("{step:?}") };
+        assert_eq!((&*credentials.username, credentials.password.expose()), ("me@here", "secret"));
+        assert!(sasl.is_working());
+        let accepted = AuthReply::Accepted { user: "me@here".into(), last: None };
+        let accept = ServerStep::Accept { mechanism: "PLAIN".into(), user: Some("me@here".into()), last: None };
+        assert_eq!(sasl.answered(accepted.clone()), accept);
+        assert!(matches!(sasl.answered(accepted), ServerStep::Reject { .. }));
     }
 
     #[test]
@@ -224,8 +228,36 @@ mod tests {
     #[test]
     fn external_identity_cannot_be_changed() {
         for authzid in [&b""[..], b"CN=x", b"CN=y"] {
-            let accepted = ServerStep::Accept { mechanism: "EXTERNAL".into(), user: Some("CN=x".into()) };
+            let user = Some("CN=x".into());
+            let accepted = ServerStep::Accept { mechanism: "EXTERNAL".into(), user, last: None };
             assert_eq!(server(true, Some("CN=x")).on_frame(init("EXTERNAL", Some(authzid))), accepted);
         }
+    }
+
+    #[test]
+    fn messages_of_an_exchange_are_the_callers() {
+        let asked = |begins, message| {
+            let message = Bytes::from_static(message);
+            ServerStep::Ask(AuthRequest::Exchange { mechanism: Mechanism::ScramSha256, begins, message })
+        };
+        let response = |message| SaslFrame::Response(Bytes::from_static(message));
+        let mut sasl = server(true, None);
+        assert_eq!(sasl.on_frame(init("SCRAM-SHA-256", Some(b"1"))), asked(true, b"1"));
+        let challenge = Bytes::from_static(b"2");
+        let step = sasl.answered(AuthReply::Message(challenge.clone()));
+        assert_eq!(step, ServerStep::Send(SaslFrame::Challenge(challenge)));
+        assert!(!sasl.is_working());
+        assert_eq!(sasl.on_frame(response(b"3")), asked(false, b"3"));
+        let last = Some(Bytes::from_static(b"4"));
+        let step = sasl.answered(AuthReply::Accepted { user: "me".into(), last: last.clone() });
+        assert_eq!(step, ServerStep::Accept { mechanism: "SCRAM-SHA-256".into(), user: Some("me".into()), last });
+        assert_eq!(sasl.on_frame(response(b"5")), ServerStep::Unexpected("sasl-response"));
+        // The first word may be the response to an empty challenge.
+        let mut sasl = server(true, None);
+        let empty = ServerStep::Send(SaslFrame::Challenge(Bytes::new()));
+        assert_eq!(sasl.on_frame(init("SCRAM-SHA-256", None)), empty);
+        assert_eq!(sasl.on_frame(response(b"1")), asked(true, b"1"));
+        let step = sasl.answered(AuthReply::refused("no"));
+        assert_eq!(step, ServerStep::Reject { mechanism: "SCRAM-SHA-256".into(), detail: "no".into() });
     }
 }

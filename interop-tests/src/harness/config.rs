@@ -43,7 +43,8 @@ impl RouterConfig {
         Self::with(id, &[("mode", mode), ("id", id)])
     }
 
-    fn with(id: &str, router: &[(&str, &str)]) -> Self {
+    /// Configuration of a router with these attributes.
+    pub fn with(id: &str, router: &[(&str, &str)]) -> Self {
         let empty = Self { id: id.to_owned(), text: String::new(), listeners: Vec::new() };
         empty.section("router", router)
     }

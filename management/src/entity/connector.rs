@@ -17,6 +17,7 @@ use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnection
 use adaptors::tls::secret::{SecretKind, resolve};
 use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
 use router_engine::log::{Level, LogModule};
+use router_engine::port::Secret;
 
 pub(super) static DEF: EntityDef = EntityDef {
     name: "connector",
@@ -137,7 +138,7 @@ fn params(a: &Attributes, endpoint: EndpointParams, data: DataConnections) -> Re
         verify_hostname: a.flag("verifyHostname"),
         mechanisms: endpoint::mechanisms(a),
         sasl_username: a.owned("saslUsername"),
-        sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?,
+        sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?.map(Secret::from),
         data_connections: data,
         has_proxy: a.text("proxyProfile").is_some(),
         endpoint,

@@ -49,7 +49,7 @@ impl AmqpPort {
                 self.classes.retain(|(_, s)| *s != session);
                 self.forget_session(session);
             }
-            Event::Auth(credentials) => self.auth = Some(credentials),
+            Event::Auth(request) => self.auth = Some(request),
             Event::RemoteOpen(open) => self.on_open(open),
             Event::Closed { error } => {
                 if let Some(error) = error {

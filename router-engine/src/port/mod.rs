@@ -33,7 +33,7 @@ mod wide;
 mod tests;
 
 pub use amqp_core::engine::{Liveness, Output};
-pub use amqp_core::sasl::PlainCredentials;
+pub use amqp_core::sasl::{AuthReply, AuthRequest, Mechanism, PlainCredentials, Secret};
 pub use message_log::MessageFields;
 pub use open::ACCESS_ID;
 pub use params::{OpenParams, PortError, PortParams, PortState, SaslParams, TlsInfo};
@@ -70,7 +70,7 @@ pub struct AmqpPort {
     handshake: Option<Instant>,
     /// The peer's open.
     remote: Option<Box<Open>>,
-    auth: Option<PlainCredentials>,
+    auth: Option<AuthRequest>,
     /// The connection is to another router of this network, and open.
     open_peer: Option<OpenPeer>,
     /// Policy restricts what the peer may do, from its open on.
@@ -335,14 +335,14 @@ impl AmqpPort {
         self.engine.authentication()
     }
 
-    /// Takes a pending request to check a user name and password; to be answered by [`Self::auth_result`].
-    pub fn take_auth_request(&mut self) -> Option<PlainCredentials> {
+    /// Takes a pending question of authentication; to be answered by [`Self::auth_result`].
+    pub fn take_auth_request(&mut self) -> Option<AuthRequest> {
         self.auth.take()
     }
 
     /// Answers [`Self::take_auth_request`]; [`Self::turn`] must follow.
-    pub fn auth_result(&mut self, ok: bool) {
-        self.engine.auth_result(ok);
+    pub fn auth_result(&mut self, reply: AuthReply) {
+        self.engine.auth_result(reply);
     }
 
     /// How many links the port has.

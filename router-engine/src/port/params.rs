@@ -5,6 +5,7 @@ use crate::core::connection::ConnParams;
 use crate::vanflow::Meter;
 use amqp_core::engine::{Liveness, Violation};
 use amqp_core::performative::Error;
+use amqp_core::sasl::Secret;
 use amqp_core::value::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub enum SaslParams {
     Server {
         /// Drop peers that skip authentication, and do not offer ANONYMOUS.
         require: bool,
-        /// The mechanisms to offer: a subset of ANONYMOUS, PLAIN and EXTERNAL.
+        /// The mechanisms to offer, in order.
         mechanisms: Vec<String>,
         /// The identity that TLS established; EXTERNAL is offered only with one.
         external_identity: Option<String>,
@@ -72,10 +73,10 @@ pub enum SaslParams {
     Client {
         /// The only mechanisms to use; `None` allows all that are known.
         mechanisms: Option<Vec<String>>,
-        /// User name for PLAIN.
+        /// User name for SCRAM and PLAIN.
         username: Option<String>,
-        /// Password for PLAIN.
-        password: Option<String>,
+        /// Password for SCRAM and PLAIN.
+        password: Option<Secret>,
         /// TLS presents a client certificate, so EXTERNAL can be used.
         external: bool,
     },

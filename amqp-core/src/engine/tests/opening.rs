@@ -4,6 +4,7 @@ use super::super::*;
 use super::pair::{Pair, Raw, anonymous_client, container, encode, take_all};
 use crate::frame::{FrameHeader, HEADER_LEN};
 use crate::performative::{Close, Error, Open, Performative};
+use crate::sasl::{AuthReply, AuthRequest};
 use crate::value::Symbol;
 use bytes::Bytes;
 use std::time::Duration;
@@ -118,9 +119,12 @@ fn plain_is_checked_by_the_caller() {
         pair.client.open(container("c"));
         pair.chunk = 5;
         pair.run();
-        let Some(Event::Auth(credentials)) = pair.to_server.last() else { panic!("{:?}", pair.to_server) };
-        assert_eq!((&*credentials.username, &*credentials.password), ("user@x", "pw"));
-        pair.server.auth_result(ok);
+        let Some(Event::Auth(AuthRequest::Password(credentials))) = pair.to_server.last() else {
+            panic!("{:?}", pair.to_server)
+        };
+        assert_eq!((&*credentials.username, credentials.password.expose()), ("user@x", "pw"));
+        let accepted = AuthReply::Accepted { user: credentials.username.clone(), last: None };
+        pair.server.auth_result(if ok { accepted } else { AuthReply::bad_credentials() });
         pair.run();
         assert_eq!(pair.server.is_open(), ok);
         if ok {
@@ -307,7 +311,7 @@ fn trace_shows_frames_and_hides_passwords() {
     while client.poll_event(now).is_some() {}
     server.receive(take_all(client.output()).into());
     while server.poll_event(now).is_some() {}
-    server.auth_result(true);
+    server.auth_result(AuthReply::Accepted { user: "user".into(), last: None });
     let lines = server.take_trace();
     assert_eq!(lines[0], "  <- SASL");
     assert_eq!(lines[1], "  -> SASL");
