@@ -123,7 +123,7 @@ fn connector_to(io: &Io, endpoint: EndpointParams) -> Connector {
         sasl_username: None,
         sasl_password: None,
         data_connections: DataConnections::Count(0),
-        has_proxy: false,
+        proxy: None,
     };
     let connector = Connector::create(params, io).unwrap();
     connector.activate();

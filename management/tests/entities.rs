@@ -223,13 +223,20 @@ async fn profiles_are_known_by_name_until_they_are_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_is_not_supported_yet_is_kept_and_said() {
+async fn a_proxys_password_has_to_be_there() {
     let router = start(&Handle::current(), CONFIG);
     let mut client = Client::attach(&router);
-    client.create("proxyProfile", "p", Map::new()).await;
+    let missing = || Map::new().with("password", "env:NO_SUCH_VARIABLE_HERE");
+    let text = "CError: Not found: Failed to find a password in the environment variable".to_owned();
+    assert_eq!(refused(&mut client, "proxyProfile", missing()).await, (500, text.clone()));
+    client.create("proxyProfile", "p", Map::new().with("password", "literal:x")).await;
     client.create("connector", "c", local(&[("proxyProfile", "p")])).await;
-    assert!(logged("Proxies are not supported yet: connector c connects directly"));
-    assert_eq!(status(&client.request("DELETE", "connector", "c", Map::new()).await), 204);
+    let update = client.request("UPDATE", "proxyProfile", "p", missing()).await;
+    assert_eq!((status(&update), description(&update)), (500, text.as_str()));
+    for entity in ["connector", "proxyProfile"] {
+        let name = if entity == "connector" { "c" } else { "p" };
+        assert_eq!(status(&client.request("DELETE", entity, name, Map::new()).await), 204);
+    }
 }
 
 /// What a listener says to `GET <path>`, until it closes.

@@ -396,7 +396,8 @@ async fn attempt(
     let registration = Registration::new(&shared.io, conn.clone());
     let id = registration.id();
     *slot.conn.lock() = Some(id);
-    log!(LogModule::Server, Level::Debug, conn = id, "Connecting to {address}");
+    let via = if shared.params.proxy.is_some() { " via proxy" } else { "" };
+    log!(LogModule::Server, Level::Debug, conn = id, "Connecting{via} to {address}");
     let attempt = match establish(shared, slot, tls.as_ref(), target, &address).await {
         Ok(transport) => run(shared, slot, tls.as_ref(), transport, conn, registration, target).await,
         Err(failure) => Attempt { opened: false, failure: Some(failure) },
@@ -422,6 +423,20 @@ async fn attempt(
     attempt
 }
 
+/// A connected socket: to the target, or to the proxy in front of it.
+async fn connect(shared: &Shared, target: &Target, address: &str) -> Result<TcpStream, PortError> {
+    let endpoint = &shared.params.endpoint;
+    if let Some(proxy) = &shared.params.proxy {
+        let connected = proxy.connect(target, endpoint.family, patience(endpoint.idle_timeout)).await;
+        return connected.map_err(|text| failure("proton:io", &text));
+    }
+    let connect = async {
+        let found = net::connect_addresses(&target.host, &target.port, endpoint.family).await?;
+        net::connect(&found).await
+    };
+    connect.await.map_err(|error| failure("proton:io", &io_text(&error, "disconnected", address)))
+}
+
 /// A connected socket, with TLS if configured.
 async fn establish(
     shared: &Shared,
@@ -430,25 +445,20 @@ async fn establish(
     target: &Target,
     address: &str,
 ) -> Result<Transport<TcpStream>, PortError> {
-    let connect = async {
-        let found = net::connect_addresses(&target.host, &target.port, shared.params.endpoint.family).await?;
-        net::connect(&found).await
+    let stream = tokio::select! {
+        connected = connect(shared, target, address) => connected?,
+        () = shared.unwanted(slot) => {
+            let interrupted = std::io::ErrorKind::Interrupted.into();
+            return Err(failure("proton:io", &io_text(&interrupted, "disconnected", address)));
+        }
     };
-    let connected = tokio::select! {
-        connected = connect => connected,
-        () = shared.unwanted(slot) => Err(std::io::ErrorKind::Interrupted.into()),
-    };
-    let stream = connected.map_err(|error| PortError {
-        condition: "proton:io".to_owned(),
-        description: io_text(&error, "disconnected", address),
-    })?;
     shared.params.endpoint.prepare(&stream);
     let Some(tls) = tls else { return Ok(Transport::plain(stream)) };
     let session = tls.session(&target.host, None).map_err(|e| transport_failure(&e.into(), address))?;
     let mut transport = Transport::tls(stream, session);
     tokio::select! {
         done = poll_fn(|cx| transport.poll_handshake(cx)) => done.map_err(|e| transport_failure(&e, address))?,
-        () = silence(shared.params.endpoint.idle_timeout) => {
+        () = tokio::time::sleep(patience(shared.params.endpoint.idle_timeout)) => {
             return Err(failure("amqp:resource-limit-exceeded", "local-idle-timeout expired"));
         }
         () = shared.unwanted(slot) => return Err(failure("proton:io", "connection aborted")),
@@ -456,10 +466,9 @@ async fn establish(
     Ok(transport)
 }
 
-/// The time that a peer may take for its TLS handshake; behind it the port watches the peer.
-async fn silence(idle_timeout: Duration) {
-    let limit = if idle_timeout.is_zero() { START_LIMIT } else { idle_timeout };
-    tokio::time::sleep(limit).await;
+/// The time that a proxy may take for its answer, and a peer for its TLS handshake; behind it the port watches the peer.
+fn patience(idle_timeout: Duration) -> Duration {
+    if idle_timeout.is_zero() { START_LIMIT } else { idle_timeout }
 }
 
 fn failure(condition: &str, description: &str) -> PortError {

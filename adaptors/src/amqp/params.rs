@@ -1,5 +1,6 @@
 //! Parameters of AMQP listeners and connectors.
 
+use super::proxy::ViaProxy;
 use crate::net::{Family, limit_unacknowledged};
 use crate::sasl::Exchange;
 use crate::tls::TlsProfile;
@@ -104,7 +105,7 @@ pub struct ConnectorParams {
     /// Data connections beside the control connection (role inter-router only).
     pub data_connections: DataConnections,
     /// It goes through a proxy.
-    pub has_proxy: bool,
+    pub proxy: Option<ViaProxy>,
 }
 
 /// The attribute `dataConnectionCount`.

@@ -65,7 +65,7 @@ impl LinkRecord {
             (Attribute::DownCount, Value::Number(0)),
             (Attribute::Protocol, "amqp".into()),
             (Attribute::DestinationPort, endpoint.port.clone().into()),
-            (Attribute::HttpProxy, if params.has_proxy { "yes" } else { "no" }.into()),
+            (Attribute::HttpProxy, if params.proxy.is_some() { "yes" } else { "no" }.into()),
         ];
         let record = records.begin(RecordType::Link, attributes.into_iter().collect(), clock::now());
         Some(Arc::new(Self { record, state: Mutex::default() }))

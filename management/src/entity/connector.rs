@@ -13,10 +13,10 @@ use crate::runtime::objects::{Running, TlsUser};
 use crate::runtime::{Boot, Runtime};
 use crate::schema::attribute::{flag, text};
 use crate::schema::{EntityDef, Identity, Origin};
-use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnections, EndpointParams};
+use adaptors::amqp::{Connector, ConnectorParams, ConnectorStatus, DataConnections, EndpointParams, ViaProxy};
 use adaptors::tls::secret::{SecretKind, resolve};
 use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
-use router_engine::log::{Level, LogModule};
+use router_engine::log::LogModule;
 use router_engine::port::Secret;
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -115,21 +115,23 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut endpoint = endpoint::params(a)?;
     endpoint.tls = ssl_profile::used(runtime, a)?;
-    if let Some(proxy) = a.text("proxyProfile") {
-        if runtime.objects.get::<Proxy>(proxy).is_none() {
-            return Err(RouterError::not_found(format!("proxyProfile '{proxy}' not found")).into());
-        }
-        let text = format!("Proxies are not supported yet: connector {} connects directly", endpoint.name);
-        router_engine::log!(LogModule::ConnMgr, Level::Error, "{text}");
-    }
+    let proxy = a.text("proxyProfile").map(|name| used_proxy(runtime, name)).transpose()?;
     let data = runtime.settings.as_ref().map_or(DataConnections::Auto, |settings| settings.data_connections);
-    let connector = Connector::create(params(a, endpoint, data)?, &runtime.engine()?.io)?;
+    let params = ConnectorParams { proxy, ..params(a, endpoint, data)? };
+    let connector = Connector::create(params, &runtime.engine()?.io)?;
     connector.activate();
     if runtime.boot == Boot::First {
         runtime.boot = Boot::Done;
     }
     runtime.objects.run(entity, connector);
     Ok(())
+}
+
+fn used_proxy(runtime: &Runtime, name: &str) -> Result<ViaProxy, RouterError> {
+    if runtime.objects.get::<Proxy>(name).is_none() {
+        return Err(RouterError::not_found(format!("proxyProfile '{name}' not found")));
+    }
+    Ok(ViaProxy { name: name.to_owned(), profiles: runtime.proxies.clone() })
 }
 
 fn params(a: &Attributes, endpoint: EndpointParams, data: DataConnections) -> Result<ConnectorParams, RouterError> {
@@ -140,7 +142,7 @@ fn params(a: &Attributes, endpoint: EndpointParams, data: DataConnections) -> Re
         sasl_username: a.owned("saslUsername"),
         sasl_password: password.map_err(|e| RouterError::not_found(e.to_string()))?.map(Secret::from),
         data_connections: data,
-        has_proxy: a.text("proxyProfile").is_some(),
+        proxy: None,
         endpoint,
     })
 }

@@ -14,7 +14,7 @@ use crate::error::RouterError;
 use crate::http::page::View;
 use crate::log::logger;
 use crate::vanflow::environment;
-use adaptors::amqp::DataConnections;
+use adaptors::amqp::{DataConnections, ProxyProfiles};
 use adaptors::random;
 use adaptors::runtime::Io;
 use adaptors::sasl::SaslConfig;
@@ -35,6 +35,8 @@ pub struct Runtime {
     /// The core and its adaptors, once the network entity is there.
     engine: Option<Engine>,
     pub(crate) objects: Objects,
+    /// The proxies, as connectors see them.
+    pub(crate) proxies: ProxyProfiles,
     pub(crate) boot: Boot,
     /// Entities may wait for certificates that are not there.
     awaits_certificates: bool,
@@ -72,6 +74,7 @@ impl Runtime {
             settings: None,
             engine: None,
             objects: Objects::default(),
+            proxies: ProxyProfiles::default(),
             boot: Boot::First,
             awaits_certificates: false,
             waiting: Vec::new(),

@@ -35,7 +35,7 @@ fn connector(handle: tokio::runtime::Handle) -> Connector {
         sasl_username: None,
         sasl_password: None,
         data_connections: DataConnections::Count(1),
-        has_proxy: false,
+        proxy: None,
     };
     Connector::create(params, &Io::new(router, handle, 1)).expect("no TLS")
 }
