@@ -14,6 +14,7 @@ use router_engine::log::{Level, LogModule};
 use router_engine::port::Secret;
 use std::collections::HashMap;
 use std::io;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -178,7 +179,9 @@ async fn negotiate(stream: &mut TcpStream, profile: &ProxyProfile, target: &Targ
 
 /// The request. `None` for a host that would make another request of it: some are told by peers.
 fn request(host: &str, port: u16, profile: &ProxyProfile) -> Option<Zeroizing<String>> {
-    if host.is_empty() || !host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._:%".contains(&octet)) {
+    let is_name =
+        !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
+    if !is_name && host.parse::<Ipv6Addr>().is_err() {
         return None;
     }
     let authority = format!("{}:{port}", url_host(host));

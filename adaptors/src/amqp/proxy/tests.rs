@@ -24,7 +24,7 @@ fn requests_name_host_and_user() {
                     Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
     assert_eq!(six.as_str(), expected);
     assert!(text("h", Some("u"), None).expect("a request").contains("Basic dTo=\r\n"));
-    for host in ["", "a b", "a\r\nb", "a/b", "[::1]", "\u{e9}", "a@b"] {
+    for host in ["", "a b", "a\r\nb", "a/b", "[::1]", "a:1", "\u{e9}", "a@b"] {
         assert_eq!(text(host, None, None), None, "{host:?}");
     }
 }
