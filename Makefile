@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release man docs install completions deb image image-check demo test test-rust lint format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man docs install completions deb image image-check demo test test-rust lint deny format check-scripts tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo 'make demo        HTTP service through two routers; ARGS=--once ends by itself'
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
+	@echo 'make deny        licences, sources and advisories of dependencies, where cargo-deny is installed; part of make lint'
 	@echo 'make format      formats the sources'
 	@echo 'make sans-io     fails when the protocol crates reach for the operating system; part of make lint'
 	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
@@ -46,7 +47,7 @@ help:
 	@echo 'make applications  what takes minutes with real applications: a gibibyte each way, silence, a long benchmark'
 	@echo 'make soak        a thousand simulated networks of each kind (SOAK_SEEDS; SOAK_FIRST is the first seed)'
 	@echo 'make fuzz-smoke  one minute per fuzz target: AMQP, the port, TLS, certificates, heads of TCP'
-	@echo '                 streams, configuration and SASL files (needs cargo-fuzz and a nightly toolchain)'
+	@echo '                 streams, configuration, SASL, proxies (needs cargo-fuzz and a nightly toolchain)'
 
 build:
 	$(CARGO) build --workspace --locked
@@ -77,12 +78,22 @@ test: tools peers lint test-rust
 
 # --- lints
 
-lint: check-scripts sans-io
+lint: check-scripts sans-io deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked $(FEATURES) -- $(CLIPPY_FLAGS)
 
 format:
 	$(CARGO) fmt --all
+
+# Advisories need their database from the network; the rest does not.
+deny:
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	    echo 'note: dependencies were not looked at: cargo-deny is not installed (cargo install --locked cargo-deny)'; \
+	else \
+	    set -x; $(CARGO) deny --locked --offline check --hide-inclusion-graph licenses bans sources || exit 1; \
+	    if $(CARGO) deny --locked fetch >/dev/null 2>&1; then $(CARGO) deny --locked check --hide-inclusion-graph advisories; \
+	    else echo 'note: advisories were not looked at: their database cannot be fetched'; fi; \
+	fi
 
 check-scripts:
 	$(PYTHON) -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' $(PEERS)/*.py benches/*.py
@@ -233,7 +244,7 @@ tools:
 	@missing=; PATH="$$PATH:/usr/sbin"; \
 	need() { command -v $$1 >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	need cc build-essential; need cmake cmake; need curl curl; need nginx nginx-light; need pkg-config pkg-config; \
-	need openssl openssl; need gnutls-cli gnutls-bin; \
+	need openssl openssl; need saslpasswd2 sasl2-bin; need tinyproxy tinyproxy; need gnutls-cli gnutls-bin; \
 	need redis-server redis-server; need redis-cli redis-tools; need mariadbd mariadb-server; need ncat ncat; \
 	need sshd openssh-server; need ssh openssh-client; need h2load nghttp2-client; need nghttpd nghttp2-server; \
 	need haproxy haproxy; need chromium chromium; need chromedriver chromium-driver; need promtool prometheus; \
@@ -244,6 +255,7 @@ tools:
 	    || missing="$$missing python3-dev"; \
 	pkg-config --exists openssl 2>/dev/null || missing="$$missing libssl-dev"; \
 	pkg-config --exists libsasl2 2>/dev/null || missing="$$missing libsasl2-dev"; \
+	ls /usr/lib/*/sasl2/libscram.so >/dev/null 2>&1 || missing="$$missing libsasl2-modules"; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    set -x; apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
