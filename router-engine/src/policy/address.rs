@@ -1,5 +1,6 @@
 //! The addresses that the links of a group may name (spec `security-and-policy.md` 10.6).
 
+use crate::address::name::node_text;
 use crate::address::pattern::PatternTree;
 
 /// Stands for the name of the user in the rules.
@@ -87,9 +88,15 @@ impl AddressRules {
         Ok(())
     }
 
-    /// Whether a user may name an address. Nobody may name one that is empty.
+    /// Whether a user may name an address, as it is and without scheme and host, which routing does not look at.
     #[must_use]
     pub fn admit(&self, user: &str, address: &str) -> bool {
+        let routed = node_text(address);
+        self.matches(user, address) && (routed.len() == address.len() || self.matches(user, routed))
+    }
+
+    /// Whether a text is one of these addresses. Nobody may name one that is empty.
+    pub(super) fn matches(&self, user: &str, address: &str) -> bool {
         !address.is_empty()
             && match &self.compiled {
                 Compiled::Literals(literals) => literals.iter().any(|literal| literal.matches(user, address)),

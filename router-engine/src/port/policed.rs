@@ -218,7 +218,9 @@ impl Policed {
         let source = attach.source.as_ref();
         let address = source.and_then(|source| source.address.as_deref()).unwrap_or_default();
         let allowed = if source.is_some_and(|source| source.dynamic) {
-            let allowed = settings.allow_dynamic_source;
+            // An address beside it is none of the router's making.
+            let named = address.is_empty() || settings.sources.admit(&who.user, address);
+            let allowed = settings.allow_dynamic_source && named;
             self.decided(allowed, format_args!("Attach receiver dynamic source for {who},"));
             allowed
         } else if address.is_empty() {

@@ -13,8 +13,8 @@ fn rules(mut rules: AddressRules, items: &[&str]) -> AddressRules {
 
 #[track_caller]
 fn check(rules: &AddressRules, user: &str, allowed: &[&str], denied: &[&str]) {
-    allowed.iter().for_each(|address| assert!(rules.admit(user, address), "{address:?} is allowed to {user:?}"));
-    denied.iter().for_each(|address| assert!(!rules.admit(user, address), "{address:?} is not allowed to {user:?}"));
+    allowed.iter().for_each(|address| assert!(rules.matches(user, address), "{address:?} is allowed to {user:?}"));
+    denied.iter().for_each(|address| assert!(!rules.matches(user, address), "{address:?} is not allowed to {user:?}"));
 }
 
 #[test]
@@ -156,14 +156,26 @@ proptest! {
     #[test]
     fn lists_are_followed_literally((items, user, address) in case(literal())) {
         let list: Vec<_> = items.iter().map(String::as_str).collect();
-        let admits = rules(AddressRules::literals(), &list).admit(&user, &address);
+        let admits = rules(AddressRules::literals(), &list).matches(&user, &address);
         prop_assert_eq!(admits, literal_admits(&items, &user, &address));
     }
 
     #[test]
     fn patterns_are_followed_literally((items, user, address) in case(pattern())) {
         let list: Vec<_> = items.iter().map(String::as_str).collect();
-        let admits = rules(AddressRules::patterns(), &list).admit(&user, &address);
+        let admits = rules(AddressRules::patterns(), &list).matches(&user, &address);
         prop_assert_eq!(admits, pattern_admits(&items, &user, &address));
+    }
+}
+
+#[test]
+fn a_scheme_or_a_host_leads_nowhere_else() {
+    for (mut rules, item) in [(AddressRules::literals(), "public/*"), (AddressRules::patterns(), "public/#")] {
+        rules.add(item).expect("valid");
+        assert!(rules.admit("u", "public/x"));
+        for address in ["public/x:/secret", "//public/secret", "public/:/_topo/0/R2/$management"] {
+            assert!(!rules.admit("u", address), "{item} {address}");
+        }
+        assert!(rules.admit("u", "public/x:/public/y"));
     }
 }
