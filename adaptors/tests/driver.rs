@@ -4,12 +4,13 @@
 
 use adaptors::amqp::{Authenticator, Driver, Ending};
 use adaptors::clock;
+use adaptors::sasl::Exchange;
 use adaptors::transport::Transport;
 use router_engine::Router;
 use router_engine::core::connection::{ConnParams, ConnectionRole};
 use router_engine::core::ids::ConnId;
 use router_engine::core::{Mode, RouterConfig};
-use router_engine::port::{AmqpPort, Liveness, PlainCredentials, PortParams, SaslParams};
+use router_engine::port::{AmqpPort, AuthReply, Liveness, Mechanism, PlainCredentials, PortParams, SaslParams};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -304,5 +305,62 @@ async fn a_check_of_a_password_holds_nobody_up() {
             assert!(!matches!(ending(calling).await, Ending::Closed));
         }
         timeout(PATIENCE, serving).await.expect("ends").expect("no panic");
+    }
+}
+
+/// A login of two messages, each of which is good.
+struct TwoMessages(bool);
+
+impl Exchange for TwoMessages {
+    fn step(&mut self, _: &[u8]) -> AuthReply {
+        if std::mem::replace(&mut self.0, true) {
+            AuthReply::Accepted { user: "u".to_owned(), last: None }
+        } else {
+            AuthReply::Message(b"go on"[..].into())
+        }
+    }
+}
+
+struct AnyUser;
+
+impl Authenticator for AnyUser {
+    fn check(&self, _: &PlainCredentials) -> bool {
+        false
+    }
+
+    fn begin(&self, _: Mechanism) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(TwoMessages(false)))
+    }
+}
+
+/// A SASL frame with a list of one or two fields.
+fn sasl_frame(descriptor: u8, count: u8, fields: &[u8]) -> Vec<u8> {
+    let list = [&[0xc0, fields.len() as u8 + 1, count], fields].concat();
+    let body = [&[2, 1, 0, 0, 0, 0x53, descriptor], &*list].concat();
+    [&(body.len() as u32 + 4).to_be_bytes()[..], &body].concat()
+}
+
+/// Whoever says all at once, and then nothing, is answered all the same; and one that has gone is noticed, whatever it has
+/// left behind.
+#[tokio::test]
+async fn a_login_whose_messages_come_together_goes_on() {
+    for junk in [0, 1 << 20] {
+        let (near, mut peer) = tokio::io::duplex(2 << 20);
+        let server = router("S");
+        let mechanisms = vec!["SCRAM-SHA-256".to_owned()];
+        let sasl = SaslParams::Server { require: true, mechanisms, external_identity: None };
+        let users: Arc<dyn Authenticator> = Arc::new(AnyUser);
+        let (_, serving) = drive_with(&server, near, params(false, sasl, Duration::ZERO), Arc::default(), Some(users));
+        let init = sasl_frame(0x41, 2, b"\xa3\x0dSCRAM-SHA-256\xa0\x01a");
+        let response = sasl_frame(0x43, 1, b"\xa0\x01b");
+        let all = [b"AMQP\x03\x01\x00\x00", &*init, &*response, &*vec![0xff; junk]].concat();
+        peer.write_all(&all).await.expect("sent");
+        let mut seen = [0; 8];
+        timeout(PATIENCE, peer.read_exact(&mut seen)).await.expect("in time").expect("a header");
+        for expected in [0x40, 0x42, 0x44] {
+            assert_eq!(descriptor(&frame(&mut peer).await), expected, "with {junk} octets behind");
+        }
+        drop(peer);
+        ending(serving).await;
     }
 }

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::Semaphore;
 
-/// Questions that are worked on at a time: each may hold a whole database.
-static WORK: Semaphore = Semaphore::const_new(4);
+/// Questions that are worked on at a time, of peers that log in here: each may hold a whole database.
+static LOGINS: Semaphore = Semaphore::const_new(4);
+
+/// The same for our own: strangers who log in, right or wrong, keep no connector waiting.
+static OWN_LOGINS: Semaphore = Semaphore::const_new(4);
 
 /// An answer, and the exchange that goes on.
 type Answer = (AuthReply, Option<Box<dyn Exchange>>);
@@ -36,7 +39,8 @@ impl Authentication {
     /// Takes what the port asks, and answers it when the answer is there. True if it was; the port's turn must follow.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, port: &mut AmqpPort) -> bool {
         if let Some(request) = port.take_auth_request() {
-            self.work = Some(Box::pin(answer(self.authenticator.clone(), self.exchange.take(), request)));
+            let places = if port.is_initiator() { &OWN_LOGINS } else { &LOGINS };
+            self.work = Some(Box::pin(answer(places, self.authenticator.clone(), self.exchange.take(), request)));
         }
         let Some(work) = &mut self.work else { return false };
         let Poll::Ready((reply, exchange)) = work.as_mut().poll(cx) else { return false };
@@ -48,13 +52,14 @@ impl Authentication {
 }
 
 async fn answer(
+    places: &'static Semaphore,
     authenticator: Option<Arc<dyn Authenticator>>,
     exchange: Option<Box<dyn Exchange>>,
     request: AuthRequest,
 ) -> Answer {
     let refused = || (AuthReply::bad_credentials(), None);
     let Some(authenticator) = authenticator else { return refused() };
-    let Ok(permit) = WORK.acquire().await else { return refused() };
+    let Ok(permit) = places.acquire().await else { return refused() };
     let work = move || {
         // Held until the work is over, even if its connection is gone before.
         let _permit = permit;
@@ -71,7 +76,12 @@ fn work(authenticator: &dyn Authenticator, exchange: Option<Box<dyn Exchange>>, 
         AuthRequest::Password(_) => (AuthReply::bad_credentials(), None),
         AuthRequest::Exchange { mechanism, begins, message } => {
             match if begins { authenticator.begin(mechanism) } else { exchange } {
-                Some(mut exchange) => (exchange.step(&message), Some(exchange)),
+                Some(mut exchange) => {
+                    let reply = exchange.step(&message);
+                    // One that is over needs its password no more.
+                    let goes_on = matches!(reply, AuthReply::Message(_));
+                    (reply, goes_on.then_some(exchange))
+                }
                 None => (AuthReply::refused("the mechanism is not available"), None),
             }
         }

@@ -228,6 +228,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
     /// Tells the port that its transport is gone. How an unexpected end counts is for the port to say.
     fn end(&mut self, ending: Ending) -> Ending {
         self.probe = None;
+        // What is not polled any more keeps no place.
+        self.authentication = Authentication::default();
         self.port.transport_closed(clock::now());
         self.trace();
         match (ending, self.port.state()) {
@@ -262,7 +264,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<S> {
 
     /// Has answered what the port asks. True when that made the port do something.
     fn authenticate(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        self.authentication.poll(cx, &mut self.port) && self.port.turn(now)
+        let mut turn = false;
+        // The next message may be there already, and with it the next question, which nothing else tells of.
+        while self.authentication.poll(cx, &mut self.port) {
+            turn |= self.port.turn(now);
+        }
+        turn
     }
 
     fn after_turn(&mut self) {

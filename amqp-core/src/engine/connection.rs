@@ -59,6 +59,8 @@ pub struct Connection {
     pub(super) channels_out: IdAlloc,
     /// Links by session, direction (we are the sender) and name.
     pub(super) names: HashMap<(u32, bool, Arc<str>), u32>,
+    /// Links that are over here, while the peer has not said so.
+    pub(super) unanswered: usize,
     /// Events that came in company.
     pub(super) events: VecDeque<Event>,
     pub(super) cursor: Option<DispositionCursor>,
@@ -118,6 +120,7 @@ impl Connection {
             channels_in: IdMap::default(),
             channels_out: IdAlloc::default(),
             names: HashMap::new(),
+            unanswered: 0,
             events: VecDeque::new(),
             cursor: None,
             dirty_sessions: Vec::new(),

@@ -10,7 +10,7 @@
 use super::config::SaslConfig;
 use super::connection::{Connection, Step};
 use super::error::{Violation, quote};
-use super::event::Event;
+use super::event::{Event, Status};
 use super::limits::MAX_SASL_FRAME_IN;
 use crate::frame::{FrameType, HEADER_LEN, Preface};
 use crate::sasl::client::{ClientStep, SaslClient};
@@ -51,6 +51,10 @@ impl Layer {
         matches!(self, Self::Header)
     }
 
+    pub(super) const fn is_sasl(&self) -> bool {
+        matches!(self, Self::SaslServer(_) | Self::SaslClient(_))
+    }
+
     pub(super) fn waits_for_caller(&self) -> bool {
         match self {
             Self::SaslServer(sasl) => sasl.is_working(),
@@ -70,6 +74,9 @@ impl Connection {
 
     /// Answers [`Event::Auth`].
     pub fn auth_result(&mut self, reply: AuthReply) {
+        if self.status != Status::Running {
+            return;
+        }
         let event = match &mut self.layer {
             Layer::SaslServer(sasl) if sasl.is_working() => {
                 let step = sasl.answered(reply);
@@ -83,6 +90,12 @@ impl Connection {
         };
         let event = event.unwrap_or_else(|violation| Some(self.fail(violation)));
         self.events.extend(event);
+    }
+
+    /// The answer to [`Event::Auth`] is awaited: no frame is read before.
+    #[must_use]
+    pub fn waits_for_auth(&self) -> bool {
+        self.layer.waits_for_caller()
     }
 
     /// Writes the first octets of a client.

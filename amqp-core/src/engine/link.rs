@@ -141,6 +141,7 @@ impl Connection {
             }
             Half::Active => {
                 l.local = Half::Done;
+                self.unanswered += 1;
                 l.sending = None;
                 let session = l.session;
                 // Dispositions made before this call must not be lost.
@@ -169,6 +170,12 @@ impl Connection {
     pub fn link_session(&self, link: LinkKey) -> Option<SessionKey> {
         let l = self.links.get(link.slot as usize).filter(|l| l.key == link)?;
         self.sessions.get(l.session as usize).map(|s| s.key)
+    }
+
+    /// Links that were detached here, and that the peer has not detached.
+    #[must_use]
+    pub const fn unanswered_detaches(&self) -> usize {
+        self.unanswered
     }
 
     /// How many links there are.
@@ -255,6 +262,7 @@ impl Connection {
     pub(super) fn free_link(&mut self, slot: u32) {
         self.forget_deliveries(slot);
         let Some(l) = self.links.try_remove(slot as usize) else { return };
+        self.unanswered -= usize::from(l.local == Half::Done);
         if let Some(s) = self.sessions.get_mut(l.session as usize) {
             s.handles.release(l.handle);
             if l.remote == Half::Active {

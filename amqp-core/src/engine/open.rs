@@ -31,12 +31,13 @@ impl Connection {
     }
 
     /// Closes the connection, with an error or in good order, and waits for the peer's answer.
-    /// What still comes is discarded. A client that has not sent its AMQP header yet has no frame for it: it ends without.
+    /// What still comes is discarded. A client that has not sent its AMQP header yet has no frame for it, nor has a server
+    /// within SASL: they end without.
     pub fn close(&mut self, error: Option<Box<Error>>) {
         if self.ends.close_sent || self.status != Status::Running {
             return;
         }
-        if !self.is_server() && !self.is_ready() {
+        if (!self.is_server() && !self.is_ready()) || self.layer.is_sasl() {
             return self.finish();
         }
         self.flush_before_close();
@@ -113,8 +114,10 @@ impl Connection {
                 self.status = Status::Dropped;
                 self.forget();
             }
-            // The outcome frame has told it all; no AMQP header follows.
-            Violation::ClientUnauthorized { .. } | Violation::AuthenticationFailed { .. } => self.finish(),
+            // The outcome frame has told it all, or it is nobody's business: no AMQP header follows.
+            Violation::ClientUnauthorized { .. }
+            | Violation::AuthenticationFailed { .. }
+            | Violation::ServerUnauthentic { .. } => self.finish(),
             _ => {
                 if !self.ends.close_sent {
                     self.minimal_open();

@@ -128,14 +128,19 @@ impl<'a> PropertiesView<'a> {
         self.text(PropertyField::ContentType)
     }
 
-    /// The octets of the user-id, be it binary, string or symbol.
-    #[must_use]
-    pub fn user_id(&self) -> Option<&'a [u8]> {
-        let raw = self.raw(PropertyField::UserId)?;
+    /// The octets of the user-id, be it binary, string or symbol; `None` if it is absent or null.
+    ///
+    /// # Errors
+    ///
+    /// It may be there, and nobody can tell: it is of another type, or the section is malformed.
+    pub fn user_id(&self) -> Result<Option<&'a [u8]>, DecodeError> {
+        let mut fields = Reader::new(self.value).read_list()?;
+        fields.skip(PropertyField::UserId as u32)?;
+        let Some(raw) = fields.opt(Reader::raw_value)? else { return Ok(None) };
         let mut r = Reader::new(raw);
-        match raw.first()? {
-            &f::BIN8 | &f::BIN32 => r.read_binary().ok(),
-            _ => r.read_text().ok().map(str::as_bytes),
+        match raw.first() {
+            Some(&f::BIN8 | &f::BIN32) => r.read_binary().map(Some),
+            _ => r.read_text().map(|text| Some(text.as_bytes())),
         }
     }
 }

@@ -202,6 +202,12 @@ impl SectionScanner {
         }
     }
 
+    /// Whether something follows the sections found so far that is none that is known here.
+    #[must_use]
+    pub const fn ends_opaquely(&self) -> bool {
+        self.ended
+    }
+
     /// Whether a scan to `depth` would end where the last one did. A scan that goes less deep may not get there.
     fn waits(&mut self, chunks: &[Bytes], depth: Depth) -> bool {
         let (counted, octets) = &mut self.counted;

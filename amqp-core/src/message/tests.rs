@@ -251,7 +251,7 @@ fn properties_lookups() {
     assert_eq!(view.reply_to(), Some("reply"));
     assert_eq!(view.subject(), None);
     assert_eq!(view.content_type(), Some("application/octet-stream"));
-    assert_eq!(view.user_id(), Some(&b"user"[..]));
+    assert_eq!(view.user_id(), Ok(Some(&b"user"[..])));
     assert_eq!(view.get(PropertyField::MessageId), Some(Value::Ulong(7)));
     assert_eq!(view.get(PropertyField::CreationTime), Some(Value::Timestamp(1)));
     assert_eq!(view.text(PropertyField::ReplyToGroupId), Some("last"));

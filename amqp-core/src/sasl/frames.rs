@@ -120,7 +120,7 @@ impl Encode for SaslFrame {
 }
 
 /// The notation of protocol traces, with credentials left out: what a client sends in
-/// `initial_response` and `response` appears as `b"***"` unless empty.
+/// `initial_response` and `response`, and a server's proof, appear as `b"***"` unless empty.
 impl fmt::Display for SaslFrame {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MASK: Bytes = Bytes::from_static(b"***");
@@ -132,6 +132,11 @@ impl fmt::Display for SaslFrame {
                 hostname: hostname.clone(),
             },
             Self::Response(data) => Self::Response(masked(data)),
+            // What a server proves itself with: passwords can be tried with it at leisure.
+            Self::Challenge(data) if data.starts_with(b"v=") => Self::Challenge(masked(data)),
+            Self::Outcome { code, additional_data } => {
+                Self::Outcome { code: *code, additional_data: additional_data.as_ref().map(masked) }
+            }
             other => other.clone(),
         };
         write!(out, "{}", FrameBody(&shown.to_bytes()))
@@ -184,6 +189,11 @@ mod tests {
             hostname: Some("h".into()),
         };
         assert_eq!(init.to_string(), r#"@sasl-init(65) [mechanism=:PLAIN, initial-response=b"***", hostname="h"]"#);
+        let proof = Some(Bytes::from_static(b"v=abc"));
+        let outcome = SaslFrame::Outcome { code: 0, additional_data: proof.clone() };
+        assert!(!outcome.to_string().contains("abc") && outcome.to_string().contains("***"), "{outcome}");
+        let challenge = SaslFrame::Challenge(proof.expect("there"));
+        assert!(!challenge.to_string().contains("abc"), "{challenge}");
         let mechanisms = SaslFrame::Mechanisms(vec!["ANONYMOUS".into(), "EXTERNAL".into()]);
         assert_eq!(
             mechanisms.to_string(),

@@ -63,10 +63,31 @@ impl EntityKind for Kind {
 
 fn profile(a: &Attributes) -> Result<ProxyProfile, RouterError> {
     let password = a.text("password").map(|configured| resolve(configured, SecretKind::Profile)).transpose();
+    let username = a.owned("username");
+    // The colon ends the name in what the proxy is sent (RFC 7617 2).
+    if username.as_ref().is_some_and(|name| name.contains(|c: char| c == ':' || c.is_control())) {
+        return Err(RouterError::configuration("username must have no colon and no control characters").of_attributes());
+    }
     Ok(ProxyProfile {
         host: a.string("host"),
         port: a.string("port"),
-        username: a.owned("username"),
+        username,
         password: password.map_err(|e| RouterError::not_found(e.to_string()))?.map(Secret::from),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::EntityType;
+    use crate::entity::testing::completed;
+
+    #[test]
+    fn names_are_what_a_proxy_can_be_told() {
+        let given = |name: &str| profile(&completed(EntityType::ProxyProfile, &[("username", name.into())]));
+        assert_eq!(given("alice").expect("valid").username.as_deref(), Some("alice"));
+        for name in ["a:b", "a\r\nX: y"] {
+            assert!(given(name).is_err(), "{name:?}");
+        }
+    }
 }

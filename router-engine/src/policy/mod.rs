@@ -18,6 +18,8 @@ mod stats;
 mod tests;
 
 pub use address::{AddressError, AddressRules};
+pub(crate) use report::Shown;
+
 pub use decision::{Admission, Asked, Decision, Grant, Refusal};
 pub use rules::{ConnectionLimits, Group, HostRange, RuleError, Settings, Vhost};
 pub use stats::{Counted, Denied, Exceeded, TotalFigures, Totals, VhostFigures, VhostStats};

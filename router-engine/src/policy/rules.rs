@@ -306,9 +306,10 @@ impl Vhost {
         self.groups.get(name)
     }
 
-    /// The name of a user's group, and the group; `None` is a user without a name.
+    /// The name of a user's group, and the group; `None`, or an empty name, is a user without one. Groups without users have
+    /// the empty name, but nobody is meant by that.
     pub(super) fn group_of(&self, user: Option<&str>) -> Option<(&str, &Group)> {
-        let by_name = user.and_then(|user| self.group_of.get(user));
+        let by_name = user.filter(|user| !user.is_empty()).and_then(|user| self.group_of.get(user));
         let named = by_name.or_else(|| self.group_of.get(ANY_USER)).map(String::as_str);
         let name = named.or(self.allow_unknown_user.then_some(DEFAULT_GROUP))?;
         Some((name, self.group(name)?))

@@ -3,6 +3,7 @@
 use super::AmqpPort;
 use super::egress::discard;
 use super::ingress::lose_current;
+use super::limits::UNACKNOWLEDGED_MAX;
 use super::link::{PortLink, notified};
 use super::params::PortError;
 use super::policed::Check;
@@ -10,7 +11,7 @@ use super::stalls::Stalls;
 use crate::core::action::{Action, Direction};
 use crate::core::effect::{AttachOut, AttachReply, CutThrough, Effect, SessionClass};
 use crate::core::ids::LinkId;
-use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, SessionKey};
+use amqp_core::engine::{AttachAnswer, AttachParams, DeliveryKey, LinkKey, SessionKey};
 use amqp_core::performative::{Error, Role};
 
 /// The snd-settle-mode that routers put in every attach: mixed (spec `amqp-endpoint.md` 7.1).
@@ -102,7 +103,7 @@ impl AmqpPort {
         self.engine.answer_attach(key, AttachAnswer { source: reply.source, target: reply.target });
         match reply.link {
             Err(error) => {
-                self.engine.detach(key, Some(error));
+                self.refuse_link(key, error);
                 if let Some(mut link) = self.links.remove(idx) {
                     Self::release_place(&mut self.policed, &mut link);
                 }
@@ -157,6 +158,15 @@ impl AmqpPort {
             out.credit_is_used_up = class == SessionClass::Endpoint;
         }
         self.links.insert(link);
+    }
+
+    /// Ends a link of the peer's that has just been answered. A peer that does not look at that is sent away in the end.
+    pub(super) fn refuse_link(&mut self, key: LinkKey, error: Box<Error>) {
+        self.engine.detach(key, Some(error));
+        if self.engine.unanswered_detaches() > UNACKNOWLEDGED_MAX {
+            let text = "too many links were refused without the peer's acknowledging it";
+            self.close(Some(Box::new(Error::new("amqp:resource-limit-exceeded", text))), false);
+        }
     }
 
     /// What is to be seen to on messages of an incoming link. Those that are never cut through end in the core.

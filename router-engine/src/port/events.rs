@@ -133,10 +133,14 @@ impl AmqpPort {
             return;
         };
         let Some(mut link) = self.links.remove(idx) else { return };
+        let excess = link.incoming().and_then(|l| l.current.as_ref()).is_some_and(|current| current.oversize);
         lose_current(&mut link);
         let unsent = self.lose_queue(&mut link);
         self.link_gone(&link);
         self.actions.push(Action::Detached { link: id, error, unsent });
+        if excess {
+            self.dismiss_oversize();
+        }
     }
 
     fn on_flow(&mut self, key: LinkKey, credit: u32, drain: bool) {

@@ -34,6 +34,8 @@ struct Refusal {
     description: String,
 }
 
+const SIZE_EXCEEDED: &str = "Message size exceeded";
+
 /// How the first sections of a message are looked at.
 #[derive(Clone, Copy)]
 struct Reading<'a> {
@@ -355,15 +357,19 @@ impl AmqpPort {
 
     /// All of a message that is too large has come. Nothing more is taken from its sender.
     fn end_oversize(&mut self, idx: u32, delivery: DeliveryKey, settled: bool) {
-        const TEXT: &str = "Message size exceeded";
         if !settled {
-            let state = rejected(refusal("amqp:link:message-size-exceeded", TEXT));
+            let state = rejected(refusal("amqp:link:message-size-exceeded", SIZE_EXCEEDED));
             self.engine.update_in(delivery, Some(state), true);
         }
         if let Some(link) = self.links.get(idx) {
             self.engine.detach(link.key, None);
         }
-        self.dismiss(Box::new(Error::new("amqp:connection:forced", TEXT)));
+        self.dismiss_oversize();
+    }
+
+    /// Sends a peer away for a message that is too large, whether it has sent all of that or given it up.
+    pub(super) fn dismiss_oversize(&mut self) {
+        self.dismiss(Box::new(Error::new("amqp:connection:forced", SIZE_EXCEEDED)));
     }
 
     /// State or settlement for the delivery in progress. False when it is not in progress.
@@ -447,10 +453,16 @@ fn scan_head(scanner: &mut SectionScanner, chunks: &[Bytes], reading: Reading<'_
         ScanResult::Incomplete => return Ok(None),
         ScanResult::Invalid(_) => return Err(invalid_message()),
     };
-    if let Some(policed) = policed
-        && !policed.admits_user_id(user_id(&map, chunks).as_deref())
-    {
-        return Err(refusal("amqp:unauthorized-access", "user_id proxy violation"));
+    if let Some(policed) = policed.filter(|policed| policed.checks_user_ids()) {
+        // What cannot be read here others may read.
+        if scanner.ends_opaquely() && map.properties.is_none() {
+            return Err(invalid_message());
+        }
+        let value = map.properties.map(|section| section.value(chunks));
+        let user_id = value.as_ref().map_or(Ok(None), |value| PropertiesView::new(value).user_id());
+        if !user_id.is_ok_and(|id| policed.is_own_user_id(id)) {
+            return Err(refusal("amqp:unauthorized-access", "user_id proxy violation"));
+        }
     }
     let annotations = match map.router_annotations.filter(|_| annotated) {
         None => Annotations::default(),
@@ -487,12 +499,6 @@ fn properties_to(map: &SectionMap, chunks: &[Bytes]) -> Option<Bytes> {
     let value = map.properties?.value(chunks);
     let to = PropertiesView::new(&value).to()?;
     Some(value.slice_ref(to.as_bytes()))
-}
-
-fn user_id(map: &SectionMap, chunks: &[Bytes]) -> Option<Bytes> {
-    let value = map.properties?.value(chunks);
-    let id = PropertiesView::new(&value).user_id()?;
-    Some(value.slice_ref(id))
 }
 
 fn refusal(condition: &'static str, description: impl ToString) -> Refusal {

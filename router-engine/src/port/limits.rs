@@ -19,6 +19,9 @@ pub const EVENTS_PER_TURN: usize = 1024;
 /// Received octets that wait to be looked at before reading pauses.
 pub const INPUT_MAX: usize = 256 * 1024;
 
+/// The same while it is found out who the peer is: the next message of its login.
+pub const INPUT_BEFORE_AUTH: usize = 4 * 1024;
+
 /// An incomplete message is forwarded as a stream once this many octets of it are held
 /// (spec `amqp-endpoint.md` 16.3).
 pub const HOLD_MAX: usize = 256 * 1024;
@@ -52,3 +55,7 @@ pub const WEIGHED_FROM_SCARCE: usize = 512;
 
 /// Octets in the window of a session between routers whose only link carries a stalled stream.
 pub const STALLED_WINDOW: u32 = 1024 * 1024;
+
+/// Links that were refused, or ended here, and are kept until the peer acknowledges that. One that has more attached to be
+/// refused is sent away.
+pub const UNACKNOWLEDGED_MAX: usize = 1024;

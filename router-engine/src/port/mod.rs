@@ -218,7 +218,8 @@ impl AmqpPort {
     /// False: do not read from the transport now.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.engine.status() == Status::Running && self.engine.buffered() < limits::INPUT_MAX
+        let most = if self.engine.waits_for_auth() { limits::INPUT_BEFORE_AUTH } else { limits::INPUT_MAX };
+        self.engine.status() == Status::Running && self.engine.buffered() < most
     }
 
     /// Arms the wake-up by the core and by streams. False: there is work, call [`Self::turn`].
@@ -290,6 +291,12 @@ impl AmqpPort {
     #[must_use]
     pub fn remote_container(&self) -> Option<&str> {
         self.remote.as_ref().map(|open| open.container_id.as_str())
+    }
+
+    /// Whether the router opened the connection.
+    #[must_use]
+    pub const fn is_initiator(&self) -> bool {
+        self.params.conn.initiator
     }
 
     /// Whether both opens are exchanged, and the peer was let in.

@@ -163,7 +163,7 @@ pub(super) fn asked<'a>(params: &'a PortParams, peer: &'a PeerOpen, conn_id: Con
         hostname: peer.hostname.as_deref(),
         user: peer.user.as_deref(),
         // Only of a peer that came to a listener is it an address.
-        remote_host: conn.facts.host.parse().ok().map(|address: SocketAddr| address.ip()),
+        remote_host: conn.facts.host.parse().ok().map(|address: SocketAddr| address.ip().to_canonical()),
         peer: &conn.facts.host,
         number: conn_id.number,
     }

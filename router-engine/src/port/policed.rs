@@ -17,10 +17,11 @@ use crate::core::action::{Direction, PeerOpen};
 use crate::core::ids::{ConnId, LinkId};
 use crate::log;
 use crate::log::{Level, LogModule};
-use crate::policy::{Denied, Grant, Settings, Totals};
+use crate::policy::{Denied, Grant, Settings, Shown, Totals};
 use amqp_core::engine::{AttachAnswer, LinkKey, SessionKey};
 use amqp_core::performative::{Attach, Error, Open};
 use rustc_hash::FxHashSet;
+use std::cell::Cell;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
@@ -29,6 +30,9 @@ const UNAUTHORIZED: &str = "amqp:unauthorized-access";
 
 /// The smallest max-frame-size there is.
 const MIN_FRAME_SIZE: u32 = 512;
+
+/// Denials of a connection each of which has a line in the log.
+const DENIALS_TOLD: u32 = 100;
 
 /// What is to be seen to on messages that come by a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +59,8 @@ pub(super) struct Policed {
     /// Links that the peer attached.
     senders: u32,
     receivers: u32,
+    /// What was denied so far.
+    denials: Cell<u32>,
 }
 
 /// How the log tells of the peer.
@@ -72,7 +78,8 @@ struct Who {
 
 impl Display for Who {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "user '{}', rhost '{}', vhost '{}'", self.user, self.remote_host, self.hostname)
+        let (user, hostname) = (Shown(&self.user), Shown(&self.hostname));
+        write!(f, "user '{user}', rhost '{}', vhost '{hostname}'", self.remote_host)
     }
 }
 
@@ -95,7 +102,16 @@ impl Policed {
             peer: host.clone(),
         };
         let initiator = params.conn.initiator;
-        Self { grant, totals, who, initiator, sessions: FxHashSet::default(), senders: 0, receivers: 0 }
+        Self {
+            grant,
+            totals,
+            who,
+            initiator,
+            sessions: FxHashSet::default(),
+            senders: 0,
+            receivers: 0,
+            denials: Cell::new(0),
+        }
     }
 
     /// Logs a decision: those against the peer are of interest.
@@ -103,9 +119,16 @@ impl Policed {
         let conn = self.who.conn;
         if allowed {
             log!(LogModule::Policy, Level::Debug, conn = conn, "ALLOW AMQP {what}");
-        } else {
+        } else if self.is_denial_told() {
             log!(LogModule::Policy, Level::Info, conn = conn, "DENY AMQP {what}");
         }
+    }
+
+    /// Whether the log tells of one more denial: of the first ones, and then ever less often, as peers may go on for ever.
+    fn is_denial_told(&self) -> bool {
+        let denials = self.denials.get().saturating_add(1);
+        self.denials.set(denials);
+        denials <= DENIALS_TOLD || denials.is_power_of_two()
     }
 
     fn settings(&self) -> &Settings {
@@ -143,24 +166,15 @@ impl Policed {
     /// The peer has begun a session.
     fn begin(&mut self, session: SessionKey) -> Result<(), Box<Error>> {
         let max = self.settings().max_sessions.filter(|_| !self.initiator);
-        let Who { conn, user, remote_host, hostname, .. } = &self.who;
+        let Who { user, remote_host, hostname, .. } = &self.who;
+        let (user, hostname) = (Shown(user), Shown(hostname));
+        let whose = format_args!("user: {user}, rhost: {remote_host}, vhost: {hostname}");
         if max.is_some_and(|max| self.sessions.len() >= max as usize) {
-            let why = "due to session limit";
-            log!(
-                LogModule::Policy,
-                Level::Info,
-                conn = *conn,
-                "DENY AMQP Begin Session {why}. user: {user}, rhost: {remote_host}, vhost: {hostname}"
-            );
+            self.decided(false, format_args!("Begin Session due to session limit. {whose}"));
             self.count(Denied::Session);
             return Err(Box::new(Error::new(LIMIT, "session disallowed by local policy")));
         }
-        log!(
-            LogModule::Policy,
-            Level::Debug,
-            conn = *conn,
-            "ALLOW AMQP Begin Session. user: {user}, rhost: {remote_host}, vhost: {hostname}"
-        );
+        self.decided(true, format_args!("Begin Session. {whose}"));
         self.sessions.insert(session);
         Ok(())
     }
@@ -203,6 +217,7 @@ impl Policed {
             allowed
         } else {
             let allowed = settings.targets.admit(&who.user, target);
+            let target = Shown(target);
             self.decided(allowed, format_args!("Attach sender link '{target}' for {who} based on link target name"));
             allowed
         };
@@ -228,6 +243,7 @@ impl Policed {
             false
         } else {
             let allowed = settings.sources.admit(&who.user, address);
+            let address = Shown(address);
             self.decided(allowed, format_args!("Attach receiver link '{address}' for {who} based on link source name"));
             allowed
         };
@@ -253,15 +269,21 @@ impl Policed {
     /// A message that is still arriving is too large, or one that has come.
     pub(super) fn deny_size(&self, link: LinkId) {
         let conn = self.who.conn;
-        let text = "DENY AMQP Transfer maxMessageSize exceeded";
-        log!(LogModule::Policy, Level::Warning, conn = conn, link = link, "{text}");
+        if self.is_denial_told() {
+            let text = "DENY AMQP Transfer maxMessageSize exceeded";
+            log!(LogModule::Policy, Level::Warning, conn = conn, link = link, "{text}");
+        }
         self.count(Denied::MessageSize);
     }
 
-    /// Whether the peer may send messages with a user id. Without one, or with its own, it may.
-    pub(super) fn admits_user_id(&self, user_id: Option<&[u8]>) -> bool {
-        let is_own = |id: &[u8]| id.is_empty() || id == self.who.user.as_bytes();
-        self.settings().allow_user_id_proxy || user_id.is_none_or(is_own)
+    /// Whether the peer may send messages with no user id but its own.
+    pub(super) fn checks_user_ids(&self) -> bool {
+        !self.settings().allow_user_id_proxy
+    }
+
+    /// Whether a user id is the peer's own; none is, too.
+    pub(super) fn is_own_user_id(&self, user_id: Option<&[u8]>) -> bool {
+        user_id.is_none_or(|id| id.is_empty() || id == self.who.user.as_bytes())
     }
 
     /// Whether the peer may send a message to an address.
@@ -270,6 +292,7 @@ impl Policed {
         // What is no text is no address of anything.
         let to = std::str::from_utf8(to).unwrap_or_default();
         let allowed = self.settings().targets.admit(&who.user, to);
+        let to = Shown(to);
         self.decided(allowed, format_args!("message to '{to}' for {who} based on target address"));
         allowed
     }
@@ -346,7 +369,7 @@ impl AmqpPort {
         let Err(error) = policed.attach(direction, attach) else { return true };
         let answer = AttachAnswer { source: Some(Box::default()), target: Some(Box::default()) };
         self.engine.answer_attach(key, answer);
-        self.engine.detach(key, Some(error));
+        self.refuse_link(key, error);
         false
     }
 

@@ -138,8 +138,10 @@ impl Keys {
 
     /// Whether a proof was made with the client's key.
     fn is_proof(&self, proof: &[u8], conversation: &[u8]) -> bool {
-        let claimed = Zeroizing::new(xor(proof, self.client_signature(conversation).as_ref()));
-        equal(self.hash.digest(&claimed).as_ref(), self.hash.digest(&self.client).as_ref())
+        let signature = self.client_signature(conversation);
+        let claimed = Zeroizing::new(xor(proof, signature.as_ref()));
+        proof.len() == signature.as_ref().len()
+            && equal(self.hash.digest(&claimed).as_ref(), self.hash.digest(&self.client).as_ref())
     }
 
     fn client_signature(&self, conversation: &[u8]) -> hmac::Tag {

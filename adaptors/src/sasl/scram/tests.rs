@@ -122,6 +122,13 @@ fn a_server_refuses_what_is_not_of_this_exchange() {
     assert_eq!(refusal(b"c=eSws,r=CN,p=QQ=="), Fault::ChannelBinding.to_string());
     assert_eq!(refusal(b"c=biws,r=CN,p=QQ=="), "authentication failure");
     assert_eq!(refusal(b"c=biws,r=CN,p="), "authentication failure");
+    let mut client = ScramClient::fixed(Hash::Sha1, "user", "pencil", "C");
+    client.step(b"");
+    let right = message(client.step(b"r=CN,s=AQ==,i=4096"));
+    let (before, proof) = right.rsplit_once("p=").expect("a proof");
+    let longer = encoded(&[decoded(proof, "proof").expect("a proof"), vec![0]].concat());
+    assert_eq!(refusal(format!("{before}p={longer}").as_bytes()), "authentication failure");
+    assert!(matches!(begin().step(right.as_bytes()), AuthReply::Accepted { .. }));
     assert_eq!(refusal(b"n,,n=user,r=C"), Fault::Malformed("proof").to_string());
     let mut server = begin();
     server.step(b"c=biws,r=CN,p=QQ==");

@@ -65,6 +65,14 @@ fn groups_have_limits_of_their_own() {
 }
 
 #[test]
+fn nobody_is_in_the_group_without_users() {
+    let mut policy = Policy::new(true, false, String::new());
+    let groups = vec![("$connector".to_owned(), group(&[""], vec![HostRange::Any], true))];
+    policy.put(Vhost::new("v".to_owned(), Vec::new(), false, groups).expect("makes sense")).expect("new");
+    assert!(matches!(policy.admit(&from("", "::1")), Admission::Refused(Refusal::UnknownUser)));
+}
+
+#[test]
 fn a_limit_of_none_lets_nobody_in() {
     let policy = limited(ConnectionLimits { total: 0, ..ConnectionLimits::default() }, anybody());
     assert_eq!(exceeded(&policy.admit(&from("a", "::1"))), Some([true, false, false]));

@@ -7,9 +7,10 @@ use crate::core::connection::ConnectionRole;
 use crate::forward::Treatment;
 use crate::log::{Level, LogModule, capture};
 use crate::policy::{AddressRules, Group, HostRange, Policy, Settings, Vhost, VhostFigures};
+use amqp_core::codec::Encode;
 use amqp_core::engine::{AttachParams, Event, LinkKey, Outgoing, Sent};
 use amqp_core::message::{MessageBuilder, Properties};
-use amqp_core::performative::{DeliveryState, Open, Role, Source, Target};
+use amqp_core::performative::{Attach, DeliveryState, Open, Performative, Role, Source, Target};
 
 const MANY: usize = 1_000_000;
 
@@ -299,6 +300,106 @@ fn messages_by_their_user_id() {
         let unchecked = super::super::policed::Check::Nothing;
         assert_eq!(world.at(0).port.policed.as_ref().unwrap().check(false, false) == unchecked, proxy);
     }
+}
+
+#[test]
+fn a_user_id_that_cannot_be_read_here_is_nobodys_own() {
+    let mut world = restricted(Settings { allow_user_id_proxy: false, ..free() });
+    let receiver = world.client();
+    world.receiver(receiver, "q", 10);
+    let sender = world.sender(0, Some("q"));
+    let body: &[u8] = b"\x00\x53\x75\xa0\x01x";
+    let properties = |id: &[u8]| [b"\x00\x53\x73\xc0", &[id.len() as u8 + 2, 2, 0x40][..], id, body].concat();
+    let cases = [
+        // A number, a described binary, a list that ends within.
+        (properties(b"\x53\x07"), true),
+        (properties(b"\x00\x53\x01\xa0\x03eve"), true),
+        (properties(b"\xa0\x09eve"), true),
+        (properties(b"\x40"), false),
+        (properties(b"\xa3\x09anonymous"), false),
+        (body.to_vec(), false),
+        // Properties by their symbol, which routers do not read.
+        ([b"\x00\xa3\x14amqp:properties:list\xc0\x07\x02\x40\xa0\x03eve", body].concat(), true),
+    ];
+    for (token, (octets, denied)) in cases.into_iter().enumerate() {
+        let token = token as u64 + 1;
+        world.at(0).send(sender, token, false, octets.into());
+        world.run();
+        let rejected = matches!(outcome(&mut world, token), Some((Some(DeliveryState::Rejected(_)), true)));
+        assert_eq!(rejected, denied, "{token}");
+    }
+    assert_eq!(world.at(receiver).deliveries().len(), 3);
+}
+
+#[test]
+fn a_peer_that_goes_on_and_on_has_few_lines_in_the_log() {
+    let mut world = restricted(Settings { targets: rules(&[]), ..free() });
+    let sender = world.sender(0, None);
+    capture::start();
+    for token in 0..300 {
+        world.at(0).send(sender, token, false, message_of("s\nforged", None));
+        world.run();
+    }
+    let lines = capture::texts(LogModule::Policy);
+    assert_eq!(lines.len(), 100 + 2);
+    assert!(lines.iter().all(|line| line.contains("message to 's\\nforged' for user")), "{}", lines[0]);
+}
+
+#[test]
+fn a_message_that_is_too_large_is_not_forgiven_when_it_is_given_up() {
+    let mut world = restricted(Settings { max_message_size: Some(20_000), ..free() });
+    let sender = world.sender(0, Some("q"));
+    let receiver = world.client();
+    world.receiver(receiver, "q", 10);
+    assert!(world.at(0).engine.start(sender, Outgoing { tag: 1, settled: false, state: None, token: 1 }));
+    let mut payload: VecDeque<Bytes> = message(None, 60_000).chunks(16_000).map(Bytes::copy_from_slice).collect();
+    while world.at(0).engine.send(sender, &mut payload, None, usize::MAX) == Sent::NoWindow {
+        world.run();
+    }
+    world.run();
+    assert_eq!((closed(&world, 0), denied(&world)), (None, [0, 0, 0, 1]));
+    world.at(0).engine.detach(sender, None);
+    world.run();
+    assert_eq!(closed(&world, 0).as_deref(), Some("amqp:connection:forced: Message size exceeded"));
+}
+
+#[test]
+fn who_has_links_refused_and_does_not_look_is_sent_away() {
+    let mut world = restricted(Settings { targets: rules(&[]), allow_anonymous_sender: false, ..free() });
+    world.at(0).engine.begin_session().expect("session");
+    world.run();
+    let attach = |handle: u32| {
+        let target = Some(Target { address: Some("q".to_owned()), ..Target::default() }.into());
+        let (name, source) = (format!("l{handle}"), Some(Box::default()));
+        let attach = Attach {
+            name,
+            handle,
+            role: Role::Sender,
+            snd_settle_mode: None,
+            rcv_settle_mode: None,
+            source,
+            target,
+            unsettled: None,
+            incomplete_unsettled: false,
+            initial_delivery_count: Some(0),
+            max_message_size: None,
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: None,
+        };
+        let body = Performative::Attach(Box::new(attach)).to_bytes();
+        Bytes::from([&(body.len() as u32 + 8).to_be_bytes()[..], &[2, 0, 0, 0], &body].concat())
+    };
+    let now = world.now;
+    let port = &mut world.at(0).port;
+    let mut attached = 0;
+    while !port.core_closed {
+        port.receive(attach(attached));
+        port.turn(now);
+        attached += 1;
+        assert!(attached < 3000, "for ever");
+    }
+    assert_eq!(attached as usize, limits::UNACKNOWLEDGED_MAX + 1);
 }
 
 /// One client with a limit sends so many octets to two others; what those see, and what it is told.
