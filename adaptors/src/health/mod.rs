@@ -18,6 +18,7 @@ pub use probe::{Probe, ProbeError, ProbeParams};
 pub use state::{Change, Checks, Ejections, Params, State, Status};
 
 use crate::tasks::{Owner, contained};
+use crate::tls::{Session, TlsError};
 use crate::{clock, random, retry};
 use amqp_core::Instant;
 use parking_lot::Mutex;
@@ -188,6 +189,16 @@ impl Health {
                 log!(*module, Level::Warning, "{name} is ejected {until}: {reason}");
             }
         }
+    }
+
+    /// As [`Self::run`], with a probe; `session` is asked for TLS of a protocol.
+    pub(crate) async fn run_probe(
+        self: Arc<Self>,
+        owner: Arc<Owner>,
+        probe: Probe,
+        session: impl Fn(&[u8]) -> Result<Option<Session>, TlsError> + Send + Sync,
+    ) {
+        self.run(owner, || probe.run(&session)).await;
     }
 
     /// The task: makes checks, where there are any, and lets time pass. It ends when its owner drains.

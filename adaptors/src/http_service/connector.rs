@@ -20,7 +20,7 @@ use super::serve::{Asked, Job, Taken, Target};
 use super::server::text_headers;
 use super::tally::{Answered, Counters, Direction, Outcome, Tally};
 use super::{HttpVersion, setup};
-use crate::health::{self, Health, Probe, ProbeError, ProbeParams, Subject};
+use crate::health::{self, Health, Probe, ProbeParams, Subject};
 use crate::net;
 use crate::runtime::Io;
 use crate::tcp::{Label, Service};
@@ -39,7 +39,6 @@ use router_engine::vanflow::Record;
 use router_engine::{OutId, Router};
 use std::collections::HashMap;
 use std::future::{Future, pending};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -165,7 +164,9 @@ impl HttpConnector {
         let owner = shared.service.owner();
         owner.spawn("dispatcher", dispatcher.run());
         if let Some(health) = &shared.health {
-            owner.spawn("health", Arc::clone(health).run(Arc::clone(owner), prober(shared)));
+            let probed = Arc::clone(shared);
+            let session = move |alpn: &[u8]| probed.session(Some(alpn));
+            owner.spawn("health", Arc::clone(health).run_probe(Arc::clone(owner), probe(shared), session));
         }
     }
 
@@ -223,22 +224,17 @@ fn load(profile: &TlsProfile, params: &HttpConnectorParams) -> Result<TlsClient,
     })
 }
 
-/// What the server is tried with, as often as it is.
-fn prober(shared: &Arc<Shared>) -> impl Fn() -> Pin<Box<dyn Future<Output = Result<(), ProbeError>> + Send>> + use<> {
+/// What the server is tried with.
+fn probe(shared: &Shared) -> Probe {
     let HttpConnectorParams { host, health, tls, .. } = &shared.params;
-    let probe = Arc::new(Probe::new(ProbeParams {
+    Probe::new(ProbeParams {
         host: host.clone(),
         port: shared.port,
         timeout: health.timeout,
         preface: Vec::new(),
         path: health.path.clone(),
         is_tls: tls.is_some(),
-    }));
-    let shared = Arc::clone(shared);
-    move || {
-        let (shared, probe) = (Arc::clone(&shared), Arc::clone(&probe));
-        Box::pin(async move { probe.run(|alpn| shared.session(Some(alpn))).await })
-    }
+    })
 }
 
 fn target(params: &HttpConnectorParams, counters: &Arc<Counters>, tls: bool) -> Target {

@@ -11,7 +11,7 @@ use super::service::{Label, Member, Service, closed_or};
 use super::setup;
 use super::socket::{IO_FAILED, Socket, TLS_FAILED};
 use crate::clock;
-use crate::health::{self, Health, Probe, ProbeError, ProbeParams, Subject};
+use crate::health::{self, Health, Probe, ProbeParams, Subject};
 use crate::net::{self, KeepAlive};
 use crate::proxy_protocol;
 use crate::runtime::Io;
@@ -35,7 +35,6 @@ use router_engine::{Action, Effect, LinkId, Mailbox, Router};
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -188,7 +187,9 @@ impl TcpConnector {
         let owner = shared.service.owner();
         owner.spawn("dispatcher", run_dispatchers(Arc::clone(shared), dispatcher));
         if let Some(health) = &shared.health {
-            owner.spawn("health", Arc::clone(health).run(Arc::clone(owner), prober(shared)));
+            let probed = Arc::clone(shared);
+            let session = move |alpn: &[u8]| make_session(&probed, Some(alpn));
+            owner.spawn("health", Arc::clone(health).run_probe(Arc::clone(owner), probe(shared), session));
         }
     }
 
@@ -242,10 +243,10 @@ fn load(profile: &TlsProfile, params: &TcpConnectorParams) -> Result<TlsClient, 
     })
 }
 
-/// What the server is tried with, as often as it is.
-fn prober(shared: &Arc<Shared>) -> impl Fn() -> Pin<Box<dyn Future<Output = Result<(), ProbeError>> + Send>> + use<> {
+/// What the server is tried with.
+fn probe(shared: &Shared) -> Probe {
     let TcpConnectorParams { host, health, tls, proxy_protocol, .. } = &shared.params;
-    let probe = Arc::new(Probe::new(ProbeParams {
+    Probe::new(ProbeParams {
         host: host.clone(),
         port: shared.port,
         timeout: health.timeout,
@@ -253,12 +254,7 @@ fn prober(shared: &Arc<Shared>) -> impl Fn() -> Pin<Box<dyn Future<Output = Resu
         preface: if *proxy_protocol { proxy_protocol::compose(None).to_vec() } else { Vec::new() },
         path: health.path.clone(),
         is_tls: tls.is_some(),
-    }));
-    let shared = Arc::clone(shared);
-    move || {
-        let (shared, probe) = (Arc::clone(&shared), Arc::clone(&probe));
-        Box::pin(async move { probe.run(|alpn| make_session(&shared, Some(alpn))).await })
-    }
+    })
 }
 
 // === impl Shared ===

@@ -4,6 +4,9 @@
 //! Cases are rows of tables, written from RFC 9110, 9112, 9113 and 7541. `INTEROP_HTTP_PROXY` has them run at another
 //! proxy (nginx, haproxy or nghttpx), which shows how strict a case is: each of these fails some.
 
+use anyhow::{Result, ensure};
+use interop_tests::http_services::{Front, Version};
+
 mod http1;
 mod http2;
 
@@ -19,9 +22,21 @@ macro_rules! tables {
 }
 use tables;
 
-/// All that failed, in one message.
-fn verdict(failures: &[String], cases: usize) -> anyhow::Result<()> {
-    println!("{cases} cases");
-    anyhow::ensure!(failures.is_empty(), "{} of {cases} cases failed:\n{}", failures.len(), failures.join("\n"));
+/// Runs the cases of a table, each with a target of its own, and tells of all that fail.
+fn run_cases<C>(
+    version: Version,
+    cases: &[C],
+    name: impl Fn(&C) -> &str,
+    run: impl Fn(&Front, &C, &str) -> Result<()>,
+) -> Result<()> {
+    let front = Front::open(version)?;
+    let mut failures = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        if let Err(error) = run(&front, case, &format!("/case-{number}-")) {
+            failures.push(format!("{}: {error:#}", name(case)));
+        }
+    }
+    println!("{} cases", cases.len());
+    ensure!(failures.is_empty(), "{} of {} cases failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
     Ok(())
 }

@@ -8,11 +8,11 @@ use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
-use crate::runtime::objects::{Running, TlsUser};
+use crate::runtime::objects::Running;
 use crate::schema::attribute::{flag, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::http_service::{HttpConnector, HttpConnectorParams, HttpVersion, is_authority};
-use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::Consumer;
 use router_engine::log::LogModule;
 
 const HOST_OVERRIDE: &str = "hostOverride";
@@ -78,9 +78,7 @@ impl EntityKind for Kind {
     }
 
     fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
-        if let Some(open) = runtime.objects.remove::<Running<HttpConnector>>(entity.identity()) {
-            open.adaptor.delete(runtime.drops_connections());
-        }
+        service::end::<HttpConnector>(runtime, entity);
         Ok(())
     }
 
@@ -96,12 +94,6 @@ impl EntityKind for Kind {
     }
 }
 
-impl TlsUser for HttpConnector {
-    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
-        self.prepare_tls(profile)
-    }
-}
-
 fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut params = params(a)?;
@@ -110,8 +102,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let engine = runtime.engine()?;
     params.address = engine.service_address(&params.address);
     let connector = HttpConnector::create(params, &engine.io)?;
-    connector.activate();
-    runtime.objects.run(entity, connector);
+    service::begin(runtime, entity, connector);
     Ok(())
 }
 

@@ -8,11 +8,11 @@ use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
-use crate::runtime::objects::{Running, TlsUser};
+use crate::runtime::objects::Running;
 use crate::schema::attribute::{flag, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::http_service::{HttpListener, HttpListenerParams};
-use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::Consumer;
 use router_engine::log::LogModule;
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -67,9 +67,7 @@ impl EntityKind for Kind {
     }
 
     fn delete(&self, runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), RouterError> {
-        if let Some(open) = runtime.objects.remove::<Running<HttpListener>>(entity.identity()) {
-            open.adaptor.delete(runtime.drops_connections());
-        }
+        service::end::<HttpListener>(runtime, entity);
         Ok(())
     }
 
@@ -83,12 +81,6 @@ impl EntityKind for Kind {
     }
 }
 
-impl TlsUser for HttpListener {
-    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
-        self.prepare_tls(profile)
-    }
-}
-
 fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut params = params(a)?;
@@ -97,8 +89,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let engine = runtime.engine()?;
     params.address = engine.service_address(&params.address);
     let listener = HttpListener::create(params, &engine.io)?;
-    listener.activate();
-    runtime.objects.run(entity, listener);
+    service::begin(runtime, entity, listener);
     Ok(())
 }
 

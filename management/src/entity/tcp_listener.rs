@@ -9,12 +9,12 @@ use crate::attributes::Attributes;
 use crate::config::EntityConfig;
 use crate::error::RouterError;
 use crate::runtime::Runtime;
-use crate::runtime::objects::{Running, TlsUser};
+use crate::runtime::objects::Running;
 use crate::schema::attribute::{flag, gauge, one_of, port, text};
 use crate::schema::{EntityDef, Identity, Origin};
 use adaptors::observe::Mode;
 use adaptors::tcp::{Strategy, TcpListener, TcpListenerParams};
-use adaptors::tls::{Consumer, TlsConfigError, TlsProfile, TlsUpdate};
+use adaptors::tls::Consumer;
 use router_engine::log::{Level, LogModule};
 
 pub(super) static DEF: EntityDef = EntityDef {
@@ -94,9 +94,7 @@ impl EntityKind for Kind {
         check_unassigned(runtime, entity).inspect_err(|error| {
             router_engine::log!(LogModule::TcpAdaptor, Level::Error, "Cannot delete tcp listener: {error}");
         })?;
-        if let Some(open) = runtime.objects.remove::<Running<TcpListener>>(entity.identity()) {
-            open.adaptor.delete(runtime.drops_connections());
-        }
+        service::end::<TcpListener>(runtime, entity);
         Ok(())
     }
 
@@ -109,12 +107,6 @@ impl EntityKind for Kind {
     }
 }
 
-impl TlsUser for TcpListener {
-    fn prepare_tls(&self, profile: &TlsProfile) -> Result<TlsUpdate, TlsConfigError> {
-        self.prepare_tls(profile)
-    }
-}
-
 fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let a = &entity.attributes;
     let mut params = params(a)?;
@@ -122,8 +114,7 @@ fn create(runtime: &mut Runtime, entity: &EntityConfig) -> Result<(), Refusal> {
     let engine = runtime.engine()?;
     params.address = a.text("address").map(|address| engine.service_address(address)).unwrap_or_default();
     let listener = TcpListener::create(params, &engine.io)?;
-    listener.activate();
-    runtime.objects.run(entity, listener);
+    service::begin(runtime, entity, listener);
     Ok(())
 }
 

@@ -66,14 +66,7 @@ fn either(name: impl Into<String>, octets: impl AsRef<[u8]>) -> Case {
 }
 
 fn run_cases(cases: Vec<Case>) -> Result<()> {
-    let front = Front::open(Version::Http1)?;
-    let mut failures = Vec::new();
-    for (number, case) in cases.iter().enumerate() {
-        if let Err(error) = run_case(&front, case, &format!("/case-{number}-")) {
-            failures.push(format!("{}: {error:#}", case.name));
-        }
-    }
-    crate::verdict(&failures, cases.len())
+    crate::run_cases(Version::Http1, &cases, |case| &case.name, run_case)
 }
 
 fn run_case(front: &Front, case: &Case, target: &str) -> Result<()> {

@@ -164,14 +164,7 @@ fn either(name: impl Into<String>, act: impl for<'a> Fn(&'a mut Client) -> &'a m
 
 /// Runs the cases of a table, and tells of all that fail.
 fn run_cases(cases: Vec<Case>) -> Result<()> {
-    let front = Front::open(Version::Http2)?;
-    let mut failures = Vec::new();
-    for (number, case) in cases.iter().enumerate() {
-        if let Err(error) = run_case(&front, case, &format!("/case-{number}-")) {
-            failures.push(format!("{}: {error:#}", case.name));
-        }
-    }
-    crate::verdict(&failures, cases.len())
+    crate::run_cases(Version::Http2, &cases, |case| &case.name, run_case)
 }
 
 fn run_case(front: &Front, case: &Case, target: &str) -> Result<()> {
