@@ -23,7 +23,7 @@ FEATURES := --features router-engine/sim
 # The interop tests mostly wait for processes, so more of them than cores may run at a time.
 TEST_THREADS ?= 4
 
-.PHONY: help build release man docs install completions deb image image-check demo test test-rust lint deny format check-scripts tools peers sans-io loom wasm hostile applications soak
+.PHONY: help build release man docs install completions deb image image-check demo test test-rust lint deny format check-scripts bench-check tools peers sans-io loom wasm hostile applications soak
 .PHONY: fuzz-smoke clean
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo 'make test        formatting, lints and all tests, installing what they need'
 	@echo 'make lint        formatting and lints only'
 	@echo 'make deny        licences, sources and advisories of dependencies, where cargo-deny is installed; part of make lint'
+	@echo 'make bench-check counts instructions of the paths that traffic takes; fails where they are 3 % above the record; part of make test'
 	@echo 'make format      formats the sources'
 	@echo 'make sans-io     fails when the protocol crates reach for the operating system; part of make lint'
 	@echo 'make loom        all interleavings of the threads that share streams and mailboxes'
@@ -74,7 +75,7 @@ demo:
 	$(CARGO) build --release --locked --package skrouterd --package interop-tests --bin skrouterd --bin demo
 	$(TARGET)/release/demo $(ARGS)
 
-test: tools peers lint test-rust
+test: tools peers lint test-rust bench-check
 
 # --- lints
 
@@ -198,6 +199,12 @@ test-rust:
 	fi
 	@[ -n "$$UPSTREAM_SKROUTERD" ] || echo 'note: tests beside the C router were left out: UPSTREAM_SKROUTERD is not set'
 
+# Only the protocol crates are built for it, so it takes a minute and a half. BENCH_FLAGS=--update records.
+BENCH_FLAGS ?=
+bench-check:
+	$(CARGO) build --release --locked --package benches --bin instructions
+	$(PYTHON) benches/instructions.py --program $(TARGET)/release/instructions $(BENCH_FLAGS)
+
 # Other code is compiled with this flag, so it has a place of its own.
 loom: export CARGO_TARGET_DIR := $(TARGET)/loom
 loom: export RUSTFLAGS := --cfg loom
@@ -248,6 +255,7 @@ tools:
 	need redis-server redis-server; need redis-cli redis-tools; need mariadbd mariadb-server; need ncat ncat; \
 	need sshd openssh-server; need ssh openssh-client; need h2load nghttp2-client; need nghttpd nghttp2-server; \
 	need haproxy haproxy; need chromium chromium; need chromedriver chromium-driver; need promtool prometheus; \
+	need valgrind valgrind; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql; \
 	need $(PYTHON) python3; need $(NODE) nodejs; need $(NPM) npm; \
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
