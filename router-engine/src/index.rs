@@ -5,8 +5,12 @@
 
 use std::marker::PhantomData;
 
-/// Routers that can be told apart, this one included; neighbours that can be; at most.
-pub const MAX_ROUTERS: usize = 128;
+/// Routers that can be told apart, this one included; neighbours that can be; at most. The C router's limit is
+/// [`LISTED_ROUTERS`].
+pub const MAX_ROUTERS: usize = 1024;
+
+/// Lists that have a place for each router, as management shows them, have at least so many, as the C router's have.
+pub const LISTED_ROUTERS: usize = 128;
 
 /// A place in one of the numberings.
 pub trait Index: Copy + Eq {
@@ -19,18 +23,25 @@ pub trait Index: Copy + Eq {
 
 /// A router of the network, as this router numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct NodeIndex(u8);
+pub struct NodeIndex(u16);
 
 /// A neighbour router, as this router numbers the control connections to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NeighbourIndex(u8);
+pub struct NeighbourIndex(u16);
 
-/// A set of places in a numbering.
+/// A set of places in a numbering. One without places from [`LOW`] on has no memory of its own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IndexSet<I> {
-    bits: u128,
+    low: u128,
+    /// Places from [`LOW`] on; the last word is not zero.
+    high: Option<Box<[u64]>>,
     of: PhantomData<I>,
 }
+
+/// Places that a set has room for in itself.
+const LOW: usize = 128;
+/// Places in a word of those above.
+const WORD: usize = 64;
 
 /// A set of routers.
 pub type NodeSet = IndexSet<NodeIndex>;
@@ -44,7 +55,7 @@ macro_rules! index {
             /// The place with this number, if it is below [`MAX_ROUTERS`].
             #[must_use]
             pub const fn new(number: usize) -> Option<Self> {
-                if number < MAX_ROUTERS { Some(Self(number as u8)) } else { None }
+                if number < MAX_ROUTERS { Some(Self(number as u16)) } else { None }
             }
 
             /// Its number, below [`MAX_ROUTERS`].
@@ -94,16 +105,42 @@ impl NodeIndex {
 
 impl<I: Index> IndexSet<I> {
     /// The empty set.
-    pub const EMPTY: Self = Self { bits: 0, of: PhantomData };
+    pub const EMPTY: Self = Self { low: 0, high: None, of: PhantomData };
 
     /// Adds an index.
     pub fn insert(&mut self, index: I) {
-        self.bits |= bit(index);
+        match place(index) {
+            Place::Low(bit) => self.low |= bit,
+            Place::High(word, bit) => {
+                let high = self.high.get_or_insert_default();
+                if high.len() <= word {
+                    let mut longer = std::mem::take(high).into_vec();
+                    longer.resize(word + 1, 0);
+                    *high = longer.into();
+                }
+                high[word] |= bit;
+            }
+        }
     }
 
     /// Takes an index out.
     pub fn remove(&mut self, index: I) {
-        self.bits &= !bit(index);
+        match place(index) {
+            Place::Low(bit) => self.low &= !bit,
+            Place::High(word, bit) => {
+                let Some(at) = self.high.as_mut().and_then(|high| high.get_mut(word)) else { return };
+                *at &= !bit;
+                self.trim();
+            }
+        }
+    }
+
+    fn trim(&mut self) {
+        let high = self.high();
+        let used = high.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+        if used < high.len() {
+            self.high = (used > 0).then(|| high[..used].into());
+        }
     }
 
     /// Adds an index, or takes it out.
@@ -114,25 +151,30 @@ impl<I: Index> IndexSet<I> {
     /// Whether the index is in the set.
     #[must_use]
     pub fn contains(&self, index: I) -> bool {
-        self.bits & bit(index) != 0
+        match place(index) {
+            Place::Low(bit) => self.low & bit != 0,
+            Place::High(word, bit) => self.high().get(word).is_some_and(|at| at & bit != 0),
+        }
     }
 
     /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.bits == 0
+        self.low == 0 && self.high.is_none()
     }
 
     /// How many are in the set.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.bits.count_ones() as usize
+    pub fn len(&self) -> usize {
+        let high: u32 = self.high().iter().map(|word| word.count_ones()).sum();
+        (self.low.count_ones() + high) as usize
     }
 
     /// How many are in both sets.
     #[must_use]
-    pub const fn common(&self, other: &Self) -> usize {
-        (self.bits & other.bits).count_ones() as usize
+    pub fn common(&self, other: &Self) -> usize {
+        let high: u32 = self.high().iter().zip(other.high()).map(|(a, b)| (a & b).count_ones()).sum();
+        ((self.low & other.low).count_ones() + high) as usize
     }
 
     /// The only member, if there is exactly one.
@@ -144,22 +186,47 @@ impl<I: Index> IndexSet<I> {
     /// The lowest index that is not in the set, if there is one.
     #[must_use]
     pub fn first_absent(&self) -> Option<I> {
-        I::new(self.bits.trailing_ones() as usize)
+        if self.low != u128::MAX {
+            return I::new(self.low.trailing_ones() as usize);
+        }
+        let word = self.high().iter().position(|word| *word != u64::MAX).unwrap_or(self.high().len());
+        let within = self.high().get(word).map_or(0, |word| word.trailing_ones() as usize);
+        I::new(LOW + word * WORD + within)
     }
 
     /// The members in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = I> + use<I> {
-        let mut bits = self.bits;
-        std::iter::from_fn(move || {
-            let lowest = I::new(bits.trailing_zeros() as usize)?;
-            bits &= bits - 1;
-            Some(lowest)
-        })
+    pub fn iter(&self) -> impl Iterator<Item = I> + use<'_, I> {
+        let high = self.high().iter().enumerate().flat_map(|(at, word)| bits((*word).into(), LOW + at * WORD));
+        bits(self.low, 0).chain(high).filter_map(I::new)
+    }
+
+    fn high(&self) -> &[u64] {
+        self.high.as_deref().unwrap_or_default()
     }
 }
 
-fn bit<I: Index>(index: I) -> u128 {
-    1 << index.get()
+/// Where a place is in a set.
+enum Place {
+    /// A bit of the low word.
+    Low(u128),
+    /// Which of the words above, and which bit of it.
+    High(usize, u64),
+}
+
+fn place<I: Index>(index: I) -> Place {
+    match index.get().checked_sub(LOW) {
+        None => Place::Low(1 << index.get()),
+        Some(above) => Place::High(above / WORD, 1 << (above % WORD)),
+    }
+}
+
+/// The numbers of the bits that are set, from `base` on.
+fn bits(mut word: u128, base: usize) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(base + lowest)
+    })
 }
 
 impl<I: Index> Default for IndexSet<I> {
@@ -191,6 +258,7 @@ impl<I: Index + std::fmt::Debug> std::fmt::Debug for IndexSet<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const fn at(number: usize) -> NodeIndex {
         NodeIndex::at(number)
@@ -213,6 +281,43 @@ mod tests {
         assert_eq!(set.sole(), Some(at(MAX_ROUTERS - 1)));
         set.remove(at(MAX_ROUTERS - 1));
         assert!(set.is_empty() && set.sole().is_none());
+    }
+
+    #[test]
+    fn sets_are_equal_whatever_they_once_had() {
+        let mut set: NodeSet = [at(1), at(LOW), at(LOW + WORD), at(MAX_ROUTERS - 1)].into();
+        set.remove(at(MAX_ROUTERS - 1));
+        assert_eq!(set, [at(LOW + WORD), at(LOW), at(1)].into());
+        set.remove(at(LOW));
+        assert_eq!(set, [at(LOW + WORD), at(1)].into());
+        set.remove(at(LOW + WORD));
+        set.remove(at(LOW + WORD));
+        assert_eq!((set.sole(), set.is_empty()), (Some(at(1)), false));
+        set.remove(at(1));
+        assert!(set.is_empty());
+        assert_eq!(set, NodeSet::EMPTY);
+    }
+
+    #[test]
+    fn sets_do_as_sets_of_numbers_do() {
+        let mut rng = crate::rng::SplitMix64::new(7);
+        let (mut sets, mut plain) = ([NodeSet::EMPTY, NodeSet::EMPTY], [BTreeSet::new(), BTreeSet::new()]);
+        for _ in 0..5000 {
+            let (which, number) = (rng.below(2) as usize, rng.below(MAX_ROUTERS as u64) as usize);
+            let present = rng.below(3) > 0;
+            sets[which].set(at(number), present);
+            if present {
+                plain[which].insert(number)
+            } else {
+                plain[which].remove(&number)
+            };
+            assert!(sets[which].iter().map(NodeIndex::get).eq(plain[which].iter().copied()));
+            assert_eq!(sets[which].len(), plain[which].len());
+            assert_eq!(sets[which].contains(at(number)), present);
+            assert_eq!(sets[0].common(&sets[1]), plain[0].intersection(&plain[1]).count());
+            let absent = (0..).find(|number| !plain[which].contains(number)).and_then(NodeIndex::new);
+            assert_eq!(sets[which].first_absent(), absent);
+        }
     }
 
     #[test]

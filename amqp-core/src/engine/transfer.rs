@@ -7,7 +7,7 @@ use super::event::{Event, Incoming};
 use super::ids::{DeliveryKey, LinkKey};
 use super::link::{Half, Link};
 use super::wire::{Last, state_room, total};
-use crate::performative::{DeliveryState, Performative, Transfer};
+use crate::performative::{DeliveryState, DeliveryTag, Performative, Transfer};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -132,7 +132,7 @@ impl Connection {
                 l.delivery_count = l.delivery_count.wrapping_add(1);
                 l.credit -= 1;
                 transfer.delivery_id = Some(id);
-                transfer.delivery_tag = Some(sending.delivery.tag.to_le_bytes().as_slice().into());
+                transfer.delivery_tag = Some(DeliveryTag::from_slice(&sending.delivery.tag.to_le_bytes()));
                 transfer.message_format = Some(0);
                 transfer.settled = sending.delivery.settled.then_some(true);
                 transfer.state = sending.delivery.state.take().and_then(|s| s.fit(state_room(self.peer_max_frame)));

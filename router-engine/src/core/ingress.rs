@@ -6,7 +6,7 @@ use super::connection::PeerKind;
 use super::objects::Link;
 use super::table::Slot;
 use crate::annotations::Annotations;
-use crate::index::{MAX_ROUTERS, NodeIndex};
+use crate::index::{LISTED_ROUTERS, NodeIndex};
 use smallvec::SmallVec;
 
 /// Deliveries by the router where they entered the network. Most links see messages of one or two.
@@ -25,12 +25,20 @@ impl IngressHistogram {
 
     /// The count of each router by its index.
     pub(crate) fn counts(&self) -> Vec<u64> {
-        let mut counts = vec![0; MAX_ROUTERS];
-        for (node, count) in &self.0 {
-            counts[node.get()] = *count;
-        }
-        counts
+        by_number(self.0.iter().map(|(node, count)| (node.get(), *count)))
     }
+}
+
+/// Counts at the places of their numbers, as management lists them.
+pub(crate) fn by_number(counted: impl Iterator<Item = (usize, u64)>) -> Vec<u64> {
+    let mut counts = vec![0; LISTED_ROUTERS];
+    for (number, count) in counted {
+        if counts.len() <= number {
+            counts.resize(number + 1, 0);
+        }
+        counts[number] = count;
+    }
+    counts
 }
 
 // === impl Core ===

@@ -9,7 +9,7 @@ use super::objects::{Conn, Link, LinkKind, RouterConn};
 use super::report;
 use super::streaming::POOL_KEPT;
 use super::table::Slot;
-use crate::index::{MAX_ROUTERS, NeighbourIndex, NeighbourSet};
+use crate::index::{NeighbourIndex, NeighbourSet};
 
 /// The connections to neighbour routers.
 #[derive(Debug)]
@@ -28,12 +28,7 @@ pub(super) struct Neighbours {
 
 impl Default for Neighbours {
     fn default() -> Self {
-        Self {
-            active: vec![None; MAX_ROUTERS],
-            taken: NeighbourSet::EMPTY,
-            unallocated: Vec::new(),
-            pool_kept: POOL_KEPT,
-        }
+        Self { active: Vec::new(), taken: NeighbourSet::EMPTY, unallocated: Vec::new(), pool_kept: POOL_KEPT }
     }
 }
 
@@ -41,6 +36,14 @@ impl Neighbours {
     /// The active control connection of a neighbour.
     pub(super) fn conn(&self, neighbour: NeighbourIndex) -> Option<Slot<Conn>> {
         self.active.get(neighbour.get()).copied().flatten()
+    }
+
+    /// Changes the active control connection of a neighbour. Returns the one before.
+    fn set_conn(&mut self, neighbour: NeighbourIndex, conn: Option<Slot<Conn>>) -> Option<Slot<Conn>> {
+        if self.active.len() <= neighbour.get() {
+            self.active.resize(neighbour.get() + 1, None);
+        }
+        std::mem::replace(&mut self.active[neighbour.get()], conn)
     }
 
     /// Gives out a place among the neighbours, if one is left.
@@ -202,7 +205,7 @@ impl Core {
     /// Both control links are there: the connection carries traffic to the neighbour from now on.
     fn activate_neighbour(&mut self, conn: Slot<Conn>) {
         let Some(neighbour) = self.conns[conn].router.as_ref().and_then(|r| r.neighbour) else { return };
-        if let Some(old) = self.neighbours.active[neighbour.get()].replace(conn).filter(|&old| old != conn) {
+        if let Some(old) = self.neighbours.set_conn(neighbour, Some(conn)).filter(|&old| old != conn) {
             report::upgraded(self.conns[old].id, self.conns[conn].id);
             self.retire_control_connection(old);
         }
@@ -248,8 +251,8 @@ impl Core {
     fn neighbour_lost(&mut self, conn: Slot<Conn>) {
         let Some(router) = self.conns[conn].router.as_mut() else { return };
         let Some(neighbour) = router.neighbour else { return };
-        if self.neighbours.active[neighbour.get()] == Some(conn) {
-            self.neighbours.active[neighbour.get()] = None;
+        if self.neighbours.conn(neighbour) == Some(conn) {
+            self.neighbours.set_conn(neighbour, None);
             self.neighbours.unallocated.append(&mut router.members);
             self.mesh_link_lost(neighbour);
         }

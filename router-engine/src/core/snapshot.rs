@@ -3,11 +3,11 @@
 use super::action::{Action, Direction, PeerOpen};
 use super::connection::{ConnParams, ConnectionRole};
 use super::deliveries::{IncomingDelivery, OutgoingDelivery};
+use super::ingress::by_number;
 use super::objects::{Address, AddressCounters, Conn, Link, LinkCounters, LinkKind};
 use super::table::{Entry, Table};
 use super::{Core, Router, Totals};
 use crate::forward::Treatment;
-use crate::index::MAX_ROUTERS;
 use amqp_core::Instant;
 use std::time::Duration;
 
@@ -332,11 +332,7 @@ fn address_row(core: &Core, a: &Address) -> AddressRow {
 }
 
 fn by_neighbour(address: &Address) -> Vec<u64> {
-    let mut counts = vec![0; MAX_ROUTERS];
-    for (neighbour, count) in &address.outstanding {
-        counts[neighbour.get()] = u64::from(*count);
-    }
-    counts
+    by_number(address.outstanding.iter().map(|(neighbour, count)| (neighbour.get(), u64::from(*count))))
 }
 
 fn connection_row(core: &Core, conn: &Conn, now: Instant) -> ConnectionRow {

@@ -6,7 +6,7 @@ use super::super::{Router, Totals};
 use super::world::{NOW, Peer, message, router, stream};
 use crate::LinkId;
 use crate::annotations::Annotations;
-use crate::index::MAX_ROUTERS;
+use crate::index::LISTED_ROUTERS;
 use amqp_core::Instant;
 use amqp_core::performative::DeliveryState;
 use bytes::Bytes;
@@ -151,6 +151,6 @@ fn outgoing_links_count_by_the_router_where_messages_came_from() {
     let annotations = Annotations { ingress: Some(Bytes::from_static(b"0/B")), ..Annotations::default() };
     neighbour.deliver(between, Some("q"), message(), annotations, false);
     let histogram = row(&router, queue, NOW).ingress.expect("of an outgoing link");
-    assert_eq!((histogram.len(), &histogram[..3]), (MAX_ROUTERS, &[2, 1, 0][..]));
+    assert_eq!((histogram.len(), &histogram[..3]), (LISTED_ROUTERS, &[2, 1, 0][..]));
     assert!(row(&router, link, NOW).ingress.is_none());
 }

@@ -316,3 +316,27 @@ fn addresses_get_through_changes_of_the_topology() {
     }
     eprintln!("{worst:?} at worst");
 }
+
+/// More routers than the C router can tell apart, with addresses in turn. `MESH_ROUTERS` and `MESH_ADDRESSES` have other
+/// numbers of them.
+#[test]
+fn a_network_of_many_routers_settles() {
+    let setting = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (count, addresses): (usize, usize) = (setting("MESH_ROUTERS", 135), setting("MESH_ADDRESSES", 20));
+    let begun = std::time::Instant::now();
+    let mut net = Net::new(count, 1, 10_000);
+    for r in 1..count {
+        let to = net.rng.below(r as u64) as usize;
+        net.connect(to, r, 1);
+        let other = net.rng.below(count as u64) as usize;
+        if r % 5 == 0 && ![to, r].contains(&other) {
+            net.connect(other, r, 2);
+        }
+    }
+    (0..addresses).for_each(|n| net.add_address(n % count, &format!("Mservice{n}")));
+    net.run(12 * SECOND);
+    let faults = net.faults();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(net.routers[count - 1].nodes.len(), count - 1);
+    println!("{count} routers, {addresses} addresses: {:?}, {:?}", begun.elapsed(), net.counts);
+}

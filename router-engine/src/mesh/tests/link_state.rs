@@ -481,14 +481,14 @@ fn a_router_that_found_no_place_gets_one_when_others_go() {
 #[test]
 fn the_number_of_routers_is_bounded() {
     let mut a = Fixture::new();
-    let names: Vec<String> = (0..200).map(|i| format!("r{i:03}")).collect();
+    let names: Vec<String> = (0..MAX_ROUTERS + 70).map(|i| format!("r{i:04}")).collect();
     let peers: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     let out = a.lsu("B", 1, &peers);
     assert_eq!(a.mesh.nodes().count(), MAX_ROUTERS - 1);
     assert_eq!(logs(&out).len(), 1, "told once");
     assert_eq!(a.mesh.node(NodeIndex::at(1)).map(|b| b.peers().len()), Some(MAX_ROUTERS - 2));
     assert_eq!(a.receive("LSR", &sender("late")), []);
-    for i in 0..300 {
+    for i in 0..MAX_ROUTERS + 170 {
         let body = sender(&format!("h{i}")).with("seen", vec![Value::from("A")]);
         a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(1), 1)), a.now);
     }
