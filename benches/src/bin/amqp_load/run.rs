@@ -1,0 +1,293 @@
+//! The loop, and what a run consists of:
+//!
+//! ```text
+//!  receivers attach -> senders attach, get credit -> warm-up -> mark -> time -> mark -> stop -> nothing more comes
+//! ```
+
+use super::clock::Clock;
+use super::message::Template;
+use super::options::{Options, Shape};
+use super::peer::{End, Peer, Shared};
+use super::receiver::{Latency, Receiver};
+use super::report::{self, Mark, Sums};
+use super::schedule::Schedule;
+use super::sender::{Pace, Sender};
+use super::socket::{ReadBuffer, Socket};
+use super::usage::Usage;
+use anyhow::{Result, ensure};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use serde_json::Value;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 256;
+/// How long all links take to be ready at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing comes before nothing more is expected.
+const QUIET: Duration = Duration::from_secs(3);
+/// How often connections look at the time.
+const TICK: Duration = Duration::from_millis(500);
+/// The timer's token; those of peers are their indices.
+const TIMER: Token = Token(usize::MAX);
+
+/// All connections.
+struct Load<'a> {
+    options: &'a Options,
+    poll: Poll,
+    events: Events,
+    /// Wakes in time for the next message, more exactly than the poll's own limit does.
+    timer: TimerFd,
+    /// What the timer is set to, nanoseconds.
+    armed: Option<u64>,
+    /// Receivers, then senders.
+    peers: Vec<Peer>,
+    shared: Shared,
+    next_tick: u64,
+}
+
+/// Applies the load, and returns the report.
+pub(crate) fn run(options: &Options) -> Result<Value> {
+    let mut load = Load::new(options)?;
+    let template = Template::new(options.size);
+    let shape = options.shape;
+    for index in 0..shape.receivers() {
+        let may_be_late = matches!(shape, Shape::Multicast(_));
+        load.connect(index, End::Receiver(Receiver::new(template.clone(), options.credit, may_be_late)))?;
+    }
+    load.await_ready()?;
+    for index in 0..shape.senders() {
+        load.connect(index, End::Sender(Sender::new(template.clone(), options.settled)))?;
+    }
+    load.await_ready()?;
+    let start = load.start()?;
+    load.go_on_until(start + nanos(options.warm_up))?;
+    let first = load.mark()?;
+    load.go_on_until(start + nanos(options.warm_up + options.time))?;
+    let last = load.mark()?;
+    load.stop()?;
+    let sums = load.sums();
+    for peer in &mut load.peers {
+        peer.close()?;
+    }
+    report::report(options, (&first, &last), &sums, load.shared.latency.as_ref())
+}
+
+// === impl Load ===
+
+impl<'a> Load<'a> {
+    fn new(options: &'a Options) -> Result<Self> {
+        let poll = Poll::new()?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        poll.registry().register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
+        let shared = Shared { clock: Clock::new(), buffer: ReadBuffer::default(), latency: None };
+        let events = Events::with_capacity(EVENTS);
+        Ok(Self { options, poll, events, timer, armed: None, peers: Vec::new(), shared, next_tick: 0 })
+    }
+
+    fn connect(&mut self, index: usize, end: End) -> Result<()> {
+        let address = match end {
+            End::Sender(_) => self.options.sender,
+            End::Receiver(_) => self.options.receiver,
+        };
+        let number = self.peers.len();
+        let socket = Socket::connect(address, self.poll.registry(), Token(number))?;
+        let mut peer = Peer::new(socket, format!("amqp_load {number}"), self.options.shape.address(index), end);
+        peer.turn(false, &mut self.shared)?;
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    /// Goes on until all links are ready.
+    fn await_ready(&mut self) -> Result<()> {
+        let end = self.shared.clock.nanos() + nanos(PATIENCE);
+        while !self.peers.iter().all(Peer::is_ready) {
+            ensure!(self.shared.clock.nanos() < end, "links are not ready after {} s", PATIENCE.as_secs());
+            self.step(end)?;
+        }
+        Ok(())
+    }
+
+    /// Lets senders send. Returns the time.
+    fn start(&mut self) -> Result<u64> {
+        let start = self.shared.clock.nanos();
+        if self.options.rate.is_some() {
+            let from = start + nanos(self.options.warm_up);
+            self.shared.latency = Some(Latency::new(from..from + nanos(self.options.time))?);
+        }
+        let receivers = self.options.shape.receivers();
+        let senders = self.options.shape.senders();
+        for index in 0..receivers {
+            let schedule = self.options.rate.map(|rate| {
+                let turn = index % senders;
+                Schedule::new(start, rate, senders as u64, turn as u64)
+            });
+            if let (Some(schedule), End::Receiver(receiver)) = (schedule, self.peers[index].end_mut()) {
+                receiver.set_schedule(schedule);
+            }
+            if index < senders
+                && let End::Sender(sender) = self.peers[receivers + index].end_mut()
+            {
+                sender.set_pace(schedule.map_or(Pace::Credit, Pace::Times));
+            }
+        }
+        self.turn_senders()?;
+        Ok(start)
+    }
+
+    /// Lets senders send no more, and waits for what is on its way.
+    fn stop(&mut self) -> Result<()> {
+        for peer in &mut self.peers {
+            if let End::Sender(sender) = peer.end_mut() {
+                sender.set_pace(Pace::Stopped);
+            }
+        }
+        let mut before = None;
+        let mut quiet_at = 0;
+        while !self.is_complete() {
+            let now = self.shared.clock.nanos();
+            let sums = self.sums();
+            let progress = (sums.received, sums.outcomes.total());
+            if before.replace(progress) != Some(progress) {
+                quiet_at = now + nanos(QUIET);
+            }
+            if now >= quiet_at {
+                return Ok(());
+            }
+            self.step(quiet_at)?;
+        }
+        Ok(())
+    }
+
+    fn go_on_until(&mut self, end: u64) -> Result<()> {
+        while self.shared.clock.nanos() < end {
+            self.step(end)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen, until `end` at most, and does what follows from it.
+    fn step(&mut self, end: u64) -> Result<()> {
+        self.poll_events(end)?;
+        for event in &self.events {
+            if let Some(peer) = self.peers.get_mut(event.token().0) {
+                peer.turn(event.is_readable(), &mut self.shared)?;
+            }
+        }
+        self.send_in_time()?;
+        let now = self.shared.clock.nanos();
+        if now >= self.next_tick {
+            self.next_tick = now + nanos(TICK);
+            for peer in &mut self.peers {
+                peer.tick(&mut self.shared)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_events(&mut self, end: u64) -> Result<()> {
+        let now = self.shared.clock.nanos();
+        let limit = end.min(self.next_tick).saturating_sub(now);
+        match self.poll.poll(&mut self.events, Some(Duration::from_nanos(limit))) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Sends the messages whose time has come, and sets the timer to the next.
+    fn send_in_time(&mut self) -> Result<()> {
+        if self.options.rate.is_none() {
+            return Ok(());
+        }
+        let now = self.shared.clock.nanos();
+        let mut next = None;
+        for peer in &mut self.peers {
+            if next_time(peer).is_some_and(|time| time <= now) {
+                peer.turn(false, &mut self.shared)?;
+            }
+            // Who is behind has no credit, and goes on when that comes.
+            let ahead = next_time(peer).filter(|&time| time > now);
+            next = [next, ahead].into_iter().flatten().min();
+        }
+        if next != self.armed {
+            self.armed = next;
+            if let Some(time) = next {
+                let wait = time.saturating_sub(self.shared.clock.nanos()).max(1);
+                let expiration = Expiration::OneShot(Duration::from_nanos(wait).into());
+                self.timer.set(expiration, TimerSetTimeFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_senders(&mut self) -> Result<()> {
+        for peer in &mut self.peers {
+            if matches!(peer.end(), End::Sender(_)) {
+                peer.turn(false, &mut self.shared)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Ok(Mark {
+            at: self.shared.clock.nanos(),
+            sent: self.senders().map(Sender::sent).sum(),
+            received: self.receivers().map(|receiver| receiver.tally().received).collect(),
+            routers: Usage::of(&self.options.pids)?,
+            load: Usage::of(&[std::process::id()])?,
+        })
+    }
+
+    /// Everything that was sent is accounted for.
+    fn is_complete(&self) -> bool {
+        let told = |sender: &Sender| self.options.settled || sender.outcomes().total() == sender.sent();
+        self.senders().all(told)
+            && self.receivers().zip(self.sent_to_each()).all(|(receiver, sent)| receiver.tally().next() >= sent)
+    }
+
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for (receiver, sent) in self.receivers().zip(self.sent_to_each()) {
+            sums.add_receiver(receiver.tally(), sent, receiver.faults());
+        }
+        for sender in self.senders() {
+            sums.sent += sender.sent();
+            sums.outcomes = sums.outcomes.plus(sender.outcomes());
+        }
+        sums
+    }
+
+    /// What was sent to the first receiver, the second, and so on.
+    fn sent_to_each(&self) -> impl Iterator<Item = u64> {
+        let copies = self.options.shape.copies();
+        self.senders().flat_map(move |sender| std::iter::repeat_n(sender.sent(), copies))
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &Sender> {
+        self.peers.iter().filter_map(|peer| match peer.end() {
+            End::Sender(sender) => Some(sender),
+            End::Receiver(_) => None,
+        })
+    }
+
+    fn receivers(&self) -> impl Iterator<Item = &Receiver> {
+        self.peers.iter().filter_map(|peer| match peer.end() {
+            End::Receiver(receiver) => Some(receiver),
+            End::Sender(_) => None,
+        })
+    }
+}
+
+fn next_time(peer: &Peer) -> Option<u64> {
+    match peer.end() {
+        End::Sender(sender) => sender.next_time(),
+        End::Receiver(_) => None,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
