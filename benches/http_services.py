@@ -23,38 +23,26 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import re
 import shutil
-import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from typing import NamedTuple
 
-HOST = "127.0.0.1"
+from measure import (HOST, PATIENCE, Failure, Ports, Process, add_ratios, find_program, handle_signals, last_words, names,
+                     positive, print_summary, report_head, summarise, take_turns, warn)
+
 PROXIES = ("haproxy", "nginx", "nghttpx")
 SMALL, SMALL_PATH = b"hello world\n", "/"
 LARGE, LARGE_PATH = 100 * 1000, "/large"
 # Processors of the machine are shared with load and server, so no proxy gets more threads than this.
 THREADS = 2
-# Only bounds what fails: nothing waits this long if all is well.
-PATIENCE = 30.0
 WARM_UP = 1
 # Seconds without an octet after which a connection counts as failed.
 STALL = 10
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-class Failure(Exception):
-    """A run that says nothing about speed."""
-
-    def __init__(self, why, count=1):
-        super().__init__(why)
-        self.count = count
 
 
 class Scenario(NamedTuple):
@@ -98,74 +86,6 @@ class Row(NamedTuple):
     kind: str
     command: tuple = ()
     service: str = ""
-
-
-class Ports:
-    """Ports below those that the kernel gives to outgoing connections, each once."""
-
-    def __init__(self):
-        self._left = list(range(20000, 32000))
-        random.shuffle(self._left)
-
-    def take(self):
-        while self._left:
-            port = self._left.pop()
-            with socket.socket() as probe:
-                try:
-                    probe.bind((HOST, port))
-                except OSError:
-                    continue
-            return port
-        raise Failure("no free port")
-
-
-class Process:
-    """A server that stays in the foreground, with its children in a process group of its own."""
-
-    def __init__(self, name, command, directory):
-        self.name = name
-        self._output = directory / (name + ".out")
-        with open(self._output, "wb") as output:
-            self._child = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output,
-                                           stderr=subprocess.STDOUT, start_new_session=True)
-        self.group = self._child.pid
-
-    def check(self):
-        status = self._child.poll()
-        if status is not None:
-            raise Failure("%s ended with status %d: %s" % (self.name, status, self.last_words()))
-
-    def await_port(self, port):
-        end = time.monotonic() + PATIENCE
-        while True:
-            self.check()
-            with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
-                return
-            if time.monotonic() > end:
-                raise Failure("%s does not listen after %.0f s: %s" % (self.name, PATIENCE, self.last_words()))
-            time.sleep(0.02)
-
-    def last_words(self):
-        text = self._output.read_text(errors="replace").strip()
-        return " / ".join(text.splitlines()[-5:]) or "(it has printed nothing)"
-
-    def stop(self):
-        self._signal(signal.SIGTERM)
-        try:
-            self._child.wait(10)
-        except subprocess.TimeoutExpired:
-            warn("%s has not ended 10 s after SIGTERM" % self.name)
-        # The group may have members that outlive its leader.
-        self._signal(signal.SIGKILL)
-        self._child.wait()
-
-    def _signal(self, number):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.group, number)
-
-
-def last_words(processes):
-    return "; ".join("%s: %s" % (process.name, process.last_words()) for process in processes)
 
 
 def processes_of(groups):
@@ -566,22 +486,6 @@ FIGURES = {
 }
 
 
-def summarise(runs):
-    """The medians of the runs without failures."""
-    summary = {}
-    for figure in FIGURES:
-        values = [run[figure] for run in runs if run.get(figure) is not None]
-        summary[figure] = statistics.median(values) if values else None
-    summary["failures"] = sum(run["failures"] for run in runs)
-    return summary
-
-
-def add_ratios(summary, first):
-    summary["ratios"] = {
-        figure: summary[figure] / first[figure] if summary[figure] is not None and first[figure] else None
-        for figure in FIGURES}
-
-
 def print_table(name, scenario, results):
     print("\n### `%s`\n\n%s%s\n" % (name, scenario.describe()[0], scenario.describe()[1:]))
     print("| | " + " | ".join("%s | ratio" % label for label, _ in FIGURES.values()) + " | failures |")
@@ -597,64 +501,17 @@ def print_table(name, scenario, results):
     sys.stdout.flush()
 
 
-def print_summary(scenarios):
-    """All scenarios in one table, ratios in brackets."""
-    rows = list(next(iter(scenarios.values())))
-    print("\n| Scenario | Figure | %s |" % " | ".join(rows))
-    print("|---|---|" + "---:|" * len(rows))
-    for name, results in scenarios.items():
-        head = "`%s`" % name
-        for figure, (label, form) in FIGURES.items():
-            cells = []
-            for row in rows:
-                value, ratio = results[row][figure], results[row]["ratios"][figure]
-                text = "-" if value is None else form.format(value)
-                cells.append(text if ratio is None or row == rows[0] else "%s (%.2f)" % (text, ratio))
-            print("| %s | %s | %s |" % (head, label, " | ".join(cells)))
-            head = ""
-    sys.stdout.flush()
-
-
-def warn(text):
-    print("http_services: " + text, file=sys.stderr, flush=True)
-
-
 def run_scenario(workplace, name, rows, options):
-    """Each row once, then again in the opposite order, and so on. Returns the result of each row."""
+    """Returns the result of each row."""
     scenario = SCENARIOS[name]
-    runs = {row.name: [] for row in rows}
-    for turn in range(options.repeat):
-        for row in rows if turn % 2 == 0 else reversed(rows):
-            try:
-                run = measure(workplace, scenario, row, options.seconds)
-            except (Failure, OSError) as error:
-                run = {"failures": getattr(error, "count", 1), "why": str(error)}
-            if run["failures"]:
-                warn("%s, %s, turn %d: %s" % (name, row.name, turn + 1, run["why"]))
-            runs[row.name].append(run)
-    results = {row: dict(summarise(of_row), runs=of_row) for row, of_row in runs.items()}
+    runs = take_turns(name, rows, options.repeat, lambda row: measure(workplace, scenario, row, options.seconds))
+    results = {row: dict(summarise(of_row, FIGURES), runs=of_row) for row, of_row in runs.items()}
     for result in results.values():
-        add_ratios(result, results[rows[0].name])
+        add_ratios(result, results[rows[0].name], FIGURES)
     return results
 
 
 # The command line
-
-def names(allowed):
-    def parse(text):
-        chosen = text.split(",")
-        for name in chosen:
-            if name not in allowed:
-                raise argparse.ArgumentTypeError("%r is none of %s" % (name, ", ".join(allowed)))
-        return chosen
-    return parse
-
-
-def positive(text):
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError("%r is no positive number" % text)
-    return int(text)
-
 
 def parse_arguments():
     parser = argparse.ArgumentParser(usage=argparse.SUPPRESS, description=__doc__,
@@ -682,11 +539,8 @@ def find_rows(options):
     for subject in options.subjects:
         name, separator, command = subject.partition("=")
         if separator:
-            program, *arguments = command.split(",")
-            path = shutil.which(os.path.abspath(program) if "/" in program else program)
-            if path is None or not name:
-                raise ValueError("%r names no program" % subject)
-            rows += [Row("%s/%s" % (name, kind), "router", (path, *arguments), kind) for kind in options.service]
+            program = find_program(name, command)
+            rows += [Row("%s/%s" % (name, kind), "router", program, kind) for kind in options.service]
         elif subject == "direct":
             rows.append(Row(subject, subject))
         elif subject not in PROXIES:
@@ -712,12 +566,6 @@ def versions(rows):
     return {row.kind: version_of((row.kind, options[row.kind])) for row in rows if row.kind in options}
 
 
-def end(number, _frame):
-    # Once is enough: what is being cleaned up must not be cut short.
-    signal.signal(number, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def main():
     options = parse_arguments()
     for tool in ("h2load", "nginx", "openssl"):
@@ -726,15 +574,9 @@ def main():
             return 2
     for name in options.skipped:
         warn("%s is not installed, left out" % name)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    report = {
-        "seconds": options.seconds, "repeat": options.repeat,
-        "processors": os.cpu_count(), "load_before": os.getloadavg(),
-        "versions": versions(options.rows), "skipped": options.skipped, "scenarios": {},
-    }
-    print("%d s of load, median of %d; %d processors, load before: %.2f" % (
-        options.seconds, options.repeat, os.cpu_count(), os.getloadavg()[0]), flush=True)
+    handle_signals()
+    report = report_head(options)
+    report.update({"versions": versions(options.rows), "skipped": options.skipped, "scenarios": {}})
     failures = 0
     with tempfile.TemporaryDirectory(prefix="http-services-") as directory:
         workplace = Workplace(directory)
@@ -746,7 +588,7 @@ def main():
             if options.json:
                 pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
     if len(options.scenario) > 1:
-        print_summary(report["scenarios"])
+        print_summary(report["scenarios"], FIGURES)
     if failures:
         warn("%d failure(s)" % failures)
     return 1 if failures else 0

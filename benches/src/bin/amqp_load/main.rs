@@ -24,11 +24,18 @@ mod socket;
 mod tally;
 mod usage;
 
-use anyhow::Result;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let options = options::Options::parse(std::env::args().skip(1))?;
-    let report = run::run(&options)?;
-    println!("{report:#}");
-    Ok(())
+fn main() -> ExitCode {
+    let report = options::Options::parse(std::env::args().skip(1)).and_then(|options| run::run(&options));
+    match report {
+        Ok(report) => {
+            println!("{report:#}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("amqp_load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -69,6 +69,14 @@ impl Peer {
         })
     }
 
+    /// Not a receiver that has got nothing yet.
+    pub(crate) const fn is_reached(&self) -> bool {
+        match &self.end {
+            End::Sender(_) => true,
+            End::Receiver(receiver) => receiver.tally().received > 0,
+        }
+    }
+
     /// Reads if there may be something, and writes everything that there is to write.
     pub(crate) fn turn(&mut self, is_readable: bool, shared: &mut Shared) -> Result<()> {
         let mut is_readable = is_readable;

@@ -60,8 +60,8 @@ impl Receiver {
         }
     }
 
-    pub(crate) const fn set_schedule(&mut self, schedule: Schedule) {
-        self.schedule = Some(schedule);
+    pub(crate) const fn set_schedule(&mut self, schedule: Option<Schedule>) {
+        self.schedule = schedule;
     }
 
     pub(crate) const fn tally(&self) -> Tally {

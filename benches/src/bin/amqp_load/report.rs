@@ -30,6 +30,8 @@ pub(crate) struct Sums {
     pub(crate) altered: u64,
     pub(crate) aborted: u64,
     pub(crate) outcomes: Outcomes,
+    /// Not accepted, and need not have been.
+    pub(crate) early: u64,
 }
 
 // === impl Sums ===
@@ -51,7 +53,7 @@ impl Sums {
         if settled {
             return harmed;
         }
-        harmed + self.missing + self.sent.saturating_sub(self.outcomes.accepted())
+        harmed + self.missing + self.sent.saturating_sub(self.outcomes.accepted() + self.early)
     }
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn report(
             "repeated": sums.repeated,
             "altered": sums.altered,
             "aborted": sums.aborted,
+            "before_all_were_reached": sums.early,
             "outcomes": sums.outcomes.to_json(),
         },
         "faults": sums.faults(options.settled),

@@ -1,7 +1,8 @@
 //! The loop, and what a run consists of:
 //!
 //! ```text
-//!  receivers attach -> senders attach, get credit -> warm-up -> mark -> time -> mark -> stop -> nothing more comes
+//!  receivers attach -> senders attach, get credit -> start -> all are reached -> warm-up -> mark -> time -> mark -> stop
+//!  -> nothing more comes
 //! ```
 
 use super::clock::Clock;
@@ -19,6 +20,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use serde_json::Value;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -53,19 +55,22 @@ pub(crate) fn run(options: &Options) -> Result<Value> {
     let mut load = Load::new(options)?;
     let template = Template::new(options.size);
     let shape = options.shape;
+    // There is credit for a multicast address before all its receivers are known.
+    let may_be_early = matches!(shape, Shape::Multicast(_));
     for index in 0..shape.receivers() {
-        let may_be_late = matches!(shape, Shape::Multicast(_));
-        load.connect(index, End::Receiver(Receiver::new(template.clone(), options.credit, may_be_late)))?;
+        load.connect(index, End::Receiver(Receiver::new(template.clone(), options.credit, may_be_early)))?;
     }
-    load.await_ready()?;
+    load.await_ready("links are not ready", Peer::is_ready)?;
     for index in 0..shape.senders() {
-        load.connect(index, End::Sender(Sender::new(template.clone(), options.settled)))?;
+        load.connect(index, End::Sender(Sender::new(template.clone(), options.settled, may_be_early)))?;
     }
-    load.await_ready()?;
-    let start = load.start()?;
-    load.go_on_until(start + nanos(options.warm_up))?;
+    load.await_ready("links are not ready", Peer::is_ready)?;
+    load.start()?;
+    load.await_ready("not all receivers get messages", Peer::is_reached)?;
+    let window = load.begin()?;
+    load.go_on_until(window.start)?;
     let first = load.mark()?;
-    load.go_on_until(start + nanos(options.warm_up + options.time))?;
+    load.go_on_until(window.end)?;
     let last = load.mark()?;
     load.stop()?;
     let sums = load.sums();
@@ -100,41 +105,51 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Goes on until all links are ready.
-    fn await_ready(&mut self) -> Result<()> {
+    /// Goes on until all peers are as far as `is_ready` tells.
+    fn await_ready(&mut self, otherwise: &str, is_ready: fn(&Peer) -> bool) -> Result<()> {
         let end = self.shared.clock.nanos() + nanos(PATIENCE);
-        while !self.peers.iter().all(Peer::is_ready) {
-            ensure!(self.shared.clock.nanos() < end, "links are not ready after {} s", PATIENCE.as_secs());
+        while !self.peers.iter().all(is_ready) {
+            ensure!(self.shared.clock.nanos() < end, "{otherwise} after {} s", PATIENCE.as_secs());
             self.step(end)?;
         }
         Ok(())
     }
 
-    /// Lets senders send. Returns the time.
-    fn start(&mut self) -> Result<u64> {
+    /// Lets senders send.
+    fn start(&mut self) -> Result<()> {
         let start = self.shared.clock.nanos();
-        if self.options.rate.is_some() {
-            let from = start + nanos(self.options.warm_up);
-            self.shared.latency = Some(Latency::new(from..from + nanos(self.options.time))?);
-        }
-        let receivers = self.options.shape.receivers();
         let senders = self.options.shape.senders();
-        for index in 0..receivers {
-            let schedule = self.options.rate.map(|rate| {
-                let turn = index % senders;
-                Schedule::new(start, rate, senders as u64, turn as u64)
-            });
-            if let (Some(schedule), End::Receiver(receiver)) = (schedule, self.peers[index].end_mut()) {
-                receiver.set_schedule(schedule);
-            }
-            if index < senders
-                && let End::Sender(sender) = self.peers[receivers + index].end_mut()
-            {
-                sender.set_pace(schedule.map_or(Pace::Credit, Pace::Times));
+        let schedules: Vec<_> = (0..senders as u64)
+            .map(|index| Some(Schedule::new(start, self.options.rate?, senders as u64, index)))
+            .collect();
+        let copies = self.options.shape.copies();
+        let mut to_receivers = schedules.iter().flat_map(|schedule| std::iter::repeat_n(*schedule, copies));
+        let mut of_senders = schedules.iter();
+        for peer in &mut self.peers {
+            match peer.end_mut() {
+                End::Receiver(receiver) => receiver.set_schedule(to_receivers.next().flatten()),
+                End::Sender(sender) => {
+                    sender.set_pace(of_senders.next().copied().flatten().map_or(Pace::Credit, Pace::Times));
+                    peer.turn(false, &mut self.shared)?;
+                }
             }
         }
-        self.turn_senders()?;
-        Ok(start)
+        Ok(())
+    }
+
+    /// All receivers are reached: lets the warm-up begin, and returns the time to measure that follows.
+    fn begin(&mut self) -> Result<Range<u64>> {
+        let from = self.shared.clock.nanos() + nanos(self.options.warm_up);
+        let window = from..from + nanos(self.options.time);
+        if self.options.rate.is_some() {
+            self.shared.latency = Some(Latency::new(window.clone())?);
+        }
+        for peer in &mut self.peers {
+            if let End::Sender(sender) = peer.end_mut() {
+                sender.on_reached();
+            }
+        }
+        Ok(window)
     }
 
     /// Lets senders send no more, and waits for what is on its way.
@@ -222,15 +237,6 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    fn turn_senders(&mut self) -> Result<()> {
-        for peer in &mut self.peers {
-            if matches!(peer.end(), End::Sender(_)) {
-                peer.turn(false, &mut self.shared)?;
-            }
-        }
-        Ok(())
-    }
-
     fn mark(&self) -> Result<Mark> {
         Ok(Mark {
             at: self.shared.clock.nanos(),
@@ -243,8 +249,7 @@ impl<'a> Load<'a> {
 
     /// Everything that was sent is accounted for.
     fn is_complete(&self) -> bool {
-        let told = |sender: &Sender| self.options.settled || sender.outcomes().total() == sender.sent();
-        self.senders().all(told)
+        self.senders().all(Sender::is_told_all)
             && self.receivers().zip(self.sent_to_each()).all(|(receiver, sent)| receiver.tally().next() >= sent)
     }
 
@@ -255,6 +260,7 @@ impl<'a> Load<'a> {
         }
         for sender in self.senders() {
             sums.sent += sender.sent();
+            sums.early += sender.early();
             sums.outcomes = sums.outcomes.plus(sender.outcomes());
         }
         sums

@@ -22,6 +22,10 @@ pub(crate) struct Sender {
     /// Messages begun.
     sent: u64,
     outcomes: Outcomes,
+    /// Messages before this one need not reach anybody.
+    counted_from: u64,
+    /// How many of them were not accepted.
+    early: u64,
 }
 
 /// When messages are sent.
@@ -36,7 +40,7 @@ pub(crate) enum Pace {
 }
 
 /// What receivers made of messages, as far as it was told.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcomes {
     accepted: u64,
     released: u64,
@@ -48,7 +52,8 @@ pub(crate) struct Outcomes {
 // === impl Sender ===
 
 impl Sender {
-    pub(crate) fn new(template: Template, settled: bool) -> Self {
+    /// `may_be_early`: the router takes messages before it knows all receivers.
+    pub(crate) fn new(template: Template, settled: bool, may_be_early: bool) -> Self {
         Self {
             messages: Messages::new(template),
             payload: VecDeque::new(),
@@ -56,7 +61,14 @@ impl Sender {
             pace: Pace::Stopped,
             sent: 0,
             outcomes: Outcomes::default(),
+            counted_from: if may_be_early { u64::MAX } else { 0 },
+            early: 0,
         }
+    }
+
+    /// All receivers are known to be reached by what is sent from now on.
+    pub(crate) fn on_reached(&mut self) {
+        self.counted_from = self.counted_from.min(self.sent);
     }
 
     pub(crate) const fn set_pace(&mut self, pace: Pace) {
@@ -69,6 +81,16 @@ impl Sender {
 
     pub(crate) const fn outcomes(&self) -> Outcomes {
         self.outcomes
+    }
+
+    /// Messages that were not accepted, and need not have been.
+    pub(crate) const fn early(&self) -> u64 {
+        self.early
+    }
+
+    /// It was told what became of each message.
+    pub(crate) const fn is_told_all(&self) -> bool {
+        self.settled || self.outcomes.total() + self.early == self.sent
     }
 
     /// When the next message is to be sent, if that is a matter of time.
@@ -105,8 +127,14 @@ impl Sender {
         }
     }
 
-    pub(crate) const fn on_update(&mut self, update: &Update) {
-        if update.settled {
+    pub(crate) fn on_update(&mut self, update: &Update) {
+        if !update.settled {
+            return;
+        }
+        let is_early = update.token.is_some_and(|number| number < self.counted_from);
+        if is_early && update.state != Some(DeliveryState::Accepted) {
+            self.early += 1;
+        } else {
             self.outcomes.count(update.state.as_ref());
         }
     }
@@ -147,5 +175,45 @@ impl Outcomes {
             Some(DeliveryState::Rejected(_)) => &mut self.rejected,
             Some(DeliveryState::Received { .. } | DeliveryState::Other { .. }) | None => &mut self.none,
         } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp_core::engine::DeliveryKey;
+
+    fn update(number: u64, state: DeliveryState) -> Update {
+        Update {
+            incoming: false,
+            delivery: DeliveryKey { session: 0, id: 0 },
+            link: LinkKey { slot: 0, serial: 0 },
+            token: Some(number),
+            state: Some(state),
+            settled: true,
+        }
+    }
+
+    #[test]
+    fn what_was_sent_early_may_be_released() {
+        let mut sender = Sender::new(Template::new(0), false, true);
+        sender.on_update(&update(0, DeliveryState::Released));
+        sender.sent = 3;
+        sender.on_reached();
+        sender.on_update(&update(1, DeliveryState::Accepted));
+        sender.on_update(&update(2, DeliveryState::Released));
+        assert!(sender.is_told_all());
+        sender.sent = 4;
+        assert!(!sender.is_told_all());
+        sender.on_update(&update(3, DeliveryState::Released));
+        let outcomes = Outcomes { accepted: 1, released: 1, ..Outcomes::default() };
+        assert_eq!((sender.early(), sender.outcomes(), sender.is_told_all()), (2, outcomes, true));
+    }
+
+    #[test]
+    fn with_a_receiver_all_must_be_accepted() {
+        let mut sender = Sender::new(Template::new(0), false, false);
+        sender.on_update(&update(0, DeliveryState::Released));
+        assert_eq!((sender.early(), sender.outcomes().total()), (0, 1));
     }
 }
