@@ -20,8 +20,3 @@ impl Clock {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
-
-/// The time as the AMQP engine wants it.
-pub(crate) const fn engine_time(nanos: u64) -> amqp_core::Instant {
-    amqp_core::Instant::from_micros(nanos / 1000)
-}

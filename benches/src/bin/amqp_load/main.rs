@@ -11,6 +11,8 @@
 //! sent at fixed times by all senders together, and latency is told, from these times on; else as many as there is credit
 //! for. `--pid` names processes whose use of the processor is told. Prints one object of JSON.
 
+mod batch;
+mod client;
 mod clock;
 mod message;
 mod options;
@@ -23,6 +25,7 @@ mod sender;
 mod socket;
 mod tally;
 mod usage;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -5,15 +5,15 @@
 //!  -> nothing more comes
 //! ```
 
-use super::clock::Clock;
+use super::client::{Client, End};
 use super::message::Template;
 use super::options::{Options, Shape};
-use super::peer::{End, Peer, Shared};
+use super::peer::{Peer, Shared};
 use super::receiver::{Latency, Receiver};
 use super::report::{self, Mark, Sums};
 use super::schedule::Schedule;
 use super::sender::{Pace, Sender};
-use super::socket::{ReadBuffer, Socket};
+use super::socket::Socket;
 use super::usage::Usage;
 use anyhow::{Result, ensure};
 use mio::unix::SourceFd;
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<Value> {
     load.stop()?;
     let sums = load.sums();
     for peer in &mut load.peers {
-        peer.close()?;
+        peer.close(&mut load.shared)?;
     }
     report::report(options, (&first, &last), &sums, load.shared.latency.as_ref())
 }
@@ -87,7 +87,7 @@ impl<'a> Load<'a> {
         let poll = Poll::new()?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         poll.registry().register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
-        let shared = Shared { clock: Clock::new(), buffer: ReadBuffer::default(), latency: None };
+        let shared = Shared::new();
         let events = Events::with_capacity(EVENTS);
         Ok(Self { options, poll, events, timer, armed: None, peers: Vec::new(), shared, next_tick: 0 })
     }
@@ -99,7 +99,8 @@ impl<'a> Load<'a> {
         };
         let number = self.peers.len();
         let socket = Socket::connect(address, self.poll.registry(), Token(number))?;
-        let mut peer = Peer::new(socket, format!("amqp_load {number}"), self.options.shape.address(index), end);
+        let client = Client::new(format!("amqp_load {number}"), &self.options.shape.address(index), end);
+        let mut peer = Peer::new(socket, client);
         peer.turn(false, &mut self.shared)?;
         self.peers.push(peer);
         Ok(())
