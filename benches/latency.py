@@ -26,8 +26,8 @@ import subprocess
 import sys
 import tempfile
 
-from http_services import HOST, PATIENCE, THREADS, Failure, Process, Row, Workplace, last_words, names, positive
-from http_services import processes_of, warn
+from http_services import THREADS, Row, Workplace, processes_of
+from measure import HOST, PATIENCE, Failure, Process, last_words, names, positive, warn
 
 LOAD = pathlib.Path(__file__).resolve().parent.parent / "target" / "release" / "tcp_load"
 WARM_UP = 1

@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use super::sender::{Pace, Sender};
 use super::socket::Socket;
 use super::usage::Usage;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -48,36 +48,16 @@ struct Load<'a> {
     peers: Vec<Peer>,
     shared: Shared,
     next_tick: u64,
+    /// The longest time for which the loop stood still, nanoseconds.
+    longest_pause: u64,
 }
 
 /// Applies the load, and returns the report.
 pub(crate) fn run(options: &Options) -> Result<Value> {
     let mut load = Load::new(options)?;
-    let template = Template::new(options.size);
-    let shape = options.shape;
-    // There is credit for a multicast address before all its receivers are known.
-    let may_be_early = matches!(shape, Shape::Multicast(_));
-    for index in 0..shape.receivers() {
-        load.connect(index, End::Receiver(Receiver::new(template.clone(), options.credit, may_be_early)))?;
-    }
-    load.await_ready("links are not ready", Peer::is_ready)?;
-    for index in 0..shape.senders() {
-        load.connect(index, End::Sender(Sender::new(template.clone(), options.settled, may_be_early)))?;
-    }
-    load.await_ready("links are not ready", Peer::is_ready)?;
-    load.start()?;
-    load.await_ready("not all receivers get messages", Peer::is_reached)?;
-    let window = load.begin()?;
-    load.go_on_until(window.start)?;
-    let first = load.mark()?;
-    load.go_on_until(window.end)?;
-    let last = load.mark()?;
-    load.stop()?;
-    let sums = load.sums();
-    for peer in &mut load.peers {
-        peer.close(&mut load.shared)?;
-    }
-    report::report(options, (&first, &last), &sums, load.shared.latency.as_ref())
+    let result = load.run();
+    // A machine that stood still may be why.
+    result.with_context(|| format!("(the longest pause: {} ms)", load.longest_pause / 1_000_000))
 }
 
 // === impl Load ===
@@ -89,7 +69,46 @@ impl<'a> Load<'a> {
         poll.registry().register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
         let shared = Shared::new();
         let events = Events::with_capacity(EVENTS);
-        Ok(Self { options, poll, events, timer, armed: None, peers: Vec::new(), shared, next_tick: 0 })
+        Ok(Self {
+            options,
+            poll,
+            events,
+            timer,
+            armed: None,
+            peers: Vec::new(),
+            shared,
+            next_tick: 0,
+            longest_pause: 0,
+        })
+    }
+
+    /// Does everything, in order.
+    fn run(&mut self) -> Result<Value> {
+        let template = Template::new(self.options.size);
+        let shape = self.options.shape;
+        // There is credit for a multicast address before all its receivers are known.
+        let may_be_early = matches!(shape, Shape::Multicast(_));
+        for index in 0..shape.receivers() {
+            self.connect(index, End::Receiver(Receiver::new(template.clone(), self.options.credit, may_be_early)))?;
+        }
+        self.await_ready("links are not ready", Peer::is_ready)?;
+        for index in 0..shape.senders() {
+            self.connect(index, End::Sender(Sender::new(template.clone(), self.options.settled, may_be_early)))?;
+        }
+        self.await_ready("links are not ready", Peer::is_ready)?;
+        self.start()?;
+        self.await_ready("not all receivers get messages", Peer::is_reached)?;
+        let window = self.begin()?;
+        self.go_on_until(window.start)?;
+        let first = self.mark()?;
+        self.go_on_until(window.end)?;
+        let last = self.mark()?;
+        self.stop()?;
+        let sums = self.sums();
+        for peer in &mut self.peers {
+            peer.close(&mut self.shared)?;
+        }
+        report::report(self.options, (&first, &last), &sums, self.shared.latency.as_ref())
     }
 
     fn connect(&mut self, index: usize, end: End) -> Result<()> {
@@ -186,6 +205,7 @@ impl<'a> Load<'a> {
 
     /// Waits for something to happen, until `end` at most, and does what follows from it.
     fn step(&mut self, end: u64) -> Result<()> {
+        let before = self.shared.clock.nanos();
         self.poll_events(end)?;
         for event in &self.events {
             if let Some(peer) = self.peers.get_mut(event.token().0) {
@@ -194,6 +214,7 @@ impl<'a> Load<'a> {
         }
         self.send_in_time()?;
         let now = self.shared.clock.nanos();
+        self.longest_pause = self.longest_pause.max((now - before).saturating_sub(nanos(TICK)));
         if now >= self.next_tick {
             self.next_tick = now + nanos(TICK);
             for peer in &mut self.peers {
