@@ -29,6 +29,7 @@ pub mod http;
 pub mod http_services;
 pub mod peers;
 pub mod raw_http;
+pub mod sasldb;
 pub mod scenarios;
 pub mod tcp;
 pub mod topology;

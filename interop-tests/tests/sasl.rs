@@ -1,42 +1,16 @@
 //! SASL with Cyrus's library: clients of Proton at the router, and the router and the C router at each other. Users are in a
 //! database that Cyrus's own command has made.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use interop_tests::apps::{require, script};
+use interop_tests::apps::script;
 use interop_tests::harness::{Binary, Level, Mark, Port, Router, RouterConfig, output_of, run, skip_unless};
+use interop_tests::sasldb::{PASSWORD, USER, config, folder};
 use tempfile::TempDir;
 
 const SCRAM: [&str; 3] = ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-const USER: &str = "test@domain.com";
-const PASSWORD: &str = "pass,w=rd";
-
-/// A folder with the database of one user, and the configuration that names it.
-fn folder(mechanisms: &str) -> Result<TempDir> {
-    let folder = tempfile::tempdir()?;
-    let database = folder.path().join("users.sasldb");
-    let mut command = Command::new(require("saslpasswd2")?);
-    let command = command.args(["-c", "-p", "-u", "domain.com", "-f"]).arg(&database).arg("test");
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    child.stdin.take().context("a pipe")?.write_all(PASSWORD.as_bytes())?;
-    ensure!(child.wait()?.success(), "saslpasswd2 failed");
-    let config = format!(
-        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: {mechanisms}\n",
-        database.display()
-    );
-    fs::write(folder.path().join("users.conf"), config)?;
-    Ok(folder)
-}
-
-fn config(id: &str, folder: &Path) -> RouterConfig {
-    let folder = folder.display().to_string();
-    let router = [("mode", "standalone"), ("id", id), ("saslConfigDir", folder.as_str()), ("saslConfigName", "users")];
-    RouterConfig::with(id, &router)
-}
 
 /// A router whose clients have to log in.
 fn server(binary: &Binary, folder: &Path) -> Result<(Router, Port)> {

@@ -178,8 +178,8 @@ async fn statistics_tell_of_connections() {
         peer: "10.0.0.1:55",
         number: 9,
     };
-    let held = router.admit(&asked);
-    assert!(matches!(router.admit(&asked).decision(), Decision::Refused(_)));
+    let held = router.admit(&asked, adaptors::clock::now());
+    assert!(matches!(router.admit(&asked, adaptors::clock::now()).decision(), Decision::Refused(_)));
     let names = ["connectionsApproved", "connectionsDenied", "connectionsCurrent"];
     let stats = shown(&mut client, "vhostStats", "vhostStats/v").await;
     assert_eq!(numbers(&stats, names), [1, 1, 1]);
@@ -199,8 +199,8 @@ async fn the_policy_counts_and_limits_sockets() {
     let router = start(&Handle::current(), config);
     let mut client = Client::attach(&router);
     let host = "10.0.0.1".parse().expect("an address");
-    let held = router.policy_totals().accept(host);
-    assert!(router.policy_totals().accept(host).is_none());
+    let held = router.policy_totals().accept(host, adaptors::clock::now());
+    assert!(router.policy_totals().accept(host, adaptors::clock::now()).is_none());
     router.policy_totals().count(Denied::Sender);
     let names = ["connectionsProcessed", "connectionsDenied", "connectionsCurrent", "linksDenied", "totalDenials"];
     assert_eq!(numbers(&shown(&mut client, "policy", "policy/None").await, names), [2, 1, 1, 1, 2]);

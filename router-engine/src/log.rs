@@ -21,11 +21,13 @@ mod level;
 mod module;
 mod observer;
 mod record;
+mod sparing;
 
 pub use level::{LEVELS, Level};
 pub use module::{LogModule, MODULES};
 pub use observer::{Observer, observe};
 pub use record::{Record, is_log};
+pub use sparing::{Sparing, SparingByHost};
 #[doc(hidden)]
 pub use tracing;
 

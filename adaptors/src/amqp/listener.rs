@@ -125,12 +125,15 @@ impl Amqp {
         owner: &Owner,
     ) {
         let Upgraded { protocol, peer, local, tls } = upgraded;
-        let Some(_counted) = self.io.router().policy_totals().accept(peer.ip()) else { return };
+        let Some(_counted) = self.io.router().policy_totals().accept(peer.ip(), clock::now()) else { return };
         let conn = self.conn_params(peer, local, tls.as_ref().map(|(_, tls)| tls.ordinal()));
         let registration = Registration::new(&self.io, conn.clone());
         let id = registration.id();
         let address = self.params.endpoint.address();
-        log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer} ({protocol})");
+        if self.tells_of_accepted(peer) {
+            let line = "Accepted connection to";
+            log!(LogModule::Server, Level::Info, conn = id, "{line} {address} from {peer} ({protocol})");
+        }
         let run = self.run_upgraded(transport, tls, conn, registration);
         self.until_stopped(owner, id, peer, run).await;
     }
@@ -175,6 +178,16 @@ impl Amqp {
         self.params.handshake_timeout.map_or(START_LIMIT, |limit| limit.min(START_LIMIT))
     }
 
+    /// Whether the log tells of one more connection of a peer: not while it leaves out what became of others.
+    fn tells_of_accepted(&self, peer: SocketAddr) -> bool {
+        !self.io.router().policy_totals().refusals().is_sparing(peer.ip(), clock::now())
+    }
+
+    /// How long a peer may take until it has opened, if that is limited: strangers are not to stay by never ending a login.
+    fn open_limit(&self) -> Option<Duration> {
+        self.params.handshake_timeout.or(self.params.authenticate_peer.then_some(START_LIMIT))
+    }
+
     /// Runs a connection to its end or that of its listener, and tells of a failure.
     async fn until_stopped(
         &self,
@@ -193,6 +206,9 @@ impl Amqp {
             }
         };
         let Some(failure) = ended else { return };
+        if !self.io.router().policy_totals().refusals().tells(peer.ip(), clock::now()) {
+            return;
+        }
         if failure.condition == "amqp:not-allowed" && failure.description == HANDSHAKE_TIMEOUT {
             log!(LogModule::Error, Level::Error, "Run Time: {HANDSHAKE_TIMEOUT}");
             return;
@@ -245,7 +261,7 @@ impl Amqp {
         port_params.open.failover_list.clone_from(&self.params.failover_list);
         // What TLS used up of the time for the handshake is gone.
         port_params.handshake_timeout =
-            self.params.handshake_timeout.map(|limit| limit.saturating_sub(clock::now().since(started)));
+            self.open_limit().map(|limit| limit.saturating_sub(clock::now().since(started)));
         let mut port = AmqpPort::new(port_params, handle, Arc::clone(self.io.router()), clock::now());
         if let Some(tls) = tls {
             port.set_tls(tls);
@@ -341,7 +357,7 @@ fn log_expired(conn: ConnId) {
 /// The life of an accepted connection.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let amqp = &shared.service;
-    let Some(_counted) = amqp.io.router().policy_totals().accept(peer.ip()) else { return };
+    let Some(_counted) = amqp.io.router().policy_totals().accept(peer.ip(), clock::now()) else { return };
     amqp.params.endpoint.prepare(&stream);
     let ordinal = shared.tls().as_ref().map(TlsServer::ordinal);
     let conn = amqp.conn_params(peer, stream.local_addr().ok(), ordinal);
@@ -352,7 +368,9 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     if amqp.params.endpoint.tls.is_some() {
         log!(LogModule::Server, Level::Debug, conn = id, "Configuring SSL on {address}");
     }
-    log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer}");
+    if amqp.tells_of_accepted(peer) {
+        log!(LogModule::Server, Level::Info, conn = id, "Accepted connection to {address} from {peer}");
+    }
     amqp.until_stopped(&shared.owner, id, peer, run(&shared, stream, conn, registration)).await;
 }
 
@@ -489,6 +507,27 @@ pub(crate) mod tests {
         client.read_exact(&mut header).await.ok()?;
         assert_eq!(header, sasl);
         Some(client)
+    }
+
+    #[tokio::test]
+    async fn a_login_that_never_ends_is_given_up() {
+        let asking = |handshake_timeout| ListenerParams {
+            authenticate_peer: true,
+            mechanisms: vec!["PLAIN".to_owned()],
+            handshake_timeout,
+            ..params("0".to_owned())
+        };
+        let io = io();
+        let open_limit = |params| Amqp::new(params, &io).open_limit();
+        assert_eq!(open_limit(asking(None)), Some(START_LIMIT));
+        assert_eq!(open_limit(params("0".to_owned())), None);
+        let listener = Listener::create(asking(Some(Duration::from_secs(1))), &io).expect("no TLS");
+        listener.activate().expect("listens");
+        let mut client = let_in(listener.bound()[0]).await.expect("accepted");
+        let mut rest = Vec::new();
+        let end = client.read_to_end(&mut rest);
+        tokio::time::timeout(Duration::from_secs(30), end).await.expect("an end").expect("in order");
+        listener.delete();
     }
 
     #[tokio::test]

@@ -1,10 +1,14 @@
-//! Peers that mean harm: bytes that no decent client sends, at every kind of listener.
+//! Peers that mean harm: bytes that no decent client sends, at every kind of listener; logins, crowds, routers and proxies
+//! that are not what they should be.
 
 mod attacks;
 mod dice;
+pub mod sasl;
 mod siege;
+mod watch;
 mod wire;
 
 pub use attacks::{Attack, Pace};
 pub use dice::Dice;
 pub use siege::{Report, Siege, Target};
+pub use watch::Watch;

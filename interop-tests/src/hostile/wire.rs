@@ -13,7 +13,10 @@ pub(crate) const ATTACH: u8 = 0x12;
 pub(crate) const FLOW: u8 = 0x13;
 pub(crate) const TRANSFER: u8 = 0x14;
 pub(crate) const DISPOSITION: u8 = 0x15;
+pub(crate) const CLOSE: u8 = 0x18;
 pub(crate) const SASL_INIT: u8 = 0x41;
+pub(crate) const SASL_RESPONSE: u8 = 0x43;
+pub(crate) const SASL_OUTCOME: u8 = 0x44;
 
 pub(crate) const NULL: &[u8] = &[0x40];
 pub(crate) const TRUE: &[u8] = &[0x41];
@@ -118,6 +121,52 @@ pub(crate) fn transfer(handle: u32, delivery: u32, more: bool, payload: &[u8]) -
     let tag = binary(&delivery.to_be_bytes());
     let more = if more { TRUE } else { FALSE };
     frame(0, TRANSFER, &[&uint(handle), &uint(delivery), &tag, &uint(0), FALSE, more], payload)
+}
+
+/// A frame of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) channel: u16,
+    /// Of its performative, where that has a small one.
+    pub(crate) code: Option<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Frame {
+    /// The value of the first field, where that is one octet.
+    pub(crate) fn first_octet(&self) -> Option<u8> {
+        match self.body.get(3..)? {
+            [0xc0, _, _, 0x50, value, ..] | [0xd0, _, _, _, _, _, _, _, _, 0x50, value, ..] => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Whether its body has that text.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.body.windows(text.len()).any(|part| part == text.as_bytes())
+    }
+}
+
+/// The whole frames of an answer, whose protocol headers are passed over.
+pub(crate) fn frames(mut answer: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while answer.len() >= 8 {
+        if answer.starts_with(b"AMQP") {
+            answer = &answer[8..];
+            continue;
+        }
+        let size = u32::from_be_bytes([answer[0], answer[1], answer[2], answer[3]]) as usize;
+        let offset = usize::from(answer[4]) * 4;
+        if size < offset || offset < 8 || answer.len() < size {
+            break;
+        }
+        let body = answer[offset..size].to_vec();
+        let code = if let [0x00, 0x53, code, ..] = body[..] { Some(code) } else { None };
+        frames.push(Frame { kind: answer[5], channel: u16::from_be_bytes([answer[6], answer[7]]), code, body });
+        answer = &answer[size..];
+    }
+    frames
 }
 
 fn length(count: usize) -> [u8; 4] {

@@ -52,7 +52,7 @@ impl Client {
             peer: "127.0.0.1:1",
             number: 0,
         };
-        let policy = router.admit(&asked).decision();
+        let policy = router.admit(&asked, adaptors::clock::now()).decision();
         let open = PeerOpen { hostname: Some(hostname.to_owned()), policy, ..Default::default() };
         Self::open_to(router, open, "$management")
     }

@@ -249,8 +249,10 @@ impl Router {
 
     /// Has policy let a connection in, or not.
     #[must_use]
-    pub fn admit(&self, asked: &Asked<'_>) -> Admission {
-        self.policy.read().admit(asked)
+    pub fn admit(&self, asked: &Asked<'_>, now: Instant) -> Admission {
+        let host = asked.remote_host;
+        let tells = || host.is_none_or(|host| self.policy_totals.refusals().tells(host, now));
+        self.policy.read().admit(asked, tells)
     }
 
     /// What policy counts of the router as a whole.

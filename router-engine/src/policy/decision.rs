@@ -158,13 +158,13 @@ impl Asked<'_> {
 // === impl Policy ===
 
 impl Policy {
-    /// Lets a connection in or not, and says so in the log.
+    /// Lets a connection in or not, and says so in the log, which `tells` or does not tell of one more refusal.
     #[must_use]
-    pub fn admit(&self, asked: &Asked<'_>) -> Admission {
+    pub fn admit(&self, asked: &Asked<'_>, tells: impl FnOnce() -> bool) -> Admission {
         let result = match (self.enabled, asked.initiator) {
             (false, _) => return Admission::Unrestricted,
             (true, true) => self.admit_to_connector(asked),
-            (true, false) => self.admit_to_listener(asked),
+            (true, false) => self.admit_to_listener(asked, tells),
         };
         match result {
             Ok(Some(grant)) => Admission::Granted(Box::new(grant)),
@@ -173,16 +173,18 @@ impl Policy {
         }
     }
 
-    fn admit_to_listener(&self, asked: &Asked<'_>) -> Result<Option<Grant>, Refusal> {
+    fn admit_to_listener(&self, asked: &Asked<'_>, tells: impl FnOnce() -> bool) -> Result<Option<Grant>, Refusal> {
         if asked.role.is_inter_router() {
             return Ok(None);
         }
-        let vhost = self.vhost_for(asked).ok_or(Refusal::NoVhost).inspect_err(|refusal| {
-            report::refused(asked, asked.vhost_name(), *refusal);
-        })?;
-        let granted = self.grant(asked, vhost);
-        if let Err(refusal) = granted {
-            report::refused(asked, vhost.rules.name(), refusal);
+        let (name, granted) = match self.vhost_for(asked) {
+            Some(vhost) => (vhost.rules.name(), self.grant(asked, vhost)),
+            None => (asked.vhost_name(), Err(Refusal::NoVhost)),
+        };
+        if let Err(refusal) = &granted
+            && tells()
+        {
+            report::refused(asked, name, *refusal);
         }
         granted.map(Some)
     }

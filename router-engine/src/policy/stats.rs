@@ -2,7 +2,8 @@
 
 use super::rules::ConnectionLimits;
 use crate::log;
-use crate::log::{Level, LogModule};
+use crate::log::{Level, LogModule, SparingByHost};
+use amqp_core::Instant;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,6 +40,7 @@ pub struct Totals {
     refused: AtomicU64,
     current: AtomicU64,
     denials: Denials,
+    refusals: SparingByHost,
 }
 
 /// [`Totals`] at one moment.
@@ -170,6 +172,7 @@ impl Default for Totals {
             refused: AtomicU64::new(0),
             current: AtomicU64::new(0),
             denials: Denials::default(),
+            refusals: SparingByHost::default(),
         }
     }
 }
@@ -183,7 +186,7 @@ impl Totals {
     /// A connection has come from a host. `None`: there are as many as there may be, and it has to go before anything
     /// is said on it.
     #[must_use]
-    pub fn accept(self: &Arc<Self>, host: IpAddr) -> Option<Counted> {
+    pub fn accept(self: &Arc<Self>, host: IpAddr, now: Instant) -> Option<Counted> {
         add(&self.processed);
         let max = read(&self.max_connections);
         let one_more = |current: u64| (current < max).then(|| current + 1);
@@ -191,14 +194,22 @@ impl Totals {
             Ok(_) => Some(Counted(Arc::clone(self))),
             Err(current) => {
                 add(&self.refused);
-                log!(
-                    LogModule::Policy,
-                    Level::Info,
-                    "DENY Connection '{host}' based on global connection count. nConnections= {current}"
-                );
+                if self.refusals.tells(host, now) {
+                    log!(
+                        LogModule::Policy,
+                        Level::Info,
+                        "DENY Connection '{host}' based on global connection count. nConnections= {current}"
+                    );
+                }
                 None
             }
         }
+    }
+
+    /// Lines about connections that were refused, for whatever reason, or have failed.
+    #[must_use]
+    pub const fn refusals(&self) -> &SparingByHost {
+        &self.refusals
     }
 
     /// How many accepted connections there are.

@@ -67,7 +67,7 @@ impl AmqpPort {
     fn on_open(&mut self, open: Box<Open>) {
         self.handshake = None;
         let mut peer = peer_open(&open, &self.params, self.engine.authentication(), self.tls.as_ref());
-        let admission = self.router.admit(&asked(&self.params, &peer, self.handle.id));
+        let admission = self.router.admit(&asked(&self.params, &peer, self.handle.id), self.now);
         let mut our_open = our_open(&self.params, self.router.id(), self.handle.id);
         peer.policy = admission.decision();
         match admission {

@@ -16,7 +16,7 @@ use super::params::PortParams;
 use crate::core::action::{Direction, PeerOpen};
 use crate::core::ids::{ConnId, LinkId};
 use crate::log;
-use crate::log::{Level, LogModule};
+use crate::log::{Level, LogModule, Sparing};
 use crate::policy::{Denied, Grant, Settings, Shown, Totals};
 use amqp_core::engine::{AttachAnswer, LinkKey, SessionKey};
 use amqp_core::performative::{Attach, Error, Open};
@@ -30,9 +30,6 @@ const UNAUTHORIZED: &str = "amqp:unauthorized-access";
 
 /// The smallest max-frame-size there is.
 const MIN_FRAME_SIZE: u32 = 512;
-
-/// Denials of a connection each of which has a line in the log.
-const DENIALS_TOLD: u32 = 100;
 
 /// What is to be seen to on messages that come by a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,8 +56,8 @@ pub(super) struct Policed {
     /// Links that the peer attached.
     senders: u32,
     receivers: u32,
-    /// What was denied so far.
-    denials: Cell<u32>,
+    /// Lines about what was denied.
+    denials: Cell<Sparing>,
 }
 
 /// How the log tells of the peer.
@@ -110,7 +107,7 @@ impl Policed {
             sessions: FxHashSet::default(),
             senders: 0,
             receivers: 0,
-            denials: Cell::new(0),
+            denials: Cell::default(),
         }
     }
 
@@ -124,11 +121,12 @@ impl Policed {
         }
     }
 
-    /// Whether the log tells of one more denial: of the first ones, and then ever less often, as peers may go on for ever.
+    /// Whether the log tells of one more denial.
     fn is_denial_told(&self) -> bool {
-        let denials = self.denials.get().saturating_add(1);
+        let mut denials = self.denials.get();
+        let is_told = denials.tells();
         self.denials.set(denials);
-        denials <= DENIALS_TOLD || denials.is_power_of_two()
+        is_told
     }
 
     fn settings(&self) -> &Settings {

@@ -31,16 +31,19 @@ fn policy_of(entity: &EntityConfig) -> Policy {
 
 /// What becomes of a user who comes from a host.
 fn admit(policy: &Policy, user: &str, remote_host: &str) -> Admission {
-    policy.admit(&Asked {
-        initiator: false,
-        role: ConnectionRole::Normal,
-        policy_vhost: None,
-        hostname: Some("v"),
-        user: Some(user),
-        remote_host: remote_host.parse().ok(),
-        peer: "",
-        number: 0,
-    })
+    policy.admit(
+        &Asked {
+            initiator: false,
+            role: ConnectionRole::Normal,
+            policy_vhost: None,
+            hostname: Some("v"),
+            user: Some(user),
+            remote_host: remote_host.parse().ok(),
+            peer: "",
+            number: 0,
+        },
+        || true,
+    )
 }
 
 /// Whether a user who comes from a host may set `adminStatus`.

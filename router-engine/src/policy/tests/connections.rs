@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{NOBODY, group, ip, on};
+use amqp_core::Instant;
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -31,15 +32,15 @@ fn exceeded(admission: &Admission) -> Option<[bool; 3]> {
 #[test]
 fn connections_are_limited_for_as_long_as_they_live() {
     let policy = limited(ConnectionLimits { total: 3, per_user: 2, per_host: 2 }, anybody());
-    let first = policy.admit(&from("a", "::1"));
-    let second = policy.admit(&from("a", "::2"));
-    assert_eq!(exceeded(&policy.admit(&from("a", "::3"))), Some([false, true, false]));
-    let third = policy.admit(&from("b", "::1"));
+    let first = policy.admit(&from("a", "::1"), || true);
+    let second = policy.admit(&from("a", "::2"), || true);
+    assert_eq!(exceeded(&policy.admit(&from("a", "::3"), || true)), Some([false, true, false]));
+    let third = policy.admit(&from("b", "::1"), || true);
     assert_eq!([&first, &second, &third].map(exceeded), [None; 3]);
-    assert_eq!(exceeded(&policy.admit(&from("a", "::1"))), Some([true, true, true]));
-    assert_eq!(exceeded(&policy.admit(&from("c", "::4"))), Some([true, false, false]));
+    assert_eq!(exceeded(&policy.admit(&from("a", "::1"), || true)), Some([true, true, true]));
+    assert_eq!(exceeded(&policy.admit(&from("c", "::4"), || true)), Some([true, false, false]));
     drop(first);
-    assert_eq!(exceeded(&policy.admit(&from("a", "::1"))), None);
+    assert_eq!(exceeded(&policy.admit(&from("a", "::1"), || true)), None);
     let figures = policy.stats()[0].figures();
     assert_eq!((figures.approved, figures.refused, figures.current), (4, 3, 2));
     let of = |peers: &[(&str, usize)]| {
@@ -56,11 +57,11 @@ fn connections_are_limited_for_as_long_as_they_live() {
 fn groups_have_limits_of_their_own() {
     let wide = Group { max_connections_per_user: Some(2), max_connections_per_host: Some(3), ..anybody() };
     let policy = limited(ConnectionLimits { total: 10, per_user: 1, per_host: 1 }, wide);
-    let held: Vec<_> = (0..2).map(|_| policy.admit(&from("a", "::1"))).collect();
-    assert_eq!(exceeded(&policy.admit(&from("a", "::1"))), Some([false, true, false]));
-    let other = policy.admit(&from("b", "::1"));
+    let held: Vec<_> = (0..2).map(|_| policy.admit(&from("a", "::1"), || true)).collect();
+    assert_eq!(exceeded(&policy.admit(&from("a", "::1"), || true)), Some([false, true, false]));
+    let other = policy.admit(&from("b", "::1"), || true);
     assert_eq!(exceeded(&other), None);
-    assert_eq!(exceeded(&policy.admit(&from("c", "::1"))), Some([false, false, true]));
+    assert_eq!(exceeded(&policy.admit(&from("c", "::1"), || true)), Some([false, false, true]));
     drop(held);
 }
 
@@ -69,21 +70,21 @@ fn nobody_is_in_the_group_without_users() {
     let mut policy = Policy::new(true, false, String::new());
     let groups = vec![("$connector".to_owned(), group(&[""], vec![HostRange::Any], true))];
     policy.put(Vhost::new("v".to_owned(), Vec::new(), false, groups).expect("makes sense")).expect("new");
-    assert!(matches!(policy.admit(&from("", "::1")), Admission::Refused(Refusal::UnknownUser)));
+    assert!(matches!(policy.admit(&from("", "::1"), || true), Admission::Refused(Refusal::UnknownUser)));
 }
 
 #[test]
 fn a_limit_of_none_lets_nobody_in() {
     let policy = limited(ConnectionLimits { total: 0, ..ConnectionLimits::default() }, anybody());
-    assert_eq!(exceeded(&policy.admit(&from("a", "::1"))), Some([true, false, false]));
+    assert_eq!(exceeded(&policy.admit(&from("a", "::1"), || true)), Some([true, false, false]));
 }
 
 #[test]
 fn statistics_outlive_rules() {
     let mut policy = limited(ConnectionLimits::default(), anybody());
-    let held = policy.admit(&from("a", "::1"));
+    let held = policy.admit(&from("a", "::1"), || true);
     policy.remove("v");
-    assert!(matches!(policy.admit(&from("a", "::1")), Admission::Refused(Refusal::NoVhost)));
+    assert!(matches!(policy.admit(&from("a", "::1"), || true), Admission::Refused(Refusal::NoVhost)));
     assert_eq!((policy.stats()[0].figures().current, policy.stats()[0].figures().refused), (1, 0));
     let vhost = Vhost::new("v".to_owned(), Vec::new(), false, vec![("g".to_owned(), anybody())]).expect("makes sense");
     assert_eq!(policy.put(vhost), Ok(true));
@@ -100,7 +101,7 @@ fn the_size_of_messages_by_group_then_vhost_then_router() {
         let vhost = Vhost::new("v".to_owned(), Vec::new(), false, vec![("g".to_owned(), group)]).expect("makes sense");
         let mut policy = Policy::new(true, false, String::new()).with_max_message_size(router_max);
         assert_eq!(policy.put(vhost.with_max_message_size(vhost_max)), Ok(true));
-        match policy.admit(&from("a", "::1")) {
+        match policy.admit(&from("a", "::1"), || true) {
             Admission::Granted(grant) => grant.max_message_size(),
             other => panic!("{other:?}"),
         }
@@ -117,10 +118,10 @@ fn the_size_of_messages_by_group_then_vhost_then_router() {
 fn sockets_are_counted_and_limited() {
     let totals = Arc::new(Totals::default());
     totals.limit_connections(1);
-    let held = totals.accept(ip("::1"));
-    assert!(held.is_some() && totals.accept(ip("::1")).is_none());
+    let held = totals.accept(ip("::1"), Instant::default());
+    assert!(held.is_some() && totals.accept(ip("::1"), Instant::default()).is_none());
     drop(held);
-    assert!(totals.accept(ip("::1")).is_some());
+    assert!(totals.accept(ip("::1"), Instant::default()).is_some());
     for what in [Denied::Session, Denied::Sender, Denied::Receiver, Denied::MessageSize] {
         totals.count(what);
     }
@@ -169,7 +170,7 @@ proptest! {
             }
         }
         let policy = limited(ConnectionLimits::default(), group(&["*"], hosts, true));
-        let admission = policy.admit(&Asked { remote_host: Some(host), ..on("v") });
+        let admission = policy.admit(&Asked { remote_host: Some(host), ..on("v") }, || true);
         prop_assert_eq!(matches!(admission, Admission::Granted(_)), admits);
         prop_assert_eq!(matches!(admission, Admission::Refused(Refusal::RemoteHost)), !admits);
     }

@@ -1,5 +1,5 @@
-//! Hostile input at every kind of listener. `INTEROP_HOSTILE_SECONDS` sets how long (5), `INTEROP_SEED` what (1),
-//! `INTEROP_HOSTILE_TARGETS` which listeners (all), for instance `amqp,router`.
+//! Hostile input at every kind of listener. `INTEROP_HOSTILE_TARGETS` says which listeners (all), for instance
+//! `amqp,router`.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -18,14 +18,10 @@ const CANARY_WAIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn two_routers_under_siege() {
-    run(|| under_siege(setting("INTEROP_HOSTILE_SECONDS", 5), setting("INTEROP_SEED", 1)));
+    run(under_siege);
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn under_siege(seconds: u64, seed: u64) -> Result<()> {
+fn under_siege() -> Result<()> {
     let mut stage = Stage::start(LineBuilder::ours(2)?, 0, 1)?;
     let besieged = stage.line.first();
     let files = stage.line.certificates();
@@ -58,7 +54,7 @@ fn under_siege(seconds: u64, seed: u64) -> Result<()> {
         ensure!(start.elapsed() < CANARY_WAIT, "a decent client waited {:?}", start.elapsed());
         Ok(())
     };
-    let report = Siege::new(targets, Duration::from_secs(seconds), seed).lay(canaries)?;
+    let report = Siege::new(targets, super::duration(), super::seed()).lay(canaries)?;
     println!("{report}");
     println!("slowest canary {:?}, memory {before} KiB before, {} KiB at most", slowest.get(), highest.get());
 
