@@ -2,6 +2,7 @@
 //! that are not what they should be.
 
 mod attacks;
+pub mod crowd;
 mod dice;
 pub mod sasl;
 mod siege;

@@ -1,6 +1,7 @@
 //! Peers that mean harm. `INTEROP_HOSTILE_SECONDS` sets for how long each kind of them does (5), `INTEROP_SEED` what
 //! they send (1).
 
+mod crowd;
 mod sasl;
 mod siege;
 
