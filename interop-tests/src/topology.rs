@@ -78,6 +78,8 @@ pub struct LineBuilder {
     /// Of relays.
     delay: Duration,
     over_websocket: bool,
+    /// More attributes of the routers.
+    options: Vec<(&'static str, &'static str)>,
 }
 
 /// Running routers in a line.
@@ -166,6 +168,7 @@ impl LineBuilder {
             relayed: false,
             delay: Duration::ZERO,
             over_websocket: false,
+            options: Vec::new(),
         }
     }
 
@@ -173,6 +176,13 @@ impl LineBuilder {
     pub fn ours(count: usize) -> Result<Self> {
         let binary = Binary::ours()?;
         Ok(Self::new(std::iter::repeat_n(binary, count)))
+    }
+
+    /// Gives attributes to the `router` entities.
+    #[must_use]
+    pub fn router_options(mut self, options: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        self.options.extend(options);
+        self
     }
 
     /// Sets how neighbours are joined.
@@ -327,9 +337,10 @@ impl LineBuilder {
     ) -> RouterConfig {
         let id = self.names.get(index).cloned();
         let id = id.unwrap_or_else(|| format!("{}{index}", self.binaries[index].name()));
-        let mode = if self.binaries.len() > 1 { RouterConfig::interior } else { RouterConfig::standalone };
+        let mode = if self.binaries.len() > 1 { "interior" } else { "standalone" };
+        let router = [&[("mode", mode), ("id", id.as_str())], self.options.as_slice()].concat();
         let [amqp, amqps, ws, wss, inter_router] = ports[index].numbers().map(|number| number.to_string());
-        let mut config = mode(&id)
+        let mut config = RouterConfig::with(&id, &router)
             .tls_profile(certificates)
             .section("listener", &plain_listener("amqp", &amqp))
             .section("listener", &tls_listener("amqps", "normal", &amqps));

@@ -27,7 +27,7 @@ pub use level::{LEVELS, Level};
 pub use module::{LogModule, MODULES};
 pub use observer::{Observer, observe};
 pub use record::{Record, is_log};
-pub use sparing::{Sparing, SparingByHost};
+pub use sparing::{Sparing, SparingByHost, SparingLately};
 #[doc(hidden)]
 pub use tracing;
 

@@ -4,6 +4,7 @@
 mod attacks;
 pub mod crowd;
 mod dice;
+pub mod liar;
 pub mod sasl;
 mod siege;
 mod watch;
@@ -12,4 +13,4 @@ mod wire;
 pub use attacks::{Attack, Pace};
 pub use dice::Dice;
 pub use siege::{Report, Siege, Target};
-pub use watch::Watch;
+pub use watch::{Limits, Watch};

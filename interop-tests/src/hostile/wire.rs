@@ -26,6 +26,10 @@ pub(crate) fn uint(value: u32) -> Vec<u8> {
     [&[0x70], value.to_be_bytes().as_slice()].concat()
 }
 
+pub(crate) fn long(value: i64) -> Vec<u8> {
+    [&[0x81], value.to_be_bytes().as_slice()].concat()
+}
+
 pub(crate) fn string(text: &str) -> Vec<u8> {
     variable(0xb1, text.as_bytes())
 }
@@ -58,6 +62,12 @@ fn compound(code: u8, items: &[&[u8]]) -> Vec<u8> {
 /// An array that claims `count` elements of no width: a few octets that may expand to anything.
 pub(crate) fn array_of_nulls(count: u32) -> Vec<u8> {
     [&[0xf0], length(5).as_slice(), &count.to_be_bytes(), &[0x40]].concat()
+}
+
+/// An array of what [`symbol`] has made.
+pub(crate) fn array_of_symbols(symbols: &[Vec<u8>]) -> Vec<u8> {
+    let content: Vec<u8> = symbols.iter().flat_map(|symbol| &symbol[1..]).copied().collect();
+    [&[0xf0], length(content.len() + 5).as_slice(), &length(symbols.len()), &[0xb3], &content].concat()
 }
 
 /// A list in a list in a list, `depth` deep.
@@ -127,7 +137,6 @@ pub(crate) fn transfer(handle: u32, delivery: u32, more: bool, payload: &[u8]) -
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
-    pub(crate) channel: u16,
     /// Of its performative, where that has a small one.
     pub(crate) code: Option<u8>,
     pub(crate) body: Vec<u8>,
@@ -148,6 +157,56 @@ impl Frame {
     }
 }
 
+/// The numbers and truths among the fields of a performative, in their places.
+pub(crate) fn field_values(body: &[u8]) -> Vec<Option<u64>> {
+    let mut rest = match body.get(3..) {
+        Some([0xc0, _, _, rest @ ..] | [0xd0, _, _, _, _, _, _, _, _, rest @ ..]) => rest,
+        _ => return Vec::new(),
+    };
+    let mut values = Vec::new();
+    while let Some(size) = size_of(rest) {
+        let (value, behind) = rest.split_at(size);
+        values.push(match value {
+            [0x41] | [0x56, 1] => Some(1),
+            [0x42 | 0x43 | 0x44] | [0x56, 0] => Some(0),
+            [0x50 | 0x52 | 0x53, number] => Some(u64::from(*number)),
+            [0x70, number @ ..] => number.try_into().ok().map(u32::from_be_bytes).map(u64::from),
+            _ => None,
+        });
+        rest = behind;
+    }
+    values
+}
+
+/// Octets of the value that comes first, with its constructor.
+fn size_of(octets: &[u8]) -> Option<usize> {
+    let code = *octets.first()?;
+    let size = match code >> 4 {
+        0x0 => {
+            let descriptor = size_of(&octets[1..])?;
+            descriptor + size_of(octets.get(1 + descriptor..)?)?
+        }
+        width @ 0x4..=0x9 => [0, 1, 2, 4, 8, 16][usize::from(width - 4)],
+        0xa | 0xc | 0xe => 1 + usize::from(*octets.get(1)?),
+        0xb | 0xd | 0xf => 4 + u32::from_be_bytes(octets.get(1..5)?.try_into().ok()?) as usize,
+        _ => return None,
+    };
+    (octets.len() > size).then_some(size + 1)
+}
+
+/// Octets of the whole frames and protocol headers that an answer begins with.
+pub(crate) fn take_frames(answer: &[u8]) -> usize {
+    let mut taken = 0;
+    while let Some(head) = answer.get(taken..taken + 8) {
+        let size = if head.starts_with(b"AMQP") { 8 } else { u32::from_be_bytes([head[0], head[1], head[2], head[3]]) };
+        if size < 8 || answer.len() - taken < size as usize {
+            break;
+        }
+        taken += size as usize;
+    }
+    taken
+}
+
 /// The whole frames of an answer, whose protocol headers are passed over.
 pub(crate) fn frames(mut answer: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
@@ -163,7 +222,7 @@ pub(crate) fn frames(mut answer: &[u8]) -> Vec<Frame> {
         }
         let body = answer[offset..size].to_vec();
         let code = if let [0x00, 0x53, code, ..] = body[..] { Some(code) } else { None };
-        frames.push(Frame { kind: answer[5], channel: u16::from_be_bytes([answer[6], answer[7]]), code, body });
+        frames.push(Frame { kind: answer[5], code, body });
         answer = &answer[size..];
     }
     frames
@@ -171,4 +230,20 @@ pub(crate) fn frames(mut answer: &[u8]) -> Vec<Frame> {
 
 fn length(count: usize) -> [u8; 4] {
     u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let sent = [AMQP_HEADER.to_vec(), open(), attach_receiver(7, "q"), begin(0)[..5].to_vec()].concat();
+        assert_eq!(take_frames(&sent), sent.len() - 5);
+        let read = frames(&sent);
+        assert_eq!(read.iter().map(|frame| frame.code).collect::<Vec<_>>(), [Some(OPEN), Some(ATTACH)]);
+        assert!(read[0].says("intruder"));
+        assert_eq!(field_values(&read[1].body)[..3], [None, Some(7), Some(1)]);
+        assert_eq!(field_values(&frame(0, FLOW, &[NULL, &uint(3)], &[])[8..]), [None, Some(3)]);
+    }
 }

@@ -2,6 +2,7 @@
 //! they send (1).
 
 mod crowd;
+mod liar;
 mod sasl;
 mod siege;
 

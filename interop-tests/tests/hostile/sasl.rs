@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::harness::{Binary, Level, Management, Port, Router, RouterConfig, eventually, run};
-use interop_tests::hostile::Watch;
 use interop_tests::hostile::sasl::{Abuse, STRANGER, log_in};
+use interop_tests::hostile::{Limits, Watch};
 use interop_tests::sasldb::{PASSWORD, USER, config, folder};
 
-/// Memory that the attackers may make a router need.
-const GROWTH_KIB: u64 = 64 * 1024;
 /// How long a decent login may take meanwhile.
 const LOGIN_WAIT: Duration = Duration::from_secs(10);
 /// The listener's limit for logins.
 const LOGIN_LIMIT: Duration = Duration::from_secs(5);
-/// Lines in the log: at first, and for each second. The attackers are one host.
-const LINES: (u64, u64) = (700, 60);
+/// What it may cost the router. The attackers are one host.
+const LIMITS: Limits = Limits { growth_kib: 64 * 1024, lines: 700, lines_a_second: 60, longest: 2000 };
 
 #[test]
 fn logins_are_abused() {
@@ -68,7 +66,7 @@ fn abuse() -> Result<()> {
         lines.iter().filter(|line| line.contains(" failed: ") && line.contains("127.0.0.66:")).count() as u64;
     let attacks: u64 = count.values().sum();
     ensure!(refusals > 0 && refusals <= attacks + 300, "{refusals} lines about {attacks} attacks");
-    watch.verdict(GROWTH_KIB, LINES.0, LINES.1)?;
+    watch.verdict(LIMITS, "")?;
     drop((client, old));
     server.expect_alive()
 }

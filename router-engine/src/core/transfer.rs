@@ -73,7 +73,8 @@ impl Core {
         let control = self.links[link].kind == LinkKind::Control;
         let text = || to.as_deref().and_then(|to| std::str::from_utf8(to).ok()).unwrap_or_default();
         let any_way = control && takes_any_way(text());
-        if let Some(address) = address.filter(|_| control && !any_way) {
+        let is_credible = !control || self.is_credible(conn, &payload);
+        if let Some(address) = address.filter(|_| control && !any_way && is_credible) {
             self.address_request_passes(address, &payload);
         }
         let passes_by = self.passes_by(address, &mut annotations);
@@ -86,6 +87,7 @@ impl Core {
         let radius = self.plane.mesh().filter(|_| !flooded).map(|_| self.plane.routing().radius);
         let within_radius = radius.is_none_or(|radius| annotations.trace.count() <= radius + 1);
         let copies = match (self.links[link].partner, address) {
+            _ if !is_credible => 0,
             (Some(partner), _) => self.pass_on(&route, partner, &payload, &annotations, state.as_ref()),
             (None, Some(address)) if within_radius => {
                 self.forward_first(&route, address, &payload, &annotations, state.as_ref())

@@ -19,22 +19,22 @@ const HOSTS: usize = 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sparing(u32);
 
-/// The same for each host that peers come from, anew every ten seconds. Of IPv6, where everybody has many addresses, a
+/// The same, anew every ten seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SparingLately {
+    since: Instant,
+    lines: Sparing,
+}
+
+/// The same for each host that peers come from. Of IPv6, where everybody has many addresses, a
 /// network of 64 bits counts as one host.
 #[derive(Debug, Default)]
 pub struct SparingByHost(Mutex<Hosts>);
 
 #[derive(Debug, Default)]
 struct Hosts {
-    known: FxHashMap<IpAddr, Recent>,
-    others: Recent,
-}
-
-/// The lines of a host since some time.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    since: Instant,
-    lines: Sparing,
+    known: FxHashMap<IpAddr, SparingLately>,
+    others: SparingLately,
 }
 
 // === impl Sparing ===
@@ -57,38 +57,45 @@ impl Sparing {
 impl SparingByHost {
     /// Whether to tell of one more line because of a host.
     pub fn tells(&self, host: IpAddr, now: Instant) -> bool {
-        self.0.lock().recent(host, now).lines.tells()
+        self.0.lock().recent(host, now).tells(now)
     }
 
     /// Whether the host has caused so many lines lately that some are not told.
     #[must_use]
     pub fn is_sparing(&self, host: IpAddr, now: Instant) -> bool {
         let hosts = self.0.lock();
-        let recent = hosts.known.get(&counted_as(host)).unwrap_or(&hosts.others);
-        !recent.is_over(now) && recent.lines.is_sparing()
+        hosts.known.get(&counted_as(host)).unwrap_or(&hosts.others).is_sparing(now)
     }
 }
 
 // === impl Hosts ===
 
 impl Hosts {
-    fn recent(&mut self, host: IpAddr, now: Instant) -> &mut Recent {
+    fn recent(&mut self, host: IpAddr, now: Instant) -> &mut SparingLately {
         let host = counted_as(host);
         if self.known.len() >= HOSTS && !self.known.contains_key(&host) {
             self.known.retain(|_, recent| !recent.is_over(now));
         }
         let has_room = self.known.len() < HOSTS || self.known.contains_key(&host);
-        let recent = if has_room { self.known.entry(host).or_default() } else { &mut self.others };
-        if recent.is_over(now) {
-            *recent = Recent { since: now, lines: Sparing::default() };
-        }
-        recent
+        if has_room { self.known.entry(host).or_default() } else { &mut self.others }
     }
 }
 
-// === impl Recent ===
+// === impl SparingLately ===
 
-impl Recent {
+impl SparingLately {
+    /// Whether to tell of one more.
+    pub fn tells(&mut self, now: Instant) -> bool {
+        if self.is_over(now) {
+            *self = Self { since: now, lines: Sparing::default() };
+        }
+        self.lines.tells()
+    }
+
+    fn is_sparing(&self, now: Instant) -> bool {
+        !self.is_over(now) && self.lines.is_sparing()
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         now.since(self.since) >= WINDOW
     }

@@ -3,6 +3,15 @@
 use crate::log::LogModule;
 use amqp_core::value::{Map, Value};
 
+/// Octets of the longest router id.
+const MAX_ID: usize = 512;
+
+/// Whether a text can be a router's id: it has a length that tables and log lines bear, and nothing that would begin another
+/// line.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// The body of a message. Keys may be strings or symbols, integers of any width (spec 6.1).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a> {
@@ -31,8 +40,8 @@ impl<'a> Fields<'a> {
     /// The sender.
     pub(super) fn id(&self) -> Result<&'a str, Malformed> {
         match self.get("id") {
-            Some(Value::String(id)) if !id.is_empty() => Ok(id),
-            Some(Value::Symbol(id)) if !id.as_str().is_empty() => Ok(id.as_str()),
+            Some(Value::String(id)) if is_id(id) => Ok(id),
+            Some(Value::Symbol(id)) if is_id(id.as_str()) => Ok(id.as_str()),
             _ => Err(Malformed::field("id")),
         }
     }

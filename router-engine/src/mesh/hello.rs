@@ -130,6 +130,11 @@ impl Mesh {
         }
         let Some(node) = self.node_or_new(id, Some(instance), version) else { return };
         let Some(node) = self.nodes.get_mut(node) else { return };
+        // Whoever is there and alive did not start again elsewhere.
+        let is_alive = node.link.is_some_and(|known| known != link) && now.since(node.link_heard) <= max_age;
+        if is_alive && node.instance.is_some_and(|known| known != instance) {
+            return;
+        }
         node.refreshed = now;
         let index = node.index();
         match node.link {

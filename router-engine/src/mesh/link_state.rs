@@ -1,6 +1,6 @@
 //! The link-state protocol (spec `inter-router-protocol.md` 6.3 to 6.7).
 
-use super::fields::{Fields, Malformed};
+use super::fields::{Fields, Malformed, is_id};
 use super::path::{self, Peers};
 use super::throttle::{Pace, Throttle};
 use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::Retry, wire};
@@ -315,7 +315,9 @@ impl Mesh {
             self.output.push_back(MeshOutput::FlushNode { node: index });
         }
         self.ls.changed(now);
-        log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
+        if self.complains(now) {
+            log!(LogModule::Router, Level::Info, "Detected Restart of Router Node {id}");
+        }
     }
 
     /// Others are to go by ways on which this router is not, as far as there are any: it tells that its links cost more than
@@ -347,6 +349,11 @@ impl Mesh {
         self.unpublished = true;
         log!(LogModule::Router, Level::Debug, "Node {} link removed", node.id());
         self.ls.peers.remove(node.id());
+        if std::mem::take(&mut node.missed) {
+            node.need_lsr = true;
+            node.advertised_addresses(now);
+            self.want_requests(now);
+        }
         self.ls.own_changed(now);
     }
 
@@ -616,7 +623,7 @@ fn parse_peers(peers: Fields<'_>) -> Option<Vec<(&str, u32)>> {
     peers
         .entries()
         .map(|(id, cost)| {
-            let id = id.as_str().filter(|id| !id.is_empty())?;
+            let id = id.as_str().filter(|id| is_id(id))?;
             let cost = u32::try_from(Value::as_i64(cost)?).ok().filter(|cost| *cost > 0)?;
             Some((id, cost))
         })

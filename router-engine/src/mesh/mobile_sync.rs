@@ -8,6 +8,7 @@ use super::{MOBILE_VERSION, Mesh, MeshNode, MeshOutput, NO_HINT, wire};
 use crate::index::NodeIndex;
 use crate::log;
 use crate::log::{Level, LogModule};
+use crate::memory::BUDGET;
 use amqp_core::{Instant, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,6 +17,18 @@ const MAU_ALL_TO: &str = "_topo/0/all/qdrouter.ma";
 
 /// Addresses that are kept per router; what it advertises beyond is ignored.
 const MAX_ADDRESSES: usize = 1 << 18;
+
+/// What an address takes beside its text, of which there are copies; octets.
+const ADDRESS_OCTETS: usize = 1024;
+
+/// Octets for the addresses of all routers where memory has no ceiling.
+const ROOM: usize = 1 << 30;
+
+/// The part of a ceiling that they may take.
+const SHARE: usize = 4;
+
+/// Octets of the longest identifier of an edge mesh.
+const MAX_MESH_ID: usize = 64;
 
 /// Own addresses, and what the others were not told yet.
 #[derive(Debug)]
@@ -29,6 +42,8 @@ pub(super) struct MobileSync {
     pub(super) changes: Throttle,
     /// Not before then.
     hold_until: Instant,
+    /// Octets that the addresses of all other routers may take, if memory does not say it.
+    pub(super) room: Option<usize>,
 }
 
 /// An address with consumers here, or that had some when the others were told last.
@@ -211,6 +226,7 @@ impl Mesh {
         &mut self,
         opcode: &str,
         fields: Fields<'a>,
+        now: Instant,
     ) -> Result<Option<(&'a str, NodeIndex)>, Malformed> {
         let id = fields.id()?;
         let version = fields.int_or_zero("pv")?;
@@ -218,16 +234,16 @@ impl Mesh {
             return Ok(None);
         }
         let index = self.nodes.index_of(id);
-        if index.is_none() {
+        if index.is_none() && self.complains(now) {
             let what = "from an unknown router with router id";
             log!(LogModule::RouterMa, Level::Warning, "Received {opcode} {what} {id}");
         }
         Ok(index.map(|index| (id, index)))
     }
 
-    pub(super) fn on_mar(&mut self, fields: Fields<'_>) -> Result<(), Malformed> {
+    pub(super) fn on_mar(&mut self, fields: Fields<'_>, now: Instant) -> Result<(), Malformed> {
         let log_here = |malformed: Malformed| malformed.log_to(LogModule::RouterMa);
-        let Some((id, _)) = self.mobile_sender("MAR", fields).map_err(log_here)? else { return Ok(()) };
+        let Some((id, _)) = self.mobile_sender("MAR", fields, now).map_err(log_here)? else { return Ok(()) };
         let have_seq = fields.int("have_seq").map_err(log_here)?;
         log!(LogModule::RouterMa, Level::Debug, "Received MAR from {id}, have_seq={have_seq}");
         if have_seq < self.mobile.seq {
@@ -250,7 +266,7 @@ impl Mesh {
     pub(super) fn on_mau(&mut self, fields: Fields<'_>, mine: bool, now: Instant) -> Result<(), Malformed> {
         // The text of this complaint names no field.
         let malformed = Malformed { module: LogModule::RouterMa, what: None };
-        let Some((id, index)) = self.mobile_sender("MAU", fields).map_err(|_| malformed)? else { return Ok(()) };
+        let Some((id, index)) = self.mobile_sender("MAU", fields, now).map_err(|_| malformed)? else { return Ok(()) };
         let seq = fields.int("mobile_seq").map_err(|_| malformed)?;
         let lists = [fields.list("exist"), fields.list("add"), fields.list("del")];
         let update = match lists {
@@ -260,6 +276,7 @@ impl Mesh {
         };
         let kind = if matches!(update, Update::Absolute(_)) { "absolute" } else { "differential" };
         log!(LogModule::RouterMa, Level::Debug, "Received MAU ({kind}) from {id}, mobile_seq={seq}");
+        let mut room = self.room();
         let Some(node) = self.nodes.get_mut(index) else { return Ok(()) };
         if matches!(update, Update::Differential { .. }) && node.mobile_seq.checked_add(1) != Some(seq) {
             let have_seq = node.mobile_seq;
@@ -285,42 +302,89 @@ impl Mesh {
         }
         let full = match update {
             Update::Absolute(exist) => {
-                node.unmap_others(exist, &mut self.output);
-                node.map_all(exist, &mut self.output)
+                node.is_cut = false;
+                room += node.unmap_others(exist, &mut self.output);
+                node.map_all(exist, room, &mut self.output)
             }
             Update::Differential { add, delete } => {
-                let full = node.map_all(add, &mut self.output);
+                let full = node.map_all(add, room, &mut self.output);
                 node.unmap_all(delete, &mut self.output);
                 full
             }
         };
+        node.is_cut |= full;
         let untried = node.is_to_be_tried().then(|| node.have_seq());
         let retry = node.mar_retry;
         self.want_retry(retry);
         if let Some(have_seq) = untried {
             self.send_mar(id, have_seq, now);
         }
-        if full {
-            let text = format_args!("advertises more than {MAX_ADDRESSES} addresses, ignoring the rest");
+        if full && self.complains(now) {
+            let text = "advertises more addresses than there is room for, ignoring the rest";
             log!(LogModule::RouterMa, Level::Error, "Router {id} {text}");
         }
         Ok(())
     }
 }
 
+// === room ===
+
+impl Mesh {
+    /// Octets that there are for more addresses of other routers.
+    fn room(&self) -> usize {
+        let used: usize = self.nodes.iter().map(|node| node.octets).sum();
+        self.all_room().saturating_sub(used)
+    }
+
+    /// Has routers be asked again that had not found room for all their addresses, when there is some.
+    pub(super) fn use_room(&mut self, now: Instant) {
+        if !self.nodes.iter().any(|node| node.is_cut) || self.room() < self.all_room() / 2 {
+            return;
+        }
+        for node in self.nodes.iter_mut().filter(|node| node.is_cut) {
+            node.advertised_addresses(now);
+        }
+        self.want_requests(now);
+    }
+
+    /// Octets that the addresses of all other routers may take.
+    fn all_room(&self) -> usize {
+        let by_memory = match BUDGET.ceiling() {
+            0 => ROOM,
+            ceiling => ceiling / SHARE,
+        };
+        self.mobile.room.unwrap_or(by_memory)
+    }
+}
+
+/// What an address takes of the room.
+const fn octets_of(key: &str) -> usize {
+    ADDRESS_OCTETS + 2 * key.len()
+}
+
 // === impl MeshNode ===
 
 impl MeshNode {
-    /// Maps what is not mapped yet. Returns whether the limit was hit.
-    fn map_all(&mut self, advertised: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) -> bool {
+    /// Maps what is not mapped yet, as far as there is room. Returns whether there was too little.
+    fn map_all(
+        &mut self,
+        advertised: &[Value],
+        mut room: usize,
+        output: &mut std::collections::VecDeque<MeshOutput>,
+    ) -> bool {
         let index = self.index();
         let mut full = false;
         for Advertised { key, hint, mesh_id } in advertised.iter().filter_map(Advertised::parse) {
-            let has_room = self.addresses.len() < MAX_ADDRESSES;
+            let octets = octets_of(key);
+            let has_room = self.addresses.len() < MAX_ADDRESSES && octets <= room;
             match self.addresses.get_mut(key) {
                 Some(known) if known.as_deref() == mesh_id => continue,
                 Some(known) => *known = mesh_id.map(str::to_owned),
-                None if has_room => drop(self.addresses.insert(key.to_owned(), mesh_id.map(str::to_owned))),
+                None if has_room => {
+                    self.addresses.insert(key.to_owned(), mesh_id.map(str::to_owned));
+                    self.octets += octets;
+                    room -= octets;
+                }
                 None => {
                     full = true;
                     continue;
@@ -335,17 +399,22 @@ impl MeshNode {
         let index = self.index();
         for Advertised { key, .. } in gone.iter().filter_map(Advertised::parse) {
             if self.addresses.remove(key).is_some() {
+                self.octets = self.octets.saturating_sub(octets_of(key));
                 output.push_back(MeshOutput::UnmapAddress { node: index, key: key.to_owned() });
             }
         }
     }
 
-    fn unmap_others(&mut self, kept: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) {
+    /// Returns how much room that makes.
+    fn unmap_others(&mut self, kept: &[Value], output: &mut std::collections::VecDeque<MeshOutput>) -> usize {
+        let before = self.octets;
         let index = self.index();
         let kept: HashSet<&str> = kept.iter().filter_map(Advertised::parse).map(|a| a.key).collect();
         for (key, _) in self.addresses.extract_if(|key, _| !kept.contains(key.as_str())) {
+            self.octets = self.octets.saturating_sub(octets_of(&key));
             output.push_back(MeshOutput::UnmapAddress { node: index, key });
         }
+        before - self.octets
     }
 }
 
@@ -364,7 +433,7 @@ impl<'a> Advertised<'a> {
         Some(Self {
             key,
             hint: hint.filter(|hint| *hint <= 4).unwrap_or(NO_HINT),
-            mesh_id: items.get(4).and_then(Value::as_str),
+            mesh_id: items.get(4).and_then(Value::as_str).filter(|id| id.len() <= MAX_MESH_ID),
         })
     }
 }
@@ -385,6 +454,7 @@ impl MobileSync {
             next_stamp: 0,
             changes: Throttle::new(pace),
             hold_until: Instant::default(),
+            room: None,
         }
     }
 

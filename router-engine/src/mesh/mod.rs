@@ -37,7 +37,7 @@ pub use wire::parse;
 
 use crate::index::{MAX_ROUTERS, NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
-use crate::log::{Level, LogModule};
+use crate::log::{Level, LogModule, SparingLately};
 use amqp_core::Instant;
 use amqp_core::value::Map;
 use bytes::Bytes;
@@ -73,6 +73,8 @@ pub struct Mesh {
     warned: BTreeSet<String>,
     /// The table was full and that was logged.
     full_reported: bool,
+    /// Lines about what others say.
+    complaints: SparingLately,
     output: VecDeque<MeshOutput>,
 }
 
@@ -172,6 +174,7 @@ impl Mesh {
             unpublished: false,
             warned: BTreeSet::new(),
             full_reported: false,
+            complaints: SparingLately::default(),
             output: VecDeque::new(),
         }
     }
@@ -186,11 +189,13 @@ impl Mesh {
             "RA" => self.on_ra(fields, now),
             "LSR" => self.on_lsr(fields),
             "LSU" => self.on_lsu(fields, now),
-            "MAR" => self.on_mar(fields),
+            "MAR" => self.on_mar(fields, now),
             "MAU" => self.on_mau(fields, true, now),
             _ => return,
         };
-        if let Err(Malformed { module, what }) = result {
+        if let Err(Malformed { module, what }) = result
+            && self.complains(now)
+        {
             let id = fields.id().unwrap_or("unknown");
             match what {
                 Some(what) => log!(module, Level::Error, "Received malformed {opcode} from {id}: {what}"),
@@ -200,6 +205,31 @@ impl Mesh {
         self.publish_routes();
         self.send_due_requests(now);
         self.check_invariants();
+    }
+
+    /// Whether the log is to tell of one more thing that is wrong with what others say.
+    pub fn complains(&mut self, now: Instant) -> bool {
+        self.complaints.tells(now)
+    }
+
+    /// Whether a message of the router `speaker`, or passed on by it, may have come from the router that it names as its
+    /// sender, `id`. Nobody else tells this router of itself; and a neighbour that no other way leads to as cheaply as
+    /// its own link tells of itself by that link, while it says HELLO there: what comes by other ways is a copy, or a lie.
+    pub fn is_credible(&mut self, id: &str, speaker: &str, now: Instant) -> bool {
+        if id == speaker {
+            return true;
+        }
+        let peers = &self.ls.peers;
+        let is_nearest = peers.get(id).is_some_and(|cost| peers.values().all(|other| cost <= other));
+        let silence = self.timing.hello_interval.saturating_mul(3) / 2;
+        if is_nearest
+            && let Some(node) = self.nodes.by_id_mut(id)
+            && now.since(node.refreshed) <= silence
+        {
+            node.missed = true;
+            return false;
+        }
+        id != self.id
     }
 
     /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
@@ -271,6 +301,7 @@ impl Mesh {
         }
         self.expire_nodes(now);
         self.flush_unreachable(now);
+        self.use_room(now);
         self.publish_routes();
         self.check_invariants();
     }

@@ -31,6 +31,8 @@ pub struct MeshNode {
     pub(super) refreshed: Instant,
     pub(super) peers: Peers,
     pub(super) ls_seq: i64,
+    /// Something that was told in its name came by other ways than its own link, and was not taken.
+    pub(super) missed: bool,
     /// The link state that was taken over names routers that found no place here.
     pub(super) truncated: bool,
     /// Since when advertisements are older than what is stored.
@@ -54,6 +56,10 @@ pub struct MeshNode {
     pub(super) mobile_seq: i64,
     /// Advertised address keys, with the edge mesh that all consumers are in.
     pub(super) addresses: HashMap<String, Option<String>>,
+    /// What they take of the room for the addresses of all routers.
+    pub(super) octets: usize,
+    /// It advertises more than there was room for.
+    pub(super) is_cut: bool,
     /// When it became a neighbour for the first time.
     pub(super) met: Option<Instant>,
     /// Since when computations find no way to it.
@@ -188,6 +194,7 @@ impl MeshNode {
         self.trip = RoundTrip::Untried;
         let known = !self.addresses.is_empty();
         self.addresses = HashMap::new();
+        (self.octets, self.is_cut) = (0, false);
         log!(LogModule::Router, Level::Debug, "Remote destinations flushed from router {}", self.id);
         known
     }
@@ -257,7 +264,8 @@ impl MeshNode {
 
     /// The sequence number to ask for its addresses with. Requests that tell the latest one are not answered.
     pub(super) fn have_seq(&self) -> i64 {
-        if self.lacks_addresses() || self.trip == RoundTrip::Answered { self.mobile_seq } else { self.mobile_seq - 1 }
+        let wants_latest = self.is_cut || !self.lacks_addresses() && self.trip != RoundTrip::Answered;
+        if wants_latest { self.mobile_seq - 1 } else { self.mobile_seq }
     }
 
     /// A request for its addresses is sent.
@@ -422,6 +430,7 @@ impl NodeTable {
             refreshed: Instant::default(),
             peers: Peers::new(),
             ls_seq: 0,
+            missed: false,
             truncated: false,
             suspect: None,
             last_seen: Instant::default(),
@@ -438,6 +447,8 @@ impl NodeTable {
             mar_sent: false,
             mobile_seq: 0,
             addresses: HashMap::new(),
+            octets: 0,
+            is_cut: false,
             met: None,
             unreachable_since: None,
             empty: 0,

@@ -120,3 +120,106 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn nobody_else_speaks_for_a_neighbour_or_for_this_router() {
+    let mut a = Fixture::with_neighbour("B");
+    assert!(a.mesh.is_credible("B", "B", a.now));
+    assert!(!a.mesh.is_credible("B", "C", a.now));
+    assert!(!a.mesh.is_credible("A", "C", a.now));
+    assert!(a.mesh.is_credible("D", "C", a.now), "others' messages are passed on");
+    // A way by way of C could be as cheap as the link to B is.
+    let body = sender("C").with("instance", 7).with("seen", vec![Value::from("A")]);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(4), 0)), a.now);
+    assert!(!a.mesh.is_credible("B", "C", a.now));
+    let body = sender("D").with("instance", 7).with("seen", vec![Value::from("A")]);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(5), 9)), a.now);
+    assert!(a.mesh.is_credible("D", "C", a.now));
+    // Perhaps it is its own link that brings nothing any more.
+    a.ticks(2);
+    assert!(a.mesh.is_credible("B", "C", a.now));
+    assert!(!a.mesh.is_credible("A", "C", a.now));
+}
+
+#[test]
+fn what_was_not_believed_is_asked_for_when_the_neighbour_is_none_any_more() {
+    let asks = |o: &MeshOutput| matches!(o, MeshOutput::Send { opcode: "LSR", to, .. } if to.contains("/B/"));
+    for is_told in [false, true] {
+        let mut a = Fixture::with_neighbour("B");
+        a.hello("C", 4);
+        a.lsu("C", 1, &[("A", 1), ("B", 1)]);
+        a.lsu("B", 2, &[("A", 1), ("C", 1)]);
+        a.ra("C", 7, 1, 0);
+        a.ra("B", 7, 2, 0);
+        a.tick();
+        a.hello("B", 3);
+        if is_told {
+            assert!(!a.mesh.is_credible("B", "C", a.now));
+        }
+        a.mesh.link_lost(NeighbourIndex::at(3), a.now);
+        let mut out = a.drain();
+        out.extend(a.tick());
+        assert_eq!(out.iter().any(asks), is_told, "{out:?}");
+    }
+}
+
+#[test]
+fn a_neighbour_does_not_start_again_at_the_end_of_another_link() {
+    let mut a = Fixture::with_neighbour("B");
+    a.mau("B", 1, &[("exist", &["Mq"])]);
+    let body = sender("B").with("instance", 8).with("seen", vec![Value::from("A")]);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(4), 1)), a.now);
+    let node = a.mesh.nodes().next().expect("B");
+    assert_eq!((node.link(), node.instance(), node.addresses().count()), (Some(NeighbourIndex::at(3)), Some(7), 1));
+    // It has gone from there.
+    a.ticks(4);
+    a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(4), 1)), a.now);
+    let node = a.mesh.nodes().next().expect("B");
+    assert_eq!((node.link(), node.instance(), node.addresses().count()), (Some(NeighbourIndex::at(4)), Some(8), 0));
+}
+
+#[test]
+fn names_that_no_router_has_are_none() {
+    let mut a = Fixture::new();
+    for id in ["", "two\nlines", "\u{1b}[2J", &"x".repeat(513)] {
+        a.ra(id, 1, 1, 1);
+        assert_eq!(a.mesh.nodes().count(), 0, "{id:?}");
+        a.lsu("B", 1, &[(id, 1)]);
+        assert_eq!(a.mesh.nodes().count(), 0, "{id:?}");
+    }
+    a.ra(&"x".repeat(512), 1, 1, 1);
+    assert_eq!(a.mesh.nodes().count(), 1);
+}
+
+#[test]
+fn complaints_become_fewer() {
+    let mut a = Fixture::new();
+    capture::start();
+    for _ in 0..1000 {
+        a.mesh.handle_message("RA", &Map::new(), None, a.now);
+    }
+    assert_eq!(capture::notable().len(), 103);
+}
+
+#[test]
+fn addresses_of_all_routers_have_room_together() {
+    let mut a = Fixture::with_neighbour("B");
+    a.hello("C", 4);
+    a.lsu("C", 1, &[("A", 1)]);
+    a.tick();
+    let one = 1024 + 2 * "Mb1".len();
+    a.mesh.mobile.room = Some(3 * one);
+    let known = |a: &Fixture, id: &str| a.mesh.nodes().find(|n| n.id() == id).map_or(0, |n| n.addresses().count());
+    a.mau("B", 1, &[("exist", &["Mb1", "Mb2"])]);
+    a.mau("C", 1, &[("exist", &["Mc1", "Mc2", "Mc3"])]);
+    assert_eq!((known(&a, "B"), known(&a, "C")), (2, 1));
+    // What is told again changes nothing.
+    a.mau("C", 2, &[("add", &["Mc1", "Mc2"]), ("del", &[])]);
+    assert_eq!((known(&a, "B"), known(&a, "C")), (2, 1));
+    a.mau("B", 2, &[("exist", &[])]);
+    let out = a.tick();
+    let asked = |o: &MeshOutput| matches!(o, MeshOutput::Send { opcode: "MAR", to, .. } if to.contains("/C/"));
+    assert!(out.iter().any(asked), "{out:?}");
+    a.mau("C", 2, &[("exist", &["Mc1", "Mc2", "Mc3"])]);
+    assert_eq!((known(&a, "B"), known(&a, "C")), (0, 3));
+}

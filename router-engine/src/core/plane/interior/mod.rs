@@ -20,7 +20,7 @@ use crate::log;
 use crate::log::{Level, LogModule};
 use crate::mesh::{self, Mesh, MeshOutput};
 use crate::stream::Payload;
-use amqp_core::Instant;
+use amqp_core::{Instant, Value};
 
 /// What an interior router knows of its network.
 #[derive(Debug)]
@@ -119,6 +119,23 @@ impl Core {
         interior.flooded.is_news(&message, annotations.trace.count(), now)
     }
 
+    /// Whether what comes on a control link may be what it says: its sender is known to come by there, and a HELLO is of who is
+    /// at the other end. Of what is not, nothing is taken nor passed on.
+    pub(in crate::core) fn is_credible(&mut self, conn: Slot<Conn>, payload: &Payload) -> bool {
+        let (now, conn) = (self.now, &self.conns[conn]);
+        let Some(interior) = self.plane.interior_mut() else { return true };
+        let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
+            if interior.mesh.complains(now) {
+                log!(LogModule::Router, Level::Error, conn = conn.id, "Received a malformed routing message");
+            }
+            return false;
+        };
+        let Some(id) = body.get("id").and_then(Value::as_str) else { return true };
+        let Some(peer) = &conn.peer else { return false };
+        let is_credible = interior.mesh.is_credible(id, &peer.container_id, now);
+        is_credible && (opcode != "HELLO" || id == peer.container_id)
+    }
+
     /// A message to one of the control addresses, from a neighbour.
     pub(in crate::core) fn on_control_message(
         &mut self,
@@ -129,10 +146,8 @@ impl Core {
         let Some(conn) = route.conn.map(|c| &self.conns[c]) else { return };
         let Some(from) = conn.router.as_ref() else { return };
         let link = from.neighbour.map(|neighbour| (neighbour, from.cost));
-        let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else {
-            log!(LogModule::Router, Level::Error, conn = conn.id, "Received a malformed routing message");
-            return;
-        };
+        // What is malformed does not come here.
+        let Some((opcode, body)) = payload.contiguous().as_ref().and_then(mesh::parse) else { return };
         // A message of an old, retired connection of a neighbour says nothing about a link.
         self.drive_mesh(|mesh, now| mesh.handle_message(&opcode, &body, link, now));
     }
