@@ -5,6 +5,7 @@ mod attacks;
 pub mod crowd;
 mod dice;
 pub mod liar;
+pub mod proxies;
 pub mod sasl;
 mod siege;
 mod watch;

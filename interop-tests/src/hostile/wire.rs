@@ -14,6 +14,7 @@ pub(crate) const FLOW: u8 = 0x13;
 pub(crate) const TRANSFER: u8 = 0x14;
 pub(crate) const DISPOSITION: u8 = 0x15;
 pub(crate) const CLOSE: u8 = 0x18;
+pub(crate) const SASL_MECHANISMS: u8 = 0x40;
 pub(crate) const SASL_INIT: u8 = 0x41;
 pub(crate) const SASL_RESPONSE: u8 = 0x43;
 pub(crate) const SASL_OUTCOME: u8 = 0x44;
@@ -159,16 +160,16 @@ impl Frame {
 
 /// The numbers and truths among the fields of a performative, in their places.
 pub(crate) fn field_values(body: &[u8]) -> Vec<Option<u64>> {
-    let mut rest = match body.get(3..) {
-        Some([0xc0, _, _, rest @ ..] | [0xd0, _, _, _, _, _, _, _, _, rest @ ..]) => rest,
-        _ => return Vec::new(),
+    let Some([0xc0, _, _, fields @ ..] | [0xd0, _, _, _, _, _, _, _, _, fields @ ..]) = body.get(3..) else {
+        return Vec::new();
     };
+    let mut rest = fields;
     let mut values = Vec::new();
     while let Some(size) = size_of(rest) {
         let (value, behind) = rest.split_at(size);
         values.push(match value {
             [0x41] | [0x56, 1] => Some(1),
-            [0x42 | 0x43 | 0x44] | [0x56, 0] => Some(0),
+            [0x42..=0x44] | [0x56, 0] => Some(0),
             [0x50 | 0x52 | 0x53, number] => Some(u64::from(*number)),
             [0x70, number @ ..] => number.try_into().ok().map(u32::from_be_bytes).map(u64::from),
             _ => None,

@@ -56,7 +56,6 @@ fn lied_to() -> Result<()> {
         watch.verdict(LIMITS, "Detected Neighbor Router with a Duplicate ID")?;
     }
     watches[0].expect_growth(KEPT_KIB)?;
-    drop(watches);
     stage.line.router_mut(0).expect_alive()?;
     stage.line.router_mut(1).expect_alive()
 }

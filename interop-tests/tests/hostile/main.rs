@@ -3,6 +3,7 @@
 
 mod crowd;
 mod liar;
+mod proxies;
 mod sasl;
 mod siege;
 

@@ -4,7 +4,7 @@ use super::Fault;
 
 /// Characters of the first line.
 const MAX_STATUS: usize = 256;
-/// Octets of all lines.
+/// Octets of all lines, with those of answers that only inform.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// An answer that is being read.
@@ -13,8 +13,16 @@ pub(super) struct Head {
     line: String,
     octets: usize,
     after_return: bool,
-    /// The first line from the code on; it grants the tunnel.
-    status: Option<String>,
+    status: Option<Status>,
+}
+
+/// The first line, from the code on.
+#[derive(Debug)]
+enum Status {
+    /// It grants the tunnel.
+    Granted(String),
+    /// Another answer follows (RFC 9110, 15.2).
+    Informational,
 }
 
 // === impl Head ===
@@ -47,28 +55,32 @@ impl Head {
         let line = std::mem::take(&mut self.line);
         match &self.status {
             None => {
-                self.status = Some(granted(&line)?.to_owned());
+                self.status = Some(status(&line)?);
                 Ok(None)
             }
-            Some(_) if line.is_empty() => Ok(self.status.take()),
+            Some(_) if line.is_empty() => Ok(match self.status.take() {
+                Some(Status::Granted(status)) => Some(status),
+                Some(Status::Informational) | None => None,
+            }),
             Some(_) if line.contains(':') => Ok(None),
             Some(_) => Err(Fault::Header),
         }
     }
 }
 
-/// The first line from the code on, if the code says yes.
-fn granted(line: &str) -> Result<&str, Fault> {
+/// What the first line says, if that is not no.
+fn status(line: &str) -> Result<Status, Fault> {
     let (version, status) = line.split_once(' ').ok_or(Fault::Version)?;
     if !["HTTP/1.0", "HTTP/1.1"].iter().any(|known| version.eq_ignore_ascii_case(known)) {
         return Err(Fault::Version);
     }
     match status.as_bytes() {
         [class, b'0'..=b'9', b'0'..=b'9'] | [class, b'0'..=b'9', b'0'..=b'9', b' ', ..] if class.is_ascii_digit() => {
-            if *class == b'2' {
-                Ok(status)
-            } else {
-                Err(Fault::Denied(status.to_owned()))
+            match class {
+                b'2' => Ok(Status::Granted(status.to_owned())),
+                // Nobody asked for another protocol.
+                b'1' if !status.starts_with("101") => Ok(Status::Informational),
+                _ => Err(Fault::Denied(status.to_owned())),
             }
         }
         _ => Err(Fault::StatusCode),
@@ -97,6 +109,7 @@ mod tests {
             ("HTTP/1.0 200 Connection established\r\n\r\n", "200 Connection established"),
             ("http/1.1 299 \r\nVia:\t1.0 x\r\nA: b\r\n\r\n", "299 "),
             ("HTTP/1.1 200\r\n\r\n", "200"),
+            ("HTTP/1.1 100\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "200 OK"),
         ] {
             let answer = format!("{head}AMQP\u{3}");
             assert_eq!(read(answer.as_bytes()), (Ok(Some(status.to_owned())), head.len()), "{head}");
@@ -109,7 +122,10 @@ mod tests {
         let long = format!("HTTP/1.1 200 {}", "x".repeat(300));
         for (answer, fault) in [
             ("HTTP/1.1 407 Authenticate\r\n", Fault::Denied("407 Authenticate".to_owned())),
-            ("HTTP/1.1 100 Continue\r\n", Fault::Denied("100 Continue".to_owned())),
+            ("HTTP/1.1 101 Switching Protocols\r\n", Fault::Denied("101 Switching Protocols".to_owned())),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 No\r\n", Fault::Denied("403 No".to_owned())),
+            ("HTTP/1.1 100 Continue\r\n\r\n\r\n", Fault::Version),
+            (&"HTTP/1.1 102 Processing\r\n\r\n".repeat(1000), Fault::NotTerminated),
             ("HTTP/1.1 200 OK\n", Fault::LineFeed),
             ("HTTP/1.1 200 OK\r\r", Fault::CarriageReturn),
             ("HTTP/1.1 200\tOK", Fault::Character),
