@@ -321,9 +321,9 @@ fn addresses_get_through_changes_of_the_topology() {
 /// numbers of them.
 #[test]
 fn a_network_of_many_routers_settles() {
+    #[expect(clippy::disallowed_methods, reason = "whoever runs it chooses by the environment")]
     let setting = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (count, addresses): (usize, usize) = (setting("MESH_ROUTERS", 135), setting("MESH_ADDRESSES", 20));
-    let begun = std::time::Instant::now();
     let mut net = Net::new(count, 1, 10_000);
     for r in 1..count {
         let to = net.rng.below(r as u64) as usize;
@@ -338,5 +338,5 @@ fn a_network_of_many_routers_settles() {
     let faults = net.faults();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(net.routers[count - 1].nodes.len(), count - 1);
-    println!("{count} routers, {addresses} addresses: {:?}, {:?}", begun.elapsed(), net.counts);
+    println!("{count} routers, {addresses} addresses: {:?}", net.counts);
 }
