@@ -4,7 +4,7 @@ use super::fields::{Fields, Malformed, is_id};
 use super::path::{self, Peers};
 use super::throttle::{Pace, Throttle};
 use super::{LINK_STATE_VERSION, Mesh, MeshNode, MeshOutput, describe, node::Retry, wire};
-use crate::index::{NeighbourIndex, NodeIndex, NodeSet};
+use crate::index::{LISTED_ROUTERS, NeighbourIndex, NodeIndex, NodeSet};
 use crate::log;
 use crate::log::{Level, LogModule};
 use amqp_core::{Instant, Value};
@@ -34,6 +34,11 @@ const RELUCTANCE: u32 = 1 << 22;
 
 /// Ticks that a router without peers, link or mention is kept.
 const MAX_EMPTY_TICKS: u8 = 2;
+
+/// Links that are known of all other routers together, each counted at both ends: as many as the C router's limit of routers
+/// allows. Ways are computed from each router over all links, which a network where each tells of a thousand would make take
+/// seconds.
+pub(super) const LINKS_MAX: usize = LISTED_ROUTERS * LISTED_ROUTERS;
 
 /// What is not told by the router itself that it is about. It may be older than what is known, and is no sign of life of that
 /// router, nor of an end of its life.
@@ -263,8 +268,13 @@ impl Mesh {
         }
         // A router that finds no place in the table cannot be routed to nor through.
         let named = peers.len();
+        let room = LINKS_MAX.saturating_sub(self.links_beside(index));
+        if room < named && self.complains(now) {
+            log!(LogModule::RouterLs, Level::Error, "Exceeded maximum link count: not all links of {id} are taken");
+        }
         let peers: Peers = peers
             .into_iter()
+            .take(room)
             .filter(|(peer, _)| *peer == self.id || self.node_or_new(peer, None, 0).is_some())
             .map(|(peer, cost)| (peer.to_owned(), cost))
             .collect();
@@ -285,6 +295,11 @@ impl Mesh {
             self.pass_link_state(index, None);
         }
         Ok(())
+    }
+
+    /// Links that are known of all other routers than this one.
+    fn links_beside(&self, index: NodeIndex) -> usize {
+        self.nodes.iter().filter(|node| node.index() != index).map(|node| node.peers.len()).sum()
     }
 
     /// Notices restarts (spec 6.6, instance check). Returns whether there was one.

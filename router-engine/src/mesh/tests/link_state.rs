@@ -1,5 +1,6 @@
 //! HELLO, RA, LSR, LSU and the tick.
 
+use super::super::link_state::LINKS_MAX;
 use super::*;
 
 #[test]
@@ -494,6 +495,22 @@ fn the_number_of_routers_is_bounded() {
     }
     a.drain();
     assert_eq!(a.mesh.peers().len(), 0);
+}
+
+#[test]
+fn the_number_of_links_is_bounded() {
+    let mut a = Fixture::with_neighbour("B");
+    let names: Vec<String> = (0..MAX_ROUTERS - 3).map(|i| format!("r{i:04}")).collect();
+    let peers: Vec<(&str, i32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+    let links = |a: &Fixture| a.mesh.nodes().map(|node| node.peers().len()).sum::<usize>();
+    for name in &names[..LINKS_MAX / peers.len() + 3] {
+        a.lsu(name, 1, &peers);
+    }
+    assert_eq!(links(&a), LINKS_MAX, "what is beyond is left out");
+    assert_eq!(a.mesh.index_of("B").and_then(|b| a.mesh.node(b)).map(|b| b.peers().len()), Some(1));
+    a.lsu(&names[0], 2, &[("B", 1)]);
+    a.lsu("B", 2, &[("A", 1), ("r0000", 1)]);
+    assert_eq!(a.mesh.index_of("B").and_then(|b| a.mesh.node(b)).map(|b| b.peers().len()), Some(2), "there is room");
 }
 
 #[test]
