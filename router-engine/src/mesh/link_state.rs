@@ -266,18 +266,12 @@ impl Mesh {
         if self.nodes.get(index).is_none_or(|node| node.ls_seq >= ls_seq) {
             return Ok(());
         }
-        // A router that finds no place in the table cannot be routed to nor through.
         let named = peers.len();
         let room = LINKS_MAX.saturating_sub(self.links_beside(index));
         if room < named && self.complains(now) {
             log!(LogModule::RouterLs, Level::Error, "Exceeded maximum link count: not all links of {id} are taken");
         }
-        let peers: Peers = peers
-            .into_iter()
-            .take(room)
-            .filter(|(peer, _)| *peer == self.id || self.node_or_new(peer, None, 0).is_some())
-            .map(|(peer, cost)| (peer.to_owned(), cost))
-            .collect();
+        let peers = self.known_peers(peers, room);
         let truncated = peers.len() < named;
         let Some(node) = self.nodes.get_mut(index) else { return Ok(()) };
         node.ls_seq = ls_seq;
@@ -286,15 +280,31 @@ impl Mesh {
         node.lsr_retry.reset(now);
         node.need_lsr &= hearsay.is_some() || ls_seq < node.advertised.0;
         let retry = node.lsr_retry;
+        let shrinks = peers.len() < node.peers.len();
         if node.peers != peers {
             node.peers = peers;
             self.ls.changed(now);
         }
         self.want_retry(retry);
+        if shrinks {
+            self.ask_truncated(now);
+        }
         if hearsay == Some(Hearsay::FromNeighbour) {
             self.pass_link_state(index, None);
         }
         Ok(())
+    }
+
+    /// So many peers of a router as there is room for, and this router itself. One that finds no place in the table cannot
+    /// be routed to nor through.
+    fn known_peers(&mut self, peers: Vec<(&str, u32)>, room: usize) -> Peers {
+        let mut known = Peers::new();
+        for (peer, cost) in peers {
+            if peer == self.id || (known.len() < room && self.node_or_new(peer, None, 0).is_some()) {
+                known.insert(peer.to_owned(), cost);
+            }
+        }
+        known
     }
 
     /// Links that are known of all other routers than this one.
@@ -360,7 +370,7 @@ impl Mesh {
 
     fn drop_neighbour(&mut self, node: NodeIndex, now: Instant) {
         let Some(node) = self.nodes.get_mut(node) else { return };
-        node.link = None;
+        (node.link, node.spoke, node.unanswered) = (None, None, None);
         self.unpublished = true;
         log!(LogModule::Router, Level::Debug, "Node {} link removed", node.id());
         self.ls.peers.remove(node.id());

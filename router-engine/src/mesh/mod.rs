@@ -213,23 +213,33 @@ impl Mesh {
     }
 
     /// Whether a message of the router `speaker`, or passed on by it, may have come from the router that it names as its
-    /// sender, `id`. Nobody else tells this router of itself; and a neighbour that no other way leads to as cheaply as
-    /// its own link tells of itself by that link, while it says HELLO there: what comes by other ways is a copy, or a lie.
-    pub fn is_credible(&mut self, id: &str, speaker: &str, now: Instant) -> bool {
-        if id == speaker {
-            return true;
+    /// sender, `id`. HELLOs are not passed on, and nobody else tells this router of itself. A neighbour that no other way
+    /// leads to as cheaply as its own link tells of itself by that link, while it says HELLO there: what comes by other ways
+    /// is a copy, or a lie. To the neighbour its link may cost more than to this router, and then it is neither; so that
+    /// holds of one only that does tell of itself by its link, and that answers there.
+    pub fn is_credible(&mut self, opcode: &str, id: &str, speaker: &str, now: Instant) -> bool {
+        if opcode == "HELLO" || id == self.id {
+            return opcode == "HELLO" && id == speaker;
         }
         let peers = &self.ls.peers;
         let is_nearest = peers.get(id).is_some_and(|cost| peers.values().all(|other| cost <= other));
-        let silence = self.timing.hello_interval.saturating_mul(3) / 2;
-        if is_nearest
-            && let Some(node) = self.nodes.by_id_mut(id)
-            && now.since(node.refreshed) <= silence
-        {
-            node.missed = true;
+        let (silence, patience) = (self.timing.hello_interval * 3 / 2, self.timing.hello_max_age);
+        let overdue = self.timing.ra_interval * 3 / 2;
+        let Some(node) = self.nodes.by_id_mut(id) else { return true };
+        if id == speaker {
+            (node.spoke, node.unanswered) = (Some(now), None);
+            return true;
+        }
+        let tells = node.spoke.is_some_and(|spoke| now.since(spoke) <= overdue);
+        if !is_nearest || !tells || now.since(node.refreshed) > silence {
+            return true;
+        }
+        node.missed = true;
+        if !node.is_behind() {
+            node.unanswered = None;
             return false;
         }
-        id != self.id
+        now.since(*node.unanswered.get_or_insert(now)) > patience
     }
 
     /// A request for the addresses of a router, or an answer to it, passes through here on its way to that router. Who
@@ -423,12 +433,16 @@ impl Mesh {
             self.unpublished = true;
             self.ls.gained.remove(index);
             self.output.push_back(MeshOutput::NodeRemoved { node: index });
-            // There is a place now for a router that others named in vain.
-            for node in self.nodes.iter_mut().filter(|node| node.truncated) {
-                (node.ls_seq, node.need_lsr, node.truncated) = (0, true, false);
-            }
-            self.want_requests(now);
+            self.ask_truncated(now);
         }
+    }
+
+    /// There is a place now for a router or a link that was told of in vain.
+    fn ask_truncated(&mut self, now: Instant) {
+        for node in self.nodes.iter_mut().filter(|node| node.truncated) {
+            (node.ls_seq, node.need_lsr, node.truncated) = (0, true, false);
+        }
+        self.want_requests(now);
     }
 
     fn publish_routes(&mut self) {

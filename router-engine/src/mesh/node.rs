@@ -33,6 +33,10 @@ pub struct MeshNode {
     pub(super) ls_seq: i64,
     /// Something that was told in its name came by other ways than its own link, and was not taken.
     pub(super) missed: bool,
+    /// When it last told of itself by its own link, beside HELLO.
+    pub(super) spoke: Option<Instant>,
+    /// Since when what it was asked for has come by other ways only, and was not taken.
+    pub(super) unanswered: Option<Instant>,
     /// The link state that was taken over names routers that found no place here.
     pub(super) truncated: bool,
     /// Since when advertisements are older than what is stored.
@@ -297,6 +301,11 @@ impl MeshNode {
         self.mobile_seq == 0 || self.lacks_advertised()
     }
 
+    /// What is known of it is older than what it advertised, or nothing is.
+    pub(super) fn is_behind(&self) -> bool {
+        self.ls_seq < self.advertised.0.max(1) || self.lacks_advertised()
+    }
+
     /// What this one knows of its addresses is older than what it advertised.
     const fn lacks_advertised(&self) -> bool {
         self.mobile_seq < self.advertised.1
@@ -431,6 +440,8 @@ impl NodeTable {
             peers: Peers::new(),
             ls_seq: 0,
             missed: false,
+            spoke: None,
+            unanswered: None,
             truncated: false,
             suspect: None,
             last_seen: Instant::default(),

@@ -124,21 +124,21 @@ proptest! {
 #[test]
 fn nobody_else_speaks_for_a_neighbour_or_for_this_router() {
     let mut a = Fixture::with_neighbour("B");
-    assert!(a.mesh.is_credible("B", "B", a.now));
-    assert!(!a.mesh.is_credible("B", "C", a.now));
-    assert!(!a.mesh.is_credible("A", "C", a.now));
-    assert!(a.mesh.is_credible("D", "C", a.now), "others' messages are passed on");
+    assert!(a.mesh.is_credible("LSU", "B", "B", a.now));
+    assert!(!a.mesh.is_credible("LSU", "B", "C", a.now));
+    assert!(!a.mesh.is_credible("LSU", "A", "C", a.now));
+    assert!(a.mesh.is_credible("LSU", "D", "C", a.now), "others' messages are passed on");
     // A way by way of C could be as cheap as the link to B is.
     let body = sender("C").with("instance", 7).with("seen", vec![Value::from("A")]);
     a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(4), 0)), a.now);
-    assert!(!a.mesh.is_credible("B", "C", a.now));
+    assert!(!a.mesh.is_credible("LSU", "B", "C", a.now));
     let body = sender("D").with("instance", 7).with("seen", vec![Value::from("A")]);
     a.mesh.handle_message("HELLO", &body, Some((NeighbourIndex::at(5), 9)), a.now);
-    assert!(a.mesh.is_credible("D", "C", a.now));
+    assert!(a.mesh.is_credible("LSU", "D", "C", a.now));
     // Perhaps it is its own link that brings nothing any more.
     a.ticks(2);
-    assert!(a.mesh.is_credible("B", "C", a.now));
-    assert!(!a.mesh.is_credible("A", "C", a.now));
+    assert!(a.mesh.is_credible("LSU", "B", "C", a.now));
+    assert!(!a.mesh.is_credible("LSU", "A", "C", a.now));
 }
 
 #[test]
@@ -154,13 +154,54 @@ fn what_was_not_believed_is_asked_for_when_the_neighbour_is_none_any_more() {
         a.tick();
         a.hello("B", 3);
         if is_told {
-            assert!(!a.mesh.is_credible("B", "C", a.now));
+            assert!(a.mesh.is_credible("RA", "B", "B", a.now));
+            assert!(!a.mesh.is_credible("LSU", "B", "C", a.now));
         }
         a.mesh.link_lost(NeighbourIndex::at(3), a.now);
         let mut out = a.drain();
         out.extend(a.tick());
         assert_eq!(out.iter().any(asks), is_told, "{out:?}");
     }
+}
+
+/// To B its link costs more than to A, and another way less: what it tells comes by that way.
+#[test]
+fn a_neighbour_that_tells_of_itself_by_other_ways_is_believed() {
+    let mut a = Fixture::with_neighbour("B");
+    assert!(a.mesh.is_credible("LSU", "B", "C", a.now), "by its link it says HELLO only");
+    assert!(a.mesh.is_credible("RA", "B", "B", a.now));
+    assert!(!a.mesh.is_credible("RA", "B", "C", a.now));
+    // It tells of news by its link, and answers by another way.
+    a.ra("B", 7, 2, 0);
+    for _ in 0..4 {
+        assert!(!a.mesh.is_credible("LSU", "B", "C", a.now));
+        a.hello("B", 3);
+        a.tick();
+    }
+    assert!(a.mesh.is_credible("LSU", "B", "C", a.now));
+    // A lie is none the better for being repeated.
+    assert!(a.mesh.is_credible("LSU", "B", "B", a.now));
+    a.lsu("B", 2, &[("A", 1)]);
+    for _ in 0..20 {
+        assert!(!a.mesh.is_credible("LSU", "B", "C", a.now));
+        a.hello("B", 3);
+        a.tick();
+    }
+    // Nothing at all comes by its link any more.
+    for _ in 0..30 {
+        a.hello("B", 3);
+        a.tick();
+    }
+    assert!(a.mesh.is_credible("RA", "B", "C", a.now));
+}
+
+#[test]
+fn nobody_greets_in_the_name_of_another() {
+    let mut a = Fixture::with_neighbour("B");
+    assert!(a.mesh.is_credible("HELLO", "B", "B", a.now));
+    assert!(!a.mesh.is_credible("HELLO", "D", "B", a.now));
+    assert!(a.mesh.is_credible("HELLO", "A", "A", a.now), "it is told that there are two of that name");
+    assert!(!a.mesh.is_credible("RA", "A", "A", a.now), "and not passed on");
 }
 
 #[test]

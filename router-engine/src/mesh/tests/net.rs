@@ -317,7 +317,7 @@ impl Net {
     fn arrive(&mut self, r: usize, link: usize, message: Message) {
         let speaker = self.routers[self.links[link].other(r)].mesh.id().to_owned();
         let sender = message.body.get("id").and_then(Value::as_str).unwrap_or_default();
-        if !self.routers[r].mesh.is_credible(sender, &speaker, self.now) {
+        if !self.routers[r].mesh.is_credible(message.opcode, sender, &speaker, self.now) {
             return;
         }
         let all = message.target == Target::All;

@@ -132,8 +132,7 @@ impl Core {
         };
         let Some(id) = body.get("id").and_then(Value::as_str) else { return true };
         let Some(peer) = &conn.peer else { return false };
-        let is_credible = interior.mesh.is_credible(id, &peer.container_id, now);
-        is_credible && (opcode != "HELLO" || id == peer.container_id)
+        interior.mesh.is_credible(&opcode, id, &peer.container_id, now)
     }
 
     /// A message to one of the control addresses, from a neighbour.
