@@ -18,16 +18,16 @@ example: latency.py --repeat 5 ours=target/release/skrouterd haproxy direct
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from http_services import THREADS, Row, Workplace, processes_of
-from measure import HOST, PATIENCE, Failure, Process, last_words, names, positive, warn
+from measure import HOST, PATIENCE, Failure, Process, add_ratios, find_program, handle_signals, last_words, names
+from measure import positive, print_summary, report_head, summarise, take_turns, warn
 
 LOAD = pathlib.Path(__file__).resolve().parent.parent / "target" / "release" / "tcp_load"
 WARM_UP = 1
@@ -111,7 +111,7 @@ def await_service(entries, chain):
         except Failure as failure:
             if attempt == 199:
                 raise Failure("%s; %s" % (failure, last_words(chain))) from None
-            subprocess.run(("sleep", "0.05"))
+            time.sleep(0.05)
 
 
 def measure(workplace, scenario, row, options):
@@ -135,39 +135,18 @@ def measure(workplace, scenario, row, options):
         told = load(entries[0], entries[1], scenario, options.rate, options.seconds)
         after = processes_of(groups)
         cpu = sum(after[p] - before.get(p, 0) for p in after) / (options.seconds + WARM_UP)
-        return dict(told["intended"], bulk=told["bulk"] / 1e6, cpu=cpu, sent=told["sent"], slowest=told["slowest"])
-
-
-def print_table(name, results):
-    rows = list(results)
-    print("\n| `%s` | %s |\n|---|%s" % (name, " | ".join(rows), "---:|" * len(rows)))
-    first = results[rows[0]]
-    for figure, (label, form) in FIGURES.items():
-        cells = []
-        for row in rows:
-            value, base = results[row].get(figure), first.get(figure)
-            text = "-" if value is None else form.format(value)
-            cells.append(text if row == rows[0] or not value or not base else "%s (%.2f)" % (text, value / base))
-        print("| %s | %s |" % (label, " | ".join(cells)))
-    sys.stdout.flush()
+        return dict(told["intended"], failures=0, bulk=told["bulk"] / 1e6, cpu=cpu, sent=told["sent"], slowest=told["slowest"])
 
 
 def run_scenario(workplace, name, options):
-    """Each row once, then again in the opposite order, and so on. Returns the medians, and how many runs failed."""
-    runs, failures = {row.name: [] for row in options.rows}, 0
-    for turn in range(options.repeat):
-        for row in options.rows if turn % 2 == 0 else reversed(options.rows):
-            try:
-                runs[row.name].append(measure(workplace, name, row, options))
-            except (Failure, OSError) as error:
-                warn("%s, %s, turn %d: %s" % (name, row.name, turn + 1, error))
-                failures += 1
-    results = {}
-    for row, of_row in runs.items():
-        results[row] = {"runs": of_row}
-        for figure in FIGURES if of_row else ():
-            results[row][figure] = statistics.median(run[figure] for run in of_row)
-    return results, failures
+    """Returns the result of each row."""
+    rows = options.rows
+    runs = take_turns(name, rows, options.repeat, lambda row: measure(workplace, name, row, options))
+    results = {row: dict(summarise(of_row, FIGURES), runs=of_row) for row, of_row in runs.items()}
+    for result in results.values():
+        add_ratios(result, results[rows[0].name], FIGURES)
+    print_summary({name: results}, FIGURES)
+    return results
 
 
 def parse_arguments():
@@ -181,33 +160,38 @@ def parse_arguments():
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs")
     parser.add_argument("subjects", nargs="+", metavar="SUBJECT", help="NAME=SKROUTERD[,ARGUMENT...], haproxy, direct")
     options = parser.parse_args()
-    options.rows = []
-    for subject in options.subjects:
-        name, separator, command = subject.partition("=")
-        if separator:
-            program, *arguments = command.split(",")
-            if shutil.which(os.path.abspath(program)) is None:
-                parser.error("%r names no program" % subject)
-            options.rows.append(Row(name, "router", (os.path.abspath(program), *arguments)))
-        elif subject in ("haproxy", "direct"):
-            options.rows.append(Row(subject, subject))
-        else:
-            parser.error("%r is neither NAME=SKROUTERD nor haproxy or direct" % subject)
+    try:
+        options.rows = [find_row(subject) for subject in options.subjects]
+        if len({row.name for row in options.rows}) < len(options.rows):
+            raise ValueError("a name is given twice")
+        if not LOAD.exists():
+            raise ValueError("%s is not built" % LOAD)
+    except ValueError as error:
+        parser.error(str(error))
     return options
+
+
+def find_row(subject):
+    name, separator, command = subject.partition("=")
+    if separator:
+        return Row(name, "router", find_program(name, command))
+    if subject not in ("haproxy", "direct"):
+        raise ValueError("%r is neither NAME=SKROUTERD nor haproxy or direct" % subject)
+    return Row(subject, subject)
 
 
 def main():
     options = parse_arguments()
-    if not LOAD.exists():
-        warn("%s is not built" % LOAD)
-        return 2
-    report, failures = {}, 0
+    handle_signals()
+    report = report_head(options)
+    report["scenarios"] = {}
+    failures = 0
     with tempfile.TemporaryDirectory(prefix="latency-") as directory:
         workplace = Workplace(directory)
         for name in options.scenario:
-            report[name], failed = run_scenario(workplace, name, options)
-            failures += failed
-            print_table(name, report[name])
+            results = run_scenario(workplace, name, options)
+            failures += sum(result["failures"] for result in results.values())
+            report["scenarios"][name] = results
             if options.json:
                 pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
     return 1 if failures else 0

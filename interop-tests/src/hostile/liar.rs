@@ -343,10 +343,12 @@ impl Liar {
             instance: 1,
         };
         liar.shared.wait_until(|state| state.attached == 2).context("the control links are not answered")?;
+        ensure!(liar.shared.lock().attached == 2, "the router has closed the connection of {id}");
         Ok(liar)
     }
 
-    /// Lies until the time is over or the router has enough of it; counts what it has said.
+    /// Tells the lies in turn until the time is over or the router has enough of it; goes on after what was counted, and
+    /// counts what it has said.
     pub fn lie(&mut self, lies: &[Lie], end: Instant, dice: &mut Dice, count: &mut BTreeMap<Lie, u64>) -> Result<()> {
         let mut next_hello = Instant::now();
         while Instant::now() < end && !self.shared.lock().closed {
@@ -355,7 +357,8 @@ impl Liar {
                 self.send(&hello(&id, self.instance, &[&near]))?;
                 next_hello = Instant::now() + HELLO_PAUSE;
             }
-            let lie = *dice.pick(lies);
+            let said: u64 = count.values().sum();
+            let lie = lies[said as usize % lies.len()];
             for message in lie.messages(self, dice) {
                 self.send(&message)?;
             }

@@ -109,9 +109,9 @@ impl SaslAttack {
         [SASL_HEADER, &rest, AMQP_HEADER, &open(), &begin(0)].concat()
     }
 
-    /// Attacks once, and fails if that opens the door or the connection is not closed.
-    fn attack(self, abuse: &Abuse<'_>, dice: &mut Dice) -> Result<()> {
-        let Some(mut connection) = connect_from(STRANGER, abuse.address)? else { return Ok(()) };
+    /// Attacks once, and fails if that opens the door or the connection is not closed. False: there was no port for it.
+    fn attack(self, abuse: &Abuse<'_>, dice: &mut Dice) -> Result<bool> {
+        let Some(mut connection) = connect_from(STRANGER, abuse.address)? else { return Ok(false) };
         let bytes = self.bytes(abuse.user, dice);
         // The router may close at any moment.
         let _ = connection.write_all(&bytes);
@@ -122,7 +122,7 @@ impl SaslAttack {
         let is_closed = read_to_end(&mut connection, &mut answer);
         ensure!(!lets_in(&answer), "{self:?} was let in by {bytes:02x?}: {answer:02x?}");
         ensure!(is_closed, "{self:?} was not sent away: {bytes:02x?}");
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -305,8 +305,10 @@ impl Abuse<'_> {
         while Instant::now() < end {
             let round = rounds.fetch_add(1, Ordering::Relaxed);
             let mut dice = Dice::new(self.seed ^ (round << 16));
-            let attack = *dice.pick(&SaslAttack::ALL);
-            attack.attack(self, &mut dice).with_context(|| format!("round {round}"))?;
+            let attack = SaslAttack::ALL[round as usize % SaslAttack::ALL.len()];
+            if !attack.attack(self, &mut dice).with_context(|| format!("round {round}"))? {
+                continue;
+            }
             *count.lock().unwrap_or_else(PoisonError::into_inner).entry(attack).or_default() += 1;
         }
         Ok(())

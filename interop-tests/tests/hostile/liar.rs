@@ -50,6 +50,7 @@ fn lied_to() -> Result<()> {
         stage.echo().context("TCP service after the lies")?;
     }
     println!("{count:?}");
+    ensure!(wanted().iter().all(|lie| count.contains_key(lie)), "some lies were not told: {count:?}");
     let left = victim.router.resident_kib()?;
     println!("{left} KiB are left");
     for watch in &watches {
@@ -66,8 +67,8 @@ fn lie(stage: &Stage, victims: &Victims, watch: &Watch<'_>, seed: u64, count: &m
     let mut far = stage.line.last().management()?;
     let from_afar = format!("_topo/0/{}/$management", victims.near);
     let mut near = stage.line.first().management()?;
-    let lies = |id: &str, lies: &[Lie]| {
-        let (mut dice, mut count) = (Dice::new(seed), BTreeMap::new());
+    let lies = |id: &str, lies: &[Lie], mut count: BTreeMap<Lie, u64>| {
+        let mut dice = Dice::new(seed);
         while Instant::now() < end {
             Liar::connect(victims, id)?.lie(lies, end, &mut dice, &mut count)?;
         }
@@ -75,9 +76,11 @@ fn lie(stage: &Stage, victims: &Victims, watch: &Watch<'_>, seed: u64, count: &m
     };
     let (lies, all) = (&lies, wanted());
     thread::scope(|scope| {
-        let liar = scope.spawn(|| lies("liar", &all));
+        let before = count.clone();
+        let liar = scope.spawn(|| lies("liar", &all, before));
         // These say who they are not from their first frame on; neither takes the place of who is there.
-        let impostors = [&victims.far, &victims.near].map(|id| scope.spawn(move || lies(id, &[Lie::OthersHello])));
+        let impostors =
+            [&victims.far, &victims.near].map(|id| scope.spawn(move || lies(id, &[Lie::OthersHello], BTreeMap::new())));
         while Instant::now() < end {
             watch.canary("TCP service", CANARY_WAIT, || stage.echo())?;
             watch.canary("from afar", CANARY_WAIT, || far.query_at(&from_afar, "router").map(drop))?;
@@ -86,9 +89,7 @@ fn lie(stage: &Stage, victims: &Victims, watch: &Watch<'_>, seed: u64, count: &m
         for impostor in impostors {
             impostor.join().map_err(|_| anyhow::anyhow!("an impostor panicked"))??;
         }
-        for (lie, times) in liar.join().map_err(|_| anyhow::anyhow!("the liar panicked"))?? {
-            *count.entry(lie).or_default() += times;
-        }
+        *count = liar.join().map_err(|_| anyhow::anyhow!("the liar panicked"))??;
         anyhow::Ok(())
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::harness::{Binary, Level, Management, Port, Router, RouterConfig, eventually, run};
-use interop_tests::hostile::sasl::{Abuse, STRANGER, log_in};
+use interop_tests::hostile::sasl::{Abuse, STRANGER, SaslAttack, log_in};
 use interop_tests::hostile::{Limits, Watch};
 use interop_tests::sasldb::{PASSWORD, USER, config, folder};
 
@@ -52,7 +52,7 @@ fn abuse() -> Result<()> {
         watch.canary("a connection that is there", LOGIN_WAIT, || old.query("router").map(drop))
     })?;
     println!("{count:?}");
-    ensure!(count.len() == 11, "only {count:?}");
+    ensure!(count.len() == SaslAttack::ALL.len(), "only {count:?}");
 
     eventually("the attackers are forgotten", || {
         let rows = old.query("connection")?;
