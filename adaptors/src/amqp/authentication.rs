@@ -13,6 +13,9 @@ use tokio::sync::Semaphore;
 /// Questions that are worked on at a time, of peers that log in here: each may hold a whole database.
 static LOGINS: Semaphore = Semaphore::const_new(4);
 
+/// The same of routers that log in here: clients keep none waiting.
+static NEIGHBOUR_LOGINS: Semaphore = Semaphore::const_new(4);
+
 /// The same for our own: strangers who log in, right or wrong, keep no connector waiting.
 static OWN_LOGINS: Semaphore = Semaphore::const_new(4);
 
@@ -39,7 +42,11 @@ impl Authentication {
     /// Takes what the port asks, and answers it when the answer is there. True if it was; the port's turn must follow.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, port: &mut AmqpPort) -> bool {
         if let Some(request) = port.take_auth_request() {
-            let places = if port.is_initiator() { &OWN_LOGINS } else { &LOGINS };
+            let places = match port.role() {
+                _ if port.is_initiator() => &OWN_LOGINS,
+                role if role.is_router() => &NEIGHBOUR_LOGINS,
+                _ => &LOGINS,
+            };
             self.work = Some(Box::pin(answer(places, self.authenticator.clone(), self.exchange.take(), request)));
         }
         let Some(work) = &mut self.work else { return false };

@@ -48,7 +48,7 @@ pub(super) static DEF: EntityDef = EntityDef {
         endpoint::IDLE_TIMEOUT,
         endpoint::LIVENESS_INTERVAL,
         endpoint::LIVENESS_MULTIPLIER,
-        number("initialHandshakeTimeoutSeconds", "How long a peer may take until it has opened; 0 is any time.")
+        number("initialHandshakeTimeoutSeconds", "How long a peer may take until it has opened; 0 is a minute where peers have to authenticate, and else any time.")
             .natural()
             .or_number(0)
             .create(),

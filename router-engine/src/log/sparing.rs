@@ -64,7 +64,12 @@ impl SparingByHost {
     #[must_use]
     pub fn is_sparing(&self, host: IpAddr, now: Instant) -> bool {
         let hosts = self.0.lock();
-        hosts.known.get(&counted_as(host)).unwrap_or(&hosts.others).is_sparing(now)
+        let is_full = hosts.known.len() >= HOSTS;
+        hosts
+            .known
+            .get(&counted_as(host))
+            .or(is_full.then_some(&hosts.others))
+            .is_some_and(|lately| lately.is_sparing(now))
     }
 }
 

@@ -16,6 +16,8 @@ pub struct AddressRules {
     /// As they were written.
     items: Vec<String>,
     compiled: Compiled,
+    /// What is left of literal rules that begin with a separator or a scheme when such addresses are routed.
+    routed: Vec<Literal>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ impl AddressRules {
     /// Rules that are patterns of tokens.
     #[must_use]
     pub fn patterns() -> Self {
-        Self { items: Vec::new(), compiled: Compiled::Patterns(Box::default()) }
+        Self { compiled: Compiled::Patterns(Box::default()), ..Self::default() }
     }
 
     /// Adds a rule. An empty one is none.
@@ -81,7 +83,14 @@ impl AddressRules {
             return Ok(());
         }
         match &mut self.compiled {
-            Compiled::Literals(literals) => literals.push(Literal::new(item)),
+            Compiled::Literals(literals) => {
+                literals.push(Literal::new(item));
+                // The same rule for what is left of such an address when it is routed.
+                let routed = node_text(item);
+                if routed.len() < item.len() && ["/", "amqp:", "amqps:"].iter().any(|start| item.starts_with(start)) {
+                    self.routed.push(Literal::new(routed));
+                }
+            }
             Compiled::Patterns(patterns) => patterns.add(item)?,
         }
         self.items.push(item.to_owned());
@@ -92,7 +101,10 @@ impl AddressRules {
     #[must_use]
     pub fn admit(&self, user: &str, address: &str) -> bool {
         let routed = node_text(address);
-        self.matches(user, address) && (routed.len() == address.len() || self.matches(user, routed))
+        self.matches(user, address)
+            && (routed.len() == address.len()
+                || self.matches(user, routed)
+                || self.routed.iter().any(|literal| literal.matches(user, routed)))
     }
 
     /// Whether a text is one of these addresses. Nobody may name one that is empty.

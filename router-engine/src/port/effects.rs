@@ -163,7 +163,7 @@ impl AmqpPort {
     /// Ends a link of the peer's that has just been answered. A peer that does not look at that is sent away in the end.
     pub(super) fn refuse_link(&mut self, key: LinkKey, error: Box<Error>) {
         self.engine.detach(key, Some(error));
-        if self.engine.unanswered_detaches() > UNACKNOWLEDGED_MAX {
+        if self.engine.unanswered_detaches() > UNACKNOWLEDGED_MAX && !self.peer_is_router() {
             let text = "too many links were refused without the peer's acknowledging it";
             self.close(Some(Box::new(Error::new("amqp:resource-limit-exceeded", text))), false);
         }

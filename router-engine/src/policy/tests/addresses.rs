@@ -169,6 +169,18 @@ proptest! {
 }
 
 #[test]
+fn literal_rules_may_begin_as_addresses_may() {
+    let list = rules(AddressRules::literals(), &["/topic/*", "amqp://h/q", "amqp:/to-${user}", "x:/*"]);
+    for address in ["/topic/a", "amqp://h/q", "amqp:/to-u"] {
+        assert!(list.admit("u", address), "{address}");
+    }
+    for address in ["topic/a", "q", "/q", "amqp://g/q", "/topic", "amqp:/to-v", "amqp:/topic/a", "x:/secret", "secret"]
+    {
+        assert!(!list.admit("u", address), "{address}");
+    }
+}
+
+#[test]
 fn a_scheme_or_a_host_leads_nowhere_else() {
     for (mut rules, item) in [(AddressRules::literals(), "public/*"), (AddressRules::patterns(), "public/#")] {
         rules.add(item).expect("valid");
